@@ -1,1 +1,17 @@
 //! Real servers in throw-away directories: started on a free port, ended by process id.
+//!
+//! A server that is started here ends when its handle is dropped, and also when the process that started
+//! it is killed: a small supervisor waits for the end of a pipe that only the parent holds open, then ends
+//! the server and removes its directory.
+
+mod cache;
+mod error;
+mod postgres;
+mod supervisor;
+mod tls;
+
+pub use cache::cache_dir;
+pub use error::TestbedError;
+pub use postgres::{Auth, LoggedStatement, Options, Postgres, Role, Template, find_postgres};
+pub use supervisor::Supervised;
+pub use tls::{Authority, Issued};

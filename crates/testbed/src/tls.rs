@@ -1,0 +1,122 @@
+//! A throw-away certificate authority.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, KeyUsagePurpose,
+};
+use time::{Duration, OffsetDateTime};
+
+use crate::TestbedError;
+
+/// A certificate authority for tests, valid for a day.
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, both PEM.
+#[derive(Clone)]
+pub struct Issued {
+    /// The certificate (leaf only), PEM.
+    pub certificate: String,
+    /// The private key, PKCS #8 PEM.
+    pub key: String,
+}
+
+impl Authority {
+    /// Makes an authority with a fresh key.
+    ///
+    /// # Errors
+    /// When key or certificate cannot be made.
+    pub fn new() -> Result<Authority, TestbedError> {
+        let mut params = base("Sallyport test authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        Ok(Authority { issuer })
+    }
+
+    /// The authority's own certificate, PEM.
+    pub fn certificate(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A server certificate for `names` (DNS names or IP addresses); the first is the common name.
+    ///
+    /// # Errors
+    /// When a name is none, or the certificate cannot be made.
+    pub fn server(&self, names: &[&str]) -> Result<Issued, TestbedError> {
+        let mut params = CertificateParams::new(
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>(),
+        )?;
+        dress(&mut params, names.first().copied().unwrap_or("localhost"));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(&params)
+    }
+
+    /// A client certificate whose common name is `name`.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made.
+    pub fn client(&self, name: &str) -> Result<Issued, TestbedError> {
+        let mut params = base(name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&params)
+    }
+
+    fn issue(&self, params: &CertificateParams) -> Result<Issued, TestbedError> {
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
+        Ok(Issued {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+}
+
+impl Issued {
+    /// Writes `<stem>.crt` and `<stem>.key` (mode 0600) into `dir` and returns the two paths.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, dir: &Path, stem: &str) -> Result<(PathBuf, PathBuf), TestbedError> {
+        let certificate = dir.join(format!("{stem}.crt"));
+        let key = dir.join(format!("{stem}.key"));
+        std::fs::write(&certificate, &self.certificate)
+            .map_err(TestbedError::file(&certificate))?;
+        write_private(&key, &self.key)?;
+        Ok((certificate, key))
+    }
+}
+
+/// Writes a file that only its owner can read.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), TestbedError> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(TestbedError::file(path))?;
+    file.write_all(text.as_bytes())
+        .map_err(TestbedError::file(path))
+}
+
+fn base(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    dress(&mut params, name);
+    params
+}
+
+fn dress(params: &mut CertificateParams, name: &str) {
+    params.distinguished_name.push(DnType::CommonName, name);
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - Duration::hours(1);
+    params.not_after = now + Duration::days(1);
+}
