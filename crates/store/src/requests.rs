@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row, Sqlite, SqlitePool, Transaction};
+use sqlx::{FromRow, Row, Sqlite, Transaction};
 
 use crate::{Store, StoreError};
 
@@ -32,8 +32,14 @@ pub enum RequestState {
 
 impl RequestState {
     /// Every state, in the order of a request's life.
-    pub const ALL: [Self; 6] =
-        [Self::Open, Self::Approved, Self::Used, Self::Denied, Self::Expired, Self::Withdrawn];
+    pub const ALL: [Self; 6] = [
+        Self::Open,
+        Self::Approved,
+        Self::Used,
+        Self::Denied,
+        Self::Expired,
+        Self::Withdrawn,
+    ];
 
     /// The word in the store and in the API.
     #[must_use]
@@ -73,7 +79,10 @@ impl std::str::FromStr for RequestState {
     type Err = UnknownState;
 
     fn from_str(word: &str) -> Result<Self, UnknownState> {
-        Self::ALL.into_iter().find(|state| state.as_str() == word).ok_or_else(|| UnknownState(word.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == word)
+            .ok_or_else(|| UnknownState(word.to_owned()))
     }
 }
 
@@ -181,7 +190,9 @@ impl FromRow<'_, SqliteRow> for RequestRow {
         Ok(Self {
             id: row.try_get("id")?,
             digest: row.try_get("digest")?,
-            state: state.parse().map_err(|e: UnknownState| undecodable("state", e))?,
+            state: state
+                .parse()
+                .map_err(|e: UnknownState| undecodable("state", e))?,
             waiting: row.try_get::<i64, _>("waiting")? == 1,
             session: row.try_get("session")?,
             principal: row.try_get("principal")?,
@@ -202,13 +213,22 @@ impl FromRow<'_, SqliteRow> for RequestRow {
     }
 }
 
-fn decode_json<T: for<'de> Deserialize<'de>>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error> {
+fn decode_json<T: for<'de> Deserialize<'de>>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<T, sqlx::Error> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|e| undecodable(column, e))
 }
 
-fn undecodable(column: &str, source: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(source) }
+fn undecodable(
+    column: &str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: Box::new(source),
+    }
 }
 
 /// Whose requests may be listed.
@@ -245,7 +265,7 @@ pub const MAX_LIST: u32 = 500;
 /// The requests in a store.
 #[derive(Clone, Debug)]
 pub struct Requests {
-    pool: SqlitePool,
+    store: Store,
 }
 
 // One place for the columns: a request with its needs and votes as JSON.
@@ -268,7 +288,9 @@ impl Requests {
     /// The requests in `store`.
     #[must_use]
     pub fn new(store: &Store) -> Self {
-        Self { pool: store.pool().clone() }
+        Self {
+            store: store.clone(),
+        }
     }
 
     /// Takes the store's write lock. Nothing is kept unless the transaction is committed.
@@ -276,7 +298,9 @@ impl Requests {
     /// # Errors
     /// When the store cannot be used.
     pub async fn begin(&self) -> Result<RequestsTx, StoreError> {
-        Ok(RequestsTx { tx: self.pool.begin_with("BEGIN IMMEDIATE").await? })
+        Ok(RequestsTx {
+            tx: self.store.begin().await?,
+        })
     }
 
     /// The request called `id`.
@@ -284,7 +308,10 @@ impl Requests {
     /// # Errors
     /// When the store cannot be used.
     pub async fn get(&self, id: &str) -> Result<Option<RequestRow>, StoreError> {
-        Ok(sqlx::query_as(select!("WHERE r.id = ?1")).bind(id).fetch_optional(&self.pool).await?)
+        Ok(sqlx::query_as(select!("WHERE r.id = ?1"))
+            .bind(id)
+            .fetch_optional(self.store.read())
+            .await?)
     }
 
     /// The requests that `filter` wants, newest first.
@@ -312,7 +339,7 @@ impl Requests {
         .bind(viewer.map_or_else(|| "[]".to_owned(), |v| json_text(&v.groups)))
         .bind(filter.before.as_deref())
         .bind(i64::from(filter.limit.min(MAX_LIST)))
-        .fetch_all(&self.pool)
+        .fetch_all(self.store.read())
         .await?;
         Ok(rows)
     }
@@ -326,7 +353,7 @@ impl Requests {
             "SELECT min(CASE state WHEN 'open' THEN expires_ms ELSE grant_expires_ms END) \
              FROM requests WHERE state IN ('open', 'approved')",
         );
-        Ok(next.fetch_one(&self.pool).await?)
+        Ok(next.fetch_one(self.store.read()).await?)
     }
 
     /// Forgets requests that ended before `before_ms`; returns how many.
@@ -334,7 +361,10 @@ impl Requests {
     /// # Errors
     /// When the store cannot be used.
     pub async fn prune(&self, before_ms: i64) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM requests WHERE ended_ms < ?1").bind(before_ms).execute(&self.pool).await?;
+        let done = sqlx::query("DELETE FROM requests WHERE ended_ms < ?1")
+            .bind(before_ms)
+            .execute(self.store.write())
+            .await?;
         Ok(done.rows_affected())
     }
 }
@@ -377,7 +407,10 @@ impl RequestsTx {
     /// # Errors
     /// When the store cannot be used.
     pub async fn get(&mut self, id: &str) -> Result<Option<RequestRow>, StoreError> {
-        Ok(sqlx::query_as(select!("WHERE r.id = ?1")).bind(id).fetch_optional(&mut *self.tx).await?)
+        Ok(sqlx::query_as(select!("WHERE r.id = ?1"))
+            .bind(id)
+            .fetch_optional(&mut *self.tx)
+            .await?)
     }
 
     /// How many requests are open: of `principal`, and of everybody.
@@ -395,24 +428,40 @@ impl RequestsTx {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn unattended(&mut self, digest: &[u8], now_ms: i64) -> Result<Option<RequestRow>, StoreError> {
+    pub async fn unattended(
+        &mut self,
+        digest: &[u8],
+        now_ms: i64,
+    ) -> Result<Option<RequestRow>, StoreError> {
         let query = sqlx::query_as(select!(
             "WHERE r.digest = ?1 AND r.state = 'open' AND r.waiting = 0 AND r.expires_ms > ?2 \
              ORDER BY r.created_ms LIMIT 1"
         ));
-        Ok(query.bind(digest).bind(now_ms).fetch_optional(&mut *self.tx).await?)
+        Ok(query
+            .bind(digest)
+            .bind(now_ms)
+            .fetch_optional(&mut *self.tx)
+            .await?)
     }
 
     /// The oldest unused grant with this digest that no client waits for and that expires after `now_ms`.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn unused_grant(&mut self, digest: &[u8], now_ms: i64) -> Result<Option<RequestRow>, StoreError> {
+    pub async fn unused_grant(
+        &mut self,
+        digest: &[u8],
+        now_ms: i64,
+    ) -> Result<Option<RequestRow>, StoreError> {
         let query = sqlx::query_as(select!(
             "WHERE r.digest = ?1 AND r.state = 'approved' AND r.waiting = 0 AND r.grant_expires_ms > ?2 \
              ORDER BY r.created_ms LIMIT 1"
         ));
-        Ok(query.bind(digest).bind(now_ms).fetch_optional(&mut *self.tx).await?)
+        Ok(query
+            .bind(digest)
+            .bind(now_ms)
+            .fetch_optional(&mut *self.tx)
+            .await?)
     }
 
     /// Open requests and unused grants whose time has come by `now_ms`, and the session of each.
@@ -432,7 +481,9 @@ impl RequestsTx {
     /// # Errors
     /// When the store cannot be used.
     pub async fn attended(&mut self) -> Result<Vec<RequestRow>, StoreError> {
-        let query = sqlx::query_as(select!("WHERE r.state = 'open' AND r.waiting = 1 ORDER BY r.created_ms"));
+        let query = sqlx::query_as(select!(
+            "WHERE r.state = 'open' AND r.waiting = 1 ORDER BY r.created_ms"
+        ));
         Ok(query.fetch_all(&mut *self.tx).await?)
     }
 
@@ -463,12 +514,14 @@ impl RequestsTx {
             return Ok(false);
         }
         for need in &new.needs {
-            sqlx::query("INSERT INTO request_needs (request, group_name, count) VALUES (?1, ?2, ?3)")
-                .bind(&new.id)
-                .bind(&need.group)
-                .bind(i64::from(need.count))
-                .execute(&mut *self.tx)
-                .await?;
+            sqlx::query(
+                "INSERT INTO request_needs (request, group_name, count) VALUES (?1, ?2, ?3)",
+            )
+            .bind(&new.id)
+            .bind(&need.group)
+            .bind(i64::from(need.count))
+            .execute(&mut *self.tx)
+            .await?;
         }
         Ok(true)
     }
@@ -478,12 +531,14 @@ impl RequestsTx {
     /// # Errors
     /// When the store cannot be used.
     pub async fn attend(&mut self, id: &str, session: Option<&str>) -> Result<(), StoreError> {
-        sqlx::query("UPDATE requests SET waiting = ?2, session = coalesce(?3, session) WHERE id = ?1")
-            .bind(id)
-            .bind(i64::from(session.is_some()))
-            .bind(session)
-            .execute(&mut *self.tx)
-            .await?;
+        sqlx::query(
+            "UPDATE requests SET waiting = ?2, session = coalesce(?3, session) WHERE id = ?1",
+        )
+        .bind(id)
+        .bind(i64::from(session.is_some()))
+        .bind(session)
+        .execute(&mut *self.tx)
+        .await?;
         Ok(())
     }
 
@@ -492,7 +547,9 @@ impl RequestsTx {
     /// # Errors
     /// When the store cannot be used.
     pub async fn release_grants(&mut self) -> Result<(), StoreError> {
-        sqlx::query("UPDATE requests SET waiting = 0 WHERE state = 'approved'").execute(&mut *self.tx).await?;
+        sqlx::query("UPDATE requests SET waiting = 0 WHERE state = 'approved'")
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 
@@ -501,7 +558,9 @@ impl RequestsTx {
     /// # Errors
     /// When the store cannot be used.
     pub async fn set_detail(&mut self, id: &str, detail: &str) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE requests SET detail = ?2 WHERE id = ?1").bind(id).bind(detail);
+        let query = sqlx::query("UPDATE requests SET detail = ?2 WHERE id = ?1")
+            .bind(id)
+            .bind(detail);
         query.execute(&mut *self.tx).await?;
         Ok(())
     }
@@ -534,7 +593,11 @@ impl RequestsTx {
         let query = sqlx::query(
             "UPDATE requests SET state = 'approved', grant_expires_ms = ?2 WHERE id = ?1 AND state = 'open'",
         );
-        let done = query.bind(id).bind(grant_expires_ms).execute(&mut *self.tx).await?;
+        let done = query
+            .bind(id)
+            .bind(grant_expires_ms)
+            .execute(&mut *self.tx)
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 
