@@ -1,0 +1,89 @@
+//! `cargo xtask setup`: what the demo, the tests and CI need beside Rust.
+//!
+//! Everything that is not a Debian package goes into the cache outside the checkout
+//! ([`sallyport_testbed::cache_dir`]), with pinned versions. A layer that is there is neither fetched nor
+//! asked for again, so that the second run needs no network.
+
+mod apt;
+mod java;
+mod node;
+mod python;
+mod stamp;
+mod tools;
+
+use anyhow::{Context, Result};
+
+pub(crate) use tools::{deny, nextest};
+
+/// One thing that may have to be installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// The PostgreSQL server, psql, pgbench and pg_dump.
+    Postgres,
+    /// PgBouncer, against which the benchmark compares.
+    PgBouncer,
+    /// cargo-nextest.
+    Nextest,
+    /// cargo-deny.
+    Deny,
+    /// oidc-provider and node-postgres.
+    Node,
+    /// psycopg and asyncpg in a virtual environment.
+    Python,
+    /// The JDBC driver.
+    Java,
+}
+
+/// What `cargo xtask demo` needs.
+pub(crate) const FOR_DEMO: &[Layer] = &[Layer::Postgres];
+/// What `cargo xtask test` needs.
+pub(crate) const FOR_TESTS: &[Layer] = &[
+    Layer::Postgres,
+    Layer::Nextest,
+    Layer::Node,
+    Layer::Python,
+    Layer::Java,
+];
+/// What `cargo xtask ci` needs.
+pub(crate) const FOR_CI: &[Layer] = &[
+    Layer::Postgres,
+    Layer::Nextest,
+    Layer::Node,
+    Layer::Python,
+    Layer::Java,
+    Layer::Deny,
+];
+/// What `cargo xtask bench postgres` needs.
+pub(crate) const FOR_BENCH: &[Layer] = &[Layer::Postgres, Layer::PgBouncer];
+
+/// Installs the layers that are missing.
+pub(crate) fn run(layers: &[Layer]) -> Result<()> {
+    for &layer in layers {
+        ensure(layer).with_context(|| format!("setting up {}", name(layer)))?;
+    }
+    Ok(())
+}
+
+fn ensure(layer: Layer) -> Result<()> {
+    match layer {
+        Layer::Postgres => apt::postgres(),
+        Layer::PgBouncer => apt::program("pgbouncer", "--version", &["pgbouncer"]),
+        Layer::Nextest => tools::ensure_nextest(),
+        Layer::Deny => tools::ensure_deny(),
+        Layer::Node => node::ensure(),
+        Layer::Python => python::ensure(),
+        Layer::Java => java::ensure(),
+    }
+}
+
+fn name(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Postgres => "PostgreSQL",
+        Layer::PgBouncer => "PgBouncer",
+        Layer::Nextest => "cargo-nextest",
+        Layer::Deny => "cargo-deny",
+        Layer::Node => "the Node.js packages",
+        Layer::Python => "the Python packages",
+        Layer::Java => "the JDBC driver",
+    }
+}
