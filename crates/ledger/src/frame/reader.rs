@@ -1,0 +1,207 @@
+//! Reading frames back: each is checked against the chain before it is believed.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use aws_lc_rs::aead::{Aad, LessSafeKey};
+
+use crate::damage::Damage;
+use crate::error::LedgerError;
+use crate::frame::preamble::{Content, PREAMBLE_BYTES, Preamble};
+use crate::frame::writer::Place;
+use crate::frame::{CHAIN_BYTES, FrameHeader, FrameKind, HEADER_BYTES, PREFIX_BYTES, nonce};
+use crate::key::{RecordingKey, aead_key};
+
+/// Reads the frames of one file, in order, holding one at a time.
+pub(crate) struct FrameReader<R = BufReader<File>> {
+    source: R,
+    path: PathBuf,
+    /// Absent when only the chain is followed.
+    key: Option<LessSafeKey>,
+    place: Place,
+    /// Chain value, header, body: as the writer laid it out.
+    buffer: Vec<u8>,
+}
+
+/// What is at the reader's place.
+pub(crate) enum Next<'a> {
+    /// A whole frame, checked, and where it began.
+    Frame {
+        kind: FrameKind,
+        at: Place,
+        plain: &'a [u8],
+    },
+    /// The file ends here, cleanly.
+    End,
+    /// The file ends within a frame, `bytes` after its beginning.
+    Torn { bytes: u64 },
+}
+
+impl FrameReader {
+    /// Opens `path` and reads its preamble. Without a master key only the chain can be followed.
+    pub(crate) fn open(
+        path: &Path,
+        content: Content,
+        master: Option<&RecordingKey>,
+    ) -> Result<(Self, Preamble), LedgerError> {
+        let file = File::open(path).map_err(|source| LedgerError::io("open", path, source))?;
+        Self::from_source(
+            BufReader::with_capacity(16 << 10, file),
+            path,
+            content,
+            master,
+        )
+    }
+}
+
+impl<R: Read + Seek> FrameReader<R> {
+    /// Reads the preamble from `source`; `path` is for messages.
+    pub(crate) fn from_source(
+        mut source: R,
+        path: &Path,
+        content: Content,
+        master: Option<&RecordingKey>,
+    ) -> Result<(Self, Preamble), LedgerError> {
+        let mut bytes = [0; PREAMBLE_BYTES];
+        let read = read_up_to(&mut source, &mut bytes)
+            .map_err(|source| LedgerError::io("read", path, source))?;
+        if read < PREAMBLE_BYTES {
+            return Err(Damage::NotARecording.into());
+        }
+        let preamble = Preamble::read(bytes, content, master)?;
+        let key = master.map(|_| aead_key(&preamble.data_key)).transpose()?;
+        let place = Place {
+            offset: PREAMBLE_BYTES as u64,
+            sequence: 0,
+            chain: preamble.chain(),
+        };
+        Ok((
+            Self {
+                source,
+                path: path.to_owned(),
+                key,
+                place,
+                buffer: Vec::new(),
+            },
+            preamble,
+        ))
+    }
+
+    /// Where the next frame is expected.
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// Goes to a place that the index named.
+    pub(crate) fn seek(&mut self, place: Place) -> Result<(), LedgerError> {
+        self.source
+            .seek(SeekFrom::Start(place.offset))
+            .map_err(|source| LedgerError::io("seek in", &self.path, source))?;
+        self.place = place;
+        Ok(())
+    }
+
+    /// Replaces the key, from the next frame on.
+    pub(crate) fn set_key(&mut self, key: LessSafeKey) {
+        self.key = Some(key);
+    }
+
+    /// Reads `bytes.len()` bytes that are no frame, or fewer at the file's end.
+    pub(crate) fn read_raw(&mut self, bytes: &mut [u8]) -> Result<usize, LedgerError> {
+        read_up_to(&mut self.source, bytes)
+            .map_err(|source| LedgerError::io("read", &self.path, source))
+    }
+
+    /// How many bytes are left in the file; the reader is at its end afterwards.
+    pub(crate) fn count_rest(&mut self) -> Result<u64, LedgerError> {
+        let io = |source| LedgerError::io("read", &self.path, source);
+        let here = self.source.stream_position().map_err(io)?;
+        Ok(self
+            .source
+            .seek(SeekFrom::End(0))
+            .map_err(io)?
+            .saturating_sub(here))
+    }
+
+    /// Reads the next frame and checks it.
+    pub(crate) fn next_frame(&mut self) -> Result<Next<'_>, LedgerError> {
+        let at = self.place;
+        let io = |source| LedgerError::io("read", &self.path, source);
+        let mut bytes = [0; HEADER_BYTES];
+        match read_up_to(&mut self.source, &mut bytes).map_err(io)? {
+            0 => return Ok(Next::End),
+            HEADER_BYTES => {}
+            short => {
+                return Ok(Next::Torn {
+                    bytes: short as u64,
+                });
+            }
+        }
+        let header =
+            FrameHeader::decode(&bytes).ok_or(Damage::FrameHeader { offset: at.offset })?;
+        if header.sequence != at.sequence {
+            let (offset, expected, found) = (at.offset, at.sequence, header.sequence);
+            return Err(Damage::Sequence {
+                offset,
+                expected,
+                found,
+            }
+            .into());
+        }
+        self.buffer.resize(PREFIX_BYTES + header.body_len, 0);
+        let altered = || Damage::Altered {
+            offset: at.offset,
+            frame: at.sequence,
+        };
+        let (prefix, body) = self
+            .buffer
+            .split_first_chunk_mut::<PREFIX_BYTES>()
+            .ok_or_else(altered)?;
+        let (chain, header_slot) = prefix.split_at_mut(CHAIN_BYTES);
+        chain.copy_from_slice(&at.chain);
+        header_slot.copy_from_slice(&bytes);
+        let read = read_up_to(&mut self.source, body).map_err(io)?;
+        if read < header.body_len {
+            return Ok(Next::Torn {
+                bytes: (HEADER_BYTES + read) as u64,
+            });
+        }
+        let frame_bytes = (HEADER_BYTES + header.body_len) as u64;
+        let chain = *blake3::hash(&self.buffer).as_bytes();
+        self.place = Place {
+            offset: at.offset + frame_bytes,
+            sequence: at.sequence + 1,
+            chain,
+        };
+        let (prefix, body) = self
+            .buffer
+            .split_at_mut_checked(PREFIX_BYTES)
+            .ok_or_else(altered)?;
+        let plain: &[u8] = match &self.key {
+            Some(key) => key
+                .open_in_place(nonce(at.sequence), Aad::from(&*prefix), body)
+                .map_err(|_| altered())?,
+            None => &[],
+        };
+        Ok(Next::Frame {
+            kind: header.kind,
+            at,
+            plain,
+        })
+    }
+}
+
+/// Reads until `bytes` is full or the source ends; says how many came.
+fn read_up_to(source: &mut impl Read, bytes: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read(rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
