@@ -1,1 +1,39 @@
-//! sallyport-policy
+//! Policy as code: Cedar rules in a directory decide what a principal may do on a target, what must wait
+//! for people, and which values are masked.
+//!
+//! A [`Bundle`] is one immutable, validated state of that directory; [`Watcher`] keeps the newest valid one.
+//! Protocols bring their own actions and facts as [`SchemaFragment`]s; this crate only knows the base
+//! vocabulary (`User`, `Machine`, `Group`, `Target`, `Environment`, `Tag`, `Classification`, `Task`, and the
+//! actions `connect`, `reveal` and `unparsed`).
+//!
+//! Everything here fails closed: a rule that cannot be evaluated, an action that the schema does not
+//! declare and a command without any action are refused.
+
+mod act;
+mod annotations;
+mod bundle;
+mod classify;
+mod decision;
+mod files;
+mod git;
+mod mask;
+mod narrow;
+mod needs;
+mod problem;
+mod rules;
+mod schema;
+mod standing;
+mod watcher;
+
+pub use act::{Act, ActionName, Attributes, Resource, Situation, Subject, SubjectKind, Value};
+pub use bundle::{Bundle, Loader};
+pub use classify::{Classification, ColumnName, Detected, Trust};
+pub use decision::{
+    Approvals, Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId,
+};
+pub use mask::{MaskSyntaxError, stricter};
+pub use needs::Needs;
+pub use problem::{LoadError, Problem};
+pub use schema::{BASE_SCHEMA, SchemaFragment, action_names, group_names};
+pub use standing::Standing;
+pub use watcher::{Reloaded, Watcher};

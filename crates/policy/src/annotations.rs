@@ -1,0 +1,165 @@
+//! What a rule's annotations say, checked.
+
+use std::time::Duration;
+
+use cedar_policy::{Effect, Policy};
+use smol_str::SmolStr;
+
+use crate::decision::{Approvals, HoldSpec};
+use crate::mask;
+
+/// The annotations of one rule.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Annotations {
+    pub(crate) message: Option<String>,
+    pub(crate) hold: Option<HoldSpec>,
+    pub(crate) mask: Option<SmolStr>,
+}
+
+/// The most approvals that one group can be asked for.
+const MAX_APPROVALS: u32 = 20;
+/// The longest message, in bytes.
+const MAX_MESSAGE: usize = 500;
+
+/// Reads a rule's annotations; the sentences of the error say what is wrong with them.
+pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
+    let mut wrong = Vec::new();
+    for (key, value) in policy.annotations() {
+        check_key(key, value, policy, &mut wrong);
+    }
+    let forbids = policy.effect() == Effect::Forbid;
+    let get = |key: &str| policy.annotation(key).map(str::to_owned);
+    let hold = get("hold");
+    for key in ["message", "hold", "mask"] {
+        if get(key).is_some() && !forbids {
+            wrong.push(format!("`@{key}` belongs to a rule that forbids"));
+        }
+    }
+    for key in ["approvals", "timeout", "expires"] {
+        if get(key).is_some() && hold.is_none() {
+            wrong.push(format!("`@{key}` needs `@hold` beside it"));
+        }
+    }
+    if hold.is_some() && get("mask").is_some() {
+        wrong.push("a rule either holds or masks, not both".to_owned());
+    }
+    let mut keep = |result: Result<Option<Duration>, String>| match result {
+        Ok(value) => value,
+        Err(why) => {
+            wrong.push(why);
+            None
+        }
+    };
+    let timeout = keep(get("timeout").map(|text| duration("timeout", &text)).transpose());
+    let expires = keep(get("expires").map(|text| duration("expires", &text)).transpose());
+    let groups = match hold.map(|text| approvals(&text, get("approvals").as_deref())).transpose() {
+        Ok(groups) => groups,
+        Err(why) => {
+            wrong.push(why);
+            None
+        }
+    };
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    Ok(Annotations {
+        message: get("message"),
+        hold: groups.map(|groups| HoldSpec { groups, timeout, expires }),
+        mask: get("mask").map(SmolStr::from),
+    })
+}
+
+fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
+    match key {
+        "id" => {
+            let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+            if value.is_empty() || value.len() > 100 || !value.chars().all(fine) {
+                wrong.push("an `@id` is 1 to 100 letters, digits, `-`, `_`, `.` or `/`".to_owned());
+            }
+        }
+        "message" | "description" => {
+            if value.trim().is_empty() || value.len() > MAX_MESSAGE || value.chars().any(char::is_control) {
+                wrong.push(format!("`@{key}` is one line of at most {MAX_MESSAGE} bytes"));
+            }
+        }
+        "mask" => {
+            if let Err(error) = mask::strictness(value) {
+                wrong.push(error.to_string());
+            }
+        }
+        "hold" | "approvals" | "timeout" | "expires" => {}
+        other => {
+            let effect = policy.effect();
+            wrong.push(format!("`@{other}` is not an annotation that a {effect} rule can have"));
+        }
+    }
+}
+
+/// `dba`, `dba:2`, `dba,security:2`.
+fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String> {
+    let number = |text: &str| -> Result<u32, String> {
+        text.trim()
+            .parse()
+            .ok()
+            .filter(|count| (1..=MAX_APPROVALS).contains(count))
+            .ok_or_else(|| format!("`{text}` is not a number of approvals (1 to {MAX_APPROVALS})"))
+    };
+    let default = default.map_or(Ok(1), number)?;
+    let mut groups: Vec<Approvals> = Vec::new();
+    for part in text.split(',') {
+        let (group, count) = match part.rsplit_once(':') {
+            Some((group, count)) => (group.trim(), number(count)?),
+            None => (part.trim(), default),
+        };
+        if group.is_empty() {
+            return Err("`@hold` names the groups to ask: `dba` or `dba:2,security`".to_owned());
+        }
+        if groups.iter().any(|other| other.group == group) {
+            return Err(format!("`@hold` names the group `{group}` twice"));
+        }
+        groups.push(Approvals { group: group.into(), count });
+    }
+    groups.sort_by(|a, b| a.group.cmp(&b.group));
+    Ok(groups)
+}
+
+/// `30s`, `10m`, `2h`, `1d`.
+fn duration(key: &str, text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`@{key}` is a time such as 30s, 10m, 2h or 1d, at most 30d");
+    let text = text.trim();
+    let unit = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        Some('d') => 86_400,
+        Some(_) | None => return Err(wrong()),
+    };
+    let digits = text.get(..text.len() - 1).unwrap_or("");
+    let count: u64 = digits.parse().map_err(|_| wrong())?;
+    let seconds = count.checked_mul(unit).filter(|s| (1..=30 * 86_400).contains(s)).ok_or_else(wrong)?;
+    Ok(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn holds_name_groups_and_counts() {
+        let groups = approvals("security:2, dba", Some("3")).unwrap();
+        let plain: Vec<_> = groups.iter().map(|a| (a.group.as_str(), a.count)).collect();
+        assert_eq!(plain, [("dba", 3), ("security", 2)]);
+        assert!(approvals("dba,dba", None).is_err());
+        assert!(approvals("dba:0", None).is_err());
+        assert!(approvals("", None).is_err());
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(duration("timeout", "10m").unwrap(), Duration::from_secs(600));
+        assert!(duration("timeout", "10").is_err());
+        assert!(duration("timeout", "400d").is_err());
+        assert!(duration("timeout", "0s").is_err());
+    }
+}

@@ -1,0 +1,126 @@
+//! What is wrong with a bundle, and where.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
+use thiserror::Error;
+
+/// Why a bundle was not accepted: everything that is wrong with it, each with its place.
+#[derive(Debug, Clone, Error)]
+pub struct LoadError {
+    /// The bundle's directory.
+    pub dir: PathBuf,
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl LoadError {
+    pub(crate) fn new(dir: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
+        Self { dir: dir.into(), problems }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the policy in `{}` is not valid", self.dir.display())?;
+        for problem in &self.problems {
+            write!(f, "; {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Diagnostic for LoadError {
+    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
+        Some(Box::new(self.problems.iter().map(|p| p as &dyn Diagnostic)))
+    }
+}
+
+/// One thing that is wrong in one file.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// What is wrong, one sentence.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// The file, relative to the bundle's directory.
+    pub file: String,
+    /// Line and column, both from 1; absent when the problem has no place.
+    pub position: Option<(usize, usize)>,
+    source: Option<(NamedSource<String>, Range<usize>)>,
+}
+
+impl Problem {
+    /// A problem without a place in the file.
+    #[must_use]
+    pub fn in_file(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, file: file.into(), position: None, source: None }
+    }
+
+    /// A problem at a byte range of the file's text.
+    #[must_use]
+    pub fn at(file: &str, text: &str, span: Range<usize>, message: impl Into<String>) -> Self {
+        let start = text.floor_char_boundary(span.start);
+        let before = text.get(..start).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        Self {
+            message: message.into(),
+            help: None,
+            file: file.to_owned(),
+            position: Some((line, column)),
+            source: Some((NamedSource::new(file, text.to_owned()), start..span.end.max(start))),
+        }
+    }
+
+    /// A problem that a library reports as a diagnostic over `text`; its first label is the place.
+    pub(crate) fn of(file: &str, text: &str, diagnostic: &dyn Diagnostic) -> Self {
+        let label = diagnostic.labels().and_then(|mut labels| labels.next());
+        let message = diagnostic.to_string();
+        let problem = match label {
+            Some(label) => {
+                let message = match label.label() {
+                    Some(more) if !message.contains(more) => format!("{message}: {more}"),
+                    Some(_) | None => message,
+                };
+                Self::at(file, text, label.offset()..label.offset() + label.len(), message)
+            }
+            None => Self::in_file(file, message),
+        };
+        problem.with_help(diagnostic.help().map(|help| help.to_string()))
+    }
+
+    pub(crate) fn with_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.position {
+            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.message),
+            None => write!(f, "{}: {}", self.file, self.message),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl Diagnostic for Problem {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_ref().map(|(source, _)| source as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let (_, span) = self.source.as_ref()?;
+        let span = SourceSpan::new(span.start.into(), span.end - span.start);
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
+    }
+}

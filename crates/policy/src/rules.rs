@@ -1,0 +1,235 @@
+//! The rules of a bundle: parsed, checked against the schema and against what we add to Cedar, and sorted into
+//! buckets by action, so that judging an act looks only at rules that could apply to it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
+
+use cedar_policy::{
+    EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
+};
+use miette::Diagnostic;
+use smol_str::SmolStr;
+
+use crate::act::ActionName;
+use crate::annotations::{self, Annotations};
+use crate::decision::RuleId;
+use crate::files::Files;
+use crate::needs::{Needs, Reads};
+use crate::problem::Problem;
+use crate::schema::name_of;
+
+/// One rule.
+pub(crate) struct Rule {
+    pub(crate) id: RuleId,
+    pub(crate) policy: Policy,
+    pub(crate) annotations: Annotations,
+    pub(crate) reads: Reads,
+    file: String,
+    actions: BTreeSet<ActionName>,
+}
+
+/// The rules that can apply to one action.
+pub(crate) struct Bucket {
+    pub(crate) action: EntityUid,
+    /// Indices into [`Rules::rules`].
+    pub(crate) rules: Vec<usize>,
+}
+
+/// All rules of a bundle.
+pub(crate) struct Rules {
+    pub(crate) schema: Schema,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) buckets: Vec<Bucket>,
+    by_id: HashMap<PolicyId, usize>,
+    by_action: HashMap<ActionName, usize>,
+    types: HashMap<SmolStr, EntityTypeName>,
+}
+
+impl Rules {
+    /// Reads every `rules/**/*.cedar`.
+    pub(crate) fn load(files: &Files, schema: Schema) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut rules: Vec<Rule> = Vec::new();
+        let mut seen: HashMap<RuleId, String> = HashMap::new();
+        for (file, text) in files.iter().filter(|(path, _)| path.starts_with("rules/")) {
+            for policy in parse_file(file, text, &mut problems) {
+                let Some(rule) = read_rule(file, text, &policy, &schema, &mut problems) else { continue };
+                if let Some(other) = seen.insert(rule.id.clone(), file.clone()) {
+                    let message = format!("the id `{}` is taken by a rule in {other}", rule.id);
+                    problems.push(Problem::at(file, text, place(&policy), message));
+                    continue;
+                }
+                rules.push(rule);
+            }
+        }
+        let warnings = validate(&rules, &schema, files, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok((Self::index(rules, schema), warnings))
+    }
+
+    fn index(rules: Vec<Rule>, schema: Schema) -> Self {
+        let with_requests: BTreeSet<EntityUid> = schema.request_envs().map(|env| env.action().clone()).collect();
+        let mut by_action = HashMap::new();
+        let mut buckets = Vec::new();
+        for action in with_requests {
+            let name = name_of(&action);
+            let fits = |(at, rule): (usize, &Rule)| rule.actions.contains(&name).then_some(at);
+            let inside = rules.iter().enumerate().filter_map(fits).collect();
+            by_action.insert(name, buckets.len());
+            buckets.push(Bucket { action, rules: inside });
+        }
+        let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect();
+        let types = schema.entity_types().map(|name| (name.to_string().into(), name.clone())).collect();
+        Self { schema, rules, buckets, by_id, by_action, types }
+    }
+
+    pub(crate) fn bucket_of(&self, action: &ActionName) -> Option<usize> {
+        self.by_action.get(action).copied()
+    }
+
+    pub(crate) fn rule(&self, id: &PolicyId) -> Option<&Rule> {
+        self.rules.get(*self.by_id.get(id)?)
+    }
+
+    pub(crate) fn entity_type(&self, name: &str) -> Option<&EntityTypeName> {
+        self.types.get(name)
+    }
+
+    pub(crate) fn needs(&self) -> Needs {
+        let mut by_action = BTreeMap::new();
+        for (name, at) in &self.by_action {
+            let mut reads = Reads::default();
+            for rule in self.buckets.get(*at).into_iter().flat_map(|b| &b.rules) {
+                if let Some(rule) = self.rules.get(*rule) {
+                    reads.extend(&rule.reads);
+                }
+            }
+            by_action.insert(name.clone(), reads);
+        }
+        Needs::new(by_action)
+    }
+
+    /// Rules that name an entity of this type that is not among the known ones.
+    pub(crate) fn unknown(&self, kind: &str, known: &BTreeSet<SmolStr>, files: &Files) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for rule in &self.rules {
+            for literal in rule.policy.entity_literals() {
+                let id = literal.id().unescaped();
+                if literal.type_name().to_string() == kind && !known.contains(id) {
+                    let message = format!("rule `{}` names `{literal}`, which nothing in the bundle defines", rule.id);
+                    let text = files.get(&rule.file).map_or("", String::as_str);
+                    problems.push(Problem::at(&rule.file, text, place(&rule.policy), message));
+                }
+            }
+        }
+        problems
+    }
+}
+
+fn parse_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Policy> {
+    let set = match PolicySet::from_str(text) {
+        Ok(set) => set,
+        Err(errors) => {
+            problems.push(Problem::of(file, text, &errors));
+            problems.extend(errors.related().into_iter().flatten().map(|error| Problem::of(file, text, error)));
+            return Vec::new();
+        }
+    };
+    if set.num_of_templates() > 0 {
+        problems.push(Problem::in_file(file, "templates (`?principal`, `?resource`) are not used here"));
+    }
+    let mut policies: Vec<Policy> = set.policies().cloned().collect();
+    policies.sort_by_key(|policy| place(policy).start);
+    policies
+}
+
+/// Where the rule stands in its file, in bytes.
+fn place(policy: &Policy) -> std::ops::Range<usize> {
+    policy.as_ref().loc().map_or(0..0, |loc| loc.start()..loc.end())
+}
+
+fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Rule> {
+    let mut complain = |message: String| problems.push(Problem::at(file, text, place(policy), message));
+    let Some(id) = policy.annotation("id").map(SmolStr::from) else {
+        complain("a rule needs an `@id(\"…\")`, by which decisions name it".to_owned());
+        return None;
+    };
+    let annotations = match annotations::read(policy) {
+        Ok(annotations) => annotations,
+        Err(wrong) => {
+            wrong.into_iter().for_each(complain);
+            return None;
+        }
+    };
+    let reads = match policy.to_json() {
+        Ok(json) => Reads::of_rule(&json),
+        Err(error) => {
+            complain(format!("the rule cannot be analysed: {error}"));
+            return None;
+        }
+    };
+    let actions: BTreeSet<ActionName> = policy.get_valid_request_envs(schema).map(|env| name_of(env.action())).collect();
+    let wrong = check_use(policy, &annotations, &reads, &actions);
+    if !wrong.is_empty() {
+        wrong.into_iter().for_each(complain);
+        return None;
+    }
+    let policy = policy.new_id(PolicyId::new(&id));
+    Some(Rule { id: RuleId(id), policy, annotations, reads, file: file.to_owned(), actions })
+}
+
+/// What the annotations promise must be what the rule does.
+fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions: &BTreeSet<ActionName>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let reveal = ActionName::reveal();
+    if let Some(hold) = &annotations.hold {
+        if !reads.has("approved_by") {
+            wrong.push("a rule with `@hold` forbids unless the approval is in `context.approved_by`".to_owned());
+        }
+        let literals = policy.entity_literals();
+        for approvals in &hold.groups {
+            let named = |uid: &EntityUid| uid.type_name().to_string() == "Group" && uid.id().unescaped() == approvals.group;
+            if !literals.iter().any(named) {
+                wrong.push(format!("`@hold` asks `{0}`, but the rule does not look for `Group::\"{0}\"`", approvals.group));
+            }
+        }
+        if actions.contains(&reveal) {
+            wrong.push("a rule with `@hold` cannot cover `Action::\"reveal\"`: a result does not wait".to_owned());
+        }
+    }
+    if annotations.mask.is_some() && actions.iter().any(|action| *action != reveal) {
+        wrong.push("`@mask` belongs to a rule about `Action::\"reveal\"` only".to_owned());
+    }
+    wrong
+}
+
+/// Runs Cedar's validator in its strict mode. Rules that can never apply are errors too: a forbid that never
+/// fires is a hole.
+fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<Problem>) -> Vec<Problem> {
+    let set = match PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())) {
+        Ok(set) => set,
+        Err(error) => {
+            problems.push(Problem::in_file("rules", error.to_string()));
+            return Vec::new();
+        }
+    };
+    let locate = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
+        let rule = rules.iter().find(|rule| rule.policy.id() == id);
+        let file = rule.map_or("rules", |rule| rule.file.as_str());
+        Problem::of(file, files.get(file).map_or("", String::as_str), diagnostic)
+    };
+    let verdict = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    problems.extend(verdict.validation_errors().map(|error| locate(error.policy_id(), error)));
+    let mut warnings = Vec::new();
+    for warning in verdict.validation_warnings() {
+        let problem = locate(warning.policy_id(), warning);
+        if matches!(warning, ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)) {
+            problems.push(problem);
+        } else {
+            warnings.push(problem);
+        }
+    }
+    warnings
+}

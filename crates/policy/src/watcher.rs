@@ -1,0 +1,156 @@
+//! Keeps the newest valid bundle of a directory, and takes a changed one over atomically.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use notify::{RecursiveMode, Watcher as _};
+
+use crate::bundle::{Bundle, Loader};
+use crate::problem::{LoadError, Problem};
+
+/// How long the directory must be quiet before it is read.
+const QUIET: Duration = Duration::from_millis(50);
+/// How long a directory that is never quiet is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What became of a change of the directory.
+#[derive(Debug, Clone)]
+pub enum Reloaded {
+    /// The new bundle is in force.
+    Loaded {
+        /// It.
+        bundle: Arc<Bundle>,
+        /// The generation that began with it.
+        generation: u64,
+    },
+    /// The directory is not a valid bundle; the one before stays in force.
+    Rejected(Arc<LoadError>),
+}
+
+type Observer = Box<dyn Fn(&Reloaded) + Send + Sync>;
+
+struct Shared {
+    dir: PathBuf,
+    loader: Loader,
+    current: ArcSwap<Bundle>,
+    generation: AtomicU64,
+    observers: Mutex<Vec<Observer>>,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+}
+
+/// Watches a policy directory. Dropping it ends the watching.
+pub struct Watcher {
+    shared: Arc<Shared>,
+    /// Dropping it closes the channel, which ends the thread.
+    _notify: notify::RecommendedWatcher,
+}
+
+impl std::fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Watcher({})", self.shared.dir.display())
+    }
+}
+
+impl Watcher {
+    /// Loads the directory and begins to watch it.
+    ///
+    /// # Errors
+    /// When the directory is not a valid bundle now, or cannot be watched.
+    pub fn start(dir: &Path, loader: Loader) -> Result<Self, LoadError> {
+        let (send, changes) = mpsc::channel();
+        let unwatchable = |error: String| {
+            LoadError::new(dir, vec![Problem::in_file(".", format!("the directory cannot be watched: {error}"))])
+        };
+        let mut notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading the files is an event too; only changes count. A send fails only when nobody listens.
+            if event.map_or(true, |event| !event.kind.is_access()) {
+                let _ = send.send(());
+            }
+        })
+        .map_err(|error| unwatchable(error.to_string()))?;
+        // Watch first, read then: a change in between is seen twice instead of never.
+        notify.watch(dir, RecursiveMode::Recursive).map_err(|error| unwatchable(error.to_string()))?;
+        let shared = Arc::new(Shared {
+            dir: dir.to_owned(),
+            current: ArcSwap::from_pointee(loader.load(dir)?),
+            loader,
+            generation: AtomicU64::new(1),
+            observers: Mutex::default(),
+            reloading: Mutex::default(),
+        });
+        let follower = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("policy-watch".to_owned())
+            .spawn(move || follow(&follower, &changes))
+            .map_err(|error| unwatchable(error.to_string()))?;
+        Ok(Self { shared, _notify: notify })
+    }
+
+    /// The bundle in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<Bundle> {
+        self.shared.current.load_full()
+    }
+
+    /// A number that grows with each bundle that comes into force. Whoever reads it before [`Self::current`]
+    /// and finds it unchanged later holds the bundle that is still in force.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.shared.generation.load(Ordering::Acquire)
+    }
+
+    /// Calls `f` with the result of each later reload, on the thread that reloads: it must not wait.
+    pub fn subscribe(&self, f: impl Fn(&Reloaded) + Send + Sync + 'static) {
+        self.shared.observers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(f));
+    }
+
+    /// Reads the directory now. `None` when nothing that decides has changed.
+    pub fn reload(&self) -> Option<Reloaded> {
+        reload(&self.shared)
+    }
+}
+
+fn follow(shared: &Shared, changes: &Receiver<()>) {
+    while changes.recv().is_ok() {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match changes.recv_timeout(QUIET) {
+                Ok(()) if Instant::now() < deadline => {}
+                Ok(()) | Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+        reload(shared);
+    }
+}
+
+fn reload(shared: &Shared) -> Option<Reloaded> {
+    let _one = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+    let result = match shared.loader.load(&shared.dir) {
+        Ok(bundle) => {
+            let before = shared.current.load();
+            if before.digest() == bundle.digest() && before.commit() == bundle.commit() {
+                return None;
+            }
+            let bundle = Arc::new(bundle);
+            shared.current.store(Arc::clone(&bundle));
+            let generation = shared.generation.fetch_add(1, Ordering::AcqRel) + 1;
+            tracing::info!(digest = bundle.digest(), commit = bundle.commit(), generation, "policy loaded");
+            Reloaded::Loaded { bundle, generation }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "policy rejected; the one before stays in force");
+            Reloaded::Rejected(Arc::new(error))
+        }
+    };
+    for observer in shared.observers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        observer(&result);
+    }
+    Some(result)
+}
