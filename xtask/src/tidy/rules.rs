@@ -115,12 +115,9 @@ pub(super) fn select(path: &str, source: &Source) -> Vec<Finding> {
 
 /// Other macros may be called `select!` too.
 fn is_async_select(path: &str) -> bool {
-    let mut parts = path.split("::");
-    let library = parts.next().unwrap_or_default();
-    (library == "tokio" || library.starts_with("futures"))
-        && parts
-            .next_back()
-            .is_some_and(|last| last.starts_with("select"))
+    let library = path.starts_with("tokio::") || path.starts_with("futures");
+    let name = path.rsplit("::").next();
+    library && matches!(name, Some("select" | "select_biased"))
 }
 
 pub(super) fn purity(path: &str, source: &Source) -> Vec<Finding> {
