@@ -1,0 +1,278 @@
+//! TLS towards clients: certificate, reload, client certificates.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+use rustls::{
+    RootCertStore, ServerConfig,
+    crypto::aws_lc_rs,
+    server::{
+        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
+        danger::ClientCertVerifier,
+    },
+    sign::CertifiedKey,
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use time::{Duration, OffsetDateTime};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{TlsError, TlsInfo, Wire, wire::Stream};
+
+/// Where the certificate comes from and what is asked of clients.
+#[derive(Clone, Debug, Default)]
+pub struct ServerTlsOptions {
+    /// The certificate chain, PEM, own certificate first.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// Authorities (PEM) whose client certificates are accepted. Without, none is asked for.
+    pub client_authorities: Option<PathBuf>,
+    /// Application protocols offered; a client that offers only others is refused.
+    pub alpn: Vec<Vec<u8>>,
+}
+
+/// TLS towards clients. Clones share the certificate, which can be reloaded at any time.
+#[derive(Clone)]
+pub struct ServerTls {
+    options: Arc<ServerTlsOptions>,
+    current: Arc<Current>,
+    acceptor: TlsAcceptor,
+}
+
+impl std::fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerTls")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerTls {
+    /// Reads certificate, key and authorities.
+    ///
+    /// # Errors
+    /// When a file is missing or is not what it should be.
+    pub fn load(options: ServerTlsOptions) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let current = Arc::new(Current(RwLock::new(read_key(&options)?)));
+        let builder =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder = match &options.client_authorities {
+            Some(path) => builder.with_client_cert_verifier(client_verifier(path)?),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(current.clone());
+        config.alpn_protocols.clone_from(&options.alpn);
+        // Database drivers do not resume; tickets would only cost.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Ok(Self {
+            options: Arc::new(options),
+            current,
+            acceptor,
+        })
+    }
+
+    /// Makes `server.crt` (self-signed, for `names`, this host and loopback) and `server.key` (mode 0600)
+    /// in `dir` if they are not there, and returns their paths.
+    ///
+    /// # Errors
+    /// When the certificate cannot be made or written.
+    pub fn ensure_self_signed(
+        dir: &Path,
+        names: &[String],
+    ) -> Result<(PathBuf, PathBuf), TlsError> {
+        let (certificate, key) = (dir.join("server.crt"), dir.join("server.key"));
+        if certificate.exists() && key.exists() {
+            return Ok((certificate, key));
+        }
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(TlsError::file(dir))?;
+        let (certificate_pem, key_pem) = self_signed(names)?;
+        write(&key, &key_pem, 0o600)?;
+        write(&certificate, &certificate_pem, 0o644)?;
+        Ok((certificate, key))
+    }
+
+    /// Reads certificate and key again; connections made from now on use them. On an error the old ones
+    /// stay.
+    ///
+    /// # Errors
+    /// When a file is missing or is not what it should be.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let key = read_key(&self.options)?;
+        *self
+            .current
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = key;
+        Ok(())
+    }
+}
+
+/// Does the server's part of a TLS handshake.
+///
+/// # Errors
+/// When the handshake fails, or when bytes were read from `wire` that came before it
+/// (<https://www.postgresql.org/support/security/CVE-2021-23214/>).
+///
+/// # Cancel safety
+/// Not cancel safe: the connection is lost.
+pub async fn accept_tls(wire: Wire, tls: &ServerTls) -> Result<Wire, TlsError> {
+    if wire.unread_len() > 0 {
+        return Err(TlsError::EarlyBytes);
+    }
+    let (tcp, peer) = wire.into_tcp().ok_or(TlsError::AlreadyTls)?;
+    let stream = tls
+        .acceptor
+        .accept(tcp)
+        .await
+        .map_err(TlsError::Handshake)?;
+    let (_, connection) = stream.get_ref();
+    let certificate = first_certificate(connection.peer_certificates());
+    let info = TlsInfo {
+        sni: connection.server_name().map(str::to_owned),
+        alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
+        verified: certificate.is_some(),
+        peer_certificate: certificate,
+        version: version(connection.protocol_version()),
+        cipher: cipher(connection.negotiated_cipher_suite()),
+    };
+    Ok(Wire::with_tls(Stream::Server(Box::new(stream)), peer, info))
+}
+
+pub(crate) fn first_certificate(
+    chain: Option<&[CertificateDer<'static>]>,
+) -> Option<CertificateDer<'static>> {
+    chain.and_then(<[_]>::first).cloned()
+}
+
+pub(crate) fn version(version: Option<rustls::ProtocolVersion>) -> String {
+    match version {
+        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
+        Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+pub(crate) fn cipher(suite: Option<rustls::SupportedCipherSuite>) -> String {
+    suite.map_or_else(String::new, |suite| format!("{:?}", suite.suite()))
+}
+
+/// The certificate that handshakes use now.
+#[derive(Debug)]
+struct Current(RwLock<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(
+            self.0
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
+        )
+    }
+}
+
+fn read_key(options: &ServerTlsOptions) -> Result<Arc<CertifiedKey>, TlsError> {
+    let chain = read_certificates(&options.certificate)?;
+    let key = read_private_key(&options.key)?;
+    let key = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider())?;
+    Ok(Arc::new(key))
+}
+
+/// The certificates of a PEM file, at least one.
+pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let pem = fs::read(path).map_err(TlsError::file(path))?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    match certificates {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(TlsError::content(path, "holds no certificate")),
+        Err(error) => Err(TlsError::content(
+            path,
+            format!("is not a PEM file: {error}"),
+        )),
+    }
+}
+
+pub(crate) fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let pem = fs::read(path).map_err(TlsError::file(path))?;
+    PrivateKeyDer::from_pem_slice(&pem)
+        .map_err(|error| TlsError::content(path, format!("holds no private key: {error}")))
+}
+
+/// A store of the certificates in a PEM file.
+pub(crate) fn read_roots(
+    path: &Path,
+) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
+    let certificates = read_certificates(path)?;
+    let mut store = RootCertStore::empty();
+    for certificate in &certificates {
+        store.add(certificate.clone()).map_err(|error| {
+            TlsError::content(
+                path,
+                format!("holds a certificate that cannot be used: {error}"),
+            )
+        })?;
+    }
+    Ok((store, certificates))
+}
+
+fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let (roots, _) = read_roots(path)?;
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .allow_unauthenticated()
+        .build()
+        .map_err(|error| TlsError::content(path, format!("cannot verify clients: {error}")))
+}
+
+/// How long a self-signed certificate holds. It is pinned, not renewed, by those who use one.
+const SELF_SIGNED_DAYS: i64 = 3650;
+
+fn self_signed(names: &[String]) -> Result<(String, String), TlsError> {
+    let mut all: Vec<String> = names.to_vec();
+    all.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    if !host.is_empty() && host.is_ascii() {
+        all.push(host.to_owned());
+    }
+    all.sort();
+    all.dedup();
+    let mut params = CertificateParams::new(all)?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Sallyport gateway");
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let now = OffsetDateTime::now_utc();
+    params.not_before = now - Duration::hours(1);
+    params.not_after = now + Duration::days(SELF_SIGNED_DAYS);
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    Ok((certificate.pem(), key.serialize_pem()))
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
+    let write = || -> io::Result<()> {
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(TlsError::file(path))
+}
