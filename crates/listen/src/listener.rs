@@ -1,14 +1,9 @@
 //! A listening socket.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::{io::unix::AsyncFd, time::sleep};
+use tokio::{net::TcpListener, time::sleep};
 
 use crate::{Accepted, Limits, admission::Gatekeeper};
 
@@ -18,7 +13,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// A listening socket with limits.
 pub struct Listener {
-    socket: AsyncFd<TcpListener>,
+    socket: TcpListener,
     keeper: Arc<Gatekeeper>,
     address: SocketAddr,
 }
@@ -47,11 +42,11 @@ impl Listener {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        let socket = TcpListener::from(socket);
+        let socket = TcpListener::from_std(socket.into())?;
         let address = socket.local_addr()?;
         let keeper = Gatekeeper::new(limits);
         Ok(Self {
-            socket: AsyncFd::register(socket)?,
+            socket: socket,
             keeper,
             address,
         })
@@ -76,20 +71,26 @@ impl Listener {
     /// No connection is lost.
     pub async fn accept(&self) -> io::Result<Accepted> {
         loop {
-            let mut ready = self.socket.readable().await?;
-            match ready.try_io(|socket| socket.get_ref().accept()) {
-                Ok(Ok((stream, peer))) => match self.keeper.admit(peer) {
-                    Some(handshake) => {
-                        return Ok(Accepted {
-                            stream,
-                            peer,
-                            handshake,
-                        });
-                    }
-                    None => tracing::debug!(%peer, "too many connections from this address"),
-                },
-                Ok(Err(error)) => self.recover(error).await?,
-                Err(_would_block) => {}
+            let (stream, peer) = match self.socket.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    self.recover(error).await?;
+                    continue;
+                }
+            };
+            let Some(handshake) = self.keeper.admit(peer) else {
+                tracing::debug!(%peer, "too many connections from this address");
+                continue;
+            };
+            match stream.into_std() {
+                Ok(stream) => {
+                    return Ok(Accepted {
+                        stream,
+                        peer,
+                        handshake,
+                    });
+                }
+                Err(error) => tracing::debug!(%peer, %error, "connection lost"),
             }
         }
     }
