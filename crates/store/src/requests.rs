@@ -196,7 +196,7 @@ impl FromRow<'_, SqliteRow> for RequestRow {
             waiting: row.try_get::<i64, _>("waiting")? == 1,
             session: row.try_get("session")?,
             principal: row.try_get("principal")?,
-            person: row.try_get("person")?,
+            person: row.try_get("asker")?,
             target: row.try_get("target")?,
             task: row.try_get("task")?,
             policy_digest: row.try_get("policy_digest")?,
@@ -268,15 +268,17 @@ pub struct Requests {
     store: Store,
 }
 
-// One place for the columns: a request with its needs and votes as JSON.
+// One place for the columns: a request with its needs and votes as JSON, and persons as they are known today.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT r.*, \
+             coalesce((SELECT p.person FROM persons p WHERE p.key = r.person), r.person) AS asker, \
              (SELECT json_group_array(json_object('group', n.group_name, 'count', n.count)) \
               FROM request_needs n WHERE n.request = r.id) AS needs, \
-             (SELECT json_group_array(json_object('person', v.person, 'reviewer', v.reviewer, \
-              'groups', json(v.groups), 'reason', v.reason, 'at_ms', v.at_ms)) \
+             (SELECT json_group_array(json_object( \
+              'person', coalesce((SELECT p.person FROM persons p WHERE p.key = v.person), v.person), \
+              'reviewer', v.reviewer, 'groups', json(v.groups), 'reason', v.reason, 'at_ms', v.at_ms)) \
               FROM request_votes v WHERE v.request = r.id) AS votes \
              FROM requests r ",
             $rest
@@ -326,7 +328,7 @@ impl Requests {
             "WHERE (?1 IS NULL OR r.state IN (SELECT value FROM json_each(?1))) \
              AND (?2 IS NULL OR r.principal = ?2) \
              AND (?3 IS NULL OR r.target = ?3) \
-             AND (?4 IS NULL OR r.principal = ?4 OR r.person = ?5 OR EXISTS (SELECT 1 FROM request_needs n \
+             AND (?4 IS NULL OR r.principal = ?4 OR r.person = ?5 OR asker = ?5 OR EXISTS (SELECT 1 FROM request_needs n \
                   WHERE n.request = r.id AND n.group_name IN (SELECT value FROM json_each(?6)))) \
              AND (?7 IS NULL OR (r.created_ms, r.id) < (SELECT b.created_ms, b.id FROM requests b WHERE b.id = ?7)) \
              ORDER BY r.created_ms DESC, r.id DESC LIMIT ?8"
@@ -464,16 +466,16 @@ impl RequestsTx {
             .await?)
     }
 
-    /// Open requests and unused grants whose time has come by `now_ms`, and the session of each.
+    /// The oldest open request or unused grant whose time has come by `now_ms`.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn due(&mut self, now_ms: i64) -> Result<Vec<RequestRow>, StoreError> {
+    pub async fn due(&mut self, now_ms: i64) -> Result<Option<RequestRow>, StoreError> {
         let query = sqlx::query_as(select!(
             "WHERE (r.state = 'open' AND r.expires_ms <= ?1) OR (r.state = 'approved' AND r.grant_expires_ms <= ?1) \
-             ORDER BY r.created_ms LIMIT 500"
+             ORDER BY r.created_ms LIMIT 1"
         ));
-        Ok(query.bind(now_ms).fetch_all(&mut *self.tx).await?)
+        Ok(query.bind(now_ms).fetch_optional(&mut *self.tx).await?)
     }
 
     /// Open requests that a client waited for; after a restart those clients are gone.
@@ -563,6 +565,16 @@ impl RequestsTx {
             .bind(detail);
         query.execute(&mut *self.tx).await?;
         Ok(())
+    }
+
+    /// Whom a person's key stands for today: two persons may have turned out to be one.
+    ///
+    /// # Errors
+    /// When the store cannot be used.
+    pub async fn resolve_person(&mut self, key: &str) -> Result<String, StoreError> {
+        let query = sqlx::query_scalar("SELECT person FROM persons WHERE key = ?1").bind(key);
+        let known: Option<String> = query.fetch_optional(&mut *self.tx).await?;
+        Ok(known.unwrap_or_else(|| key.to_owned()))
     }
 
     /// Adds an approval. Returns false when that person or identity has approved already.
