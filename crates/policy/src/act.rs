@@ -57,7 +57,10 @@ impl ActionName {
     /// An action of a protocol's namespace.
     #[must_use]
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 
     /// `Action::"connect"`: opening a session.
@@ -106,7 +109,10 @@ impl Act {
     /// An act with its facts.
     #[must_use]
     pub fn new(action: ActionName, context: impl Into<Attributes>) -> Self {
-        Self { action, context: context.into() }
+        Self {
+            action,
+            context: context.into(),
+        }
     }
 }
 
@@ -180,7 +186,12 @@ impl Situation {
     /// A situation with nothing but the time.
     #[must_use]
     pub fn at(now: OffsetDateTime) -> Self {
-        Self { task: None, now, source: None, approved_by: BTreeSet::new() }
+        Self {
+            task: None,
+            now,
+            source: None,
+            approved_by: BTreeSet::new(),
+        }
     }
 }
 

@@ -50,9 +50,20 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
             None
         }
     };
-    let timeout = keep(get("timeout").map(|text| duration("timeout", &text)).transpose());
-    let expires = keep(get("expires").map(|text| duration("expires", &text)).transpose());
-    let groups = match hold.map(|text| approvals(&text, get("approvals").as_deref())).transpose() {
+    let timeout = keep(
+        get("timeout")
+            .map(|text| duration("timeout", &text))
+            .transpose(),
+    );
+    let expires = keep(
+        get("expires")
+            .map(|text| duration("expires", &text))
+            .transpose(),
+    );
+    let groups = match hold
+        .map(|text| approvals(&text, get("approvals").as_deref()))
+        .transpose()
+    {
         Ok(groups) => groups,
         Err(why) => {
             wrong.push(why);
@@ -64,7 +75,11 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
     }
     Ok(Annotations {
         message: get("message"),
-        hold: groups.map(|groups| HoldSpec { groups, timeout, expires }),
+        hold: groups.map(|groups| HoldSpec {
+            groups,
+            timeout,
+            expires,
+        }),
         mask: get("mask").map(SmolStr::from),
     })
 }
@@ -78,8 +93,13 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
             }
         }
         "message" | "description" => {
-            if value.trim().is_empty() || value.len() > MAX_MESSAGE || value.chars().any(char::is_control) {
-                wrong.push(format!("`@{key}` is one line of at most {MAX_MESSAGE} bytes"));
+            if value.trim().is_empty()
+                || value.len() > MAX_MESSAGE
+                || value.chars().any(char::is_control)
+            {
+                wrong.push(format!(
+                    "`@{key}` is one line of at most {MAX_MESSAGE} bytes"
+                ));
             }
         }
         "mask" => {
@@ -90,7 +110,9 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
         "hold" | "approvals" | "timeout" | "expires" => {}
         other => {
             let effect = policy.effect();
-            wrong.push(format!("`@{other}` is not an annotation that a {effect} rule can have"));
+            wrong.push(format!(
+                "`@{other}` is not an annotation that a {effect} rule can have"
+            ));
         }
     }
 }
@@ -117,7 +139,10 @@ fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String
         if groups.iter().any(|other| other.group == group) {
             return Err(format!("`@hold` names the group `{group}` twice"));
         }
-        groups.push(Approvals { group: group.into(), count });
+        groups.push(Approvals {
+            group: group.into(),
+            count,
+        });
     }
     groups.sort_by(|a, b| a.group.cmp(&b.group));
     Ok(groups)
@@ -136,7 +161,10 @@ fn duration(key: &str, text: &str) -> Result<Duration, String> {
     };
     let digits = text.get(..text.len() - 1).unwrap_or("");
     let count: u64 = digits.parse().map_err(|_| wrong())?;
-    let seconds = count.checked_mul(unit).filter(|s| (1..=30 * 86_400).contains(s)).ok_or_else(wrong)?;
+    let seconds = count
+        .checked_mul(unit)
+        .filter(|s| (1..=30 * 86_400).contains(s))
+        .ok_or_else(wrong)?;
     Ok(Duration::from_secs(seconds))
 }
 
@@ -157,7 +185,10 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        assert_eq!(duration("timeout", "10m").unwrap(), Duration::from_secs(600));
+        assert_eq!(
+            duration("timeout", "10m").unwrap(),
+            Duration::from_secs(600)
+        );
         assert!(duration("timeout", "10").is_err());
         assert!(duration("timeout", "400d").is_err());
         assert!(duration("timeout", "0s").is_err());

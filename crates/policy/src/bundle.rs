@@ -13,12 +13,12 @@ use crate::act::{Act, Resource, Situation, Subject};
 use crate::classify::{Classification, ClassifyFile};
 use crate::decision::{Decision, Disclosure, Lifetime, Reveal};
 use crate::files::{self, Files};
+use crate::git;
 use crate::needs::Needs;
 use crate::problem::{LoadError, Problem};
 use crate::rules::Rules;
 use crate::schema::{self, SchemaFragment};
 use crate::standing::Standing;
-use crate::git;
 
 /// How many standings and classifications a bundle remembers before it forgets them all.
 const MAX_REMEMBERED: usize = 4096;
@@ -57,7 +57,10 @@ impl Loader {
     /// A loader that knows these protocols.
     #[must_use]
     pub fn new(fragments: &[SchemaFragment]) -> Self {
-        Self { fragments: fragments.to_vec(), detectors: None }
+        Self {
+            fragments: fragments.to_vec(),
+            detectors: None,
+        }
     }
 
     /// The detectors that exist; a bundle that names another one is not accepted.
@@ -72,7 +75,8 @@ impl Loader {
     /// # Errors
     /// With everything that is wrong with it.
     pub fn load(&self, dir: &Path) -> Result<Bundle, LoadError> {
-        self.try_load(dir).map_err(|problems| LoadError::new(dir, problems))
+        self.try_load(dir)
+            .map_err(|problems| LoadError::new(dir, problems))
     }
 
     fn try_load(&self, dir: &Path) -> Result<Bundle, Vec<Problem>> {
@@ -81,9 +85,12 @@ impl Loader {
         let schema = schema::assemble(&self.fragments)?;
         let mut problems = Vec::new();
         let text = files.get("classify.toml").map_or("", String::as_str);
-        let classify = ClassifyFile::parse(text, self.detectors.as_ref()).map_err(|found| problems.extend(found));
+        let classify = ClassifyFile::parse(text, self.detectors.as_ref())
+            .map_err(|found| problems.extend(found));
         let rules = Rules::load(&files, schema).map_err(|found| problems.extend(found));
-        let (Ok(classify), Ok((rules, warnings))) = (classify, rules) else { return Err(problems) };
+        let (Ok(classify), Ok((rules, warnings))) = (classify, rules) else {
+            return Err(problems);
+        };
         let known: BTreeSet<SmolStr> = classify.classes.keys().cloned().collect();
         problems.extend(rules.unknown("Classification", &known, &files));
         if !problems.is_empty() {
@@ -152,7 +159,13 @@ impl Bundle {
 
     /// Decides a command: all acts must be allowed; a refusal beats a hold, a hold beats an allow.
     #[must_use]
-    pub fn decide(&self, who: &Subject, target: &Resource, acts: &[Act], situation: &Situation) -> Decision {
+    pub fn decide(
+        &self,
+        who: &Subject,
+        target: &Resource,
+        acts: &[Act],
+        situation: &Situation,
+    ) -> Decision {
         match self.standing(who, target) {
             Ok(standing) => standing.decide(acts, situation),
             Err(why) => Decision::refused(why, Lifetime::Never),
@@ -161,10 +174,20 @@ impl Bundle {
 
     /// How values of a class are shown to somebody, when they come from this target.
     #[must_use]
-    pub fn reveal(&self, who: &Subject, target: &Resource, class: &str, situation: &Situation) -> Disclosure {
+    pub fn reveal(
+        &self,
+        who: &Subject,
+        target: &Resource,
+        class: &str,
+        situation: &Situation,
+    ) -> Disclosure {
         match self.standing(who, target) {
             Ok(standing) => standing.reveal(class, situation),
-            Err(_) => Disclosure { reveal: Reveal::Withhold, rules: Vec::new(), cache: Lifetime::Never },
+            Err(_) => Disclosure {
+                reveal: Reveal::Withhold,
+                rules: Vec::new(),
+                cache: Lifetime::Never,
+            },
         }
     }
 
@@ -175,28 +198,55 @@ impl Bundle {
     pub fn standing(&self, who: &Subject, target: &Resource) -> Result<Arc<Standing>, String> {
         let key = hash(who, target);
         let found = |list: &Vec<Remembered>| {
-            list.iter().find(|(w, t, _)| w == who && t == target).map(|(_, _, standing)| Arc::clone(standing))
+            list.iter()
+                .find(|(w, t, _)| w == who && t == target)
+                .map(|(_, _, standing)| Arc::clone(standing))
         };
-        let remembered = self.standings.read().unwrap_or_else(PoisonError::into_inner).get(&key).and_then(found);
+        let remembered = self
+            .standings
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .and_then(found);
         if let Some(standing) = remembered {
             return Ok(standing);
         }
-        let standing = Arc::new(Standing::new(Arc::clone(&self.rules), who, target, &self.classes)?);
-        let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
+        let standing = Arc::new(Standing::new(
+            Arc::clone(&self.rules),
+            who,
+            target,
+            &self.classes,
+        )?);
+        let mut standings = self
+            .standings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if standings.len() >= MAX_REMEMBERED {
             standings.clear();
         }
-        standings.entry(key).or_default().push((who.clone(), target.clone(), Arc::clone(&standing)));
+        standings.entry(key).or_default().push((
+            who.clone(),
+            target.clone(),
+            Arc::clone(&standing),
+        ));
         Ok(standing)
     }
 
     /// What is classified on a target.
     #[must_use]
     pub fn classification(&self, target: &str) -> Arc<Classification> {
-        let remembered = self.classifications.read().unwrap_or_else(PoisonError::into_inner).get(target).cloned();
+        let remembered = self
+            .classifications
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(target)
+            .cloned();
         remembered.unwrap_or_else(|| {
             let made = Arc::new(self.classify.on(target));
-            let mut all = self.classifications.write().unwrap_or_else(PoisonError::into_inner);
+            let mut all = self
+                .classifications
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
             if all.len() >= MAX_REMEMBERED {
                 all.clear();
             }

@@ -37,7 +37,11 @@ impl ColumnName {
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let [schema, relation, column] = <[SmolStr; 3]>::try_from(parts(name)?).ok()?;
-        Some(Self { schema, relation, column })
+        Some(Self {
+            schema,
+            relation,
+            column,
+        })
     }
 }
 
@@ -86,10 +90,17 @@ impl Classification {
         if self.is_declassified(schema, relation) {
             return BTreeSet::new();
         }
-        let key = ColumnName { schema: schema.into(), relation: relation.into(), column: column.into() };
+        let key = ColumnName {
+            schema: schema.into(),
+            relation: relation.into(),
+            column: column.into(),
+        };
         let mut classes = self.exact.get(&key).cloned().unwrap_or_default();
         for (pattern, class) in &self.patterns {
-            if like(&pattern.schema, schema) && like(&pattern.relation, relation) && like(&pattern.column, column) {
+            if like(&pattern.schema, schema)
+                && like(&pattern.relation, relation)
+                && like(&pattern.column, column)
+            {
                 classes.insert(class.clone());
             }
         }
@@ -106,9 +117,18 @@ impl Classification {
         if self.is_declassified(&schema, &relation) {
             return BTreeSet::new();
         }
-        let exact = self.exact.iter().filter(|(name, _)| name.schema == schema && name.relation == relation);
-        let patterns = self.patterns.iter().filter(|(p, _)| like(&p.schema, &schema) && like(&p.relation, &relation));
-        exact.flat_map(|(_, classes)| classes.iter().cloned()).chain(patterns.map(|(_, class)| class.clone())).collect()
+        let exact = self
+            .exact
+            .iter()
+            .filter(|(name, _)| name.schema == schema && name.relation == relation);
+        let patterns = self
+            .patterns
+            .iter()
+            .filter(|(p, _)| like(&p.schema, &schema) && like(&p.relation, &relation));
+        exact
+            .flat_map(|(_, classes)| classes.iter().cloned())
+            .chain(patterns.map(|(_, class)| class.clone()))
+            .collect()
     }
 
     /// Whether `schema.relation` is declassified: what comes out of it is not protected, whatever it is made of.
@@ -121,14 +141,23 @@ impl Classification {
     }
 
     fn is_declassified(&self, schema: &str, relation: &str) -> bool {
-        self.declassified.iter().any(|(s, r)| like(s, schema) && like(r, relation))
+        self.declassified
+            .iter()
+            .any(|(s, r)| like(s, schema) && like(r, relation))
     }
 
     /// Every class that a column or a detector of this target has.
     #[must_use]
     pub fn all_classes(&self) -> BTreeSet<SmolStr> {
-        let columns = self.exact.values().flatten().chain(self.patterns.iter().map(|(_, class)| class));
-        columns.chain(self.detectors.iter().map(|d| &d.class)).cloned().collect()
+        let columns = self
+            .exact
+            .values()
+            .flatten()
+            .chain(self.patterns.iter().map(|(_, class)| class));
+        columns
+            .chain(self.detectors.iter().map(|d| &d.class))
+            .cloned()
+            .collect()
     }
 
     /// What to look for in values.
@@ -146,10 +175,14 @@ impl Classification {
     /// Whether this function, with this body, may run.
     #[must_use]
     pub fn trusts(&self, identity: &str, body_sha256: Option<&str>) -> bool {
-        self.functions.get(identity).is_some_and(|trust| match &trust.sha256 {
-            Some(wanted) => body_sha256.is_some_and(|actual| wanted.eq_ignore_ascii_case(actual)),
-            None => true,
-        })
+        self.functions
+            .get(identity)
+            .is_some_and(|trust| match &trust.sha256 {
+                Some(wanted) => {
+                    body_sha256.is_some_and(|actual| wanted.eq_ignore_ascii_case(actual))
+                }
+                None => true,
+            })
     }
 }
 
@@ -174,10 +207,16 @@ fn parts(name: &str) -> Option<Vec<SmolStr>> {
 
 /// Whether the text fits the pattern, in which `*` stands for any text.
 fn like(pattern: &str, text: &str) -> bool {
-    let Some((head, mut rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(head) else { return false };
+    let Some((head, mut rest)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    let Some(mut text) = text.strip_prefix(head) else {
+        return false;
+    };
     while let Some((middle, after)) = rest.split_once('*') {
-        let Some(at) = text.find(middle) else { return false };
+        let Some(at) = text.find(middle) else {
+            return false;
+        };
         text = text.get(at + middle.len()..).unwrap_or("");
         rest = after;
     }
@@ -265,7 +304,10 @@ impl OneOrMany {
 
 impl ClassifyFile {
     /// Reads and checks the file; `detectors` are the known kinds, where the caller knows them.
-    pub(crate) fn parse(text: &str, detectors: Option<&BTreeSet<SmolStr>>) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn parse(
+        text: &str,
+        detectors: Option<&BTreeSet<SmolStr>>,
+    ) -> Result<Self, Vec<Problem>> {
         let raw: Raw = toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
             vec![Problem::at(FILE, text, span, error.message())]
@@ -273,17 +315,31 @@ impl ClassifyFile {
         let mut problems = Vec::new();
         check(&raw, text, detectors, &mut problems);
         let classes = classes(&raw, &mut problems);
-        if problems.is_empty() { Ok(Self { raw, classes }) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self { raw, classes })
+        } else {
+            Err(problems)
+        }
     }
 
     /// The targets that the file names.
     pub(crate) fn targets(&self) -> BTreeSet<&SmolStr> {
-        let Raw { columns, declassified, detectors, functions, classes: _ } = &self.raw;
+        let Raw {
+            columns,
+            declassified,
+            detectors,
+            functions,
+            classes: _,
+        } = &self.raw;
         let columns = columns.iter().filter_map(|c| c.target.as_ref());
         let relations = declassified.iter().filter_map(|d| d.target.as_ref());
         let detectors = detectors.iter().filter_map(|d| d.target.as_ref());
         let functions = functions.iter().filter_map(|f| f.target.as_ref());
-        columns.chain(relations).chain(detectors).chain(functions).collect()
+        columns
+            .chain(relations)
+            .chain(detectors)
+            .chain(functions)
+            .collect()
     }
 
     /// What concerns one target.
@@ -291,28 +347,46 @@ impl ClassifyFile {
         let here = |name: &Option<SmolStr>| name.as_ref().is_none_or(|name| name == target);
         let mut on = Classification::default();
         for columns in self.raw.columns.iter().filter(|c| here(&c.target)) {
-            for name in columns.column.names().iter().filter_map(|name| ColumnName::parse(name)) {
-                let wild = [&name.schema, &name.relation, &name.column].iter().any(|part| part.contains('*'));
+            for name in columns
+                .column
+                .names()
+                .iter()
+                .filter_map(|name| ColumnName::parse(name))
+            {
+                let wild = [&name.schema, &name.relation, &name.column]
+                    .iter()
+                    .any(|part| part.contains('*'));
                 if wild {
                     on.patterns.push((name, columns.class.clone()));
                 } else {
-                    on.exact.entry(name).or_default().insert(columns.class.clone());
+                    on.exact
+                        .entry(name)
+                        .or_default()
+                        .insert(columns.class.clone());
                 }
             }
         }
         for relation in self.raw.declassified.iter().filter(|d| here(&d.target)) {
-            if let Some(Ok([schema, name])) = parts(relation.relation.get_ref()).map(<[SmolStr; 2]>::try_from) {
+            if let Some(Ok([schema, name])) =
+                parts(relation.relation.get_ref()).map(<[SmolStr; 2]>::try_from)
+            {
                 on.declassified.push((schema, name));
             }
         }
         for detector in self.raw.detectors.iter().filter(|d| here(&d.target)) {
-            let detected = Detected { kind: detector.kind.get_ref().clone(), class: detector.class.clone() };
+            let detected = Detected {
+                kind: detector.kind.get_ref().clone(),
+                class: detector.class.clone(),
+            };
             if !on.detectors.contains(&detected) {
                 on.detectors.push(detected);
             }
         }
         for function in self.raw.functions.iter().filter(|f| here(&f.target)) {
-            let sha256 = function.sha256.as_ref().map(|digest| digest.get_ref().clone());
+            let sha256 = function
+                .sha256
+                .as_ref()
+                .map(|digest| digest.get_ref().clone());
             on.functions.insert(function.name.clone(), Trust { sha256 });
         }
         on
@@ -329,9 +403,19 @@ impl ClassifyFile {
     }
 }
 
-fn check(raw: &Raw, text: &str, detectors: Option<&BTreeSet<SmolStr>>, problems: &mut Vec<Problem>) {
+fn check(
+    raw: &Raw,
+    text: &str,
+    detectors: Option<&BTreeSet<SmolStr>>,
+    problems: &mut Vec<Problem>,
+) {
     for columns in &raw.columns {
-        for name in columns.column.names().iter().filter(|name| ColumnName::parse(name).is_none()) {
+        for name in columns
+            .column
+            .names()
+            .iter()
+            .filter(|name| ColumnName::parse(name).is_none())
+        {
             let message = format!("`{name}` is not a column; write `schema.table.column`");
             problems.push(Problem::in_file(FILE, message));
         }
@@ -346,15 +430,29 @@ fn check(raw: &Raw, text: &str, detectors: Option<&BTreeSet<SmolStr>>, problems:
     for detector in &raw.detectors {
         let kind = detector.kind.get_ref();
         if let Some(known) = detectors.filter(|known| !known.contains(kind)) {
-            let list = known.iter().map(SmolStr::as_str).collect::<Vec<_>>().join(", ");
-            let problem = Problem::at(FILE, text, detector.kind.span(), format!("there is no detector `{kind}`"));
+            let list = known
+                .iter()
+                .map(SmolStr::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
+            let problem = Problem::at(
+                FILE,
+                text,
+                detector.kind.span(),
+                format!("there is no detector `{kind}`"),
+            );
             problems.push(problem.with_help(Some(format!("the detectors are {list}"))));
         }
     }
     for digest in raw.functions.iter().filter_map(|f| f.sha256.as_ref()) {
         let value = digest.get_ref();
         if value.len() != 64 || !value.bytes().all(|b| b.is_ascii_hexdigit()) {
-            problems.push(Problem::at(FILE, text, digest.span(), "a sha256 has 64 hexadecimal digits"));
+            problems.push(Problem::at(
+                FILE,
+                text,
+                digest.span(),
+                "a sha256 has 64 hexadecimal digits",
+            ));
         }
     }
 }
@@ -362,11 +460,19 @@ fn check(raw: &Raw, text: &str, detectors: Option<&BTreeSet<SmolStr>>, problems:
 /// Every class that is named, with its ancestors' names; a class must not lie within itself.
 fn classes(raw: &Raw, problems: &mut Vec<Problem>) -> BTreeMap<SmolStr, BTreeSet<SmolStr>> {
     let mut classes: BTreeMap<SmolStr, BTreeSet<SmolStr>> = BTreeMap::new();
-    for name in raw.columns.iter().map(|c| &c.class).chain(raw.detectors.iter().map(|d| &d.class)) {
+    for name in raw
+        .columns
+        .iter()
+        .map(|c| &c.class)
+        .chain(raw.detectors.iter().map(|d| &d.class))
+    {
         classes.entry(name.clone()).or_default();
     }
     for class in &raw.classes {
-        classes.entry(class.name.clone()).or_default().extend(class.within.iter().cloned());
+        classes
+            .entry(class.name.clone())
+            .or_default()
+            .extend(class.within.iter().cloned());
         for parent in &class.within {
             classes.entry(parent.clone()).or_default();
         }
@@ -380,7 +486,10 @@ fn classes(raw: &Raw, problems: &mut Vec<Problem>) -> BTreeMap<SmolStr, BTreeSet
             }
         }
         if above.contains(name) {
-            problems.push(Problem::in_file(FILE, format!("the class `{name}` lies within itself")));
+            problems.push(Problem::in_file(
+                FILE,
+                format!("the class `{name}` lies within itself"),
+            ));
         }
     }
     classes

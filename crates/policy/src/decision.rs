@@ -69,7 +69,10 @@ impl HoldSpec {
             *most = (*most).max(count);
         }
         Self {
-            groups: groups.into_iter().map(|(group, count)| Approvals { group, count }).collect(),
+            groups: groups
+                .into_iter()
+                .map(|(group, count)| Approvals { group, count })
+                .collect(),
             timeout: shorter(self.timeout, other.timeout),
             expires: shorter(self.expires, other.expires),
         }
@@ -139,7 +142,13 @@ impl Decision {
     /// A refusal that no rule made.
     #[must_use]
     pub fn refused(message: impl Into<String>, cache: Lifetime) -> Self {
-        Self { outcome: Outcome::Deny, rules: Vec::new(), message: Some(message.into()), hold: None, cache }
+        Self {
+            outcome: Outcome::Deny,
+            rules: Vec::new(),
+            message: Some(message.into()),
+            hold: None,
+            cache,
+        }
     }
 
     /// The answer for two acts of one command: a refusal beats a hold, a hold beats an allow.
@@ -147,7 +156,11 @@ impl Decision {
     pub fn and(self, other: Self) -> Self {
         let cache = self.cache.and(other.cache);
         if self.outcome != other.outcome {
-            let (strict, _) = if rank(self.outcome) > rank(other.outcome) { (self, other) } else { (other, self) };
+            let (strict, _) = if rank(self.outcome) > rank(other.outcome) {
+                (self, other)
+            } else {
+                (other, self)
+            };
             return Self { cache, ..strict };
         }
         let mut rules = self.rules;
@@ -158,7 +171,13 @@ impl Decision {
             (Some(a), Some(b)) => Some(a.merge(b)),
             (one, None) | (None, one) => one,
         };
-        Self { outcome: self.outcome, rules, message: self.message.or(other.message), hold, cache }
+        Self {
+            outcome: self.outcome,
+            rules,
+            message: self.message.or(other.message),
+            hold,
+            cache,
+        }
     }
 }
 
@@ -222,6 +241,10 @@ impl Disclosure {
         }
         rules.sort();
         rules.dedup();
-        Self { reveal, rules, cache }
+        Self {
+            reveal,
+            rules,
+            cache,
+        }
     }
 }

@@ -31,7 +31,10 @@ pub(crate) fn read(dir: &Path) -> Result<Files, Vec<Problem>> {
         }
         before = after;
     }
-    Err(vec![Problem::in_file(".", "the directory keeps changing while it is read")])
+    Err(vec![Problem::in_file(
+        ".",
+        "the directory keeps changing while it is read",
+    )])
 }
 
 fn read_once(dir: &Path) -> Result<Files, Vec<Problem>> {
@@ -45,13 +48,29 @@ fn read_once(dir: &Path) -> Result<Files, Vec<Problem>> {
     walk(dir, "rules", ".cedar", 0, &mut files, &mut problems);
     walk(dir, "tests", ".toml", 0, &mut files, &mut problems);
     if !dir.join("rules").is_dir() {
-        problems.push(Problem::in_file("rules", "the bundle has no `rules` directory"));
+        problems.push(Problem::in_file(
+            "rules",
+            "the bundle has no `rules` directory",
+        ));
     }
-    if problems.is_empty() { Ok(files) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(files)
+    } else {
+        Err(problems)
+    }
 }
 
-fn walk(dir: &Path, under: &str, ext: &str, depth: usize, files: &mut Files, problems: &mut Vec<Problem>) {
-    let Ok(entries) = fs::read_dir(dir.join(under)) else { return };
+fn walk(
+    dir: &Path,
+    under: &str,
+    ext: &str,
+    depth: usize,
+    files: &mut Files,
+    problems: &mut Vec<Problem>,
+) {
+    let Ok(entries) = fs::read_dir(dir.join(under)) else {
+        return;
+    };
     if depth > MAX_DEPTH {
         problems.push(Problem::in_file(under, "the folders are nested too deep"));
         return;
@@ -76,7 +95,10 @@ fn walk(dir: &Path, under: &str, ext: &str, depth: usize, files: &mut Files, pro
             walk(dir, &path, ext, depth + 1, files, problems);
         } else if name.ends_with(ext) {
             if files.len() >= MAX_FILES {
-                problems.push(Problem::in_file(under, format!("a bundle has at most {MAX_FILES} files")));
+                problems.push(Problem::in_file(
+                    under,
+                    format!("a bundle has at most {MAX_FILES} files"),
+                ));
                 return;
             }
             read_file(dir, path, files, problems);

@@ -1,7 +1,9 @@
 //! Of an action's bucket, the rules whose scope fits one principal and one target. The scope is a question of
 //! who and where, and both are fixed for a session, so it is answered once.
 
-use cedar_policy::{Entities, EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{
+    Entities, EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint,
+};
 
 use crate::needs::Reads;
 use crate::rules::{Bucket, Rules};
@@ -28,7 +30,9 @@ pub(crate) fn narrow(
         if !scope.fits(principal, entities) || resource.is_some_and(|r| !place.fits(r, entities)) {
             continue;
         }
-        policies.add(rule.policy.clone()).map_err(|error| error.to_string())?;
+        policies
+            .add(rule.policy.clone())
+            .map_err(|error| error.to_string())?;
         reads.extend(&rule.reads);
     }
     Ok(Narrow { policies, reads })
@@ -43,13 +47,26 @@ struct Scope {
 
 impl Scope {
     fn fits(&self, uid: &EntityUid, entities: &Entities) -> bool {
-        self.kind.as_ref().is_none_or(|kind| kind == uid.type_name())
+        self.kind
+            .as_ref()
+            .is_none_or(|kind| kind == uid.type_name())
             && self.exactly.as_ref().is_none_or(|exactly| exactly == uid)
-            && self.within.as_ref().is_none_or(|within| within == uid || entities.is_ancestor_of(within, uid))
+            && self
+                .within
+                .as_ref()
+                .is_none_or(|within| within == uid || entities.is_ancestor_of(within, uid))
     }
 
-    fn new(kind: Option<EntityTypeName>, within: Option<EntityUid>, exactly: Option<EntityUid>) -> Self {
-        Self { kind, within, exactly }
+    fn new(
+        kind: Option<EntityTypeName>,
+        within: Option<EntityUid>,
+        exactly: Option<EntityUid>,
+    ) -> Self {
+        Self {
+            kind,
+            within,
+            exactly,
+        }
     }
 }
 

@@ -53,7 +53,10 @@ impl Reads {
 
     /// Notes `{"left": {"Var": "context"}, "attr": …}`; false when it is another access.
     fn note_access(&mut self, access: &Json) -> bool {
-        let on_context = access.get("left").and_then(|left| left.get("Var")).is_some_and(|var| var == "context");
+        let on_context = access
+            .get("left")
+            .and_then(|left| left.get("Var"))
+            .is_some_and(|var| var == "context");
         match access.get("attr") {
             Some(Json::String(name)) if on_context => {
                 self.attributes.insert(name.into());
@@ -92,7 +95,9 @@ impl Needs {
     /// Whether any rule that can apply to this action reads this attribute.
     #[must_use]
     pub fn reads_on(&self, action: &ActionName, attribute: &str) -> bool {
-        self.by_action.get(action).is_some_and(|reads| reads.has(attribute))
+        self.by_action
+            .get(action)
+            .is_some_and(|reads| reads.has(attribute))
     }
 
     /// Whether any rule reads one of these attributes, on whatever action.
@@ -133,9 +138,18 @@ mod tests {
 
     #[test]
     fn the_context_as_a_whole_is_everything() {
-        assert!(reads("permit (principal, action, resource) when { context == {a: 1} };").has("anything"));
-        assert!(reads("permit (principal, action, resource) when { {c: context}.c.now == 1 };").has("now"));
-        assert!(!reads("permit (principal, action, resource) when { \"context\" == \"now\" };").has("now"));
+        assert!(
+            reads("permit (principal, action, resource) when { context == {a: 1} };")
+                .has("anything")
+        );
+        assert!(
+            reads("permit (principal, action, resource) when { {c: context}.c.now == 1 };")
+                .has("now")
+        );
+        assert!(
+            !reads("permit (principal, action, resource) when { \"context\" == \"now\" };")
+                .has("now")
+        );
     }
 
     #[test]

@@ -18,7 +18,10 @@ pub struct LoadError {
 
 impl LoadError {
     pub(crate) fn new(dir: impl Into<PathBuf>, problems: Vec<Problem>) -> Self {
-        Self { dir: dir.into(), problems }
+        Self {
+            dir: dir.into(),
+            problems,
+        }
     }
 }
 
@@ -56,7 +59,13 @@ impl Problem {
     /// A problem without a place in the file.
     #[must_use]
     pub fn in_file(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, file: file.into(), position: None, source: None }
+        Self {
+            message: message.into(),
+            help: None,
+            file: file.into(),
+            position: None,
+            source: None,
+        }
     }
 
     /// A problem at a byte range of the file's text.
@@ -71,7 +80,10 @@ impl Problem {
             help: None,
             file: file.to_owned(),
             position: Some((line, column)),
-            source: Some((NamedSource::new(file, text.to_owned()), start..span.end.max(start))),
+            source: Some((
+                NamedSource::new(file, text.to_owned()),
+                start..span.end.max(start),
+            )),
         }
     }
 
@@ -85,7 +97,12 @@ impl Problem {
                     Some(more) if !message.contains(more) => format!("{message}: {more}"),
                     Some(_) | None => message,
                 };
-                Self::at(file, text, label.offset()..label.offset() + label.len(), message)
+                Self::at(
+                    file,
+                    text,
+                    label.offset()..label.offset() + label.len(),
+                    message,
+                )
             }
             None => Self::in_file(file, message),
         };
@@ -111,16 +128,22 @@ impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .as_ref()
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|(source, _)| source as &dyn SourceCode)
+        self.source
+            .as_ref()
+            .map(|(source, _)| source as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let (_, span) = self.source.as_ref()?;
         let span = SourceSpan::new(span.start.into(), span.end - span.start);
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
+            None, span,
+        ))))
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
 
 use cedar_policy::{
-    EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
+    EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode,
+    ValidationWarning, Validator,
 };
 use miette::Diagnostic;
 use smol_str::SmolStr;
@@ -47,13 +48,18 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Reads every `rules/**/*.cedar`.
-    pub(crate) fn load(files: &Files, schema: Schema) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+    pub(crate) fn load(
+        files: &Files,
+        schema: Schema,
+    ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let mut problems = Vec::new();
         let mut rules: Vec<Rule> = Vec::new();
         let mut seen: HashMap<RuleId, String> = HashMap::new();
         for (file, text) in files.iter().filter(|(path, _)| path.starts_with("rules/")) {
             for policy in parse_file(file, text, &mut problems) {
-                let Some(rule) = read_rule(file, text, &policy, &schema, &mut problems) else { continue };
+                let Some(rule) = read_rule(file, text, &policy, &schema, &mut problems) else {
+                    continue;
+                };
                 if let Some(other) = seen.insert(rule.id.clone(), file.clone()) {
                     let message = format!("the id `{}` is taken by a rule in {other}", rule.id);
                     problems.push(Problem::at(file, text, place(&policy), message));
@@ -70,7 +76,10 @@ impl Rules {
     }
 
     fn index(rules: Vec<Rule>, schema: Schema) -> Self {
-        let with_requests: BTreeSet<EntityUid> = schema.request_envs().map(|env| env.action().clone()).collect();
+        let with_requests: BTreeSet<EntityUid> = schema
+            .request_envs()
+            .map(|env| env.action().clone())
+            .collect();
         let mut by_action = HashMap::new();
         let mut buckets = Vec::new();
         for action in with_requests {
@@ -78,11 +87,28 @@ impl Rules {
             let fits = |(at, rule): (usize, &Rule)| rule.actions.contains(&name).then_some(at);
             let inside = rules.iter().enumerate().filter_map(fits).collect();
             by_action.insert(name, buckets.len());
-            buckets.push(Bucket { action, rules: inside });
+            buckets.push(Bucket {
+                action,
+                rules: inside,
+            });
         }
-        let by_id = rules.iter().enumerate().map(|(at, rule)| (rule.policy.id().clone(), at)).collect();
-        let types = schema.entity_types().map(|name| (name.to_string().into(), name.clone())).collect();
-        Self { schema, rules, buckets, by_id, by_action, types }
+        let by_id = rules
+            .iter()
+            .enumerate()
+            .map(|(at, rule)| (rule.policy.id().clone(), at))
+            .collect();
+        let types = schema
+            .entity_types()
+            .map(|name| (name.to_string().into(), name.clone()))
+            .collect();
+        Self {
+            schema,
+            rules,
+            buckets,
+            by_id,
+            by_action,
+            types,
+        }
     }
 
     pub(crate) fn bucket_of(&self, action: &ActionName) -> Option<usize> {
@@ -112,13 +138,21 @@ impl Rules {
     }
 
     /// Rules that name an entity of this type that is not among the known ones.
-    pub(crate) fn unknown(&self, kind: &str, known: &BTreeSet<SmolStr>, files: &Files) -> Vec<Problem> {
+    pub(crate) fn unknown(
+        &self,
+        kind: &str,
+        known: &BTreeSet<SmolStr>,
+        files: &Files,
+    ) -> Vec<Problem> {
         let mut problems = Vec::new();
         for rule in &self.rules {
             for literal in rule.policy.entity_literals() {
                 let id = literal.id().unescaped();
                 if literal.type_name().to_string() == kind && !known.contains(id) {
-                    let message = format!("rule `{}` names `{literal}`, which nothing in the bundle defines", rule.id);
+                    let message = format!(
+                        "rule `{}` names `{literal}`, which nothing in the bundle defines",
+                        rule.id
+                    );
                     let text = files.get(&rule.file).map_or("", String::as_str);
                     problems.push(Problem::at(&rule.file, text, place(&rule.policy), message));
                 }
@@ -133,12 +167,21 @@ fn parse_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Policy
         Ok(set) => set,
         Err(errors) => {
             problems.push(Problem::of(file, text, &errors));
-            problems.extend(errors.related().into_iter().flatten().map(|error| Problem::of(file, text, error)));
+            problems.extend(
+                errors
+                    .related()
+                    .into_iter()
+                    .flatten()
+                    .map(|error| Problem::of(file, text, error)),
+            );
             return Vec::new();
         }
     };
     if set.num_of_templates() > 0 {
-        problems.push(Problem::in_file(file, "templates (`?principal`, `?resource`) are not used here"));
+        problems.push(Problem::in_file(
+            file,
+            "templates (`?principal`, `?resource`) are not used here",
+        ));
     }
     let mut policies: Vec<Policy> = set.policies().cloned().collect();
     policies.sort_by_key(|policy| place(policy).start);
@@ -147,11 +190,21 @@ fn parse_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Policy
 
 /// Where the rule stands in its file, in bytes.
 fn place(policy: &Policy) -> std::ops::Range<usize> {
-    policy.as_ref().loc().map_or(0..0, |loc| loc.start()..loc.end())
+    policy
+        .as_ref()
+        .loc()
+        .map_or(0..0, |loc| loc.start()..loc.end())
 }
 
-fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Rule> {
-    let mut complain = |message: String| problems.push(Problem::at(file, text, place(policy), message));
+fn read_rule(
+    file: &str,
+    text: &str,
+    policy: &Policy,
+    schema: &Schema,
+    problems: &mut Vec<Problem>,
+) -> Option<Rule> {
+    let mut complain =
+        |message: String| problems.push(Problem::at(file, text, place(policy), message));
     let Some(id) = policy.annotation("id").map(SmolStr::from) else {
         complain("a rule needs an `@id(\"…\")`, by which decisions name it".to_owned());
         return None;
@@ -170,33 +223,59 @@ fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems:
             return None;
         }
     };
-    let actions: BTreeSet<ActionName> = policy.get_valid_request_envs(schema).map(|env| name_of(env.action())).collect();
+    let actions: BTreeSet<ActionName> = policy
+        .get_valid_request_envs(schema)
+        .map(|env| name_of(env.action()))
+        .collect();
     let wrong = check_use(policy, &annotations, &reads, &actions);
     if !wrong.is_empty() {
         wrong.into_iter().for_each(complain);
         return None;
     }
     let policy = policy.new_id(PolicyId::new(&id));
-    Some(Rule { id: RuleId(id), policy, annotations, reads, file: file.to_owned(), actions })
+    Some(Rule {
+        id: RuleId(id),
+        policy,
+        annotations,
+        reads,
+        file: file.to_owned(),
+        actions,
+    })
 }
 
 /// What the annotations promise must be what the rule does.
-fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions: &BTreeSet<ActionName>) -> Vec<String> {
+fn check_use(
+    policy: &Policy,
+    annotations: &Annotations,
+    reads: &Reads,
+    actions: &BTreeSet<ActionName>,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let reveal = ActionName::reveal();
     if let Some(hold) = &annotations.hold {
         if !reads.has("approved_by") {
-            wrong.push("a rule with `@hold` forbids unless the approval is in `context.approved_by`".to_owned());
+            wrong.push(
+                "a rule with `@hold` forbids unless the approval is in `context.approved_by`"
+                    .to_owned(),
+            );
         }
         let literals = policy.entity_literals();
         for approvals in &hold.groups {
-            let named = |uid: &EntityUid| uid.type_name().to_string() == "Group" && uid.id().unescaped() == approvals.group;
+            let named = |uid: &EntityUid| {
+                uid.type_name().to_string() == "Group" && uid.id().unescaped() == approvals.group
+            };
             if !literals.iter().any(named) {
-                wrong.push(format!("`@hold` asks `{0}`, but the rule does not look for `Group::\"{0}\"`", approvals.group));
+                wrong.push(format!(
+                    "`@hold` asks `{0}`, but the rule does not look for `Group::\"{0}\"`",
+                    approvals.group
+                ));
             }
         }
         if actions.contains(&reveal) {
-            wrong.push("a rule with `@hold` cannot cover `Action::\"reveal\"`: a result does not wait".to_owned());
+            wrong.push(
+                "a rule with `@hold` cannot cover `Action::\"reveal\"`: a result does not wait"
+                    .to_owned(),
+            );
         }
     }
     if annotations.mask.is_some() && actions.iter().any(|action| *action != reveal) {
@@ -207,7 +286,12 @@ fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions:
 
 /// Runs Cedar's validator in its strict mode. Rules that can never apply are errors too: a forbid that never
 /// fires is a hole.
-fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<Problem>) -> Vec<Problem> {
+fn validate(
+    rules: &[Rule],
+    schema: &Schema,
+    files: &Files,
+    problems: &mut Vec<Problem>,
+) -> Vec<Problem> {
     let set = match PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())) {
         Ok(set) => set,
         Err(error) => {
@@ -221,11 +305,18 @@ fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<P
         Problem::of(file, files.get(file).map_or("", String::as_str), diagnostic)
     };
     let verdict = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-    problems.extend(verdict.validation_errors().map(|error| locate(error.policy_id(), error)));
+    problems.extend(
+        verdict
+            .validation_errors()
+            .map(|error| locate(error.policy_id(), error)),
+    );
     let mut warnings = Vec::new();
     for warning in verdict.validation_warnings() {
         let problem = locate(warning.policy_id(), warning);
-        if matches!(warning, ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)) {
+        if matches!(
+            warning,
+            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+        ) {
             problems.push(problem);
         } else {
             warnings.push(problem);

@@ -24,7 +24,10 @@ pub struct SchemaFragment {
 impl SchemaFragment {
     /// A fragment by name.
     pub fn new(name: &str, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self {
+            name: name.into(),
+            text: text.into(),
+        }
     }
 
     fn file(&self) -> String {
@@ -54,7 +57,12 @@ fn declared(fragment: &SchemaFragment, applies: bool) -> Result<BTreeSet<ActionN
         .map_err(|error| Problem::of(&fragment.file(), &fragment.text, &error))?;
     let mut names = BTreeSet::new();
     for (namespace, body) in json.as_object().into_iter().flatten() {
-        for (name, action) in body.get("actions").and_then(|a| a.as_object()).into_iter().flatten() {
+        for (name, action) in body
+            .get("actions")
+            .and_then(|a| a.as_object())
+            .into_iter()
+            .flatten()
+        {
             let is_request = action.get("appliesTo").is_some_and(|to| !to.is_null());
             if is_request == applies {
                 names.insert(ActionName::new(namespace, name));
@@ -86,8 +94,15 @@ pub(crate) fn assemble(fragments: &[SchemaFragment]) -> Result<Schema, Vec<Probl
     }
     let schema = Schema::from_schema_fragments(parsed)
         .map_err(|error| vec![Problem::in_file("schema", error.to_string())])?;
-    let missing: Vec<Problem> = schema.actions().filter_map(|action| base_part(&schema, action)).collect();
-    if missing.is_empty() { Ok(schema) } else { Err(missing) }
+    let missing: Vec<Problem> = schema
+        .actions()
+        .filter_map(|action| base_part(&schema, action))
+        .collect();
+    if missing.is_empty() {
+        Ok(schema)
+    } else {
+        Err(missing)
+    }
 }
 
 /// Whether a rule may use the base attributes on this action: the validator itself is asked, with a rule that
@@ -104,7 +119,10 @@ fn base_part(schema: &Schema, action: &EntityUid) -> Option<Problem> {
            && (if context has source then context.source.isLoopback() else true) }};"
     );
     let complain = |what: String| {
-        Problem::in_file("schema", format!("the context of `{action}` lacks the base attributes: {what}"))
+        Problem::in_file(
+            "schema",
+            format!("the context of `{action}` lacks the base attributes: {what}"),
+        )
     };
     let probe = match Policy::parse(Some(PolicyId::new("base")), text) {
         Ok(probe) => probe,
@@ -115,18 +133,27 @@ fn base_part(schema: &Schema, action: &EntityUid) -> Option<Problem> {
         Err(error) => return Some(complain(error.to_string())),
     };
     let verdict = Validator::new(schema.clone()).validate(&probe, ValidationMode::Strict);
-    let first = verdict.validation_errors().next().map(|error| complain(error.to_string()));
+    let first = verdict
+        .validation_errors()
+        .next()
+        .map(|error| complain(error.to_string()));
     first
 }
 
 /// `Sql::Action::"drop"` as an action name.
 pub(crate) fn name_of(action: &EntityUid) -> ActionName {
     let namespace = action.type_name().namespace();
-    ActionName { namespace: namespace.into(), name: action.id().unescaped().into() }
+    ActionName {
+        namespace: namespace.into(),
+        name: action.id().unescaped().into(),
+    }
 }
 
 /// The action name as Cedar's identifier.
 pub(crate) fn uid_of(kind: &str, id: &str) -> Option<EntityUid> {
     let kind = cedar_policy::EntityTypeName::from_str(kind).ok()?;
-    Some(EntityUid::from_type_name_and_id(kind, cedar_policy::EntityId::new(id)))
+    Some(EntityUid::from_type_name_and_id(
+        kind,
+        cedar_policy::EntityId::new(id),
+    ))
 }

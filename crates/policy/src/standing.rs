@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{
-    Authorizer, Context, Entities, Entity, EntityId, EntityUid, PolicyId, Request, Response, RestrictedExpression,
+    Authorizer, Context, Entities, Entity, EntityId, EntityUid, PolicyId, Request, Response,
+    RestrictedExpression,
 };
 use smol_str::SmolStr;
 use time::{Duration, OffsetDateTime, UtcOffset};
@@ -37,16 +38,31 @@ impl std::fmt::Debug for Standing {
 }
 
 impl Standing {
-    pub(crate) fn new(rules: Arc<Rules>, who: &Subject, target: &Resource, classes: &[Entity]) -> Result<Self, String> {
-        let uid = |kind: &str, id: &str| uid_of(kind, id).ok_or_else(|| format!("`{id}` is not an identifier"));
+    pub(crate) fn new(
+        rules: Arc<Rules>,
+        who: &Subject,
+        target: &Resource,
+        classes: &[Entity],
+    ) -> Result<Self, String> {
+        let uid = |kind: &str, id: &str| {
+            uid_of(kind, id).ok_or_else(|| format!("`{id}` is not an identifier"))
+        };
         let kind = match who.kind {
             SubjectKind::User => "User",
             SubjectKind::Machine => "Machine",
         };
         let principal = uid(kind, &who.id)?;
-        let groups: HashSet<EntityUid> = who.groups.iter().map(|g| uid("Group", g)).collect::<Result<_, _>>()?;
+        let groups: HashSet<EntityUid> = who
+            .groups
+            .iter()
+            .map(|g| uid("Group", g))
+            .collect::<Result<_, _>>()?;
         let resource = uid("Target", &target.name)?;
-        let mut places: HashSet<EntityUid> = target.tags.iter().map(|t| uid("Tag", t)).collect::<Result<_, _>>()?;
+        let mut places: HashSet<EntityUid> = target
+            .tags
+            .iter()
+            .map(|t| uid("Tag", t))
+            .collect::<Result<_, _>>()?;
         if let Some(environment) = &target.environment {
             places.insert(uid("Environment", environment)?);
         }
@@ -55,31 +71,55 @@ impl Standing {
         list.extend(groups.iter().chain(&places).cloned().map(Entity::with_uid));
         let attributes = [("id".to_owned(), string(&who.id))].into();
         list.push(Entity::new(principal.clone(), attributes, groups).map_err(|e| e.to_string())?);
-        let attributes =
-            [("name".to_owned(), string(&target.name)), ("protocol".to_owned(), string(&target.protocol))].into();
+        let attributes = [
+            ("name".to_owned(), string(&target.name)),
+            ("protocol".to_owned(), string(&target.protocol)),
+        ]
+        .into();
         list.push(Entity::new(resource.clone(), attributes, places).map_err(|e| e.to_string())?);
-        let entities = Entities::from_entities(list, Some(&rules.schema)).map_err(|e| e.to_string())?;
+        let entities =
+            Entities::from_entities(list, Some(&rules.schema)).map_err(|e| e.to_string())?;
         let narrowed = rules.buckets.iter().map(|_| OnceLock::new()).collect();
         let target_name = target.name.as_str().into();
-        Ok(Self { rules, principal, target: resource, target_name, entities, narrowed })
+        Ok(Self {
+            rules,
+            principal,
+            target: resource,
+            target_name,
+            entities,
+            narrowed,
+        })
     }
 
     /// Decides a command: all of its acts must be allowed. A command without acts is refused.
     #[must_use]
     pub fn decide(&self, acts: &[Act], situation: &Situation) -> Decision {
         let each = acts.iter().map(|act| self.decide_act(act, situation));
-        each.reduce(Decision::and)
-            .unwrap_or_else(|| Decision::refused("the command does nothing that policy could judge", Lifetime::Never))
+        each.reduce(Decision::and).unwrap_or_else(|| {
+            Decision::refused(
+                "the command does nothing that policy could judge",
+                Lifetime::Never,
+            )
+        })
     }
 
     /// How values of a class are shown to this subject when they come from this target.
     #[must_use]
     pub fn reveal(&self, class: &str, situation: &Situation) -> Disclosure {
-        let withheld = |rules| Disclosure { reveal: Reveal::Withhold, rules, cache: Lifetime::Never };
-        let Some(resource) = uid_of("Classification", class) else { return withheld(Vec::new()) };
+        let withheld = |rules| Disclosure {
+            reveal: Reveal::Withhold,
+            rules,
+            cache: Lifetime::Never,
+        };
+        let Some(resource) = uid_of("Classification", class) else {
+            return withheld(Vec::new());
+        };
         let act = Act::new(
             ActionName::reveal(),
-            [(SmolStr::new_static("target"), Value::Entity(SmolStr::new_static("Target"), self.target_name.clone()))],
+            [(
+                SmolStr::new_static("target"),
+                Value::Entity(SmolStr::new_static("Target"), self.target_name.clone()),
+            )],
         );
         let (narrow, response) = match self.judge(&act, &resource, situation, &BTreeSet::new()) {
             Ok(judged) => judged,
@@ -91,46 +131,90 @@ impl Standing {
         }
         let cache = lifetime(&narrow.reads, situation);
         if response.decision() == cedar_policy::Decision::Allow {
-            return Disclosure { reveal: Reveal::Clear, rules, cache };
+            return Disclosure {
+                reveal: Reveal::Clear,
+                rules,
+                cache,
+            };
         }
-        let masks = response.diagnostics().reason().map(|id| match self.rules.rule(id) {
-            Some(Rule { annotations, .. }) => annotations.mask.clone().map_or(Reveal::Withhold, Reveal::Mask),
-            None => Reveal::Withhold,
-        });
-        Disclosure { reveal: masks.reduce(Reveal::stricter).unwrap_or(Reveal::Withhold), rules, cache }
+        let masks = response
+            .diagnostics()
+            .reason()
+            .map(|id| match self.rules.rule(id) {
+                Some(Rule { annotations, .. }) => annotations
+                    .mask
+                    .clone()
+                    .map_or(Reveal::Withhold, Reveal::Mask),
+                None => Reveal::Withhold,
+            });
+        Disclosure {
+            reveal: masks.reduce(Reveal::stricter).unwrap_or(Reveal::Withhold),
+            rules,
+            cache,
+        }
     }
 
     fn decide_act(&self, act: &Act, situation: &Situation) -> Decision {
-        let (narrow, response) = match self.judge(act, &self.target, situation, &situation.approved_by) {
-            Ok(judged) => judged,
-            Err(why) => return Decision::refused(why, Lifetime::Never),
-        };
+        let (narrow, response) =
+            match self.judge(act, &self.target, situation, &situation.approved_by) {
+                Ok(judged) => judged,
+                Err(why) => return Decision::refused(why, Lifetime::Never),
+            };
         let mut failed = response.diagnostics().errors().map(broken_rule).peekable();
         if failed.peek().is_some() {
             let rules: Vec<RuleId> = failed.collect();
-            let names = rules.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
-            let refusal = Decision::refused(format!("the rules cannot be evaluated here: {names}"), Lifetime::Never);
+            let names = rules
+                .iter()
+                .map(|id| format!("`{id}`"))
+                .collect::<Vec<_>>()
+                .join(", ");
+            let refusal = Decision::refused(
+                format!("the rules cannot be evaluated here: {names}"),
+                Lifetime::Never,
+            );
             return Decision { rules, ..refusal };
         }
         let cache = lifetime(&narrow.reads, situation);
         let rules = self.ids(response.diagnostics().reason());
         if response.decision() == cedar_policy::Decision::Allow {
-            return Decision { outcome: Outcome::Allow, rules, message: None, hold: None, cache };
+            return Decision {
+                outcome: Outcome::Allow,
+                rules,
+                message: None,
+                hold: None,
+                cache,
+            };
         }
         if rules.is_empty() {
-            let message = format!("no rule permits `{}` on `{}`", act.action.name, self.target_name);
+            let message = format!(
+                "no rule permits `{}` on `{}`",
+                act.action.name, self.target_name
+            );
             return Decision::refused(message, cache);
         }
         match self.hold(act, situation, &response) {
             Some(hold) => {
                 let message = self.message(&rules, |rule| rule.annotations.hold.is_some());
                 let message = message.or_else(|| Some(waiting_for(&hold)));
-                Decision { outcome: Outcome::Hold, rules, message, hold: Some(hold), cache }
+                Decision {
+                    outcome: Outcome::Hold,
+                    rules,
+                    message,
+                    hold: Some(hold),
+                    cache,
+                }
             }
             None => {
                 let firm = self.message(&rules, |rule| rule.annotations.hold.is_none());
-                let message = firm.or_else(|| rules.first().map(|id| format!("rule `{id}` forbids it")));
-                Decision { outcome: Outcome::Deny, rules, message, hold: None, cache }
+                let message =
+                    firm.or_else(|| rules.first().map(|id| format!("rule `{id}` forbids it")));
+                Decision {
+                    outcome: Outcome::Deny,
+                    rules,
+                    message,
+                    hold: None,
+                    cache,
+                }
             }
         }
     }
@@ -187,9 +271,18 @@ impl Standing {
             .as_ref()
             .map_err(Clone::clone)?;
         let context = self.context(&narrow.reads, act, situation, approved)?;
-        let request = Request::new(self.principal.clone(), bucket.action.clone(), resource.clone(), context, None)
-            .map_err(|error| error.to_string())?;
-        Ok((narrow, Authorizer::new().is_authorized(&request, &narrow.policies, &self.entities)))
+        let request = Request::new(
+            self.principal.clone(),
+            bucket.action.clone(),
+            resource.clone(),
+            context,
+            None,
+        )
+        .map_err(|error| error.to_string())?;
+        Ok((
+            narrow,
+            Authorizer::new().is_authorized(&request, &narrow.policies, &self.entities),
+        ))
     }
 
     /// The context with what these rules read and nothing else.
@@ -221,14 +314,20 @@ impl Standing {
             put("now", &Value::Time(whole_second(situation.now)))?;
         }
         if reads.has("approved_by") {
-            put("approved_by", &Value::entities("Group", approved.iter().map(SmolStr::from)))?;
+            put(
+                "approved_by",
+                &Value::entities("Group", approved.iter().map(SmolStr::from)),
+            )?;
         }
         Context::from_pairs(pairs).map_err(|error| error.to_string())
     }
 
     fn expression(&self, value: &Value) -> Result<RestrictedExpression, String> {
         let entity = |kind: &SmolStr, id: &SmolStr| {
-            let kind = self.rules.entity_type(kind).ok_or_else(|| format!("`{kind}` is not an entity type"))?;
+            let kind = self
+                .rules
+                .entity_type(kind)
+                .ok_or_else(|| format!("`{kind}` is not an entity type"))?;
             let uid = EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id));
             Ok::<_, String>(RestrictedExpression::new_entity_uid(uid))
         };
@@ -237,27 +336,37 @@ impl Standing {
             Value::Long(value) => RestrictedExpression::new_long(*value),
             Value::String(text) => RestrictedExpression::new_string(text.to_string()),
             Value::Strings(items) => RestrictedExpression::new_set(
-                items.iter().map(|text| RestrictedExpression::new_string(text.to_string())),
+                items
+                    .iter()
+                    .map(|text| RestrictedExpression::new_string(text.to_string())),
             ),
             Value::Entity(kind, id) => entity(kind, id)?,
-            Value::Entities(kind, ids) => {
-                RestrictedExpression::new_set(ids.iter().map(|id| entity(kind, id)).collect::<Result<Vec<_>, _>>()?)
-            }
+            Value::Entities(kind, ids) => RestrictedExpression::new_set(
+                ids.iter()
+                    .map(|id| entity(kind, id))
+                    .collect::<Result<Vec<_>, _>>()?,
+            ),
             Value::Ip(address) => RestrictedExpression::new_ip(address.to_string()),
             Value::Time(time) => RestrictedExpression::new_datetime(cedar_time(*time)),
         })
     }
 
     fn ids<'a>(&self, reasons: impl Iterator<Item = &'a PolicyId>) -> Vec<RuleId> {
-        let mut ids: Vec<RuleId> = reasons.filter_map(|id| Some(self.rules.rule(id)?.id.clone())).collect();
+        let mut ids: Vec<RuleId> = reasons
+            .filter_map(|id| Some(self.rules.rule(id)?.id.clone()))
+            .collect();
         ids.sort();
         ids
     }
 
     /// The first message among these rules that satisfy the condition.
     fn message(&self, rules: &[RuleId], fits: impl Fn(&Rule) -> bool) -> Option<String> {
-        let rules = rules.iter().filter_map(|id| self.rules.rule(&PolicyId::new(id.as_str())));
-        rules.filter(|rule| fits(rule)).find_map(|rule| rule.annotations.message.clone())
+        let rules = rules
+            .iter()
+            .filter_map(|id| self.rules.rule(&PolicyId::new(id.as_str())));
+        rules
+            .filter(|rule| fits(rule))
+            .find_map(|rule| rule.annotations.message.clone())
     }
 }
 
@@ -271,7 +380,10 @@ fn waiting_for(hold: &HoldSpec) -> String {
         1 => format!("`{}`", a.group),
         count => format!("`{}` ({count} people)", a.group),
     });
-    format!("waits for approval by {}", groups.collect::<Vec<_>>().join(" and "))
+    format!(
+        "waits for approval by {}",
+        groups.collect::<Vec<_>>().join(" and ")
+    )
 }
 
 /// Rules see whole seconds, so what they say about the time cannot change before the next one.

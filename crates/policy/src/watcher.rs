@@ -65,17 +65,26 @@ impl Watcher {
     pub fn start(dir: &Path, loader: Loader) -> Result<Self, LoadError> {
         let (send, changes) = mpsc::channel();
         let unwatchable = |error: String| {
-            LoadError::new(dir, vec![Problem::in_file(".", format!("the directory cannot be watched: {error}"))])
+            LoadError::new(
+                dir,
+                vec![Problem::in_file(
+                    ".",
+                    format!("the directory cannot be watched: {error}"),
+                )],
+            )
         };
-        let mut notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading the files is an event too; only changes count. A send fails only when nobody listens.
-            if event.map_or(true, |event| !event.kind.is_access()) {
-                let _ = send.send(());
-            }
-        })
-        .map_err(|error| unwatchable(error.to_string()))?;
+        let mut notify =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Reading the files is an event too; only changes count. A send fails only when nobody listens.
+                if event.map_or(true, |event| !event.kind.is_access()) {
+                    let _ = send.send(());
+                }
+            })
+            .map_err(|error| unwatchable(error.to_string()))?;
         // Watch first, read then: a change in between is seen twice instead of never.
-        notify.watch(dir, RecursiveMode::Recursive).map_err(|error| unwatchable(error.to_string()))?;
+        notify
+            .watch(dir, RecursiveMode::Recursive)
+            .map_err(|error| unwatchable(error.to_string()))?;
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
             current: ArcSwap::from_pointee(loader.load(dir)?),
@@ -89,7 +98,10 @@ impl Watcher {
             .name("policy-watch".to_owned())
             .spawn(move || follow(&follower, &changes))
             .map_err(|error| unwatchable(error.to_string()))?;
-        Ok(Self { shared, _notify: notify })
+        Ok(Self {
+            shared,
+            _notify: notify,
+        })
     }
 
     /// The bundle in force.
@@ -107,7 +119,11 @@ impl Watcher {
 
     /// Calls `f` with the result of each later reload, on the thread that reloads: it must not wait.
     pub fn subscribe(&self, f: impl Fn(&Reloaded) + Send + Sync + 'static) {
-        self.shared.observers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(f));
+        self.shared
+            .observers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Box::new(f));
     }
 
     /// Reads the directory now. `None` when nothing that decides has changed.
@@ -131,7 +147,10 @@ fn follow(shared: &Shared, changes: &Receiver<()>) {
 }
 
 fn reload(shared: &Shared) -> Option<Reloaded> {
-    let _one = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = shared
+        .reloading
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     let result = match shared.loader.load(&shared.dir) {
         Ok(bundle) => {
             let before = shared.current.load();
@@ -141,7 +160,12 @@ fn reload(shared: &Shared) -> Option<Reloaded> {
             let bundle = Arc::new(bundle);
             shared.current.store(Arc::clone(&bundle));
             let generation = shared.generation.fetch_add(1, Ordering::AcqRel) + 1;
-            tracing::info!(digest = bundle.digest(), commit = bundle.commit(), generation, "policy loaded");
+            tracing::info!(
+                digest = bundle.digest(),
+                commit = bundle.commit(),
+                generation,
+                "policy loaded"
+            );
             Reloaded::Loaded { bundle, generation }
         }
         Err(error) => {
@@ -149,7 +173,12 @@ fn reload(shared: &Shared) -> Option<Reloaded> {
             Reloaded::Rejected(Arc::new(error))
         }
     };
-    for observer in shared.observers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+    for observer in shared
+        .observers
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .iter()
+    {
         observer(&result);
     }
     Some(result)
