@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use thiserror::Error;
+use uuid::Uuid;
 
 /// A finding that no crash explains: the file is not what the recorder wrote.
 ///
@@ -23,6 +24,12 @@ pub enum Damage {
         "the recording's key does not open: it belongs to another master key, or the preamble was altered"
     )]
     Key,
+    /// The file is the recording of another session: it was renamed or put in the place of another.
+    #[error("this is the recording of session `{found}`")]
+    OtherSession {
+        /// The session that the file is about.
+        found: Uuid,
+    },
     /// A frame's fixed header contradicts itself.
     #[error("the frame header at byte {offset} was altered")]
     FrameHeader {

@@ -279,7 +279,7 @@ impl Entries {
                 }
             };
             self.frames
-                .set_key(aead_key(&segment_key(&self.data_key, &salt))?);
+                .set_segment_key(aead_key(&segment_key(&self.data_key, &salt))?);
         }
     }
 }

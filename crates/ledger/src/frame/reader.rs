@@ -17,8 +17,10 @@ use crate::key::{RecordingKey, aead_key};
 pub(crate) struct FrameReader<R = BufReader<File>> {
     source: R,
     path: PathBuf,
-    /// Absent when only the chain is followed.
+    /// The file's data key; absent when only the chain is followed.
     key: Option<LessSafeKey>,
+    /// The key of the stretch that the reader is in, if it has one of its own.
+    segment_key: Option<LessSafeKey>,
     place: Place,
     /// Chain value, header, body: as the writer laid it out.
     buffer: Vec<u8>,
@@ -81,6 +83,7 @@ impl<R: Read + Seek> FrameReader<R> {
                 source,
                 path: path.to_owned(),
                 key,
+                segment_key: None,
                 place,
                 buffer: Vec::new(),
             },
@@ -102,9 +105,9 @@ impl<R: Read + Seek> FrameReader<R> {
         Ok(())
     }
 
-    /// Replaces the key, from the next frame on.
-    pub(crate) fn set_key(&mut self, key: LessSafeKey) {
-        self.key = Some(key);
+    /// Replaces the key, from the next frame on; frames that start a segment stay under the data key.
+    pub(crate) fn set_segment_key(&mut self, key: LessSafeKey) {
+        self.segment_key = Some(key);
     }
 
     /// Reads `bytes.len()` bytes that are no frame, or fewer at the file's end.
@@ -178,7 +181,13 @@ impl<R: Read + Seek> FrameReader<R> {
             .buffer
             .split_at_mut_checked(PREFIX_BYTES)
             .ok_or_else(altered)?;
-        let plain: &[u8] = match &self.key {
+        let key = match header.kind {
+            FrameKind::Segment => self.key.as_ref(),
+            FrameKind::Header | FrameKind::Events | FrameKind::Seal => {
+                self.segment_key.as_ref().or(self.key.as_ref())
+            }
+        };
+        let plain: &[u8] = match key {
             Some(key) => key
                 .open_in_place(nonce(at.sequence), Aad::from(&*prefix), body)
                 .map_err(|_| altered())?,

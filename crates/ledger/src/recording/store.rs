@@ -10,6 +10,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::damage::Damage;
 use crate::durable::{Committer, Durability};
 use crate::error::LedgerError;
 use crate::frame::FrameKind;
@@ -158,6 +159,12 @@ impl RecordingStore {
         match Reader::open(&path, &self.key) {
             Err(LedgerError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
                 Err(LedgerError::NotFound(id))
+            }
+            Ok(reader) if reader.header().id != id => {
+                let damage = Damage::OtherSession {
+                    found: reader.header().id,
+                };
+                Err(LedgerError::DamagedFile { path, damage })
             }
             other => other.map_err(|error| error.in_file(&path)),
         }
