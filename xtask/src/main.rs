@@ -6,6 +6,7 @@
 )]
 
 mod check;
+mod corpus;
 mod demo;
 mod process;
 mod setup;
@@ -45,6 +46,9 @@ enum Command {
     },
     /// Run everything that continuous integration runs
     Ci,
+    /// Run a corpus of cases through the gateway, in front of a real server
+    #[command(subcommand)]
+    Corpus(corpus::Corpus),
     /// Check the habits that a program can check (`docs/` says which)
     Tidy,
 }
@@ -65,6 +69,14 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Demo { arguments } => demo::run(&arguments)?,
         Command::Test { filters } => check::test(&filters)?,
         Command::Ci => check::ci()?,
+        Command::Corpus(corpus) => {
+            let passed = corpus::run(corpus)?;
+            return Ok(if passed {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,75 @@
+//! `cargo xtask corpus`: runs corpora of cases through the real gateway in front of a real PostgreSQL.
+
+mod case;
+mod cluster;
+mod judge;
+mod needles;
+mod play;
+mod report;
+mod snapshot;
+mod sql;
+mod step;
+mod wire;
+mod worker;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, Subcommand};
+use serde::de::DeserializeOwned;
+
+/// Which corpus to run.
+#[derive(Subcommand)]
+pub(crate) enum Corpus {
+    /// Statements that try to get round a policy, and look-alikes that must pass
+    Sql(Options),
+    /// Runs cases handed over by the parent process, in a network of its own
+    #[command(hide = true)]
+    Worker {
+        #[arg(long)]
+        direct: bool,
+        /// The worker has a network and a `/tmp/gwtest` of its own
+        #[arg(long)]
+        isolated: bool,
+    },
+}
+
+/// How to run a corpus.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The cases, one JSON object a line
+    file: PathBuf,
+    /// Without the gateway: checks the corpus and this runner, since every attack must then succeed
+    #[arg(long)]
+    direct: bool,
+    /// Cases at a time
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Only cases whose id or class begins with this
+    #[arg(long)]
+    only: Vec<String>,
+}
+
+/// Runs a corpus; an error when a case failed.
+pub(crate) fn run(corpus: Corpus) -> Result<bool> {
+    match corpus {
+        Corpus::Sql(options) => sql::run(&options),
+        Corpus::Worker { direct, isolated } => worker::serve(direct, isolated).map(|()| true),
+    }
+}
+
+/// Reads a file of JSON lines.
+fn read<T: DeserializeOwned>(file: &std::path::Path) -> Result<Vec<T>> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("`{}` could not be read", file.display()))?;
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| {
+            serde_json::from_str(line)
+                .with_context(|| format!("{}:{}: not a case", file.display(), index + 1))
+        })
+        .collect()
+}
