@@ -1,0 +1,146 @@
+//! Why somebody is not let in, or does not get what they ask for.
+
+use std::time::Duration;
+
+use sallyport_store::StoreError;
+
+use crate::oidc::OidcError;
+use crate::people::{PasswordError, PeopleError};
+use crate::principal::NameError;
+use crate::secret::NoRandom;
+
+/// Why a token or a certificate opens nothing. The message may be shown to who presented it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No such token, or its owner is gone. Which of them is not said.
+    #[error("the token is not valid")]
+    UnknownToken,
+    /// It ended.
+    #[error("the token has expired: get a new one with `sallyport token`")]
+    Expired,
+    /// It was revoked.
+    #[error("the token was revoked: get a new one with `sallyport token`")]
+    Revoked,
+    /// Somebody else's token.
+    #[error("the token does not belong to the user name that was given")]
+    WrongUser,
+    /// A token for another target.
+    #[error("the token is for another target")]
+    WrongTarget,
+    /// No principal has this certificate.
+    #[error("no principal has this client certificate")]
+    UnknownCertificate,
+    /// Somebody else's certificate.
+    #[error("the client certificate does not belong to the user name that was given")]
+    WrongCertificate,
+    /// Nobody can tell, so the answer is no.
+    #[error("the token cannot be checked at the moment")]
+    Unavailable(#[source] StoreError),
+}
+
+/// Why a login failed. The message may be shown to who tried.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoginError {
+    /// Name or password is wrong. Which of them is not said.
+    #[error("the user name or the password is wrong")]
+    WrongPassword,
+    /// Too many guesses of late.
+    #[error("too many attempts: try again in {} seconds", wait.as_secs().max(1))]
+    TooMany {
+        /// How long to wait.
+        wait: Duration,
+    },
+    /// No provider has this name, or none was named and there are several.
+    #[error("there is no identity provider called `{0}`")]
+    UnknownProvider(String),
+    /// The ID token is not good, or the provider cannot be asked.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
+    /// The login was not begun here, took too long, or was used before.
+    #[error("the login was not begun here, took too long or was used before: log in again")]
+    Stale,
+    /// The name belongs to another subject.
+    #[error("the name `{0}` belongs to somebody else here")]
+    NameTaken(String),
+    /// The provider's name or groups cannot be used.
+    #[error("what the identity provider says cannot be used: {0}")]
+    Name(#[from] NameError),
+    /// The store cannot be used.
+    #[error("logging in is not possible at the moment")]
+    Unavailable(#[from] StoreError),
+    /// No token can be made.
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
+}
+
+/// Why no token is issued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// Longer than tokens may live here, or nothing.
+    #[error("a token can live from 1 to {most_s} seconds, not {asked_s}")]
+    Lifetime {
+        /// What was asked for.
+        asked_s: u64,
+        /// The most that can be had.
+        most_s: u64,
+    },
+    /// The name of the token or of the target cannot be used.
+    #[error("a token's {what} has 1 to 128 characters without control characters")]
+    Label {
+        /// `name` or `target`.
+        what: &'static str,
+    },
+    /// The login that asks has ended.
+    #[error("the login has ended: log in again")]
+    Ended,
+    /// The store cannot be used.
+    #[error("tokens cannot be issued at the moment")]
+    Unavailable(#[from] StoreError),
+    /// No token can be made.
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
+}
+
+/// Why nothing is revoked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// There is none, or it is not theirs. Which of them is not said.
+    #[error("there is no such token")]
+    Unknown,
+    /// The store cannot be used. Nothing was revoked.
+    #[error("tokens cannot be revoked at the moment")]
+    Unavailable(#[from] StoreError),
+}
+
+/// Why identities cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IdentityError {
+    /// The people file.
+    #[error(transparent)]
+    People(#[from] PeopleError),
+    /// A provider's configuration.
+    #[error(transparent)]
+    Oidc(#[from] OidcError),
+    /// A value of the configuration.
+    #[error("the configuration's `identity.{key}`: {why}")]
+    Config {
+        /// Which value.
+        key: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The dummy hash cannot be made.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// No keys can be made.
+    #[error(transparent)]
+    NoRandom(#[from] NoRandom),
+}

@@ -1,0 +1,43 @@
+//! Files that only their owner may read.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Error, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::secret::random_text;
+
+/// Replaces `path` by `bytes` with mode 0600, so that a reader sees the old file or the new one, never half of it.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    // Written through a link, the file behind it is what changes.
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = path
+        .file_name()
+        .ok_or_else(|| Error::other("it has no name"))?
+        .to_owned();
+    name.push(format!(
+        ".{}.new",
+        random_text::<9>().map_err(Error::other)?
+    ));
+    let fresh = path.with_file_name(name);
+    let done = write_new(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, &path));
+    if done.is_err() {
+        // It may not have been made; the first error is the one to tell.
+        let _ignored = std::fs::remove_file(&fresh);
+        return done;
+    }
+    if let Some(folder) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(())
+}
+
+fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
