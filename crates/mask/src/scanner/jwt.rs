@@ -1,0 +1,91 @@
+//! JSON Web Tokens: three base64url parts (five if encrypted), the first a JSON object that names an algorithm.
+
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::words::{word_before, word_or_dash_at, word_run};
+
+/// A header longer than this is none.
+const HEADER_LIMIT: usize = 16 * 1024;
+
+#[derive(Deserialize)]
+struct Header {
+    #[expect(dead_code, reason = "only its presence counts")]
+    alg: IgnoredAny,
+    enc: Option<IgnoredAny>,
+}
+
+/// The token whose `eyJ` has its `y` at `y`.
+pub(super) fn find(text: &[u8], y: usize) -> Option<Range<usize>> {
+    let start = y.checked_sub(1)?;
+    if !text.get(start..)?.starts_with(b"eyJ") || word_before(text, start, b".-") {
+        return None;
+    }
+    let header_end = part(text, start)?;
+    let payload_end = part(text, header_end + 1)?;
+    if header_end - start < 9 || payload_end - header_end < 5 {
+        return None;
+    }
+    let header = header(text.get(start..header_end)?)?;
+    let mut end = word_run(text, payload_end + 1, b"-");
+    if header.enc.is_some() {
+        for _ in 0..2 {
+            if text.get(end) == Some(&b'.') {
+                end = word_run(text, end + 1, b"-");
+            }
+        }
+    }
+    (!word_or_dash_at(text, end)).then_some(start..end)
+}
+
+/// Where the part that starts at `from` ends, if a dot follows.
+fn part(text: &[u8], from: usize) -> Option<usize> {
+    let end = word_run(text, from, b"-");
+    (text.get(end) == Some(&b'.')).then_some(end)
+}
+
+fn header(encoded: &[u8]) -> Option<Header> {
+    if encoded.len() > HEADER_LIMIT {
+        return None;
+    }
+    serde_json::from_slice(&base64url(encoded)?).ok()
+}
+
+/// RFC 4648, section 5, without padding.
+fn base64url(encoded: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(encoded.len() / 4 * 3 + 3);
+    let (mut buffer, mut bits) = (0_u32, 0_u32);
+    for byte in encoded {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' => 62,
+            b'_' => 63,
+            _ => return None,
+        };
+        buffer = buffer << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push((buffer >> bits) as u8);
+            buffer &= (1 << bits) - 1;
+        }
+    }
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::find;
+
+    #[test]
+    fn a_header_without_an_algorithm_is_no_token() {
+        // {"typ":"JWT"}
+        assert_eq!(find(b"eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiIxIn0.abc", 1), None);
+        // {"alg":"none"}
+        assert_eq!(find(b"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", 1), Some(0..36));
+    }
+}

@@ -1,0 +1,117 @@
+//! Characters as the detectors see them: UTF-8 where it is UTF-8, single bytes where it is not.
+
+/// One character of a byte string.
+pub(crate) struct Character<'a> {
+    /// `None`: a byte that is part of no UTF-8 sequence.
+    pub(crate) char: Option<char>,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// The characters of `bytes`, one by one, never failing.
+pub(crate) fn characters(bytes: &[u8]) -> impl Iterator<Item = Character<'_>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let (char, length) = decode(rest)?;
+        let (bytes, after) = rest.split_at_checked(length)?;
+        rest = after;
+        Some(Character { char, bytes })
+    })
+}
+
+/// The first character of `bytes` and its length; `None` inside for a byte that starts no sequence.
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Option<char>, usize)> {
+    let first = *bytes.first()?;
+    if first < 0x80 {
+        return Some((Some(char::from(first)), 1));
+    }
+    let length = match first {
+        0xC2..=0xDF => 2,
+        0xE0..=0xEF => 3,
+        0xF0..=0xF4 => 4,
+        0x80..=0xC1 | 0xF5..=0xFF => return Some((None, 1)),
+        0..=0x7F => 1,
+    };
+    let char = bytes
+        .get(..length)
+        .and_then(|sequence| std::str::from_utf8(sequence).ok())
+        .and_then(|text| text.chars().next());
+    Some(char.map_or((None, 1), |c| (Some(c), length)))
+}
+
+/// The character that ends just before `at`, and where it starts.
+pub(crate) fn decode_before(bytes: &[u8], at: usize) -> Option<(Option<char>, usize)> {
+    let last = at.checked_sub(1)?;
+    let byte = *bytes.get(last)?;
+    if byte < 0x80 {
+        return Some((Some(char::from(byte)), last));
+    }
+    for back in 2..=4 {
+        let Some(start) = at.checked_sub(back) else {
+            break;
+        };
+        if let Some((Some(c), length)) = bytes.get(start..at).and_then(decode)
+            && length == back
+        {
+            return Some((Some(c), start));
+        }
+    }
+    Some((None, last))
+}
+
+/// Letters, digits and the underscore, in every script.
+pub(crate) fn is_word(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+/// Marks that combine with the character before them, so that both are one letter to the reader.
+pub(crate) fn is_mark(c: char) -> bool {
+    matches!(c as u32,
+        0x0300..=0x036F | 0x0483..=0x0489 | 0x0591..=0x05BD | 0x0610..=0x061A | 0x064B..=0x065F
+        | 0x093A..=0x094F | 0x0E31..=0x0E4E | 0x1AB0..=0x1AFF | 0x1DC0..=0x1DFF | 0x200D
+        | 0x20D0..=0x20FF | 0x302A..=0x302F | 0x3099..=0x309A | 0xFE00..=0xFE0F
+        | 0xFE20..=0xFE2F | 0x1F3FB..=0x1F3FF)
+}
+
+/// Whether the character that starts at `at` is a word character.
+pub(crate) fn word_at(bytes: &[u8], at: usize) -> bool {
+    match bytes.get(at) {
+        None => false,
+        Some(byte) if *byte < 0x80 => byte.is_ascii_alphanumeric() || *byte == b'_',
+        Some(_) => matches!(bytes.get(at..).and_then(decode), Some((Some(c), _)) if is_word(c)),
+    }
+}
+
+/// Whether the character that ends just before `at` is a word character or one of `also`.
+pub(crate) fn word_before(bytes: &[u8], at: usize, also: &[u8]) -> bool {
+    let Some(byte) = at.checked_sub(1).and_then(|last| bytes.get(last)) else {
+        return false;
+    };
+    if *byte < 0x80 {
+        return byte.is_ascii_alphanumeric() || *byte == b'_' || also.contains(byte);
+    }
+    matches!(decode_before(bytes, at), Some((Some(c), _)) if is_word(c))
+}
+
+/// Whether a word character or `-` starts at `at`.
+pub(crate) fn word_or_dash_at(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at) == Some(&b'-') || word_at(bytes, at)
+}
+
+/// Where the run of word characters and `also` that starts at `from` ends.
+pub(crate) fn word_run(bytes: &[u8], from: usize, also: &[u8]) -> usize {
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        if *byte < 0x80 {
+            if !(byte.is_ascii_alphanumeric() || *byte == b'_' || also.contains(byte)) {
+                break;
+            }
+            at += 1;
+            continue;
+        }
+        match bytes.get(at..).and_then(decode) {
+            Some((Some(c), length)) if is_word(c) => at += length,
+            Some(_) | None => break,
+        }
+    }
+    at
+}
