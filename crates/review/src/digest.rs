@@ -35,7 +35,16 @@ impl CommandDigest {
     /// The digest of `binding`.
     #[must_use]
     pub fn of(binding: &Binding<'_>) -> Self {
-        let Binding { statement, parameters, state, principal, target, database, task, policy_digest } = *binding;
+        let Binding {
+            statement,
+            parameters,
+            state,
+            principal,
+            target,
+            database,
+            task,
+            policy_digest,
+        } = *binding;
         let mut context = Context::new(&SHA256);
         let mut part = |bytes: &[u8]| {
             context.update(&(bytes.len() as u64).to_be_bytes());
@@ -104,15 +113,42 @@ mod tests {
         let base = CommandDigest::of(&BASE);
         assert_eq!(base, CommandDigest::of(&BASE));
         let others = [
-            Binding { statement: b"ALTER TABLE orders ADD note text ", ..BASE },
-            Binding { parameters: b"1", ..BASE },
-            Binding { state: b"evil, public", ..BASE },
-            Binding { principal: "bob", ..BASE },
-            Binding { target: "payments", ..BASE },
-            Binding { database: "other", ..BASE },
-            Binding { task: Some("OPS-42"), ..BASE },
-            Binding { task: Some(""), ..BASE },
-            Binding { policy_digest: "p2", ..BASE },
+            Binding {
+                statement: b"ALTER TABLE orders ADD note text ",
+                ..BASE
+            },
+            Binding {
+                parameters: b"1",
+                ..BASE
+            },
+            Binding {
+                state: b"evil, public",
+                ..BASE
+            },
+            Binding {
+                principal: "bob",
+                ..BASE
+            },
+            Binding {
+                target: "payments",
+                ..BASE
+            },
+            Binding {
+                database: "other",
+                ..BASE
+            },
+            Binding {
+                task: Some("OPS-42"),
+                ..BASE
+            },
+            Binding {
+                task: Some(""),
+                ..BASE
+            },
+            Binding {
+                policy_digest: "p2",
+                ..BASE
+            },
         ];
         let mut seen = std::collections::HashSet::from([base]);
         for other in &others {
@@ -122,8 +158,16 @@ mod tests {
 
     #[test]
     fn bytes_cannot_move_between_parts() {
-        let one = Binding { statement: b"ab", parameters: b"c", ..BASE };
-        let two = Binding { statement: b"a", parameters: b"bc", ..BASE };
+        let one = Binding {
+            statement: b"ab",
+            parameters: b"c",
+            ..BASE
+        };
+        let two = Binding {
+            statement: b"a",
+            parameters: b"bc",
+            ..BASE
+        };
         assert_ne!(CommandDigest::of(&one), CommandDigest::of(&two));
     }
 }

@@ -54,7 +54,9 @@ pub enum ReviewError {
     #[error("`{0}` is a machine identity, and only people review")]
     NotAPerson(String),
     /// The person has approved already.
-    #[error("`{reviewer}` or another identity of the same person has approved `{id}` already; it still waits for {missing}")]
+    #[error(
+        "`{reviewer}` or another identity of the same person has approved `{id}` already; it still waits for {missing}"
+    )]
     AlreadyApproved {
         /// The request.
         id: String,
@@ -64,7 +66,9 @@ pub enum ReviewError {
         missing: String,
     },
     /// The groups of this reviewer have approved; others are missing.
-    #[error("the groups of `{reviewer}` have approved `{id}` already; it still waits for {missing}")]
+    #[error(
+        "the groups of `{reviewer}` have approved `{id}` already; it still waits for {missing}"
+    )]
     NotNeeded {
         /// The request.
         id: String,

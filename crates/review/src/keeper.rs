@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use crate::clock::ms;
-use crate::reviews::Inner;
+use crate::desk::Inner;
 use crate::webhook;
 
 /// What the keeper is told.
@@ -94,7 +94,11 @@ async fn sweep(inner: &Inner) -> Duration {
 }
 
 async fn prune(inner: &Inner) {
-    let before = inner.config.clock.now_ms().saturating_sub(ms(inner.config.retention));
+    let before = inner
+        .config
+        .clock
+        .now_ms()
+        .saturating_sub(ms(inner.config.retention));
     match inner.requests.prune(before).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old requests were forgotten"),

@@ -10,6 +10,7 @@
 
 mod clock;
 mod config;
+mod desk;
 mod digest;
 mod error;
 mod keeper;
@@ -17,6 +18,7 @@ mod needs;
 mod pending;
 mod request;
 mod reviews;
+mod rules;
 mod webhook;
 mod witness;
 
@@ -25,7 +27,11 @@ pub use config::{ReviewConfig, Webhook, WebhookFormat};
 pub use digest::{Binding, CommandDigest};
 pub use error::ReviewError;
 pub use pending::{Outcome, Pending};
-pub use request::{Approval, Asker, Conclusion, Grant, Held, Impact, MAX_STATEMENT_BYTES, Need, NeedStatus, Request};
-pub use reviews::{ListFilter, Reviews, Visibility};
+pub use request::{
+    Approval, Asker, Conclusion, Grant, Held, Impact, MAX_STATEMENT_BYTES, Need, NeedStatus,
+    Request,
+};
+pub use reviews::{ListFilter, Reviews};
+pub use rules::Visibility;
 pub use sallyport_store::requests::RequestState;
 pub use witness::{Act, ActKind, NoWitness, Witness, WitnessError};

@@ -22,25 +22,48 @@ impl<'a> Tally<'a> {
     /// were known apart when they voted may have turned out to be one.
     pub(crate) fn of(row: &'a RequestRow) -> Self {
         let mut seen = BTreeSet::from([row.person.as_str()]);
-        let votes = row.votes.iter().filter(|vote| seen.insert(vote.person.as_str()));
+        let votes = row
+            .votes
+            .iter()
+            .filter(|vote| seen.insert(vote.person.as_str()));
         Self::matching(&row.needs, votes)
     }
 
     fn matching(needs: &'a [NeedRow], votes: impl IntoIterator<Item = &'a VoteRow>) -> Self {
         let mut places: Vec<Place<'a>> = Vec::new();
         for (need, row) in needs.iter().enumerate() {
-            places.extend((0..row.count).map(|_| Place { need, group: &row.group, vote: None }));
+            places.extend((0..row.count).map(|_| Place {
+                need,
+                group: &row.group,
+                vote: None,
+            }));
         }
         for vote in votes {
             seat(&mut places, vote, &mut BTreeSet::new());
         }
-        let filled = |need: usize| places.iter().filter(|p| p.need == need).filter_map(|p| p.vote).collect();
-        Self { needs: needs.iter().enumerate().map(|(i, row)| (row, filled(i))).collect() }
+        let filled = |need: usize| {
+            places
+                .iter()
+                .filter(|p| p.need == need)
+                .filter_map(|p| p.vote)
+                .collect()
+        };
+        Self {
+            needs: needs
+                .iter()
+                .enumerate()
+                .map(|(i, row)| (row, filled(i)))
+                .collect(),
+        }
     }
 
     /// Whether every place is filled.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.needs.is_empty() && self.needs.iter().all(|(need, votes)| votes.len() as u64 >= u64::from(need.count))
+        !self.needs.is_empty()
+            && self
+                .needs
+                .iter()
+                .all(|(need, votes)| votes.len() as u64 >= u64::from(need.count))
     }
 
     /// How many places are filled.
@@ -55,7 +78,11 @@ impl<'a> Tally<'a> {
             .iter()
             .filter_map(|(need, votes)| {
                 let missing = u64::from(need.count).saturating_sub(votes.len() as u64);
-                let noun = if missing == 1 { "approval" } else { "approvals" };
+                let noun = if missing == 1 {
+                    "approval"
+                } else {
+                    "approvals"
+                };
                 (missing > 0).then(|| format!("{missing} {noun} of `{}`", need.group))
             })
             .collect();
@@ -73,7 +100,9 @@ struct Place<'a> {
 /// are places).
 fn seat<'a>(places: &mut [Place<'a>], vote: &'a VoteRow, tried: &mut BTreeSet<usize>) -> bool {
     for index in 0..places.len() {
-        let Some(place) = places.get(index) else { continue };
+        let Some(place) = places.get(index) else {
+            continue;
+        };
         if !vote.groups.contains(place.group) || !tried.insert(index) {
             continue;
         }
@@ -94,7 +123,10 @@ mod tests {
     use super::*;
 
     fn need(group: &str, count: u32) -> NeedRow {
-        NeedRow { group: group.to_owned(), count }
+        NeedRow {
+            group: group.to_owned(),
+            count,
+        }
     }
 
     fn vote(person: &str, groups: &[&str]) -> VoteRow {
@@ -123,14 +155,22 @@ mod tests {
         let votes = [vote("dana", &["dba", "security"]), vote("dora", &["dba"])];
         let tally = Tally::matching(&needs, &votes);
         assert!(tally.is_complete());
-        let groups: Vec<&str> = tally.needs.iter().map(|(_, v)| v.first().map_or("", |v| v.person.as_str())).collect();
+        let groups: Vec<&str> = tally
+            .needs
+            .iter()
+            .map(|(_, v)| v.first().map_or("", |v| v.person.as_str()))
+            .collect();
         assert_eq!(groups, ["dora", "dana"]);
     }
 
     #[test]
     fn more_of_one_group_do_not_replace_another() {
         let needs = [need("dba", 2), need("security", 1)];
-        let votes = [vote("a", &["dba"]), vote("b", &["dba"]), vote("c", &["dba"])];
+        let votes = [
+            vote("a", &["dba"]),
+            vote("b", &["dba"]),
+            vote("c", &["dba"]),
+        ];
         let tally = Tally::matching(&needs, &votes);
         assert!(!tally.is_complete());
         assert_eq!(tally.filled(), 2);

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use crate::desk::Inner;
 use crate::error::ReviewError;
 use crate::keeper::Order;
 use crate::request::Grant;
-use crate::reviews::Inner;
 
 /// How waiting ended.
 #[derive(Debug)]
@@ -52,8 +52,19 @@ pub struct Pending {
 impl Pending {
     pub(crate) fn new(inner: Arc<Inner>, id: &str, session: &str, deadline: Instant) -> Self {
         let signal = inner.watch(id);
-        let waiting = Box::pin(wait(Arc::clone(&inner), id.to_owned(), signal.subscribe(), deadline));
-        Self { id: id.to_owned(), session: session.to_owned(), inner, signal, waiting: Some(waiting) }
+        let waiting = Box::pin(wait(
+            Arc::clone(&inner),
+            id.to_owned(),
+            signal.subscribe(),
+            deadline,
+        ));
+        Self {
+            id: id.to_owned(),
+            session: session.to_owned(),
+            inner,
+            signal,
+            waiting: Some(waiting),
+        }
     }
 
     /// The short identifier that people act on, such as `req_7k2m9q`.
@@ -72,7 +83,9 @@ impl Pending {
 
     /// As [`Pending::outcome`], for a driver that polls.
     pub fn poll_outcome(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Outcome> {
-        let Some(waiting) = &mut self.waiting else { return std::task::Poll::Pending };
+        let Some(waiting) = &mut self.waiting else {
+            return std::task::Poll::Pending;
+        };
         let outcome = std::task::ready!(waiting.as_mut().poll(cx));
         self.waiting = None;
         self.inner.unwatch(&self.id, &self.signal);
@@ -83,7 +96,10 @@ impl Pending {
     }
 
     fn abandon(&self) {
-        let order = Order::Abandon { id: self.id.clone(), session: self.session.clone() };
+        let order = Order::Abandon {
+            id: self.id.clone(),
+            session: self.session.clone(),
+        };
         // Without a keeper the process is ending; the next start withdraws what was waited for.
         let _ = self.inner.orders.send(order);
     }
@@ -100,11 +116,19 @@ impl Drop for Pending {
 
 impl std::fmt::Debug for Pending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pending").field("id", &self.id).field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Pending")
+            .field("id", &self.id)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 
-async fn wait(inner: Arc<Inner>, id: String, mut signal: watch::Receiver<()>, deadline: Instant) -> Outcome {
+async fn wait(
+    inner: Arc<Inner>,
+    id: String,
+    mut signal: watch::Receiver<()>,
+    deadline: Instant,
+) -> Outcome {
     loop {
         // Marked as seen before looking, so that a change after the look wakes us.
         signal.borrow_and_update();
@@ -116,7 +140,12 @@ async fn wait(inner: Arc<Inner>, id: String, mut signal: watch::Receiver<()>, de
         match timeout_at(deadline, signal.changed()).await {
             Ok(Ok(())) => {}
             // The sender lives as long as the pending; were it gone, waiting on would hang.
-            Ok(Err(_)) | Err(_) => return inner.stop_waiting(&id).await.unwrap_or_else(Outcome::Failed),
+            Ok(Err(_)) | Err(_) => {
+                return inner
+                    .stop_waiting(&id)
+                    .await
+                    .unwrap_or_else(Outcome::Failed);
+            }
         }
     }
 }

@@ -211,21 +211,32 @@ impl Detail {
     pub(crate) fn of(held: &Held, grant_ttl: Duration) -> Self {
         let (parameters, parameters_truncated) = bounded(&held.parameters);
         Self {
-            groups: held.principal.groups.iter().map(ToString::to_string).collect(),
+            groups: held
+                .principal
+                .groups
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             database: held.database.clone(),
             statement: head(&held.statement, MAX_STATEMENT_BYTES).to_owned(),
             statement_bytes: held.statement.len() as u64,
             parameters,
             parameters_truncated,
             rules: held.rules.clone(),
-            message: held.message.as_deref().map(|m| head(m, MAX_TEXT_BYTES).to_owned()),
+            message: held
+                .message
+                .as_deref()
+                .map(|m| head(m, MAX_TEXT_BYTES).to_owned()),
             impact: held.impact.as_ref().map(Impact::bounded),
             grant_ttl_ms: crate::clock::ms(grant_ttl),
         }
     }
 
     pub(crate) fn read(row: &RequestRow) -> Result<Self, ReviewError> {
-        serde_json::from_str(&row.detail).map_err(|source| ReviewError::Unreadable { id: row.id.clone(), source })
+        serde_json::from_str(&row.detail).map_err(|source| ReviewError::Unreadable {
+            id: row.id.clone(),
+            source,
+        })
     }
 
     pub(crate) fn to_json(&self) -> String {
@@ -236,7 +247,10 @@ impl Detail {
 
 impl Impact {
     pub(crate) fn bounded(&self) -> Self {
-        Self { plan: head(&self.plan, MAX_TEXT_BYTES).to_owned(), estimated_rows: self.estimated_rows }
+        Self {
+            plan: head(&self.plan, MAX_TEXT_BYTES).to_owned(),
+            estimated_rows: self.estimated_rows,
+        }
     }
 }
 
@@ -254,7 +268,10 @@ impl Request {
             state: row.state,
             waiting: row.waiting,
             session: row.session.clone(),
-            requester: Asker { id: row.principal.clone(), groups: detail.groups },
+            requester: Asker {
+                id: row.principal.clone(),
+                groups: detail.groups,
+            },
             target: row.target.clone(),
             database: detail.database,
             task: row.task.clone(),

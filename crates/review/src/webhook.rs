@@ -12,8 +12,8 @@ use time::OffsetDateTime;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::config::{Webhook, WebhookFormat};
+use crate::desk::Inner;
 use crate::request::{Request, head};
-use crate::reviews::Inner;
 use crate::witness::{Act, ActKind};
 
 /// Messages that wait for one slow receiver; beyond it they are dropped and logged.
@@ -69,8 +69,15 @@ async fn feed(
             }
             Err(broadcast::error::RecvError::Closed) => return,
         };
-        let (Some(event), Some(inner)) = (event_name(act.kind), inner.upgrade()) else { continue };
-        let request = match inner.requests.get(&act.request).await.map(|row| row.as_ref().map(Request::read)) {
+        let (Some(event), Some(inner)) = (event_name(act.kind), inner.upgrade()) else {
+            continue;
+        };
+        let request = match inner
+            .requests
+            .get(&act.request)
+            .await
+            .map(|row| row.as_ref().map(Request::read))
+        {
             Ok(Some(Ok(request))) => request,
             Ok(Some(Err(error))) => {
                 tracing::error!(request = act.request, %error, "webhooks cannot tell of a request");
@@ -82,11 +89,25 @@ async fn feed(
                 continue;
             }
         };
-        let link = inner.config.public_url.as_ref().and_then(|url| url.join(&format!("requests/{}", request.id)).ok());
+        let link = inner
+            .config
+            .public_url
+            .as_ref()
+            .and_then(|url| url.join(&format!("requests/{}", request.id)).ok());
         for (hook, queue) in &queues {
-            let body = body(hook, event, &act, &request, link.as_ref().map(url::Url::as_str));
+            let body = body(
+                hook,
+                event,
+                &act,
+                &request,
+                link.as_ref().map(url::Url::as_str),
+            );
             if queue.try_send(Message { event, body }).is_err() {
-                tracing::warn!(host = hook.url.host_str(), request = act.request, "a webhook is too slow: event dropped");
+                tracing::warn!(
+                    host = hook.url.host_str(),
+                    request = act.request,
+                    "a webhook is too slow: event dropped"
+                );
             }
         }
     }
@@ -127,9 +148,14 @@ fn body(hook: &Webhook, event: &str, act: &Act, request: &Request, link: Option<
                     "digest": request.digest,
                 },
             });
-            if hook.include_statement && let Some(fields) = body.get_mut("request").and_then(|r| r.as_object_mut()) {
+            if hook.include_statement
+                && let Some(fields) = body.get_mut("request").and_then(|r| r.as_object_mut())
+            {
                 fields.insert("statement".to_owned(), json!(request.statement));
-                fields.insert("statement_truncated".to_owned(), json!(request.statement_truncated));
+                fields.insert(
+                    "statement_truncated".to_owned(),
+                    json!(request.statement_truncated),
+                );
             }
             body.to_string()
         }
@@ -138,15 +164,22 @@ fn body(hook: &Webhook, event: &str, act: &Act, request: &Request, link: Option<
 }
 
 fn slack_text(hook: &Webhook, act: &Act, request: &Request, link: Option<&str>) -> String {
-    let by = act.by.as_deref().map_or_else(|| "the gateway".to_owned(), slack_escape);
+    let by = act
+        .by
+        .as_deref()
+        .map_or_else(|| "the gateway".to_owned(), slack_escape);
     let who = slack_escape(&request.requester.id);
     let target = slack_escape(&request.target);
     let mut text = match act.kind {
         ActKind::Requested | ActKind::Resumed | ActKind::TimedOut | ActKind::Used => {
             format!("*{who}* asks to run a statement on *{target}*")
         }
-        ActKind::Approved => format!("*{by}* approved a request of *{who}* for *{target}*; others are still asked"),
-        ActKind::Granted => format!("*{by}* approved a request of *{who}* for *{target}*: it may run now, once"),
+        ActKind::Approved => {
+            format!("*{by}* approved a request of *{who}* for *{target}*; others are still asked")
+        }
+        ActKind::Granted => {
+            format!("*{by}* approved a request of *{who}* for *{target}*: it may run now, once")
+        }
         ActKind::Denied => format!("*{by}* denied a request of *{who}* for *{target}*"),
         ActKind::Withdrawn => format!("a request of *{who}* for *{target}* was withdrawn by {by}"),
         ActKind::Expired => format!("a request of *{who}* for *{target}* expired"),
@@ -166,10 +199,22 @@ fn slack_text(hook: &Webhook, act: &Act, request: &Request, link: Option<&str>) 
         }
         if hook.include_statement {
             let shown = head(&request.statement, SLACK_STATEMENT_BYTES);
-            let more = if shown.len() < request.statement.len() || request.statement_truncated { "\n…" } else { "" };
-            let _ = write!(text, "\n```{}{more}```", slack_escape(shown).replace('\u{2424}', "\n"));
+            let more = if shown.len() < request.statement.len() || request.statement_truncated {
+                "\n…"
+            } else {
+                ""
+            };
+            let _ = write!(
+                text,
+                "\n```{}{more}```",
+                slack_escape(shown).replace('\u{2424}', "\n")
+            );
         }
-        let _ = write!(text, "\nDecide with `sallyport approve {0}` or `sallyport deny {0}`", request.id);
+        let _ = write!(
+            text,
+            "\nDecide with `sallyport approve {0}` or `sallyport deny {0}`",
+            request.id
+        );
     }
     if let Some(link) = link {
         let _ = write!(text, "\n{}", slack_escape(link));
@@ -225,14 +270,23 @@ async fn deliver(client: &reqwest::Client, hook: &Webhook, message: &Message) {
         let problem = match post.body(message.body.clone()).send().await {
             Ok(response) if response.status().is_success() => return,
             Ok(response) if is_final(response.status()) => {
-                tracing::warn!(host, status = response.status().as_u16(), "a webhook refused an event");
+                tracing::warn!(
+                    host,
+                    status = response.status().as_u16(),
+                    "a webhook refused an event"
+                );
                 return;
             }
             Ok(response) => format!("status {}", response.status().as_u16()),
             // The address may carry a secret in its path.
             Err(error) => error.without_url().to_string(),
         };
-        tracing::warn!(host, attempt, problem, "a webhook could not be told of an event");
+        tracing::warn!(
+            host,
+            attempt,
+            problem,
+            "a webhook could not be told of an event"
+        );
         if attempt < ATTEMPTS {
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -263,7 +317,8 @@ mod tests {
     fn the_signature_is_the_documented_one() {
         // printf '1700000000.{}' | openssl dgst -sha256 -hmac secret
         let secret = SecretString::from("secret");
-        let expected = "t=1700000000,v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163";
+        let expected =
+            "t=1700000000,v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163";
         assert_eq!(signature(&secret, 1_700_000_000, "{}"), expected);
     }
 
