@@ -262,7 +262,8 @@ fn frames_that_are_moved_removed_repeated_or_foreign_are_found() {
 
     // A frame of the same number from another recording under the same master key.
     let other = fs::read(store.path(small(&store, true)).unwrap()).unwrap();
-    let foreign = found(&[start, &other[frames[1].clone()], &whole[frames[2].start..]]);
+    let foreign = other[self::frames(&other)[1].clone()].to_vec();
+    let foreign = found(&[start, &foreign, frame(2), rest]);
     assert!(
         matches!(foreign, Some(Damage::Altered { frame: 1, .. })),
         "foreign: {foreign:?}"
