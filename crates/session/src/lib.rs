@@ -1,1 +1,27 @@
-//! sallyport-session
+//! The spine: the path of a command, the gate in it, and the one driver that relays.
+//!
+//! A protocol brings a [`Conversation`], a pure machine that is fed bytes and answers with [`Effects`]. The driver
+//! ([`relay`]) runs it between two sockets. Every command becomes a question to the [`Gate`], which decides it by
+//! policy, writes it down, and only then mints the [`Permit`] without which nothing can be forwarded.
+
+mod command;
+mod conversation;
+mod driver;
+mod gate;
+mod hold;
+mod permit;
+mod protocol;
+mod refusal;
+mod serve;
+mod sessions;
+
+pub use command::{Command, Phase, Shape, Unparsed};
+pub use conversation::{Ask, AskId, Conversation, Effects, Finish, HoldInfo, Housekeeping, Side, WireError};
+pub use driver::{Ending, Interrupt, Signals, relay};
+pub use gate::{Asked, Gate, Reveals, Ruling, Standing};
+pub use hold::{Asking, Granted, Hold, HoldOutcome, HoldStep, Opened, Reviewing, Waiting};
+pub use permit::{Permit, Spent};
+pub use protocol::{Caller, Claim, DialError, Greeting, GreetError, Proof, Protocol, Relaying};
+pub use refusal::{Reason, Refusal};
+pub use serve::{House, Targets, serve};
+pub use sessions::{Enrolled, SessionInfo, Sessions};

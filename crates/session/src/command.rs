@@ -1,0 +1,76 @@
+//! One unit that policy judges.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sallyport_policy::Act;
+use smol_str::SmolStr;
+
+/// A command as a conversation puts it to the gate.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// What is known of its text. Commands of one shape differ in their parameters only.
+    pub shape: Arc<Shape>,
+    /// The exact bytes of the command's text.
+    pub text: Bytes,
+    /// The bound parameters as the protocol sent them; empty when there are none.
+    pub parameters: Bytes,
+    /// The parameters in words, for reviewers and replay. Called only when somebody will read them.
+    pub readable: Option<fn(&[u8]) -> Vec<String>>,
+    /// Whether the command runs now, or is only being prepared and will be asked again before it runs.
+    pub phase: Phase,
+}
+
+impl Command {
+    /// What a recording holds beside the text, in JSON.
+    pub(crate) fn detail(&self) -> String {
+        if self.parameters.is_empty() && self.phase == Phase::Run {
+            return String::new();
+        }
+        let words = self.readable.map(|words| words(&self.parameters)).unwrap_or_default();
+        let prepare = self.phase == Phase::Prepare;
+        serde_json::json!({ "parameters": words, "prepare": prepare }).to_string()
+    }
+}
+
+/// Whether a command runs or is only prepared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing runs yet: a hold lets it pass, because the same command is asked again with its parameters.
+    Prepare,
+    /// The target will run it.
+    Run,
+}
+
+/// What is known of a command's text: what policy judges, and what its result shows.
+#[derive(Debug)]
+pub struct Shape {
+    /// Unique within the process; decisions are cached by it.
+    pub id: u64,
+    /// The acts that policy judges; each must be allowed.
+    pub acts: Vec<Act>,
+    /// The classes of what a result may show, for which `reveal` is decided.
+    pub shows: Vec<SmolStr>,
+    /// Why the command could not be understood, if so.
+    pub unparsed: Option<Unparsed>,
+    /// The facts in JSON, for the recording.
+    pub facts: String,
+}
+
+/// What the parser said of a command that it does not understand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unparsed {
+    /// The parser's sentence.
+    pub message: String,
+    /// Where: 1-based characters, if known.
+    pub position: Option<usize>,
+}
+
+impl Shape {
+    /// A number that no other shape of this process has.
+    #[must_use]
+    pub fn next_id() -> u64 {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+        NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+    }
+}

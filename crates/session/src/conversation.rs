@@ -1,0 +1,303 @@
+//! The pure side of a relay: a machine that is fed bytes and answers with effects.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes, BytesMut};
+use sallyport_policy::Classification;
+
+use crate::command::Command;
+use crate::gate::Ruling;
+use crate::permit::{Permit, Spent};
+use crate::refusal::Refusal;
+
+/// Which peer bytes came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The person's or program's side.
+    Client,
+    /// The server behind the gateway.
+    Target,
+}
+
+/// Names one question of a conversation until it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AskId(pub u64);
+
+/// What an open review tells the person who waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldInfo {
+    /// The request's id, for `sallyport approve`.
+    pub request: String,
+    /// The groups whose approval is awaited.
+    pub groups: Vec<String>,
+    /// The rules that hold it.
+    pub rules: Vec<String>,
+    /// The first rule's message.
+    pub message: Option<String>,
+}
+
+/// A peer broke the protocol in a way that leaves no safe next byte. The session ends.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("the {who} broke the protocol: {what}", who = match side { Side::Client => "client", Side::Target => "target" })]
+pub struct WireError {
+    /// Who broke it.
+    pub side: Side,
+    /// What was wrong, without contents.
+    pub what: String,
+}
+
+impl WireError {
+    /// The client's fault.
+    #[must_use]
+    pub fn client(what: impl Into<String>) -> Self {
+        Self { side: Side::Client, what: what.into() }
+    }
+
+    /// The target's fault.
+    #[must_use]
+    pub fn target(what: impl Into<String>) -> Self {
+        Self { side: Side::Target, what: what.into() }
+    }
+}
+
+/// A protocol's relay machine: no sockets, no clock, no decisions.
+pub trait Conversation: Send {
+    /// Takes bytes that `from` sent. Whole messages are consumed from `bytes`; the rest stays for the next call.
+    ///
+    /// # Errors
+    /// When the peer broke the protocol; `out` then holds the last words for the client.
+    fn read(&mut self, from: Side, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError>;
+
+    /// The answer to a question that `read` put into the effects.
+    fn answer(&mut self, ask: AskId, ruling: Ruling, out: &mut Effects);
+
+    /// A question became a review: tell the person who waits.
+    fn held(&mut self, ask: AskId, hold: &HoldInfo, out: &mut Effects);
+
+    /// The client asks to cancel what it waits for. True when a held question was given up; otherwise the protocol
+    /// cancels at the target.
+    fn interrupt(&mut self, out: &mut Effects) -> bool;
+
+    /// Whether client bytes may be read now. While a command is held the driver keeps only a bounded number of them.
+    fn wants_client(&self) -> bool;
+
+    /// Whether nothing is owed to anybody: where a graceful shutdown may end the session.
+    fn is_idle(&self) -> bool;
+
+    /// The session ends for `refusal` (killed, revoked, shutting down): the last words to the client.
+    fn farewell(&mut self, refusal: &Refusal, out: &mut Effects);
+}
+
+/// What a message that carries no command is for. Only these reach a target without a permit of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Housekeeping {
+    /// Ends a batch or asks for what is buffered (`Sync`, `Flush`).
+    Boundary,
+    /// Describes or closes something that exists.
+    Bookkeeping,
+    /// Ends the connection.
+    Goodbye,
+    /// The gateway's own question about names, or its own way to make the target reject a batch.
+    Own,
+}
+
+/// A question of a conversation.
+#[derive(Debug)]
+pub struct Ask {
+    /// Names the question.
+    pub id: AskId,
+    /// What is to be decided.
+    pub command: Command,
+}
+
+/// A stretch of the client buffer that belongs to the recording of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    pub(crate) seq: u64,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// What a conversation wants done. The driver does it in this order: record, then target, then client, then ask.
+#[derive(Debug)]
+pub struct Effects {
+    client: BytesMut,
+    target: BytesMut,
+    pub(crate) shown: Vec<Shown>,
+    pub(crate) data: Vec<(u64, Bytes)>,
+    pub(crate) finished: Vec<(u64, Finish)>,
+    pub(crate) ask: Option<Ask>,
+    pub(crate) withdraw: Option<AskId>,
+    classification: Arc<Classification>,
+    generation: u64,
+    needs_names: bool,
+    over: bool,
+}
+
+/// How a command ended, as the target reported it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// The target reported success.
+    Completed,
+    /// The target reported an error.
+    Failed,
+    /// The target skipped it after an earlier error.
+    Skipped,
+}
+
+impl Effects {
+    pub(crate) fn new(classification: Arc<Classification>, generation: u64, needs_names: bool) -> Self {
+        Self {
+            client: BytesMut::with_capacity(8192),
+            target: BytesMut::with_capacity(8192),
+            shown: Vec::new(),
+            data: Vec::new(),
+            finished: Vec::new(),
+            ask: None,
+            withdraw: None,
+            classification,
+            generation,
+            needs_names,
+            over: false,
+        }
+    }
+
+    /// Sends a permitted command to the target.
+    pub fn forward(&mut self, permit: Permit, bytes: &[u8]) -> Spent {
+        self.target.extend_from_slice(bytes);
+        permit.spend()
+    }
+
+    /// Sends what continues a permitted command.
+    pub fn proceed(&mut self, _of: Spent, bytes: &[u8]) {
+        self.target.extend_from_slice(bytes);
+    }
+
+    /// Sends a message that carries no command.
+    pub fn tend(&mut self, _what: Housekeeping, bytes: &[u8]) {
+        self.target.extend_from_slice(bytes);
+    }
+
+    /// Sends bytes to the client that belong to no command.
+    pub fn tell(&mut self, bytes: &[u8]) {
+        self.client.extend_from_slice(bytes);
+    }
+
+    /// Sends bytes to the client as part of the response of command `seq`, and records them.
+    pub fn show(&mut self, seq: u64, bytes: &[u8]) {
+        let start = self.client.len();
+        self.client.extend_from_slice(bytes);
+        self.mark_shown(seq, start);
+    }
+
+    /// Moves the first `len` bytes of `bytes` to the client as part of the response of command `seq`, and records
+    /// them. When nothing else waits the buffers change places, so a long result is not copied.
+    pub fn show_run(&mut self, seq: u64, bytes: &mut BytesMut, len: usize) {
+        if self.client.is_empty() && bytes.len() == len {
+            std::mem::swap(&mut self.client, bytes);
+            self.mark_shown(seq, 0);
+        } else {
+            let start = self.client.len();
+            self.client.extend_from_slice(bytes.get(..len).unwrap_or_default());
+            bytes.advance(len.min(bytes.len()));
+            self.mark_shown(seq, start);
+        }
+    }
+
+    /// Where a masker may write a response of command `seq` in place: `write` appends to the buffer.
+    ///
+    /// # Errors
+    /// What `write` returns; the buffer is then as it was before.
+    pub fn show_with<E>(&mut self, seq: u64, write: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<(), E> {
+        let start = self.client.len();
+        let result = write(&mut self.client);
+        if result.is_err() {
+            self.client.truncate(start);
+        } else {
+            self.mark_shown(seq, start);
+        }
+        result
+    }
+
+    /// Records data that the client sends as part of command `seq` (COPY in). Written before it is forwarded.
+    pub fn took(&mut self, seq: u64, data: &[u8]) {
+        self.data.push((seq, Bytes::copy_from_slice(data)));
+    }
+
+    /// Records how command `seq` ended.
+    pub fn finished(&mut self, seq: u64, how: Finish) {
+        self.finished.push((seq, how));
+    }
+
+    /// Puts a question to the gate. One question at a time: the conversation stops reading its client until the answer.
+    pub fn ask(&mut self, id: AskId, command: Command) {
+        debug_assert!(self.ask.is_none(), "one question at a time");
+        self.ask = Some(Ask { id, command });
+    }
+
+    /// Gives a held question up.
+    pub fn withdraw(&mut self, id: AskId) {
+        self.withdraw = Some(id);
+    }
+
+    /// Ends the session once everything written so far has been sent.
+    pub fn end(&mut self) {
+        self.over = true;
+    }
+
+    /// Which columns and detectors carry which classification, today.
+    #[must_use]
+    pub fn classification(&self) -> &Arc<Classification> {
+        &self.classification
+    }
+
+    /// Counts the policy bundles that have been in force: facts and masks made under another one are stale.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether anything in the policy reads what names mean: if not, nobody need ask the target.
+    #[must_use]
+    pub fn needs_names(&self) -> bool {
+        self.needs_names
+    }
+
+    pub(crate) fn renew(&mut self, classification: Arc<Classification>, generation: u64, needs_names: bool) {
+        self.needs_names = needs_names;
+        self.classification = classification;
+        self.generation = generation;
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    pub(crate) fn client(&mut self) -> &mut BytesMut {
+        &mut self.client
+    }
+
+    pub(crate) fn target(&mut self) -> &mut BytesMut {
+        &mut self.target
+    }
+
+    fn mark_shown(&mut self, seq: u64, start: usize) {
+        let end = self.client.len();
+        match self.shown.last_mut() {
+            Some(last) if last.seq == seq && last.end == start => last.end = end,
+            _ if start == end => {}
+            _ => self.shown.push(Shown { seq, start, end }),
+        }
+    }
+}
+
+impl Finish {
+    /// What the recording holds, in JSON.
+    pub(crate) fn as_json(self) -> &'static [u8] {
+        match self {
+            Self::Completed => br#"{"outcome":"completed"}"#,
+            Self::Failed => br#"{"outcome":"failed"}"#,
+            Self::Skipped => br#"{"outcome":"skipped"}"#,
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! The relay: the one driver that runs every [`Conversation`].
+//!
+//! It is a single poll function over both sockets, the hold, and the signals; nothing in it waits inside a handler.
+//! Each round records first, then writes to the target, then to the client, and only then reads more.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use sallyport_ledger::Event;
+use sallyport_policy::Classification;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::Notify;
+use tokio::time::Sleep;
+
+use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
+use crate::gate::{Asked, Gate};
+use crate::hold::{Hold, HoldStep, Waiting};
+use crate::refusal::{Reason, Refusal};
+
+/// Bytes that may wait for a slow reader before its sender is no longer read.
+const MAX_WAITING: usize = 256 * 1024;
+/// Bytes of a client kept while its command is held; beyond it the client is no longer read.
+const MAX_HELD_INPUT: usize = 64 * 1024;
+/// The smallest and the largest read.
+const MIN_READ: usize = 4 * 1024;
+const MAX_READ: usize = 128 * 1024;
+/// Rounds before other sessions of this worker get their turn.
+const ROUNDS_PER_TURN: usize = 32;
+/// How long a response may wait in memory before it is handed to the operating system.
+const RECORD_LAG: Duration = Duration::from_millis(100);
+
+/// The facts that take the target's catalogue to establish.
+const NAMED_FACTS: &[&str] = &[
+    "reads", "writes", "touches", "unrestricted", "shown", "derived", "inferred", "copied", "written",
+    "shown_classes", "derived_classes", "inferred_classes", "copied_classes", "written_classes", "read_classes",
+    "functions", "code", "untrusted_code", "hazards", "persistent", "unresolved",
+];
+
+/// How a session ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The client left.
+    Client,
+    /// The target closed the connection.
+    Target,
+    /// The gateway ended it.
+    Gateway(Refusal),
+    /// A peer broke the protocol.
+    Broken(String),
+}
+
+impl std::fmt::Display for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Client => f.write_str("the client left"),
+            Self::Target => f.write_str("the target closed the connection"),
+            Self::Gateway(refusal) => f.write_str(&refusal.message),
+            Self::Broken(what) => f.write_str(what),
+        }
+    }
+}
+
+/// What reaches a relay from outside its two peers.
+pub struct Signals {
+    /// Resolves when the session must end: killed, its token revoked, the gateway shutting down.
+    pub end: Waiting<Refusal>,
+    /// Notified when the client asks to cancel.
+    pub interrupt: Arc<Interrupt>,
+}
+
+impl std::fmt::Debug for Signals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signals")
+    }
+}
+
+/// A client's request to cancel, from another connection.
+#[derive(Debug, Default)]
+pub struct Interrupt {
+    notify: Notify,
+    holding: AtomicBool,
+}
+
+impl Interrupt {
+    /// Asks the session to give its held command up. False when nothing is held: then the target is to be asked.
+    pub fn request(&self) -> bool {
+        let holding = self.holding.load(Ordering::Acquire);
+        if holding {
+            self.notify.notify_one();
+        }
+        holding
+    }
+}
+
+/// Relays until one side ends. The gate comes back for the recording's seal.
+pub async fn relay<C, K, T>(conversation: C, client: K, target: T, gate: Gate, signals: Signals) -> (Ending, Gate)
+where
+    C: Conversation,
+    K: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut relay = Relay::new(conversation, client, target, gate, signals);
+    let ending = poll_fn(|cx| relay.poll(cx)).await;
+    (ending, relay.gate)
+}
+
+struct Peer<S> {
+    wire: S,
+    input: BytesMut,
+    read_size: usize,
+    eof: bool,
+}
+
+struct Relay<C, K, T> {
+    conversation: C,
+    client: Peer<K>,
+    target: Peer<T>,
+    out: Effects,
+    gate: Gate,
+    hold: Option<(AskId, Hold)>,
+    signals: Signals,
+    interrupted: Option<Waiting<()>>,
+    lag: Option<Pin<Box<Sleep>>>,
+    ending: Option<Ending>,
+}
+
+impl<C, K, T> Relay<C, K, T>
+where
+    C: Conversation,
+    K: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    fn new(conversation: C, client: K, target: T, gate: Gate, signals: Signals) -> Self {
+        let classification = gate.bundle().classification(&gate.standing().target.name);
+        let needs_names = needs_names(&gate, &classification);
+        let out = Effects::new(classification, gate.generation(), needs_names);
+        Self {
+            conversation,
+            client: Peer::new(client),
+            target: Peer::new(target),
+            out,
+            gate,
+            hold: None,
+            signals,
+            interrupted: None,
+            lag: None,
+            ending: None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        for _ in 0..ROUNDS_PER_TURN {
+            match self.round(cx) {
+                Ok(true) => {}
+                Ok(false) => return self.pause(cx),
+                Err(ending) => {
+                    self.ending.get_or_insert(ending);
+                    self.out.end();
+                }
+            }
+            if self.out.is_over() && self.flushed(cx).is_ready() {
+                return Poll::Ready(self.ending.take().unwrap_or(Ending::Client));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One round over everything that may be ready. True when something moved.
+    fn round(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        if self.out.is_over() {
+            return Ok(self.poll_write_client(cx)? | self.poll_write_target(cx)?);
+        }
+        let mut moved = self.poll_signals(cx);
+        moved |= self.poll_hold(cx)?;
+        moved |= self.poll_read_client(cx)?;
+        moved |= self.poll_write_target(cx)?;
+        moved |= self.poll_read_target(cx)?;
+        moved |= self.poll_write_client(cx)?;
+        moved |= self.poll_write_target(cx)?;
+        Ok(moved)
+    }
+
+    /// Nothing is ready: the record of what was shown must not wait for ever.
+    fn pause(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
+        if self.gate.is_dirty() {
+            let lag = self.lag.get_or_insert_with(|| Box::pin(tokio::time::sleep(RECORD_LAG)));
+            if lag.as_mut().poll(cx).is_ready() {
+                self.lag = None;
+                if let Err(refusal) = self.gate.flush() {
+                    self.end_for(refusal);
+                    cx.waker().wake_by_ref();
+                }
+            }
+        }
+        if self.conversation.is_idle() {
+            self.client.shrink();
+            self.target.shrink();
+        }
+        Poll::Pending
+    }
+
+    fn flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let client = self.out.client().is_empty() || self.poll_write_client(cx).is_err();
+        let target = self.out.target().is_empty() || self.poll_write_target(cx).is_err();
+        if client && target { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn poll_signals(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Poll::Ready(refusal) = self.signals.end.as_mut().poll(cx) {
+            self.end_for(refusal);
+            return true;
+        }
+        if self.hold.is_none() {
+            return false;
+        }
+        let interrupt = Arc::clone(&self.signals.interrupt);
+        let waiting = self.interrupted.get_or_insert_with(|| Box::pin(async move { interrupt.notify.notified().await }));
+        if waiting.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.interrupted = None;
+        let gave_up = self.conversation.interrupt(&mut self.out);
+        gave_up && self.settle().is_ok()
+    }
+
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        let Some((id, hold)) = self.hold.as_mut() else { return Ok(false) };
+        let id = *id;
+        match hold.poll_step(cx) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(HoldStep::Opened(info)) => {
+                let detail = serde_json::json!({ "request": info.request, "groups": info.groups, "rules": info.rules });
+                self.gate.note(Event::Hold { seq: hold.seq(), detail: detail.to_string().as_bytes() });
+                self.conversation.held(id, &info, &mut self.out);
+                self.settle()?;
+            }
+            Poll::Ready(HoldStep::Ended(outcome)) => {
+                let Some((_, hold)) = self.hold.take() else { return Ok(false) };
+                self.signals.interrupt.holding.store(false, Ordering::Release);
+                let ruling = self.gate.resume(hold, outcome);
+                self.conversation.answer(id, ruling, &mut self.out);
+                self.advance_client()?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn poll_read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        let room = self.out.target().len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
+        let held = !self.conversation.wants_client();
+        if self.client.eof || !room || (held && self.client.input.len() >= MAX_HELD_INPUT) {
+            return Ok(false);
+        }
+        match self.client.poll_read(cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(_) | Ok(0)) => Err(self.client_left()),
+            Poll::Ready(Ok(_)) => self.advance_client().map(|()| true),
+        }
+    }
+
+    /// Lets the conversation work on the client's bytes, answering its questions as far as they are decided at once.
+    fn advance_client(&mut self) -> Result<(), Ending> {
+        loop {
+            self.gate.refresh();
+            self.renew();
+            let result = if self.conversation.wants_client() {
+                self.conversation.read(Side::Client, &mut self.client.input, &mut self.out)
+            } else {
+                Ok(())
+            };
+            let asked = self.settle()?;
+            result.map_err(|error| self.broken(&error))?;
+            if !asked {
+                return Ok(());
+            }
+        }
+    }
+
+    fn poll_read_target(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        if self.out.client().len() >= MAX_WAITING {
+            return Ok(false);
+        }
+        match self.target.poll_read(cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(_) | Ok(0)) => {
+                let message = "the target closed the connection";
+                self.conversation.farewell(&Refusal::new(Reason::Unavailable, message), &mut self.out);
+                let _ = self.settle();
+                Err(Ending::Target)
+            }
+            Poll::Ready(Ok(_)) => {
+                let result = self.conversation.read(Side::Target, &mut self.target.input, &mut self.out);
+                self.settle()?;
+                result.map_err(|error| self.broken(&error))?;
+                // What the target said may let the client's waiting bytes go on.
+                if !self.client.input.is_empty() && self.conversation.wants_client() {
+                    self.advance_client()?;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Records what happened, and puts a waiting question to the gate. True when a question was answered.
+    fn settle(&mut self) -> Result<bool, Ending> {
+        self.record()?;
+        if let Some(id) = self.out.withdraw.take() {
+            self.hold = self.hold.take().filter(|(held, _)| *held != id);
+            self.signals.interrupt.holding.store(self.hold.is_some(), Ordering::Release);
+        }
+        let Some(Ask { id, command }) = self.out.ask.take() else { return Ok(false) };
+        match self.gate.ask(command) {
+            Asked::Ruled(ruling) => {
+                self.conversation.answer(id, ruling, &mut self.out);
+                self.record()?;
+                Ok(true)
+            }
+            Asked::Held(hold) => {
+                self.hold = Some((id, hold));
+                self.signals.interrupt.holding.store(true, Ordering::Release);
+                Ok(false)
+            }
+        }
+    }
+
+    fn renew(&mut self) {
+        if self.gate.generation() != self.out.generation() {
+            let classification = self.gate.bundle().classification(&self.gate.standing().target.name);
+            let needs_names = needs_names(&self.gate, &classification);
+            self.out.renew(classification, self.gate.generation(), needs_names);
+        }
+    }
+
+    fn record(&mut self) -> Result<(), Ending> {
+        let must_flush = !self.out.data.is_empty();
+        for (seq, bytes) in std::mem::take(&mut self.out.data) {
+            self.gate.note(Event::Input { seq, bytes: &bytes });
+        }
+        let shown = std::mem::take(&mut self.out.shown);
+        for stretch in &shown {
+            if let Some(bytes) = self.out.client().get(stretch.start..stretch.end) {
+                self.gate.note(Event::Response { seq: stretch.seq, bytes });
+            }
+        }
+        for (seq, how) in std::mem::take(&mut self.out.finished) {
+            self.gate.note(Event::Ended { seq, detail: how.as_json() });
+        }
+        if must_flush && let Err(refusal) = self.gate.flush() {
+            self.out.target().clear();
+            return Err(self.end_for(refusal));
+        }
+        Ok(())
+    }
+
+    fn poll_write_target(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        poll_write(&mut self.target.wire, self.out.target(), cx).map_err(|_| Ending::Target)
+    }
+
+    fn poll_write_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        poll_write(&mut self.client.wire, self.out.client(), cx).map_err(|_| self.client_left())
+    }
+
+    fn client_left(&mut self) -> Ending {
+        self.client.eof = true;
+        self.hold = None;
+        self.out.client().clear();
+        Ending::Client
+    }
+
+    fn end_for(&mut self, refusal: Refusal) -> Ending {
+        self.conversation.farewell(&refusal, &mut self.out);
+        let ending = Ending::Gateway(refusal);
+        self.ending.get_or_insert(ending.clone());
+        self.hold = None;
+        self.out.end();
+        ending
+    }
+
+    fn broken(&mut self, error: &WireError) -> Ending {
+        Ending::Broken(error.to_string())
+    }
+}
+
+/// Whether a rule reads facts that take the target's catalogue, or a column is classified.
+fn needs_names(gate: &Gate, classification: &Classification) -> bool {
+    classification.has_columns() || gate.bundle().needs().reads_any(NAMED_FACTS)
+}
+
+impl<S: AsyncRead + Unpin> Peer<S> {
+    fn new(wire: S) -> Self {
+        Self { wire, input: BytesMut::new(), read_size: MIN_READ, eof: false }
+    }
+
+    /// # Cancel safety
+    /// The read future either completes within this poll or has taken nothing.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        self.input.reserve(self.read_size);
+        let room = self.input.capacity() - self.input.len();
+        let polled = pin!(self.wire.read_buf(&mut self.input)).poll(cx);
+        if let Poll::Ready(Ok(n)) = polled
+            && n >= room
+        {
+            self.read_size = (self.read_size * 2).min(MAX_READ);
+        }
+        polled
+    }
+
+    /// Gives the memory of a long result back once the session rests.
+    fn shrink(&mut self) {
+        if self.input.is_empty() && self.input.capacity() > 2 * MIN_READ {
+            self.input = BytesMut::new();
+            self.read_size = MIN_READ;
+        }
+    }
+}
+
+fn poll_write<S: AsyncWrite + Unpin>(
+    wire: &mut S,
+    buffer: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> std::io::Result<bool> {
+    let mut moved = false;
+    while !buffer.is_empty() {
+        match Pin::new(&mut *wire).poll_write(cx, buffer) {
+            Poll::Pending => return Ok(moved),
+            Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(n)) => {
+                buffer.advance(n);
+                moved = true;
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+        }
+    }
+    if moved && Pin::new(wire).poll_flush(cx).is_pending() {
+        return Ok(moved);
+    }
+    Ok(moved)
+}

@@ -1,0 +1,363 @@
+//! The gate: every command is decided, written down, and only then permitted.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sallyport_ledger::{Event, LedgerError, Recorder};
+use sallyport_policy::{
+    Bundle, Decision, Disclosure, Lifetime, Outcome, Resource, Reveal, Situation, Subject, Watcher,
+};
+use serde_json::json;
+use smol_str::SmolStr;
+use time::OffsetDateTime;
+
+use uuid::Uuid;
+
+use crate::command::{Command, Phase};
+use crate::driver::Ending;
+use crate::hold::{Asking, Hold, HoldOutcome, Reviewing};
+use crate::permit::Permit;
+use crate::refusal::{Reason, Refusal};
+
+/// Decisions kept per session; beyond it the cache starts afresh.
+const CACHED_DECISIONS: usize = 1024;
+
+/// What a person may see of each class: decided by the action `reveal`, never per row.
+#[derive(Debug, Default)]
+pub struct Reveals {
+    /// Changes with the policy; plans made for another number are stale.
+    pub generation: u64,
+    by_class: HashMap<SmolStr, Disclosure>,
+}
+
+impl Reveals {
+    /// What may be seen of `class`. A class that no rule knows is withheld.
+    #[must_use]
+    pub fn of(&self, class: &str) -> &Reveal {
+        self.by_class.get(class).map_or(&Reveal::Withhold, |d| &d.reveal)
+    }
+
+    fn withheld(&self, class: &str) -> Option<Vec<String>> {
+        match self.by_class.get(class) {
+            None => Some(Vec::new()),
+            Some(d) if d.reveal == Reveal::Withhold => Some(d.rules.iter().map(ToString::to_string).collect()),
+            Some(_) => None,
+        }
+    }
+
+    /// Whether every class is shown in the clear.
+    #[must_use]
+    pub fn all_clear(&self) -> bool {
+        self.by_class.values().all(|d| d.reveal == Reveal::Clear)
+    }
+}
+
+/// The gate's last word on a command.
+#[derive(Debug)]
+pub enum Ruling {
+    /// It may be forwarded, once.
+    Permitted {
+        /// The proof.
+        permit: Permit,
+        /// What its result may show.
+        reveals: Arc<Reveals>,
+    },
+    /// It may not.
+    Refused {
+        /// The number under which the refusal is recorded.
+        seq: u64,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// What the gate says at once.
+#[derive(Debug)]
+pub enum Asked {
+    /// Decided.
+    Ruled(Ruling),
+    /// People are asked. The driver polls the hold and brings its outcome back with [`Gate::resume`].
+    Held(Hold),
+}
+
+/// Who is at the gate, and what they want to reach.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// The principal as policy sees it.
+    pub subject: Subject,
+    /// The principal's same-person key (I5).
+    pub person: SmolStr,
+    /// The target as policy sees it.
+    pub target: Resource,
+    /// The database, namespace or the like within the target.
+    pub database: SmolStr,
+    /// The task that the session carries.
+    pub task: Option<String>,
+    /// Where the client is.
+    pub source: Option<std::net::IpAddr>,
+}
+
+struct Cached {
+    generation: u64,
+    until: Option<OffsetDateTime>,
+    decision: Arc<Decision>,
+}
+
+/// One session's gate.
+pub struct Gate {
+    standing: Standing,
+    policy: Arc<Watcher>,
+    bundle: Arc<Bundle>,
+    generation: u64,
+    reveals: Arc<Reveals>,
+    recorder: Recorder,
+    reviewing: Arc<dyn Reviewing>,
+    decisions: HashMap<u64, Cached>,
+    session: Uuid,
+    seq: u64,
+    dirty: bool,
+    /// An event was lost: nothing more is permitted.
+    broken: bool,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate").field("standing", &self.standing).field("seq", &self.seq).finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// A gate for a session whose recording is open.
+    pub fn new(standing: Standing, policy: Arc<Watcher>, recorder: Recorder, reviewing: Arc<dyn Reviewing>, session: Uuid) -> Self {
+        let generation = policy.generation();
+        let bundle = policy.current();
+        let reveals = Arc::new(decide_reveals(&bundle, generation, &standing));
+        let decisions = HashMap::new();
+        Self { standing, policy, bundle, generation, reveals, recorder, reviewing, decisions, session, seq: 0, dirty: false, broken: false }
+    }
+
+    /// Who is at the gate.
+    #[must_use]
+    pub fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    /// The bundle in force. Call [`Gate::refresh`] first to have today's.
+    #[must_use]
+    pub fn bundle(&self) -> &Arc<Bundle> {
+        &self.bundle
+    }
+
+    /// Which bundle is in force, counted.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Takes up a policy that was loaded meanwhile (I8). True when it changed.
+    pub fn refresh(&mut self) -> bool {
+        let generation = self.policy.generation();
+        if generation == self.generation {
+            return false;
+        }
+        self.generation = generation;
+        self.bundle = self.policy.current();
+        self.reveals = Arc::new(decide_reveals(&self.bundle, generation, &self.standing));
+        self.decisions.clear();
+        true
+    }
+
+    /// Decides `command`, writes it down with the decision, and permits, refuses or holds it. The caller refreshed the
+    /// gate before the command's facts were made, so that facts and decision belong to one bundle (I8).
+    pub fn ask(&mut self, command: Command) -> Asked {
+        self.seq += 1;
+        let seq = self.seq;
+        let decision = self.decide(&command);
+        let held = decision.outcome == Outcome::Hold && command.phase == Phase::Run;
+        if let Err(refusal) = self.write(seq, &command, &decision) {
+            return Asked::Ruled(Ruling::Refused { seq, refusal });
+        }
+        if held {
+            let asking = Asking::new(self.session, &self.standing, &self.bundle, &decision, &command, seq);
+            return Asked::Held(Hold::new(seq, command, decision, asking, Arc::clone(&self.reviewing)));
+        }
+        Asked::Ruled(self.rule(seq, &command, &decision))
+    }
+
+    /// The end of a hold: with an approval the command is decided again, under today's policy.
+    pub fn resume(&mut self, hold: Hold, outcome: HoldOutcome) -> Ruling {
+        let (seq, command, asking) = hold.into_parts();
+        self.note(Event::Review { seq, detail: outcome.to_json().to_string().as_bytes() });
+        let grant = match outcome {
+            HoldOutcome::Granted(grant) => grant,
+            HoldOutcome::Refused(refusal) => {
+                let refusal = self.flush().err().unwrap_or(refusal);
+                return Ruling::Refused { seq, refusal };
+            }
+        };
+        self.refresh();
+        if self.bundle.digest() != asking.policy_digest() {
+            let refusal = Refusal::new(Reason::Denied, "the policy changed while the command waited for its approval")
+                .with_hint("run the command again: it is decided by today's policy");
+            return Ruling::Refused { seq, refusal };
+        }
+        let situation = Situation { approved_by: grant.groups.iter().cloned().collect(), ..self.situation() };
+        let acts = &command.shape.acts;
+        let decision = self.bundle.decide(&self.standing.subject, &self.standing.target, acts, &situation);
+        if let Err(refusal) = self.write_decision(seq, &decision, Some(&grant.request)) {
+            return Ruling::Refused { seq, refusal };
+        }
+        self.rule(seq, &command, &decision)
+    }
+
+    /// Appends an event to the recording without flushing it.
+    pub(crate) fn note(&mut self, event: Event<'_>) {
+        if let Err(error) = self.recorder.append(event) {
+            tracing::error!(%error, "an event could not be recorded");
+            self.broken = true;
+        }
+        self.dirty = true;
+    }
+
+    /// Hands what was noted to the operating system.
+    pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
+        if !self.dirty {
+            return Ok(());
+        }
+        self.dirty = false;
+        if self.broken {
+            return Err(cannot_record());
+        }
+        self.recorder.flush().map(drop).map_err(|error| unrecordable(&error))
+    }
+
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.dirty
+    }
+
+    /// What the principal may see of each class, today.
+    #[must_use]
+    pub fn reveals(&self) -> Arc<Reveals> {
+        Arc::clone(&self.reveals)
+    }
+
+    /// The session is over: the recording is sealed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn close(mut self, ending: &Ending) -> Result<(), LedgerError> {
+        let detail = json!({ "ending": ending.to_string() }).to_string();
+        self.recorder.append(Event::Closed { detail: detail.as_bytes() })?;
+        self.recorder.seal().map(drop)
+    }
+
+    fn decide(&mut self, command: &Command) -> Arc<Decision> {
+        let id = command.shape.id;
+        if let Some(cached) = self.decisions.get(&id)
+            && cached.generation == self.generation
+            && cached.until.is_none_or(|until| OffsetDateTime::now_utc() < until)
+        {
+            return Arc::clone(&cached.decision);
+        }
+        let (subject, target) = (&self.standing.subject, &self.standing.target);
+        let decision = Arc::new(self.bundle.decide(subject, target, &command.shape.acts, &self.situation()));
+        let until = match decision.cache {
+            Lifetime::Forever => None,
+            Lifetime::Until(time) => Some(time),
+            Lifetime::Never => return decision,
+        };
+        if self.decisions.len() >= CACHED_DECISIONS {
+            self.decisions.clear();
+        }
+        self.decisions.insert(id, Cached { generation: self.generation, until, decision: Arc::clone(&decision) });
+        decision
+    }
+
+    fn situation(&self) -> Situation {
+        Situation {
+            task: self.standing.task.clone(),
+            now: OffsetDateTime::now_utc(),
+            source: self.standing.source,
+            approved_by: std::collections::BTreeSet::new(),
+        }
+    }
+
+    fn rule(&self, seq: u64, command: &Command, decision: &Decision) -> Ruling {
+        if decision.outcome == Outcome::Deny || (decision.outcome == Outcome::Hold && command.phase == Phase::Run) {
+            return Ruling::Refused { seq, refusal: self.refusal(command, decision) };
+        }
+        for class in &command.shape.shows {
+            if let Some(rules) = self.reveals.withheld(class) {
+                let message = format!("the result carries `{class}` data, which you may not see");
+                let mut refusal = Refusal::new(Reason::Withheld, message).with_hint("select other columns");
+                refusal.rules = rules;
+                return Ruling::Refused { seq, refusal };
+            }
+        }
+        Ruling::Permitted { permit: Permit::mint(seq), reveals: Arc::clone(&self.reveals) }
+    }
+
+    fn refusal(&self, command: &Command, decision: &Decision) -> Refusal {
+        let rules = decision.rules.iter().map(ToString::to_string).collect();
+        if let Some(unparsed) = &command.shape.unparsed {
+            let hint = "only what is understood completely can be permitted; check the statement's syntax";
+            let position = unparsed.position;
+            let message = unparsed.message.clone();
+            return Refusal { reason: Reason::Unparsed, rules, message, hint: Some(hint.to_owned()), position };
+        }
+        let message = decision.message.clone().unwrap_or_else(|| "no rule of the policy permits this command".to_owned());
+        let hint = format!(
+            "the policy in force is {}; a change to it is a change to its repository",
+            self.bundle.commit().unwrap_or_else(|| self.bundle.digest().get(..12).unwrap_or_default())
+        );
+        Refusal { reason: Reason::Denied, rules, message, hint: Some(hint), position: None }
+    }
+
+    fn write(&mut self, seq: u64, command: &Command, decision: &Decision) -> Result<(), Refusal> {
+        let detail = command.detail();
+        self.note(Event::Command { seq, text: &command.text, detail: detail.as_bytes() });
+        self.write_decision(seq, decision, None)
+    }
+
+    fn write_decision(&mut self, seq: u64, decision: &Decision, request: Option<&str>) -> Result<(), Refusal> {
+        let json = json!({
+            "outcome": decision.outcome,
+            "rules": decision.rules,
+            "message": decision.message,
+            "policy": self.bundle.digest(),
+            "commit": self.bundle.commit(),
+            "request": request,
+        });
+        self.note(Event::Decision { seq, detail: json.to_string().as_bytes() });
+        self.flush()
+    }
+}
+
+fn unrecordable(error: &LedgerError) -> Refusal {
+    tracing::error!(%error, "the recording cannot be written");
+    cannot_record()
+}
+
+fn cannot_record() -> Refusal {
+    Refusal::new(Reason::Unavailable, "the gateway cannot record this session, so it does not go on")
+        .with_hint("tell whoever operates the gateway: its log says why the recording failed")
+}
+
+fn decide_reveals(bundle: &Bundle, generation: u64, standing: &Standing) -> Reveals {
+    let situation = Situation {
+        task: standing.task.clone(),
+        now: OffsetDateTime::now_utc(),
+        source: standing.source,
+        approved_by: std::collections::BTreeSet::new(),
+    };
+    let classification = bundle.classification(&standing.target.name);
+    let by_class = classification
+        .all_classes()
+        .into_iter()
+        .map(|class| {
+            let disclosure = bundle.reveal(&standing.subject, &standing.target, &class, &situation);
+            (class, disclosure)
+        })
+        .collect();
+    Reveals { generation, by_class }
+}

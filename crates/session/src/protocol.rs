@@ -1,0 +1,115 @@
+//! What a protocol brings to the path of a command.
+
+use std::future::Future;
+
+use sallyport_listen::Wire;
+use sallyport_target::Lease;
+use secrecy::SecretString;
+
+use crate::driver::{Ending, Signals};
+use crate::gate::{Gate, Reveals};
+use crate::refusal::Refusal;
+
+/// What a client says of itself before anything is believed.
+#[derive(Debug)]
+pub struct Claim {
+    /// Who it says it is.
+    pub user: String,
+    /// How it proves that.
+    pub proof: Proof,
+    /// The target that it names.
+    pub target: String,
+    /// The database or the like within the target, if it names one.
+    pub database: Option<String>,
+    /// The task that it carries.
+    pub task: Option<String>,
+    /// What program it says it is.
+    pub tool: Option<String>,
+    /// Whether it asks for a replication connection.
+    pub replication: bool,
+}
+
+/// How a client proves who it is.
+#[derive(Debug)]
+pub enum Proof {
+    /// A token, or the client's TLS certificate if it showed one.
+    Token(SecretString),
+    /// The certificate of its TLS connection, the key of which it has.
+    Certificate,
+}
+
+/// A client that has said what it wants and waits to be let in.
+pub trait Caller: Send {
+    /// What it says.
+    fn claim(&self) -> &Claim;
+
+    /// The socket.
+    fn wire(&self) -> &Wire;
+
+    /// Says something to the client while it waits.
+    fn tell(&mut self, words: &crate::conversation::HoldInfo) -> impl Future<Output = ()> + Send;
+
+    /// Turns the client away.
+    fn refuse(self, refusal: &Refusal) -> impl Future<Output = ()> + Send;
+
+    /// Resolves when the client leaves or cancels while it waits.
+    fn gone(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// What the first words of a connection came to.
+#[derive(Debug)]
+pub enum Greeting<C> {
+    /// A client that wants a session.
+    Caller(C),
+    /// The connection has done what it came for, such as a request to cancel.
+    Done,
+}
+
+/// The first words made no sense, or took too long. The client was told.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct GreetError(pub String);
+
+/// The target could not be reached, or did not let the gateway in. Free of secrets; the client is told only that the
+/// target is not available.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DialError(pub String);
+
+/// What a relay is run with.
+pub struct Relaying {
+    /// The session's gate.
+    pub gate: Gate,
+    /// What ends or interrupts it.
+    pub signals: Signals,
+    /// What this person may see.
+    pub reveals: std::sync::Arc<Reveals>,
+    /// The lease, for what the protocol must do beside the session (cancel requests).
+    pub lease: Lease,
+}
+
+/// A protocol: greets clients, logs in to targets, and relays between them.
+pub trait Protocol: Send + Sync + 'static {
+    /// A client that has said what it wants.
+    type Caller: Caller;
+    /// A target that has let the gateway in.
+    type Upstream: Send;
+    /// The protocol's name in `targets.toml`.
+    const NAME: &'static str;
+    /// The protocol's Cedar schema fragment: its actions and facts.
+    const SCHEMA: &'static str;
+
+    /// Reads who claims to connect, and to which target.
+    fn greet(&self, client: Wire) -> impl Future<Output = Result<Greeting<Self::Caller>, GreetError>> + Send;
+
+    /// Reaches the target and logs in.
+    fn dial(&self, lease: &Lease, caller: &Self::Caller) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
+
+    /// Lets the client in and relays until one side ends.
+    fn relay(
+        &self,
+        caller: Self::Caller,
+        upstream: Self::Upstream,
+        relaying: Relaying,
+    ) -> impl Future<Output = (Ending, Gate)> + Send;
+}

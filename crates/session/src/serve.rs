@@ -1,0 +1,325 @@
+//! The path of a session: greet, identify, admit, record, lease, dial, relay, close.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::{Either, select};
+use sallyport_identity::{Credential, Identities};
+use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, RecordingStore, SessionHeader};
+use sallyport_listen::{Handshake, Wire};
+use sallyport_policy::{Act, ActionName, Resource, Subject, SubjectKind, Value, Watcher};
+use sallyport_target::{Catalogue, Target};
+use serde_json::json;
+use smol_str::SmolStr;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::command::{Command, Phase, Shape};
+use crate::driver::{Ending, Interrupt, Signals};
+use crate::gate::{Asked, Gate, Ruling, Standing};
+use crate::hold::{HoldOutcome, HoldStep, Reviewing, Waiting};
+use crate::protocol::{Caller, Claim, Greeting, Proof, Protocol, Relaying};
+use crate::refusal::{Reason, Refusal};
+use crate::sessions::{SessionInfo, Sessions};
+
+/// What every session needs of the gateway.
+pub struct House {
+    /// The policy in force.
+    pub policy: Arc<Watcher>,
+    /// Who is who.
+    pub identities: Arc<Identities>,
+    /// Where recordings go.
+    pub recordings: RecordingStore,
+    /// Where administrative acts go.
+    pub journal: Arc<Journal>,
+    /// Where holds go.
+    pub reviewing: Arc<dyn Reviewing>,
+    /// The sessions that are open.
+    pub sessions: Arc<Sessions>,
+    /// The gateway's version, for recordings.
+    pub version: &'static str,
+    /// The targets of the bundle that was looked at last.
+    pub targets: Targets,
+}
+
+/// The targets of the bundle in force.
+#[derive(Debug, Default)]
+pub struct Targets {
+    known: Mutex<(u64, Catalogue)>,
+}
+
+impl Targets {
+    /// The target called `name`, as the bundle in force has it.
+    pub fn get(&self, policy: &Watcher, name: &str) -> Option<Arc<Target>> {
+        let generation = policy.generation();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0 != generation {
+            let bundle = policy.current();
+            match Catalogue::parse(bundle.file("targets.toml").unwrap_or_default(), "targets.toml", bundle.dir()) {
+                Ok(catalogue) => *known = (generation, catalogue),
+                Err(error) => {
+                    // Fail closed: a bundle whose targets make no sense has none.
+                    tracing::error!(%error, "the targets of the policy bundle cannot be used");
+                    *known = (generation, Catalogue::default());
+                }
+            }
+        }
+        known.1.get(name).cloned()
+    }
+}
+
+/// Serves one connection from its first byte to its recording's seal.
+pub async fn serve<P: Protocol>(protocol: &P, wire: Wire, handshake: Handshake, house: &House) {
+    let caller = match handshake.within(protocol.greet(wire)).await {
+        Ok(Ok(Greeting::Caller(caller))) => caller,
+        Ok(Ok(Greeting::Done)) => return,
+        Ok(Err(error)) => return tracing::info!(%error, "a client made no sense"),
+        Err(end) => return tracing::info!(?end, "a client did not say what it wants in time"),
+    };
+    let Ok(permit) = handshake.into_session() else {
+        let refusal = Refusal::new(Reason::Unavailable, "the gateway has all the sessions it may have");
+        return caller.refuse(&refusal.with_hint("try again later")).await;
+    };
+    let (credential, target) = match identify(&caller, house).await {
+        Ok(known) => known,
+        Err(refusal) => {
+            let claim = caller.claim();
+            journal(house, "connect.refused", &claim.user, claim, caller.wire(), &refusal);
+            return caller.refuse(&refusal).await;
+        }
+    };
+    session(protocol, caller, &credential, &target, house).await;
+    drop(permit);
+}
+
+/// The claim becomes a principal, and the name a target.
+async fn identify<C: Caller>(caller: &C, house: &House) -> Result<(Credential, Arc<Target>), Refusal> {
+    let claim = caller.claim();
+    let credential = match &claim.proof {
+        Proof::Token(token) => house.identities.by_token(token, &claim.user, &claim.target).await,
+        Proof::Certificate => {
+            let shown = caller.wire().tls().and_then(|tls| tls.peer_certificate.clone());
+            house.identities.by_certificate(shown.as_slice(), &claim.user)
+        }
+    };
+    let credential = credential.map_err(|error| {
+        Refusal::new(Reason::Denied, format!("login failed for user `{}`: {error}", claim.user))
+            .with_hint("get a token with `sallyport token` and give it as the password")
+    })?;
+    let target = house.targets.get(&house.policy, &claim.target).ok_or_else(|| {
+        Refusal::new(Reason::Denied, format!("there is no target `{}`", claim.target))
+            .with_hint("the database name chooses the target; `sallyport targets` lists those there are")
+    })?;
+    Ok((credential, target))
+}
+
+async fn session<P: Protocol>(
+    protocol: &P,
+    mut caller: P::Caller,
+    credential: &Credential,
+    target: &Arc<Target>,
+    house: &House,
+) {
+    let id = Uuid::now_v7();
+    let (info, header, standing) = describe::<P>(id, &caller, credential, target, house);
+    let recorder = match house.recordings.create(&header) {
+        Ok(recorder) => recorder,
+        Err(error) => {
+            tracing::error!(%error, "no recording can be opened");
+            let refusal = Refusal::new(Reason::Unavailable, "the gateway cannot record this session, so it does not begin");
+            return caller.refuse(&refusal.with_hint("tell whoever operates the gateway")).await;
+        }
+    };
+    let enrolled = house.sessions.enrol(info);
+    let gate = Gate::new(standing, Arc::clone(&house.policy), recorder, Arc::clone(&house.reviewing), id);
+    let end = ended(enrolled.ended(), credential);
+    let (ending, gate) = match admit(&mut caller, gate).await {
+        Ok(gate) => connected(protocol, caller, target, gate, end).await,
+        Err((refusal, gate)) => {
+            let claim = caller.claim();
+            journal(house, "connect.refused", &credential.principal.id, claim, caller.wire(), &refusal);
+            caller.refuse(&refusal).await;
+            (Ending::Gateway(refusal), gate)
+        }
+    };
+    drop(enrolled);
+    if let Err(error) = gate.close(&ending) {
+        tracing::error!(%error, session = %id, "the recording could not be sealed");
+    }
+    tracing::info!(session = %id, %ending, "session over");
+}
+
+/// Policy says whether this principal may connect to this target at all; it may hold.
+async fn admit<C: Caller>(caller: &mut C, mut gate: Gate) -> Result<Gate, (Refusal, Gate)> {
+    let command = connect_command(caller, &gate);
+    gate.refresh();
+    let ruling = match gate.ask(command) {
+        Asked::Ruled(ruling) => ruling,
+        Asked::Held(mut hold) => loop {
+            let step = std::future::poll_fn(|cx| hold.poll_step(cx));
+            let step = match select(Box::pin(step), Box::pin(caller.gone())).await {
+                Either::Left((step, _)) => Some(step),
+                Either::Right(_) => None,
+            };
+            match step {
+                Some(HoldStep::Opened(info)) => caller.tell(&info).await,
+                Some(HoldStep::Ended(outcome)) => break gate.resume(hold, outcome),
+                None => {
+                    let refusal = Refusal::new(Reason::Withdrawn, "the client left while it waited");
+                    break gate.resume(hold, HoldOutcome::Refused(refusal));
+                }
+            }
+        },
+    };
+    match ruling {
+        Ruling::Permitted { .. } => Ok(gate),
+        Ruling::Refused { refusal, .. } => Err((refusal, gate)),
+    }
+}
+
+async fn connected<P: Protocol>(
+    protocol: &P,
+    caller: P::Caller,
+    target: &Target,
+    gate: Gate,
+    end: Waiting<Refusal>,
+) -> (Ending, Gate) {
+    let lease = target.lease().map(|mut lease| {
+        lease.database = Some(gate.standing().database.to_string());
+        lease
+    });
+    let dialled = match &lease {
+        Ok(lease) => protocol.dial(lease, &caller).await.map_err(|e| e.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    match (dialled, lease) {
+        (Ok(upstream), Ok(lease)) => {
+            let signals = Signals { end, interrupt: Arc::new(Interrupt::default()) };
+            let reveals = gate.reveals();
+            protocol.relay(caller, upstream, Relaying { gate, signals, reveals, lease }).await
+        }
+        (dialled, _) => {
+            let error = dialled.err().unwrap_or_default();
+            tracing::error!(%error, target = %target.name, "no login at the target");
+            let message = format!("the target `{}` is not available", target.name);
+            let refusal = Refusal::new(Reason::Unavailable, message).with_hint("the gateway's log says why");
+            caller.refuse(&refusal).await;
+            (Ending::Gateway(refusal), gate)
+        }
+    }
+}
+
+fn connect_command<C: Caller>(caller: &C, gate: &Gate) -> Command {
+    let claim = caller.claim();
+    let context = vec![
+        (SmolStr::new_static("database"), Value::String(gate.standing().database.clone())),
+        (SmolStr::new_static("user"), Value::String(claim.user.as_str().into())),
+        (SmolStr::new_static("replication"), Value::Bool(claim.replication)),
+        (SmolStr::new_static("tls"), Value::Bool(caller.wire().tls().is_some())),
+    ];
+    let shape = Shape {
+        id: Shape::next_id(),
+        acts: vec![Act::new(ActionName::connect(), context)],
+        shows: Vec::new(),
+        unparsed: None,
+        facts: "{}".to_owned(),
+    };
+    Command {
+        shape: Arc::new(shape),
+        text: format!("CONNECT {}", claim.target).into_bytes().into(),
+        parameters: bytes::Bytes::new(),
+        readable: None,
+        phase: Phase::Run,
+    }
+}
+
+fn describe<P: Protocol>(
+    id: Uuid,
+    caller: &P::Caller,
+    credential: &Credential,
+    target: &Target,
+    house: &House,
+) -> (SessionInfo, SessionHeader, Standing) {
+    let claim = caller.claim();
+    let principal = &credential.principal;
+    let bundle = house.policy.current();
+    let started = OffsetDateTime::now_utc();
+    let database = claim.database.clone().unwrap_or_else(|| target.database.clone());
+    let groups: Vec<String> = principal.groups.iter().map(ToString::to_string).collect();
+    let kind = match principal.kind {
+        sallyport_identity::Kind::User => SubjectKind::User,
+        sallyport_identity::Kind::Machine => SubjectKind::Machine,
+    };
+    let peer = caller.wire().peer();
+    let info = SessionInfo {
+        id,
+        started,
+        principal: principal.id.to_string(),
+        person: principal.person.to_string(),
+        target: target.name.to_string(),
+        database: database.clone(),
+        protocol: P::NAME,
+        client_address: peer.to_string(),
+        task: claim.task.clone(),
+    };
+    let header = SessionHeader {
+        id,
+        started,
+        principal: RecordedCaller {
+            id: principal.id.to_string(),
+            kind: match kind {
+                SubjectKind::User => "user".to_owned(),
+                SubjectKind::Machine => "machine".to_owned(),
+            },
+            groups: groups.clone(),
+            person: principal.person.to_string(),
+        },
+        target: target.name.to_string(),
+        database: Some(database.clone()),
+        protocol: P::NAME.to_owned(),
+        client_address: Some(peer.to_string()),
+        task: claim.task.clone(),
+        client_tool: claim.tool.clone(),
+        policy_digest: bundle.digest().to_owned(),
+        policy_commit: bundle.commit().map(ToOwned::to_owned),
+        gateway_version: house.version.to_owned(),
+    };
+    let resource = Resource {
+        name: target.name.to_string(),
+        protocol: target.protocol.to_string(),
+        environment: target.environment.as_ref().map(ToString::to_string),
+        tags: target.tags.iter().map(ToString::to_string).collect(),
+    };
+    let standing = Standing {
+        subject: Subject { kind, id: principal.id.to_string(), groups },
+        person: principal.person.clone(),
+        target: resource,
+        database: database.into(),
+        task: claim.task.clone(),
+        source: Some(peer.ip()),
+    };
+    (info, header, standing)
+}
+
+/// What ends a session from outside: somebody, or the revocation of what it was opened with.
+fn ended(killed: Waiting<Refusal>, credential: &Credential) -> Waiting<Refusal> {
+    let revocation = credential.revocation.clone();
+    let revoked = Box::pin(async move {
+        revocation.revoked().await;
+        Refusal::new(Reason::Denied, "the credential of this session was revoked")
+            .with_hint("get a new token with `sallyport token`")
+    });
+    Box::pin(async move { select(killed, revoked).await.factor_first().0 })
+}
+
+fn journal(house: &House, kind: &str, actor: &str, claim: &Claim, wire: &Wire, refusal: &Refusal) {
+    let details = json!({
+        "target": claim.target,
+        "client_address": wire.peer().to_string(),
+        "reason": refusal.reason,
+        "rules": refusal.rules,
+        "message": refusal.message,
+    });
+    if let Err(error) = house.journal.record(&Entry::now(kind, actor, details)) {
+        tracing::error!(%error, "an administrative act could not be recorded");
+    }
+}
