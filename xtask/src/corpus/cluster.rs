@@ -60,6 +60,17 @@ pub(crate) fn start(template: &Template) -> Result<Postgres> {
     Ok(Postgres::from_template(template, &options())?)
 }
 
+/// Starts a copy on a free port, for cases that do not name one.
+pub(crate) fn start_anywhere() -> Result<Postgres> {
+    Ok(Postgres::from_template(
+        &template()?,
+        &Options {
+            port: None,
+            ..options()
+        },
+    )?)
+}
+
 /// An administrator's connection.
 pub(crate) fn admin() -> Result<Connection> {
     connect_as(ADMINISTRATOR)

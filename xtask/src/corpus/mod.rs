@@ -1,14 +1,18 @@
 //! `cargo xtask corpus`: runs corpora of cases through the real gateway in front of a real PostgreSQL.
 
+mod bundle;
 mod case;
 mod cluster;
+mod cutter;
 mod judge;
+mod mask;
 mod needles;
 mod play;
 mod report;
 mod snapshot;
 mod sql;
 mod step;
+mod through;
 mod wire;
 mod worker;
 
@@ -23,6 +27,8 @@ use serde::de::DeserializeOwned;
 pub(crate) enum Corpus {
     /// Statements that try to get round a policy, and look-alikes that must pass
     Sql(Options),
+    /// Values that must be masked, and look-alikes that must not
+    Mask(Options),
     /// Runs cases handed over by the parent process, in a network of its own
     #[command(hide = true)]
     Worker {
@@ -50,10 +56,21 @@ pub(crate) struct Options {
     only: Vec<String>,
 }
 
-/// Runs a corpus; an error when a case failed.
+impl Options {
+    fn wants(&self, id: &str, class: &str) -> bool {
+        self.only.is_empty()
+            || self
+                .only
+                .iter()
+                .any(|only| id.starts_with(only) || class.starts_with(only))
+    }
+}
+
+/// Runs a corpus; whether every case passed.
 pub(crate) fn run(corpus: Corpus) -> Result<bool> {
     match corpus {
         Corpus::Sql(options) => sql::run(&options),
+        Corpus::Mask(options) => mask::run(&options),
         Corpus::Worker { direct, isolated } => worker::serve(direct, isolated).map(|()| true),
     }
 }

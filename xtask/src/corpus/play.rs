@@ -1,7 +1,6 @@
 //! Plays a case's steps on connections of their own and keeps what was received.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -9,40 +8,9 @@ use serde_json::Value;
 
 use super::case::{SqlCase, Step};
 use super::snapshot::single;
+use super::step;
+use super::through::Door;
 use super::wire::{Connection, Fields, Message};
-use super::{cluster, step};
-
-/// How the clients of a case reach the server.
-pub(crate) trait Way {
-    /// Where to connect.
-    fn address(&self) -> SocketAddr;
-    /// The user, database and password that a client gives in order to be `role` in `database`.
-    fn claim(&self, role: &str, database: &str) -> Claim;
-}
-
-/// What a client says at startup.
-pub(crate) struct Claim {
-    pub(crate) user: String,
-    pub(crate) database: String,
-    pub(crate) password: Option<String>,
-}
-
-/// Straight to the server.
-pub(crate) struct Direct;
-
-impl Way for Direct {
-    fn address(&self) -> SocketAddr {
-        cluster::address()
-    }
-
-    fn claim(&self, role: &str, database: &str) -> Claim {
-        Claim {
-            user: role.to_owned(),
-            database: database.to_owned(),
-            password: None,
-        }
-    }
-}
 
 /// What the clients of a case received, by session.
 #[derive(Debug, Default)]
@@ -106,18 +74,23 @@ fn results(messages: &[Message]) -> Vec<Message> {
     kept
 }
 
+/// The name of the target that stands for a role in a database.
+pub(crate) fn target(role: &str, database: &str) -> String {
+    format!("{database}-{role}")
+}
+
 struct Player<'a> {
     case: &'a SqlCase,
-    way: &'a dyn Way,
+    door: &'a Door,
     open: BTreeMap<String, Connection>,
     pending: BTreeMap<String, Vec<u8>>,
 }
 
 /// Plays a case's steps.
-pub(crate) fn play(case: &SqlCase, way: &dyn Way, admin: &mut Connection) -> Result<Played> {
+pub(crate) fn play(case: &SqlCase, door: &Door, admin: &mut Connection) -> Result<Played> {
     let mut player = Player {
         case,
-        way,
+        door,
         open: BTreeMap::new(),
         pending: BTreeMap::new(),
     };
@@ -181,7 +154,7 @@ impl Player<'_> {
         };
         let role = special("_role").unwrap_or_else(|| self.case.role.clone());
         let database = special("_db").unwrap_or_else(|| "shop".to_owned());
-        let claim = self.way.claim(&role, &database);
+        let claim = self.door.claim(&target(&role, &database), &role, &database);
         let mut parameters = vec![
             ("user".to_owned(), claim.user),
             ("database".to_owned(), claim.database),
@@ -199,7 +172,7 @@ impl Player<'_> {
                 None => parameters.push((name, value)),
             }
         }
-        Connection::open(self.way.address(), &parameters, claim.password.as_deref())
+        Connection::open(self.door.address(), &parameters, claim.password.as_deref())
     }
 
     /// What a closed connection received is kept under a name of its own.

@@ -10,8 +10,8 @@ use std::sync::Mutex;
 use anyhow::{Context, Result, bail};
 
 use super::case::SqlCase;
-use super::play::Direct;
 use super::report::Outcome;
+use super::through::Door;
 use super::{cluster, sql};
 use crate::process;
 
@@ -117,13 +117,14 @@ pub(super) fn serve(direct: bool, isolated: bool) -> Result<()> {
         isolate()?;
     }
     let template = cluster::template()?;
-    let way = Direct;
-    if !direct {
-        bail!("the gateway is not wired yet");
-    }
+    let door = if direct {
+        Door::direct(cluster::address())
+    } else {
+        bail!("the gateway is not wired yet")
+    };
     for line in std::io::stdin().lock().lines() {
         let case: SqlCase = serde_json::from_str(&line?)?;
-        let outcome = sql::judge(&case, &template, &way);
+        let outcome = sql::judge(&case, &template, &door);
         println!("{}", serde_json::to_string(&outcome)?);
     }
     Ok(())
