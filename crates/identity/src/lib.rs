@@ -5,10 +5,13 @@
 //! ([`Identities::by_api_token`]); a login shows a password or a provider's ID token. What each of them gives is a
 //! [`Credential`], whose [`Revocation`] ends what was opened with it.
 
+pub mod client;
 mod config;
+pub mod credentials;
 mod errors;
 mod files;
 mod guesses;
+mod http;
 mod identities;
 mod live;
 mod login;
@@ -21,6 +24,7 @@ mod tokens;
 
 pub use config::IdentityConfig;
 pub use errors::{IdentityError, IssueError, LoginError, Refusal, RevokeError};
+pub use http::HttpError;
 pub use identities::{Credential, Identities};
 pub use live::Revocation;
 pub use login::Login;

@@ -1,14 +1,29 @@
 //! OpenID Connect: what a provider says about somebody, checked.
 
+mod algorithm;
+mod discovery;
+mod error;
+pub mod flow;
+mod keys;
+mod token;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 
+pub use error::{OidcError, TokenFault};
+
+use crate::http::{checked_url, client};
 use crate::messages::ProviderInfo;
+use algorithm::Algorithm;
+use keys::KeyCache;
+use token::Unverified;
 
 /// One OpenID provider.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,7 +45,11 @@ pub struct OidcConfig {
     /// Where the groups are: a claim, or a path of claims separated by `.`; none are read when it is empty.
     #[serde(default = "default_groups_claim")]
     pub groups_claim: String,
-    /// Signature algorithms that are accepted.
+    /// Names of the provider's groups (better: their immutable ids) and the groups that they are here. When there are
+    /// any, groups that are not among them count for nothing.
+    #[serde(default)]
+    pub group_map: BTreeMap<String, String>,
+    /// Signature algorithms that are accepted, of RS256, ES256, EdDSA and PS256.
     #[serde(default = "default_algorithms")]
     pub algorithms: Vec<String>,
     /// Hosts, beside the issuer's, that its discovery document may name.
@@ -48,7 +67,7 @@ pub struct OidcConfig {
     /// How old the sign-in at the provider may be, in seconds.
     #[serde(default)]
     pub max_age_s: Option<u64>,
-    /// Certificates (PEM) of authorities that the provider's TLS certificate may come from, beside the system's.
+    /// Certificates (PEM) of the authorities that the provider's TLS certificate may come from, instead of the system's.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
 }
@@ -73,27 +92,38 @@ fn default_algorithms() -> Vec<String> {
     ["RS256", "ES256", "EdDSA"].map(str::to_owned).to_vec()
 }
 
-/// Why a provider's word does not count.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OidcError {
-    /// The configuration makes no sense.
-    #[error("the identity provider `{provider}`: {why}")]
-    Config {
-        /// Its name.
-        provider: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// It cannot be asked.
-    #[error("the identity provider cannot be asked: {0}")]
-    Unreachable(String),
-}
-
-/// A provider, with what it said about itself.
-#[derive(Debug)]
-pub struct Provider {
-    config: OidcConfig,
+impl OidcConfig {
+    fn check(&self) -> Result<(), OidcError> {
+        let refuse = |why: String| {
+            Err(OidcError::Config {
+                provider: self.name.clone(),
+                why,
+            })
+        };
+        let issuer = checked_url(&self.issuer)?;
+        if issuer.query().is_some() {
+            return refuse("its issuer must not have a query".to_owned());
+        }
+        if self.client_id.is_empty() {
+            return refuse("it needs a `client_id`".to_owned());
+        }
+        if !self.scopes.iter().any(|scope| scope == "openid") {
+            return refuse("its `scopes` must have `openid`".to_owned());
+        }
+        if self.algorithms.is_empty() {
+            return refuse("its `algorithms` are empty".to_owned());
+        }
+        match self
+            .algorithms
+            .iter()
+            .find(|name| name.parse::<Algorithm>().is_err())
+        {
+            Some(name) => refuse(format!(
+                "the algorithm `{name}` is not one of RS256, ES256, EdDSA, PS256"
+            )),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a provider says about somebody, checked.
@@ -104,13 +134,27 @@ pub(crate) struct Vouched {
     /// Only when the provider verified it; in lower case.
     pub(crate) email: Option<String>,
     pub(crate) groups: Arc<[SmolStr]>,
-    /// SHA-256 of the token's signed part.
+    /// SHA-256 of the token's signed part, in hexadecimal.
     pub(crate) digest: String,
+}
+
+/// A provider, with the keys it was last seen with.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    config: OidcConfig,
+    http: Client,
+    keys: KeyCache,
 }
 
 impl Provider {
     pub(crate) fn new(config: OidcConfig) -> Result<Self, OidcError> {
-        Ok(Self { config })
+        config.check()?;
+        let http = client(&checked_url(&config.issuer)?, config.ca_file.as_deref())?;
+        Ok(Self {
+            config,
+            http,
+            keys: KeyCache::default(),
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -135,12 +179,19 @@ impl Provider {
         }
     }
 
+    /// Checks an ID token that was asked for with `nonce`.
     pub(crate) async fn verify(
         &self,
-        _t: &SecretString,
-        _n: &str,
-        _now: OffsetDateTime,
+        token: &SecretString,
+        nonce: &str,
+        now: OffsetDateTime,
     ) -> Result<Vouched, OidcError> {
-        Err(OidcError::Unreachable("not asked yet".to_owned()))
+        let token = Unverified::parse(token.expose_secret(), &self.config)?;
+        let source = (&self.http, &self.config);
+        let verify = |key: &keys::Key| token.verify(key, &self.config, nonce, now);
+        Ok(self
+            .keys
+            .with_key(source, token.kid.as_deref(), token.algorithm, verify)
+            .await??)
     }
 }

@@ -33,7 +33,15 @@ impl Gateway {
         let mut people = PeopleEditor::open(&folder.path().join("people.toml")).unwrap();
         let since = OffsetDateTime::now_utc() - time::Duration::HOUR;
         for (id, group) in [("alice", "developers"), ("dana", "dba"), ("root", "admins")] {
-            people.add(id, Kind::User, &[group.to_owned()], Some(&PASSWORD.into()), since).unwrap();
+            people
+                .add(
+                    id,
+                    Kind::User,
+                    &[group.to_owned()],
+                    Some(&PASSWORD.into()),
+                    since,
+                )
+                .unwrap();
         }
         people.save().unwrap();
         Self::open(folder, oidc).await
@@ -42,13 +50,27 @@ impl Gateway {
     async fn open(folder: TempDir, oidc: Vec<OidcConfig>) -> Self {
         let store = Store::open(&folder.path().join("store.db")).await.unwrap();
         let people = Some(folder.path().join("people.toml"));
-        let config = IdentityConfig { people, oidc: oidc.clone(), ..Default::default() };
+        let config = IdentityConfig {
+            people,
+            oidc: oidc.clone(),
+            ..Default::default()
+        };
         let ids = Arc::new(Identities::open(config, store.clone()).await.unwrap());
-        Self { folder, store, ids, oidc }
+        Self {
+            folder,
+            store,
+            ids,
+            oidc,
+        }
     }
 
     pub(crate) async fn restart(self) -> Self {
-        let Self { folder, store, ids, oidc } = self;
+        let Self {
+            folder,
+            store,
+            ids,
+            oidc,
+        } = self;
         drop(ids);
         store.close().await;
         Self::open(folder, oidc).await
@@ -56,13 +78,23 @@ impl Gateway {
 
     pub(crate) async fn login_token(&self, user: &str) -> SecretString {
         let password = SecretString::from(PASSWORD).into();
-        let login = PasswordLogin { user: user.to_owned(), password };
-        let login = self.ids.login_password(&login, IpAddr::V4(Ipv4Addr::LOCALHOST)).await.unwrap();
+        let login = PasswordLogin {
+            user: user.to_owned(),
+            password,
+        };
+        let login = self
+            .ids
+            .login_password(&login, IpAddr::V4(Ipv4Addr::LOCALHOST))
+            .await
+            .unwrap();
         login.reply.token.0
     }
 
     pub(crate) async fn login(&self, user: &str) -> Credential {
-        self.ids.by_api_token(&self.login_token(user).await).await.unwrap()
+        self.ids
+            .by_api_token(&self.login_token(user).await)
+            .await
+            .unwrap()
     }
 
     pub(crate) fn edit(&self, change: impl FnOnce(&mut PeopleEditor)) {

@@ -1,0 +1,256 @@
+//! Calls of the gateway's API from the command line.
+
+use std::path::Path;
+
+use reqwest::{Client, Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::credentials::{Credentials, CredentialsError, SavedLogin};
+use crate::http::{HttpError, checked_url, client, send};
+use crate::messages::{
+    AuthConfig, LoginReply, OidcLogin, PasswordLogin, TokenInfo, TokenReply, TokenRequest,
+};
+use crate::secret::TokenId;
+
+/// The largest answer that is read.
+const MAX_BYTES: usize = 16 << 20;
+
+/// Why a call came to nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// No address was given, and there is no login that has one.
+    #[error(
+        "no gateway is known: give its API's address (--api or SALLYPORT_API), or log in first"
+    )]
+    NoGateway,
+    /// Nobody is logged in there.
+    #[error("nobody is logged in at `{0}`: run `sallyport login`")]
+    NotLoggedIn(String),
+    /// The login ended.
+    #[error("the login at `{0}` has ended: run `sallyport login`")]
+    Ended(String),
+    /// The logins cannot be read.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// The gateway cannot be reached.
+    #[error("the gateway cannot be asked: {0}")]
+    Http(#[from] HttpError),
+    /// It said no.
+    #[error("{message}")]
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// What the gateway says.
+        message: String,
+    },
+    /// Its answer is not what was expected.
+    #[error("the gateway's answer is not understood: {0}")]
+    Answer(String),
+}
+
+/// The gateway's API, as one caller sees it.
+#[derive(Debug)]
+pub struct GatewayClient {
+    http: Client,
+    base: Url,
+    token: Option<SecretString>,
+}
+
+impl GatewayClient {
+    /// For the API at `base`: `https`, or `http` on loopback. `authorities` (PEM) are trusted instead of the system's.
+    ///
+    /// # Errors
+    /// When the address or the authorities cannot be used.
+    pub fn new(
+        base: &str,
+        token: Option<SecretString>,
+        authorities: Option<&Path>,
+    ) -> Result<Self, ClientError> {
+        let base = checked_url(&format!("{}/", base.trim_end_matches('/')))?;
+        Ok(Self {
+            http: client(&base, authorities)?,
+            base,
+            token,
+        })
+    }
+
+    /// With the token of a login: `token` if given (from `SALLYPORT_TOKEN`; then `api` is needed), else the saved
+    /// login at `api`, or the last one.
+    ///
+    /// # Errors
+    /// When nobody is logged in, or the login has ended.
+    pub fn logged_in(api: Option<&str>, token: Option<SecretString>) -> Result<Self, ClientError> {
+        if let Some(token) = token {
+            return Self::new(api.ok_or(ClientError::NoGateway)?, Some(token), None);
+        }
+        let credentials = Credentials::load(&Credentials::default_path()?)?;
+        let Some((api, login)) = credentials.login(api) else {
+            return Err(api.map_or(ClientError::NoGateway, |api| {
+                ClientError::NotLoggedIn(api.to_owned())
+            }));
+        };
+        let SavedLogin {
+            token,
+            expires,
+            ca_file,
+            ..
+        } = login;
+        if *expires <= time::OffsetDateTime::now_utc() {
+            return Err(ClientError::Ended(api.to_owned()));
+        }
+        Self::new(api, Some(token.0.clone()), ca_file.as_deref())
+    }
+
+    /// `GET path`.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached, says no, or is not understood.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.call::<(), T>(Method::GET, path, None).await
+    }
+
+    /// `POST path` with a JSON body.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached, says no, or is not understood.
+    pub async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.call(Method::POST, path, Some(body)).await
+    }
+
+    /// `DELETE path`.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached or says no.
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.ask::<()>(Method::DELETE, path, None).await.map(drop)
+    }
+
+    /// `GET /v1/auth/config`.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub async fn auth_config(&self) -> Result<AuthConfig, ClientError> {
+        self.get("v1/auth/config").await
+    }
+
+    /// `POST /v1/auth/password`.
+    ///
+    /// # Errors
+    /// As for [`Self::post`].
+    pub async fn login_password(&self, login: &PasswordLogin) -> Result<LoginReply, ClientError> {
+        self.post("v1/auth/password", login).await
+    }
+
+    /// `POST /v1/auth/oidc`.
+    ///
+    /// # Errors
+    /// As for [`Self::post`].
+    pub async fn login_oidc(&self, login: &OidcLogin) -> Result<LoginReply, ClientError> {
+        self.post("v1/auth/oidc", login).await
+    }
+
+    /// `POST /v1/tokens`.
+    ///
+    /// # Errors
+    /// As for [`Self::post`].
+    pub async fn issue_token(&self, request: &TokenRequest) -> Result<TokenReply, ClientError> {
+        self.post("v1/tokens", request).await
+    }
+
+    /// `GET /v1/tokens`, with `?all=true` for everybody's.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub async fn list_tokens(&self, all: bool) -> Result<Vec<TokenInfo>, ClientError> {
+        self.get(if all {
+            "v1/tokens?all=true"
+        } else {
+            "v1/tokens"
+        })
+        .await
+    }
+
+    /// `DELETE /v1/tokens/{id}`.
+    ///
+    /// # Errors
+    /// As for [`Self::delete`].
+    pub async fn revoke_token(&self, id: &TokenId) -> Result<(), ClientError> {
+        if !id.0.chars().all(|c| c.is_ascii_alphanumeric()) {
+            return Err(ClientError::Answered {
+                status: 404,
+                message: "there is no such token".to_owned(),
+            });
+        }
+        self.delete(&format!("v1/tokens/{id}")).await
+    }
+
+    async fn call<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<T, ClientError> {
+        let answer = self.ask(method, path, body).await?;
+        // Where it went wrong, never the text: it may hold a token.
+        serde_json::from_slice(&answer)
+            .map_err(|e| ClientError::Answer(format!("line {}, column {}", e.line(), e.column())))
+    }
+
+    async fn ask<B: Serialize>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<Vec<u8>, ClientError> {
+        let url = self
+            .base
+            .join(path)
+            .map_err(|e| ClientError::Answer(e.to_string()))?;
+        let mut request = self.http.request(method, url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let (status, answer) = send(request, MAX_BYTES).await?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        Err(ClientError::Answered {
+            status: status.as_u16(),
+            message: reason(status, &answer),
+        })
+    }
+}
+
+/// What an error answer says: `{"error": "…"}`, `{"error": {"message": "…"}}` or `{"message": "…"}`.
+fn reason(status: StatusCode, answer: &[u8]) -> String {
+    let body: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
+    let found = [
+        body.get("error"),
+        body.pointer("/error/message"),
+        body.get("message"),
+    ];
+    let said = found
+        .into_iter()
+        .flatten()
+        .find_map(serde_json::Value::as_str);
+    said.map_or_else(
+        || format!("the gateway answered {status}"),
+        |text| {
+            text.chars()
+                .filter(|c| !c.is_control())
+                .take(1000)
+                .collect()
+        },
+    )
+}
