@@ -1,41 +1,129 @@
 //! Of an action's bucket, the rules whose scope fits one principal and one target. The scope is a question of
-//! who and where, and both are fixed for a session, so it is answered once.
+//! who and where, and both are fixed for a session, so it is answered once; what is left of a rule is its
+//! condition, which Cedar's own evaluator judges.
+//!
+//! The meaning is that of Cedar's authorizer (a test compares the two), but for errors: Cedar skips a rule
+//! that cannot be evaluated, here the act is refused.
+
+use std::sync::Arc;
 
 use cedar_policy::{
-    Entities, EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint,
+    Effect, Entities, EntityTypeName, EntityUid, PrincipalConstraint, Request, ResourceConstraint,
 };
+use cedar_policy_core::ast::{Expr, Literal, SlotEnv, ValueKind};
+use cedar_policy_core::evaluator::Evaluator;
+use cedar_policy_core::extensions::Extensions;
 
 use crate::needs::Reads;
 use crate::rules::{Bucket, Rules};
 
 /// The rules of a bucket that are left, ready to be evaluated.
 pub(crate) struct Narrow {
-    pub(crate) policies: PolicySet,
+    forbids: Vec<Clause>,
+    permits: Vec<Clause>,
     pub(crate) reads: Reads,
 }
 
-/// Narrows a bucket. Without a `resource` (it is known only with the act) the scope's resource is left to Cedar.
+/// What is left of a rule.
+struct Clause {
+    /// Index into [`Rules::rules`].
+    rule: usize,
+    /// The scope's resource, where it is known only with the act.
+    place: Option<Scope>,
+    /// All of `when` and none of `unless`; nothing when the scope says it all.
+    condition: Option<Arc<Expr>>,
+}
+
+/// What the rules said, by their indices.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    /// Rules that could not be evaluated: nothing may be allowed.
+    pub(crate) broken: Vec<usize>,
+    pub(crate) forbids: Vec<usize>,
+    /// Not evaluated when a rule forbids.
+    pub(crate) permits: Vec<usize>,
+}
+
+impl Verdict {
+    pub(crate) fn allows(&self) -> bool {
+        self.broken.is_empty() && self.forbids.is_empty() && !self.permits.is_empty()
+    }
+}
+
+/// Narrows a bucket. Without a `resource` (it is known only with the act) the scope's resource stays open.
 pub(crate) fn narrow(
     rules: &Rules,
     bucket: &Bucket,
     entities: &Entities,
     principal: &EntityUid,
     resource: Option<&EntityUid>,
-) -> Result<Narrow, String> {
-    let mut policies = PolicySet::new();
-    let mut reads = Reads::default();
-    for rule in bucket.rules.iter().filter_map(|at| rules.rules.get(*at)) {
-        let scope = Scope::from(rule.policy.principal_constraint());
+) -> Narrow {
+    let mut narrow = Narrow { forbids: Vec::new(), permits: Vec::new(), reads: Reads::default() };
+    for (at, rule) in bucket.rules.iter().filter_map(|at| Some((*at, rules.rules.get(*at)?))) {
+        let person = Scope::from(rule.policy.principal_constraint());
         let place = Scope::from(rule.policy.resource_constraint());
-        if !scope.fits(principal, entities) || resource.is_some_and(|r| !place.fits(r, entities)) {
+        let elsewhere = resource.is_some_and(|resource| !place.fits(resource, entities));
+        if elsewhere || !person.fits(principal, entities) {
             continue;
         }
-        policies
-            .add(rule.policy.clone())
-            .map_err(|error| error.to_string())?;
-        reads.extend(&rule.reads);
+        let place = resource.is_none().then_some(place);
+        let clause = Clause { rule: at, place, condition: rule.condition.clone() };
+        match rule.policy.effect() {
+            Effect::Forbid => narrow.forbids.push(clause),
+            Effect::Permit => narrow.permits.push(clause),
+        }
+        narrow.reads.extend(&rule.reads);
     }
-    Ok(Narrow { policies, reads })
+    narrow
+}
+
+impl Narrow {
+    /// Evaluates what is left of the rules for one request.
+    pub(crate) fn judge(&self, request: &Request, entities: &Entities) -> Verdict {
+        let core = request.as_ref().clone();
+        let evaluator = Evaluator::new(core, entities.as_ref(), Extensions::all_available());
+        let mut verdict = Verdict::default();
+        let resource = request.resource();
+        let mut run = |clauses: &[Clause], satisfied: &mut Vec<usize>| {
+            for clause in clauses {
+                match clause.holds(&evaluator, resource, entities) {
+                    Some(true) => satisfied.push(clause.rule),
+                    Some(false) => {}
+                    None => verdict.broken.push(clause.rule),
+                }
+            }
+        };
+        let (mut forbids, mut permits) = (Vec::new(), Vec::new());
+        run(&self.forbids, &mut forbids);
+        if forbids.is_empty() {
+            run(&self.permits, &mut permits);
+        }
+        Verdict { forbids, permits, ..verdict }
+    }
+}
+
+impl Clause {
+    /// Whether the rule applies; `None` when that cannot be said.
+    fn holds(
+        &self,
+        evaluator: &Evaluator<'_>,
+        resource: Option<&EntityUid>,
+        entities: &Entities,
+    ) -> Option<bool> {
+        if let Some(place) = &self.place
+            && !place.fits(resource?, entities)
+        {
+            return Some(false);
+        }
+        let Some(condition) = &self.condition else { return Some(true) };
+        match evaluator.interpret(condition, &SlotEnv::new()).ok()?.value {
+            ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
+            ValueKind::Lit(_)
+            | ValueKind::Set(_)
+            | ValueKind::Record(_)
+            | ValueKind::ExtensionValue(_) => None,
+        }
+    }
 }
 
 /// A scope's constraint, the same for principals and resources.

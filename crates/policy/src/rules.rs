@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cedar_policy::{
     EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode,
     ValidationWarning, Validator,
 };
+use cedar_policy_core::ast::Expr;
 use miette::Diagnostic;
 use smol_str::SmolStr;
 
@@ -25,6 +27,9 @@ pub(crate) struct Rule {
     pub(crate) policy: Policy,
     pub(crate) annotations: Annotations,
     pub(crate) reads: Reads,
+    /// All of `when` and none of `unless`, without the places in the source, which evaluation would copy
+    /// from node to node.
+    pub(crate) condition: Option<Arc<Expr>>,
     file: String,
     actions: BTreeSet<ActionName>,
 }
@@ -41,7 +46,6 @@ pub(crate) struct Rules {
     pub(crate) schema: Schema,
     pub(crate) rules: Vec<Rule>,
     pub(crate) buckets: Vec<Bucket>,
-    by_id: HashMap<PolicyId, usize>,
     by_action: HashMap<ActionName, usize>,
     types: HashMap<SmolStr, EntityTypeName>,
 }
@@ -92,11 +96,6 @@ impl Rules {
                 rules: inside,
             });
         }
-        let by_id = rules
-            .iter()
-            .enumerate()
-            .map(|(at, rule)| (rule.policy.id().clone(), at))
-            .collect();
         let types = schema
             .entity_types()
             .map(|name| (name.to_string().into(), name.clone()))
@@ -105,7 +104,6 @@ impl Rules {
             schema,
             rules,
             buckets,
-            by_id,
             by_action,
             types,
         }
@@ -113,10 +111,6 @@ impl Rules {
 
     pub(crate) fn bucket_of(&self, action: &ActionName) -> Option<usize> {
         self.by_action.get(action).copied()
-    }
-
-    pub(crate) fn rule(&self, id: &PolicyId) -> Option<&Rule> {
-        self.rules.get(*self.by_id.get(id)?)
     }
 
     pub(crate) fn entity_type(&self, name: &str) -> Option<&EntityTypeName> {
@@ -216,8 +210,8 @@ fn read_rule(
             return None;
         }
     };
-    let reads = match policy.to_json() {
-        Ok(json) => Reads::of_rule(&json),
+    let (reads, condition) = match analyse(policy) {
+        Ok(found) => found,
         Err(error) => {
             complain(format!("the rule cannot be analysed: {error}"));
             return None;
@@ -238,9 +232,18 @@ fn read_rule(
         policy,
         annotations,
         reads,
+        condition,
         file: file.to_owned(),
         actions,
     })
+}
+
+/// What a rule reads, and its condition without source locations: both come from its JSON form.
+fn analyse(policy: &Policy) -> Result<(Reads, Option<Arc<Expr>>), String> {
+    let json = policy.to_json().map_err(|error| error.to_string())?;
+    let reads = Reads::of_rule(&json);
+    let plain = Policy::from_json(None, json).map_err(|error| error.to_string())?;
+    Ok((reads, plain.as_ref().non_scope_constraints_arc().cloned()))
 }
 
 /// What the annotations promise must be what the rule does.

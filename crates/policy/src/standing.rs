@@ -4,15 +4,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{
-    Authorizer, Context, Entities, Entity, EntityId, EntityUid, PolicyId, Request, Response,
-    RestrictedExpression,
+    Context, Entities, Entity, EntityId, EntityUid, Request, RestrictedExpression,
 };
 use smol_str::SmolStr;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
 use crate::decision::{Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId};
-use crate::narrow::{Narrow, narrow};
+use crate::narrow::{Narrow, Verdict, narrow};
 use crate::needs::Reads;
 use crate::rules::{Rule, Rules};
 use crate::schema::uid_of;
@@ -28,7 +27,7 @@ pub struct Standing {
     target: EntityUid,
     target_name: SmolStr,
     entities: Entities,
-    narrowed: Vec<OnceLock<Result<Narrow, String>>>,
+    narrowed: Vec<OnceLock<Narrow>>,
 }
 
 impl std::fmt::Debug for Standing {
@@ -106,133 +105,83 @@ impl Standing {
     /// How values of a class are shown to this subject when they come from this target.
     #[must_use]
     pub fn reveal(&self, class: &str, situation: &Situation) -> Disclosure {
-        let withheld = |rules| Disclosure {
-            reveal: Reveal::Withhold,
-            rules,
-            cache: Lifetime::Never,
-        };
+        let withheld = |rules| Disclosure { reveal: Reveal::Withhold, rules, cache: Lifetime::Never };
         let Some(resource) = uid_of("Classification", class) else {
             return withheld(Vec::new());
         };
-        let act = Act::new(
-            ActionName::reveal(),
-            [(
-                SmolStr::new_static("target"),
-                Value::Entity(SmolStr::new_static("Target"), self.target_name.clone()),
-            )],
-        );
-        let (narrow, response) = match self.judge(&act, &resource, situation, &BTreeSet::new()) {
-            Ok(judged) => judged,
-            Err(_) => return withheld(Vec::new()),
-        };
-        let rules = self.ids(response.diagnostics().reason());
-        if response.diagnostics().errors().next().is_some() {
-            return withheld(rules);
+        let target = Value::Entity(SmolStr::new_static("Target"), self.target_name.clone());
+        let act = Act::new(ActionName::reveal(), [(SmolStr::new_static("target"), target)]);
+        let judged = self.judge(&act, Some(&resource), situation, &BTreeSet::new());
+        let Ok((narrow, verdict)) = judged else { return withheld(Vec::new()) };
+        if !verdict.broken.is_empty() {
+            return withheld(self.ids(&verdict.broken));
         }
         let cache = lifetime(&narrow.reads, situation);
-        if response.decision() == cedar_policy::Decision::Allow {
-            return Disclosure {
-                reveal: Reveal::Clear,
-                rules,
-                cache,
-            };
+        if verdict.allows() {
+            return Disclosure { reveal: Reveal::Clear, rules: self.ids(&verdict.permits), cache };
         }
-        let masks = response
-            .diagnostics()
-            .reason()
-            .map(|id| match self.rules.rule(id) {
-                Some(Rule { annotations, .. }) => annotations
-                    .mask
-                    .clone()
-                    .map_or(Reveal::Withhold, Reveal::Mask),
-                None => Reveal::Withhold,
-            });
-        Disclosure {
-            reveal: masks.reduce(Reveal::stricter).unwrap_or(Reveal::Withhold),
-            rules,
-            cache,
-        }
+        let mask = |rule: &Rule| match &rule.annotations.mask {
+            Some(mask) => Reveal::Mask(mask.clone()),
+            None => Reveal::Withhold,
+        };
+        let strictest = self.rules_at(&verdict.forbids).map(mask).reduce(Reveal::stricter);
+        let reveal = strictest.unwrap_or(Reveal::Withhold);
+        Disclosure { reveal, rules: self.ids(&verdict.forbids), cache }
     }
 
     fn decide_act(&self, act: &Act, situation: &Situation) -> Decision {
-        let (narrow, response) =
-            match self.judge(act, &self.target, situation, &situation.approved_by) {
-                Ok(judged) => judged,
-                Err(why) => return Decision::refused(why, Lifetime::Never),
-            };
-        let mut failed = response.diagnostics().errors().map(broken_rule).peekable();
-        if failed.peek().is_some() {
-            let rules: Vec<RuleId> = failed.collect();
-            let names = rules
-                .iter()
-                .map(|id| format!("`{id}`"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let refusal = Decision::refused(
-                format!("the rules cannot be evaluated here: {names}"),
-                Lifetime::Never,
-            );
-            return Decision { rules, ..refusal };
-        }
+        let (narrow, verdict) = match self.judge(act, None, situation, &situation.approved_by) {
+            Ok(judged) => judged,
+            Err(why) => return Decision::refused(why, Lifetime::Never),
+        };
         let cache = lifetime(&narrow.reads, situation);
-        let rules = self.ids(response.diagnostics().reason());
-        if response.decision() == cedar_policy::Decision::Allow {
-            return Decision {
-                outcome: Outcome::Allow,
-                rules,
-                message: None,
-                hold: None,
-                cache,
-            };
+        if !verdict.broken.is_empty() {
+            return self.broken(&verdict);
         }
-        if rules.is_empty() {
-            let message = format!(
-                "no rule permits `{}` on `{}`",
-                act.action.name, self.target_name
-            );
-            return Decision::refused(message, cache);
+        if verdict.allows() {
+            let rules = self.ids(&verdict.permits);
+            return Decision { outcome: Outcome::Allow, rules, message: None, hold: None, cache };
         }
-        match self.hold(act, situation, &response) {
+        if verdict.forbids.is_empty() {
+            let (action, target) = (&act.action.name, &self.target_name);
+            return Decision::refused(format!("no rule permits `{action}` on `{target}`"), cache);
+        }
+        let rules = self.ids(&verdict.forbids);
+        match self.hold(act, situation, &verdict) {
             Some(hold) => {
-                let message = self.message(&rules, |rule| rule.annotations.hold.is_some());
-                let message = message.or_else(|| Some(waiting_for(&hold)));
-                Decision {
-                    outcome: Outcome::Hold,
-                    rules,
-                    message,
-                    hold: Some(hold),
-                    cache,
-                }
+                let message = self.message(&verdict, true).unwrap_or_else(|| waiting_for(&hold));
+                let (message, hold) = (Some(message), Some(hold));
+                Decision { outcome: Outcome::Hold, rules, message, hold, cache }
             }
             None => {
-                let firm = self.message(&rules, |rule| rule.annotations.hold.is_none());
-                let message =
-                    firm.or_else(|| rules.first().map(|id| format!("rule `{id}` forbids it")));
-                Decision {
-                    outcome: Outcome::Deny,
-                    rules,
-                    message,
-                    hold: None,
-                    cache,
-                }
+                let plain = || rules.first().map(|id| format!("rule `{id}` forbids it"));
+                let message = self.message(&verdict, false).or_else(plain);
+                Decision { outcome: Outcome::Deny, rules, message, hold: None, cache }
             }
         }
     }
 
+    fn broken(&self, verdict: &Verdict) -> Decision {
+        let rules = self.ids(&verdict.broken);
+        let names: Vec<String> = rules.iter().map(|id| format!("`{id}`")).collect();
+        let message = format!("these rules cannot be evaluated here: {}", names.join(", "));
+        Decision { rules, ..Decision::refused(message, Lifetime::Never) }
+    }
+
     /// What a refused act would need to be allowed, if approvals are all that is missing.
-    fn hold(&self, act: &Act, situation: &Situation, refusal: &Response) -> Option<HoldSpec> {
+    fn hold(&self, act: &Act, situation: &Situation, refusal: &Verdict) -> Option<HoldSpec> {
         let mut wanted = self.holds(refusal)?;
         for _ in 0..MAX_HOLD_ROUNDS {
             let mut approved = situation.approved_by.clone();
             approved.extend(wanted.groups.iter().map(|a| a.group.to_string()));
-            let (_, response) = self.judge(act, &self.target, situation, &approved).ok()?;
-            if response.diagnostics().errors().next().is_some() {
+            let (_, verdict) = self.judge(act, None, situation, &approved).ok()?;
+            if !verdict.broken.is_empty() {
                 return None;
             }
-            if response.decision() == cedar_policy::Decision::Allow {
+            if verdict.allows() {
                 return Some(wanted);
             }
-            let more = wanted.clone().merge(self.holds(&response)?);
+            let more = wanted.clone().merge(self.holds(&verdict)?);
             if more == wanted {
                 return None;
             }
@@ -242,47 +191,33 @@ impl Standing {
     }
 
     /// The merged holds of the rules that refused; `None` when one of them does not hold, or there is none.
-    fn holds(&self, refusal: &Response) -> Option<HoldSpec> {
-        let mut merged: Option<HoldSpec> = None;
-        for id in refusal.diagnostics().reason() {
-            let hold = self.rules.rule(id)?.annotations.hold.clone()?;
-            merged = Some(match merged {
-                Some(other) => other.merge(hold),
-                None => hold,
-            });
-        }
-        merged
+    fn holds(&self, refusal: &Verdict) -> Option<HoldSpec> {
+        let holds: Option<Vec<HoldSpec>> =
+            self.rules_at(&refusal.forbids).map(|rule| rule.annotations.hold.clone()).collect();
+        holds?.into_iter().reduce(HoldSpec::merge)
     }
 
+    /// Judges an act: on the target, or on another resource if one is given.
     fn judge(
         &self,
         act: &Act,
-        resource: &EntityUid,
+        other: Option<&EntityUid>,
         situation: &Situation,
         approved: &BTreeSet<String>,
-    ) -> Result<(&Narrow, Response), String> {
+    ) -> Result<(&Narrow, Verdict), String> {
         let unknown = || format!("policy does not know the action `{}`", act.action);
         let at = self.rules.bucket_of(&act.action).ok_or_else(unknown)?;
         let bucket = self.rules.buckets.get(at).ok_or_else(unknown)?;
-        let fixed = (*resource == self.target).then_some(resource);
         let cell = self.narrowed.get(at).ok_or_else(unknown)?;
+        let fixed = other.is_none().then_some(&self.target);
         let narrow = cell
-            .get_or_init(|| narrow(&self.rules, bucket, &self.entities, &self.principal, fixed))
-            .as_ref()
-            .map_err(Clone::clone)?;
+            .get_or_init(|| narrow(&self.rules, bucket, &self.entities, &self.principal, fixed));
         let context = self.context(&narrow.reads, act, situation, approved)?;
-        let request = Request::new(
-            self.principal.clone(),
-            bucket.action.clone(),
-            resource.clone(),
-            context,
-            None,
-        )
-        .map_err(|error| error.to_string())?;
-        Ok((
-            narrow,
-            Authorizer::new().is_authorized(&request, &narrow.policies, &self.entities),
-        ))
+        let resource = other.unwrap_or(&self.target).clone();
+        let (principal, action) = (self.principal.clone(), bucket.action.clone());
+        let request = Request::new(principal, action, resource, context, None)
+            .map_err(|error| error.to_string())?;
+        Ok((narrow, narrow.judge(&request, &self.entities)))
     }
 
     /// The context with what these rules read and nothing else.
@@ -351,28 +286,24 @@ impl Standing {
         })
     }
 
-    fn ids<'a>(&self, reasons: impl Iterator<Item = &'a PolicyId>) -> Vec<RuleId> {
-        let mut ids: Vec<RuleId> = reasons
-            .filter_map(|id| Some(self.rules.rule(id)?.id.clone()))
-            .collect();
+    fn rules_at<'a>(&'a self, at: &'a [usize]) -> impl Iterator<Item = &'a Rule> {
+        at.iter().filter_map(|at| self.rules.rules.get(*at))
+    }
+
+    fn ids(&self, at: &[usize]) -> Vec<RuleId> {
+        let mut ids: Vec<RuleId> = self.rules_at(at).map(|rule| rule.id.clone()).collect();
         ids.sort();
         ids
     }
 
-    /// The first message among these rules that satisfy the condition.
-    fn message(&self, rules: &[RuleId], fits: impl Fn(&Rule) -> bool) -> Option<String> {
-        let rules = rules
-            .iter()
-            .filter_map(|id| self.rules.rule(&PolicyId::new(id.as_str())));
-        rules
-            .filter(|rule| fits(rule))
-            .find_map(|rule| rule.annotations.message.clone())
+    /// The message of the first rule that refused, by id, among those that hold or those that do not.
+    fn message(&self, refusal: &Verdict, holding: bool) -> Option<String> {
+        let fits = |rule: &&Rule| {
+            rule.annotations.hold.is_some() == holding && rule.annotations.message.is_some()
+        };
+        let first = self.rules_at(&refusal.forbids).filter(fits).min_by_key(|rule| &rule.id)?;
+        first.annotations.message.clone()
     }
-}
-
-fn broken_rule(error: &cedar_policy::AuthorizationError) -> RuleId {
-    let cedar_policy::AuthorizationError::PolicyEvaluationError(error) = error;
-    RuleId(AsRef::<str>::as_ref(error.policy_id()).into())
 }
 
 fn waiting_for(hold: &HoldSpec) -> String {
