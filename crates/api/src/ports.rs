@@ -1,0 +1,368 @@
+//! What the API needs of the rest of the gateway.
+
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+/// Whether a session goes on, and if not, how its recording was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// It goes on.
+    Live,
+    /// It ended, and its recording is complete.
+    Sealed,
+    /// Its gateway died; the recording is complete up to then.
+    Interrupted,
+}
+
+/// One session, live or recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The id, a version 7 UUID.
+    pub id: String,
+    /// Whether it goes on.
+    pub state: SessionState,
+    /// Who.
+    pub principal: String,
+    /// The key that all identities of that person share. Not told to anybody.
+    #[serde(skip)]
+    pub person: String,
+    /// In which groups, when it began.
+    pub groups: Vec<String>,
+    /// To which target.
+    pub target: String,
+    /// The database, namespace or the like within the target.
+    pub database: Option<String>,
+    /// The target's protocol.
+    pub protocol: String,
+    /// The task.
+    pub task: Option<String>,
+    /// Where the client is.
+    pub client_address: Option<String>,
+    /// What the client says it is.
+    pub client_tool: Option<String>,
+    /// When it began.
+    #[serde(with = "time::serde::rfc3339")]
+    pub started: OffsetDateTime,
+    /// How long it lasted, in microseconds, if that is known.
+    pub duration_micros: Option<u64>,
+    /// How many commands it had, if that is known.
+    pub commands: Option<u64>,
+    /// The size of its recording in bytes, if that is known.
+    pub bytes: Option<u64>,
+    /// The digest of the policy when it began.
+    pub policy_digest: String,
+    /// The commit of the policy when it began.
+    pub policy_commit: Option<String>,
+}
+
+/// The sessions that go on.
+pub trait Sessions: Send + Sync {
+    /// All of them.
+    fn list(&self) -> Vec<Session>;
+
+    /// One of them.
+    fn get(&self, id: &str) -> Option<Session> {
+        self.list().into_iter().find(|session| session.id == id)
+    }
+
+    /// Ends a session; its client is told `reason`. False when there is no such session.
+    fn end(&self, id: &str, by: &str, reason: Option<&str>) -> bool;
+}
+
+/// Which recorded sessions are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct RecordingFilter {
+    /// Only those of this principal.
+    pub principal: Option<String>,
+    /// Only those to this target.
+    pub target: Option<String>,
+    /// Only those that began before this one.
+    pub before: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// How much of a transcript is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TranscriptOptions {
+    /// Whether the rows of results are wanted too.
+    pub rows: bool,
+}
+
+/// One line of a transcript.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Microseconds since the session began.
+    pub at_micros: u64,
+    /// The command that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened in a session, in the order of the recording. Everything is as the client saw it, so masked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// The first line: which session it is.
+    Opened {
+        /// It.
+        session: Box<Session>,
+    },
+    /// A command arrived.
+    Command {
+        /// Its text.
+        text: String,
+        /// Its parameters in words.
+        parameters: Vec<String>,
+    },
+    /// Policy decided.
+    Decision {
+        /// `allow`, `deny` or `hold`.
+        outcome: String,
+        /// The rules that made it so.
+        rules: Vec<String>,
+        /// What the first of them says.
+        message: Option<String>,
+        /// The digest of the policy.
+        policy: Option<String>,
+        /// The commit of the policy.
+        commit: Option<String>,
+        /// The request whose approval allowed it.
+        request: Option<String>,
+    },
+    /// The command waits for people.
+    Hold {
+        /// The request.
+        request: String,
+        /// Who is asked, in words.
+        waits_for: Vec<String>,
+    },
+    /// The waiting ended.
+    Review {
+        /// `approved`, or what else.
+        outcome: String,
+        /// The request.
+        request: Option<String>,
+        /// Who approved.
+        approved_by: Vec<String>,
+        /// What the refusal said.
+        message: Option<String>,
+    },
+    /// Data that the client sent within a command.
+    Input {
+        /// It, as text.
+        text: String,
+    },
+    /// A result begins.
+    Columns {
+        /// The names of its columns.
+        names: Vec<String>,
+    },
+    /// A row of a result. Only on request.
+    Row {
+        /// Its values; `None` is null.
+        values: Vec<Option<String>>,
+    },
+    /// Something else that the client was told: a notice, an error, the end of a statement.
+    Output {
+        /// `notice`, `error`, `complete` or another word of the protocol's.
+        name: String,
+        /// The text.
+        text: String,
+    },
+    /// A command is over.
+    Ended {
+        /// How, in words.
+        how: String,
+        /// How many rows its result had.
+        rows: Option<u64>,
+    },
+    /// Something about the session itself.
+    Notice {
+        /// What.
+        text: String,
+    },
+    /// The session is over.
+    Closed {
+        /// Why.
+        reason: String,
+    },
+    /// The last line: without it, the transcript was cut off.
+    End {
+        /// How the recording was left.
+        state: SessionState,
+        /// The head of the recording's hash chain, in hexadecimal.
+        root: Option<String>,
+        /// What is wrong with the recording, if anything is.
+        problem: Option<String>,
+    },
+}
+
+/// The recordings. The methods may read files; the API calls them where that hurts nobody.
+pub trait Recordings: Send + Sync {
+    /// The sessions that `filter` wants, newest first; live ones may be among them.
+    ///
+    /// # Errors
+    /// When the recordings cannot be read.
+    fn list(&self, filter: &RecordingFilter) -> Result<Vec<Session>, RecordingsError>;
+
+    /// One session. `None` when there is no recording of it.
+    ///
+    /// # Errors
+    /// When the recording cannot be read.
+    fn get(&self, id: &str) -> Result<Option<Session>, RecordingsError>;
+
+    /// Gives the lines of a session to `line` until it breaks off, ending with [`What::End`].
+    ///
+    /// # Errors
+    /// When the recording cannot be opened. What is wrong later on is said in [`What::End`].
+    fn transcript(
+        &self,
+        id: &str,
+        options: TranscriptOptions,
+        line: &mut dyn FnMut(Line) -> ControlFlow<()>,
+    ) -> Result<(), RecordingsError>;
+}
+
+/// Why recordings cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RecordingsError(pub String);
+
+/// The policy in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// The digest of the bundle.
+    pub digest: String,
+    /// Its commit, when it comes from a git repository.
+    pub commit: Option<String>,
+    /// How many bundles have been in force since the start.
+    pub generation: u64,
+    /// Why the newest version is not in force, if so.
+    pub error: Option<String>,
+}
+
+/// Where the policy is known.
+pub trait Policy: Send + Sync {
+    /// The policy in force.
+    fn status(&self) -> PolicyStatus;
+}
+
+/// An administrative act that the API does for somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What.
+    pub act: Act,
+    /// Who did or tried it: the principal, or the name that was claimed.
+    pub actor: String,
+    /// From where.
+    pub source: IpAddr,
+}
+
+/// What is done by way of the API and must be written down (invariant I9). Approvals have their own witness, see
+/// [`sallyport_review::Witness`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "act", rename_all = "snake_case")]
+pub enum Act {
+    /// Somebody logged in.
+    Login {
+        /// `password` or `oidc`.
+        method: &'static str,
+    },
+    /// Somebody tried to.
+    LoginFailed {
+        /// `password` or `oidc`.
+        method: &'static str,
+        /// Why it failed.
+        reason: String,
+    },
+    /// Somebody logged out.
+    Logout,
+    /// A token for targets was issued.
+    TokenIssued {
+        /// Its name.
+        token: String,
+        /// The one target that it opens.
+        target: Option<String>,
+    },
+    /// A token was revoked.
+    TokenRevoked {
+        /// Its name.
+        token: String,
+    },
+    /// A session was ended by somebody.
+    SessionEnded {
+        /// The session.
+        session: String,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A recording was replayed.
+    Replayed {
+        /// The session.
+        session: String,
+        /// Whether with the rows of its results.
+        rows: bool,
+    },
+}
+
+impl Act {
+    /// The word for it in a journal: `login`, `token.issue` …
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Login { .. } => "login",
+            Self::LoginFailed { .. } => "login.failed",
+            Self::Logout => "logout",
+            Self::TokenIssued { .. } => "token.issue",
+            Self::TokenRevoked { .. } => "token.revoke",
+            Self::SessionEnded { .. } => "session.end",
+            Self::Replayed { .. } => "recording.replay",
+        }
+    }
+}
+
+/// Takes administrative acts down.
+pub trait Journal: Send + Sync {
+    /// Writes `entry` down. It may write to a disk. What cannot be written down must not happen.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    fn record(&self, entry: &Entry) -> Result<(), JournalError>;
+}
+
+/// Why an act could not be written down.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct JournalError(pub String);
+
+/// Whether the gateway does its work.
+pub trait Health: Send + Sync {
+    /// What is wrong, a short word each; empty when all is well. Anybody may ask, so no details.
+    fn problems(&self) -> Vec<String>;
+}
+
+/// The metrics in Prometheus' text format.
+pub trait Metrics: Send + Sync {
+    /// All of them.
+    fn render(&self) -> String;
+}
+
+impl<F: Fn() -> String + Send + Sync> Metrics for F {
+    fn render(&self) -> String {
+        self()
+    }
+}
+
+impl<F: Fn() -> Vec<String> + Send + Sync> Health for F {
+    fn problems(&self) -> Vec<String> {
+        self()
+    }
+}
