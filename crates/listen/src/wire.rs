@@ -115,6 +115,13 @@ impl Wire {
         self.tcp().local_addr()
     }
 
+    /// The same wire, from `peer`: what a trusted proxy in front of us says of who connects.
+    #[must_use]
+    pub fn with_peer(mut self, peer: SocketAddr) -> Self {
+        self.peer = peer;
+        self
+    }
+
     /// Whether the peer is on this machine.
     pub fn is_loopback(&self) -> bool {
         self.peer.ip().to_canonical().is_loopback()
