@@ -232,18 +232,12 @@ impl GatewayClient {
     }
 }
 
-/// What an error answer says: `{"error": "…"}`, `{"error": {"message": "…"}}` or `{"message": "…"}`.
+/// What an error answer says: the `detail` of its problem details (RFC 9457), else its `title`.
 fn reason(status: StatusCode, answer: &[u8]) -> String {
     let body: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
-    let found = [
-        body.get("error"),
-        body.pointer("/error/message"),
-        body.get("message"),
-    ];
-    let said = found
+    let said = ["detail", "title"]
         .into_iter()
-        .flatten()
-        .find_map(serde_json::Value::as_str);
+        .find_map(|key| body.get(key)?.as_str());
     said.map_or_else(
         || format!("the gateway answered {status}"),
         |text| {

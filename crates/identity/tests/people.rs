@@ -15,7 +15,7 @@ use std::process::Command;
 use gateway::{Gateway, PASSWORD};
 use rustls_pki_types::CertificateDer;
 use sallyport_identity::messages::TokenRequest;
-use sallyport_identity::people::{PeopleEditor, fingerprint};
+use sallyport_identity::people::{Listed, PeopleEditor, fingerprint};
 use sallyport_identity::{Kind, Refusal};
 use time::OffsetDateTime;
 
@@ -239,10 +239,13 @@ fn editing_keeps_comments_and_makes_a_private_file() {
         0o600
     );
     let listed = PeopleEditor::open(&path).unwrap().list().unwrap();
-    assert_eq!(
-        listed[1],
-        ("ci".into(), Kind::Machine, vec!["jobs".into()], false)
-    );
+    let ci = Listed {
+        id: "ci".into(),
+        kind: Kind::Machine,
+        groups: vec!["jobs".into()],
+        has_password: false,
+    };
+    assert_eq!(listed[1], ci);
 }
 
 #[tokio::test]

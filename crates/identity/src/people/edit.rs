@@ -36,6 +36,19 @@ pub enum EditError {
     },
 }
 
+/// Somebody in the people file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The name.
+    pub id: String,
+    /// User or machine.
+    pub kind: Kind,
+    /// The groups.
+    pub groups: Vec<String>,
+    /// Whether there is a password.
+    pub has_password: bool,
+}
+
 /// The people file, open for changes. Nothing is written before [`PeopleEditor::save`].
 #[derive(Debug)]
 pub struct PeopleEditor {
@@ -169,24 +182,20 @@ impl PeopleEditor {
         Ok(())
     }
 
-    /// Everybody in the file: name, kind, groups, and whether there is a password.
+    /// Everybody in the file, by name.
     ///
     /// # Errors
     /// When the file does not make sense.
-    pub fn list(&self) -> Result<Vec<(String, Kind, Vec<String>, bool)>, EditError> {
+    pub fn list(&self) -> Result<Vec<Listed>, EditError> {
         let people = self.checked()?;
-        let mut list: Vec<_> = people
-            .iter()
-            .map(|p| {
-                (
-                    p.id.to_string(),
-                    p.kind,
-                    p.groups.iter().map(ToString::to_string).collect(),
-                    p.password.is_some(),
-                )
-            })
-            .collect();
-        list.sort();
+        let listed = |person: &super::Person| Listed {
+            id: person.id.to_string(),
+            kind: person.kind,
+            groups: person.groups.iter().map(ToString::to_string).collect(),
+            has_password: person.password.is_some(),
+        };
+        let mut list: Vec<_> = people.iter().map(listed).collect();
+        list.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(list)
     }
 

@@ -29,7 +29,7 @@ use smol_str::SmolStr;
 use time::OffsetDateTime;
 
 pub use certificates::fingerprint;
-pub use edit::{EditError, PeopleEditor};
+pub use edit::{EditError, Listed, PeopleEditor};
 pub use password::{PasswordError, hash_password};
 pub(crate) use password::{Verifier, check_hash};
 
