@@ -1,1 +1,26 @@
-//! sallyport-sql
+//! A SQL statement → what is known of it.
+//!
+//! [`parse`] reads a text with PostgreSQL's own grammar; [`analyse`] resolves its names with a
+//! [`Catalog`] snapshot of the target and the [`SessionState`], and returns [`Facts`]: what each
+//! statement does, which relations and columns it uses and how, where each result column comes from,
+//! what code may run. The crate is pure: no sockets, no clock, no policy.
+
+mod action;
+mod analyse;
+mod bind;
+mod catalog;
+mod facts;
+mod parse;
+mod state;
+mod statement;
+
+pub use action::UnknownAction;
+pub use analyse::analyse;
+pub use catalog::{Catalog, CatalogBuilder, CatalogError, CatalogQuery, TypeRow};
+pub use facts::{
+    Action, ActionGroup, ColumnName, ColumnUse, Copy, CopyFormat, CopyPeer, Cursor, Discard,
+    Effects, Facts, Hazard, How, OneOrAll, Output, Outputs, RelName, Setting, StatementFacts,
+    Transaction,
+};
+pub use parse::{MAX_LENGTH, ParseOptions, Parsed, SyntaxError, parse, parse_with};
+pub use state::{NoNames, Prepared, SessionState};

@@ -1,0 +1,55 @@
+//! From a parsed text to its facts.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use smol_str::SmolStr;
+
+use crate::bind::Names;
+use crate::catalog::Catalog;
+use crate::facts::{Action, Facts, Hazard, Outputs, StatementFacts};
+use crate::parse::Parsed;
+use crate::state::{Prepared, SessionState};
+use crate::statement;
+
+/// The facts of every statement of a text, as the session would run them, one after the other.
+///
+/// Fails closed: whatever cannot be resolved becomes [`Hazard::Unresolved`].
+pub fn analyse(
+    parsed: &Parsed,
+    catalog: &Catalog,
+    state: &SessionState,
+    names: &dyn Prepared,
+) -> Facts {
+    let mut here = Names::new(catalog, state);
+    let mut statements = Vec::with_capacity(parsed.len());
+    for (span, node) in parsed.statements() {
+        // the tree is C's: a name in it that is not UTF-8 makes the library panic
+        let bound = catch_unwind(AssertUnwindSafe(|| {
+            statement::facts_of(node, span.clone(), &here, names)
+        }));
+        match bound {
+            Ok((facts, changes)) => {
+                here.apply(changes, state.uncommitted);
+                statements.push(facts);
+            }
+            Err(_) => {
+                here.lost = true;
+                statements.push(failed(span));
+            }
+        }
+    }
+    Facts { statements }
+}
+
+/// The facts of a statement that could not be read at all.
+fn failed(span: std::ops::Range<usize>) -> StatementFacts {
+    let mut facts = StatementFacts::empty(span);
+    facts.actions.insert(Action::Unknown);
+    facts
+        .hazards
+        .insert(Hazard::Unresolved(SmolStr::new_static("statement")));
+    facts.outputs = Outputs::Unknown {
+        relations: Default::default(),
+    };
+    facts
+}

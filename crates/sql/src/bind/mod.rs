@@ -1,0 +1,229 @@
+//! The binder: resolves the names of a query and follows values from columns to where they end.
+//!
+//! It is not PostgreSQL's analyser: types are inferred only as far as the choice of a function needs
+//! them, and whatever stays open counts as the worst it could be.
+
+mod dml;
+mod expr;
+mod flow;
+mod from;
+mod functions;
+mod names;
+mod restrict;
+mod scope;
+mod select;
+mod sink;
+mod types;
+mod views;
+
+use std::cell::Cell;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use pg_raw_parse::Node;
+use smol_str::SmolStr;
+
+pub(crate) use dml::Event;
+pub(crate) use flow::{Field, Flow, Ty};
+pub(crate) use from::relation_item;
+pub(crate) use functions::literal_text;
+pub(crate) use scope::{Item, Scope};
+pub(crate) use views::ViewFacts;
+
+use crate::catalog::{Catalog, Relation, TypeId};
+use crate::facts::{Action, ColumnUse, Hazard, How, Output, Outputs, RelName, StatementFacts};
+use crate::state::Prepared;
+
+/// How deep expressions and queries may nest; deeper ones are not resolved.
+const MAX_DEPTH: usize = 160;
+
+/// What earlier statements of the same string did to the names.
+#[derive(Debug, Clone)]
+pub(crate) struct Names<'a> {
+    pub(crate) catalog: &'a Catalog,
+    /// Schemas searched, in order.
+    pub(crate) path: Vec<SmolStr>,
+    /// The current role, for `"$user"` in a path.
+    pub(crate) user: SmolStr,
+    /// Where new objects land.
+    pub(crate) creation: Option<SmolStr>,
+    /// Relations created, changed (`Some`) or dropped (`None`) since the snapshot.
+    pub(crate) overlay: HashMap<RelName, Option<Arc<Relation>>>,
+    /// Functions that this string created, by name: what they do is not known yet.
+    pub(crate) new_functions: HashSet<SmolStr>,
+    /// Statements that this string prepared (`Some`) or deallocated.
+    pub(crate) statements: HashMap<SmolStr, Option<Arc<StatementFacts>>>,
+    /// Cursors that this string declared (`Some`) or closed.
+    pub(crate) cursors: HashMap<SmolStr, Option<Arc<StatementFacts>>>,
+    /// All prepared statements, or cursors, from before this string are gone.
+    pub(crate) forgotten: bool,
+    /// Something happened that the overlay does not show: names may mean anything.
+    pub(crate) lost: bool,
+}
+
+/// The columns of a query's result.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Shape {
+    pub(crate) fields: Vec<Field>,
+    /// There may be other columns than these, carrying this.
+    pub(crate) open: Option<Flow>,
+    /// The number of rows is bounded by constants of the statement.
+    pub(crate) restricted: bool,
+}
+
+/// Binds one statement, collecting its facts.
+pub(crate) struct Binder<'a> {
+    pub(crate) names: &'a Names<'a>,
+    pub(crate) prepared: &'a dyn Prepared,
+    pub(crate) facts: StatementFacts,
+    /// Types of values seen, for implicit casts.
+    types: HashSet<TypeId>,
+    depth: Cell<usize>,
+    /// The depth of the outermost query whose columns were named since this was last reset.
+    outermost: usize,
+    /// What is known of the queries bound so far, by the place of their node.
+    queries: HashMap<usize, restrict::QueryNote>,
+    /// Set-returning functions called so far.
+    set_returning: usize,
+    /// Views being expanded, outermost first.
+    expanding: Vec<u32>,
+}
+
+impl<'a> Binder<'a> {
+    pub(crate) fn new(
+        names: &'a Names<'a>,
+        prepared: &'a dyn Prepared,
+        facts: StatementFacts,
+    ) -> Binder<'a> {
+        Binder {
+            names,
+            prepared,
+            facts,
+            types: HashSet::new(),
+            depth: Cell::new(0),
+            outermost: usize::MAX,
+            queries: HashMap::new(),
+            set_returning: 0,
+            expanding: Vec::new(),
+        }
+    }
+
+    pub(crate) fn hazard(&mut self, hazard: Hazard) {
+        self.facts.hazards.insert(hazard);
+    }
+
+    pub(crate) fn unresolved(&mut self, what: &str) {
+        self.hazard(Hazard::Unresolved(SmolStr::new(what)));
+    }
+
+    pub(crate) fn act(&mut self, action: Action) {
+        self.facts.actions.insert(action);
+    }
+
+    /// Records that these columns are used this way.
+    pub(crate) fn use_columns(&mut self, flow: &Flow, how: How) {
+        for column in flow.columns.iter() {
+            self.facts.uses.insert(ColumnUse {
+                column: column.clone(),
+                how,
+            });
+        }
+    }
+
+    /// Notes a value's type, because an implicit cast of a user's may apply to it.
+    fn note_type(&mut self, ty: Ty) {
+        if let Ty::Known(id) = ty
+            && id >= 16384
+        {
+            self.types.insert(id);
+        }
+    }
+
+    /// Goes one level deeper; `None` when that is too deep.
+    fn deeper<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let depth = self.depth.get();
+        if depth >= MAX_DEPTH {
+            self.unresolved("nesting too deep");
+            return None;
+        }
+        self.depth.set(depth + 1);
+        let result = body(self);
+        self.depth.set(depth);
+        Some(result)
+    }
+
+    /// Ends a statement: implicit casts are considered once all types are seen.
+    pub(crate) fn finish(mut self) -> StatementFacts {
+        self.implicit_casts();
+        if self.facts.unresolved() && !matches!(self.facts.outputs, Outputs::NoRows) {
+            self.facts.outputs = Outputs::Unknown {
+                relations: self.facts.reads.clone(),
+            };
+        }
+        self.facts
+    }
+
+    /// A query whose rows go to the client.
+    pub(crate) fn client_query(&mut self, query: Node<'_>) {
+        let scope = Scope::default();
+        let shape = self.query(query, &scope);
+        self.show(&shape);
+    }
+
+    /// Makes a shape the statement's outputs and records what it shows.
+    pub(crate) fn show(&mut self, shape: &Shape) {
+        for field in &shape.fields {
+            let how = if field.flow.direct {
+                How::Shown
+            } else {
+                How::Derived
+            };
+            self.use_columns(&field.flow, how);
+        }
+        if let Some(open) = &shape.open {
+            self.use_columns(open, How::Derived);
+            self.facts.outputs = Outputs::Unknown {
+                relations: self.facts.reads.clone(),
+            };
+            return;
+        }
+        self.facts.outputs = Outputs::Columns(outputs(shape));
+    }
+
+    /// Records that a shape's values are stored elsewhere.
+    pub(crate) fn copy_away(&mut self, shape: &Shape) {
+        for field in &shape.fields {
+            self.use_columns(&field.flow, How::Copied);
+        }
+        if let Some(open) = &shape.open {
+            self.use_columns(open, How::Copied);
+        }
+    }
+
+    /// Everything that a shape carries, as one value.
+    pub(crate) fn all_of(shape: &Shape) -> Flow {
+        let mut flow = Flow::default();
+        for field in &shape.fields {
+            flow.add(&field.flow);
+        }
+        if let Some(open) = &shape.open {
+            flow.add(open);
+        }
+        flow
+    }
+}
+
+/// A shape as outputs.
+fn outputs(shape: &Shape) -> Vec<Output> {
+    let output = |field: &Field| Output {
+        name: field.name.clone(),
+        origins: BTreeSet::clone(&field.flow.columns),
+        direct: field.flow.direct,
+    };
+    shape.fields.iter().map(output).collect()
+}
+
+/// The strings of a dotted name; anything else in it is left out.
+pub(crate) fn strings<'n>(list: impl IntoIterator<Item = Node<'n>>) -> Vec<&'n str> {
+    list.into_iter().filter_map(Node::as_str).collect()
+}

@@ -1,0 +1,563 @@
+//! Whether a condition provably restricts the rows of a relation.
+//!
+//! Tautologies cannot be listed, so they are not looked for. A condition counts only when it is of a
+//! form that restricts: a plain column against constants, or a key joined to something restricted.
+
+use pg_raw_parse::{ConstValue, Node, nodes};
+
+use super::scope::{Found, Scope};
+use super::{Binder, strings};
+
+/// What later analysis needs to know of a query that was bound.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct QueryNote {
+    /// Every source of it is restricted by constants.
+    pub(crate) restricted: bool,
+    /// Its first output column is a plain column of its own sources, or a constant.
+    pub(crate) own_output: bool,
+    /// It names columns of an outer query.
+    pub(crate) correlated: bool,
+    /// Items of the next outer level with a column that equals a column of a restricted source.
+    pub(crate) joined: Vec<usize>,
+}
+
+/// How firmly a condition restricts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Strength {
+    /// An interval: two of them, joined by OR, may cover everything.
+    Range,
+    /// Listed values.
+    Point,
+}
+
+/// What one condition says about the items of its own query.
+#[derive(Debug, Default)]
+struct Verdict {
+    restricts: Vec<(usize, Strength)>,
+    /// Pairs of items joined by equal columns.
+    joins: Vec<(usize, usize)>,
+    /// Items of the next outer level joined to items here.
+    outer: Vec<(usize, usize)>,
+    /// It is false whatever the rows are.
+    never: bool,
+}
+
+/// What the items of a scope amount to under some conditions.
+#[derive(Debug, Default)]
+pub(super) struct Restricted {
+    items: Vec<bool>,
+    outer: Vec<usize>,
+}
+
+impl Restricted {
+    pub(super) fn item(&self, index: usize) -> bool {
+        self.items.get(index).copied().unwrap_or(false)
+    }
+}
+
+impl Binder<'_> {
+    /// The note on a SELECT with FROM and WHERE.
+    pub(super) fn note_of(
+        &mut self,
+        select: &nodes::SelectStmt,
+        scope: &Scope<'_>,
+        multiplied: bool,
+    ) -> QueryNote {
+        let mut conditions = vec![select.where_clause()];
+        join_conditions(select.from_clause(), &mut conditions);
+        let found = self.restricted(scope, &conditions);
+        let all = scope
+            .items
+            .iter()
+            .enumerate()
+            .all(|(i, item)| item.join || found.item(i));
+        let own_output = select
+            .target_list()
+            .first()
+            .is_some_and(|t| self.is_own(t.val(), scope));
+        QueryNote {
+            restricted: all && !multiplied,
+            own_output,
+            correlated: false,
+            joined: found.outer,
+        }
+    }
+
+    /// A plain column of this query's own sources, a constant, or `*`.
+    fn is_own(&self, node: Node<'_>, scope: &Scope<'_>) -> bool {
+        match node {
+            Node::ColumnRef(c) if c.fields().iter().any(|f| matches!(f, Node::A_Star(_))) => true,
+            Node::ColumnRef(c) => matches!(place_of(c, scope), Some((0, _))),
+            Node::TypeCast(c) => self.is_own(c.arg(), scope),
+            other => is_constant(other),
+        }
+    }
+
+    /// Which items of the scope the conditions restrict, all of them holding.
+    pub(super) fn restricted(&mut self, scope: &Scope<'_>, conditions: &[Node<'_>]) -> Restricted {
+        let mut verdict = Verdict::default();
+        for &condition in conditions {
+            self.judge(condition, scope, &mut verdict, 0);
+        }
+        let mut items: Vec<bool> = scope
+            .items
+            .iter()
+            .map(|i| i.restricted || verdict.never)
+            .collect();
+        for &(item, _) in &verdict.restricts {
+            if let Some(flag) = items.get_mut(item) {
+                *flag = true;
+            }
+        }
+        for _ in 0..scope.items.len() {
+            for &(a, b) in verdict.joins.iter() {
+                let either = items.get(a).copied().unwrap_or(false)
+                    || items.get(b).copied().unwrap_or(false);
+                for side in [a, b] {
+                    if let Some(flag) = items.get_mut(side) {
+                        *flag |= either;
+                    }
+                }
+            }
+        }
+        let outer = verdict
+            .outer
+            .iter()
+            .filter(|(here, _)| items.get(*here).copied().unwrap_or(false));
+        let outer = outer.map(|&(_, out)| out).collect();
+        Restricted { items, outer }
+    }
+
+    /// Adds what one condition says, taken as true.
+    fn judge(&mut self, node: Node<'_>, scope: &Scope<'_>, verdict: &mut Verdict, depth: usize) {
+        if depth > 64 {
+            return;
+        }
+        if is_never(node) {
+            verdict.never = true;
+            return;
+        }
+        match node {
+            Node::BoolExpr(e) if e.boolop == nodes::BoolExprType::AND_EXPR => {
+                for arg in e.args() {
+                    self.judge(arg, scope, verdict, depth + 1);
+                }
+            }
+            Node::BoolExpr(e) if e.boolop == nodes::BoolExprType::OR_EXPR => {
+                self.judge_or(e, scope, verdict, depth)
+            }
+            Node::BoolExpr(e) => {
+                if let Some(arg) = e.args().first()
+                    && let Some(item) = own_item(arg, scope)
+                {
+                    verdict.restricts.push((item, Strength::Range));
+                }
+            }
+            Node::BooleanTest(t) if t.booltesttype == nodes::BoolTestType::IS_TRUE => {
+                self.judge(t.arg(), scope, verdict, depth + 1)
+            }
+            Node::A_Expr(e) => self.judge_comparison(e, scope, verdict),
+            Node::SubLink(s) => self.judge_sublink(s, scope, verdict),
+            Node::ColumnRef(_) => verdict
+                .restricts
+                .extend(own_item(node, scope).map(|i| (i, Strength::Range))),
+            // one row: that of the cursor
+            Node::CurrentOfExpr(_) => verdict.restricts.push((0, Strength::Point)),
+            _ => {}
+        }
+    }
+
+    /// An item is restricted by OR when every arm lists values for it, or can never hold.
+    fn judge_or(
+        &mut self,
+        or: &nodes::BoolExpr,
+        scope: &Scope<'_>,
+        verdict: &mut Verdict,
+        depth: usize,
+    ) {
+        let mut common: Option<Vec<usize>> = None;
+        for arm in or.args() {
+            if is_never(arm) {
+                continue;
+            }
+            let mut inner = Verdict::default();
+            self.judge(arm, scope, &mut inner, depth + 1);
+            if inner.never {
+                continue;
+            }
+            let points: Vec<usize> = inner
+                .restricts
+                .iter()
+                .filter(|(_, s)| *s == Strength::Point)
+                .map(|&(i, _)| i)
+                .collect();
+            common = Some(match common {
+                None => points,
+                Some(so_far) => so_far.into_iter().filter(|i| points.contains(i)).collect(),
+            });
+        }
+        match common {
+            Some(items) => verdict
+                .restricts
+                .extend(items.into_iter().map(|i| (i, Strength::Point))),
+            None => verdict.never = true,
+        }
+    }
+
+    fn judge_comparison(&mut self, e: &nodes::A_Expr, scope: &Scope<'_>, verdict: &mut Verdict) {
+        use nodes::A_Expr_Kind as K;
+        let name = strings(e.name());
+        if !matches!(name.as_slice(), [_] | ["pg_catalog", _]) {
+            return;
+        }
+        let symbol = name.last().copied().unwrap_or_default();
+        match e.kind {
+            K::AEXPR_OP if symbol == "=" => self.judge_equal(e.lexpr(), e.rexpr(), scope, verdict),
+            K::AEXPR_OP => {
+                for (column, value, symbol) in [
+                    (e.lexpr(), e.rexpr(), symbol),
+                    (e.rexpr(), e.lexpr(), flipped(symbol)),
+                ] {
+                    if is_bound(symbol, value)
+                        && let Some(item) = own_item(column, scope)
+                    {
+                        verdict.restricts.push((item, Strength::Range));
+                    }
+                }
+            }
+            K::AEXPR_IN if symbol == "=" => {
+                let constants = is_constant(e.rexpr()) && !names_booleans(e.rexpr());
+                if let Some(item) = own_item(e.lexpr(), scope).filter(|_| constants) {
+                    verdict.restricts.push((item, Strength::Point));
+                }
+            }
+            K::AEXPR_OP_ANY if symbol == "=" => {
+                let Some(item) = own_item(e.lexpr(), scope) else {
+                    return;
+                };
+                let listed = is_constant(e.rexpr()) && !names_booleans(e.rexpr());
+                if listed || self.is_restricted_array(e.rexpr()) {
+                    verdict.restricts.push((item, Strength::Point));
+                }
+            }
+            K::AEXPR_BETWEEN | K::AEXPR_BETWEEN_SYM => {
+                let Node::NodeList(bounds) = e.rexpr() else {
+                    return;
+                };
+                let constant = bounds.iter().all(is_constant);
+                let bounded = bounds.get(0).is_some_and(|v| is_bound(">=", v))
+                    || bounds.get(1).is_some_and(|v| is_bound("<=", v));
+                if let Some(item) = own_item(e.lexpr(), scope).filter(|_| constant && bounded) {
+                    verdict.restricts.push((item, Strength::Range));
+                }
+            }
+            K::AEXPR_LIKE | K::AEXPR_ILIKE if matches!(symbol, "~~" | "~~*") => {
+                let pattern = super::functions::literal_text(e.rexpr());
+                let firm =
+                    pattern.is_some_and(|p| p.chars().any(|c| !matches!(c, '%' | '_' | '\\')));
+                if let Some(item) = own_item(e.lexpr(), scope).filter(|_| firm) {
+                    verdict.restricts.push((item, Strength::Range));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn judge_equal(
+        &mut self,
+        left: Node<'_>,
+        right: Node<'_>,
+        scope: &Scope<'_>,
+        verdict: &mut Verdict,
+    ) {
+        if let (Node::RowExpr(l), Node::RowExpr(r)) = (left, right) {
+            for (a, b) in l.args().iter().zip(r.args()) {
+                self.judge_equal(a, b, scope, verdict);
+            }
+            return;
+        }
+        for (column, value) in [(left, right), (right, left)] {
+            let Some(item) = own_item(column, scope) else {
+                continue;
+            };
+            if is_constant(value) {
+                let strength = if names_booleans(value) {
+                    Strength::Range
+                } else {
+                    Strength::Point
+                };
+                verdict.restricts.push((item, strength));
+            } else if self.is_single_value(value) {
+                verdict.restricts.push((item, Strength::Point));
+            }
+        }
+        match (place_of_node(left, scope), place_of_node(right, scope)) {
+            (Some((0, a)), Some((0, b))) if a != b => verdict.joins.push((a, b)),
+            (Some((0, here)), Some((1, out))) | (Some((1, out)), Some((0, here))) => {
+                verdict.outer.push((here, out))
+            }
+            _ => {}
+        }
+    }
+
+    /// `column IN (SELECT …)`, `EXISTS (SELECT …)`.
+    fn judge_sublink(&mut self, link: &nodes::SubLink, scope: &Scope<'_>, verdict: &mut Verdict) {
+        use nodes::SubLinkType as T;
+        let Some(note) = self.note_on(link.subselect()) else {
+            return;
+        };
+        match link.sub_link_type {
+            T::ANY_SUBLINK if matches!(strings(link.oper_name()).as_slice(), [] | ["="]) => {
+                if note.restricted
+                    && note.own_output
+                    && let Some(item) = own_item(link.testexpr(), scope)
+                {
+                    verdict.restricts.push((item, Strength::Point));
+                }
+            }
+            T::EXISTS_SUBLINK => verdict
+                .restricts
+                .extend(note.joined.iter().map(|&i| (i, Strength::Point))),
+            _ => {}
+        }
+    }
+
+    fn note_on(&self, query: Node<'_>) -> Option<QueryNote> {
+        let Node::SelectStmt(select) = query else {
+            return None;
+        };
+        self.queries
+            .get(&std::ptr::from_ref(select).addr())
+            .cloned()
+    }
+
+    /// A scalar subquery that does not depend on the row: one value for all.
+    fn is_single_value(&self, node: Node<'_>) -> bool {
+        let Node::SubLink(link) = node else {
+            return false;
+        };
+        link.sub_link_type == nodes::SubLinkType::EXPR_SUBLINK
+            && self
+                .note_on(link.subselect())
+                .is_some_and(|n| !n.correlated)
+    }
+
+    /// `ARRAY(SELECT …)` of a restricted query.
+    fn is_restricted_array(&self, node: Node<'_>) -> bool {
+        let Node::SubLink(link) = node else {
+            return false;
+        };
+        link.sub_link_type == nodes::SubLinkType::ARRAY_SUBLINK
+            && self
+                .note_on(link.subselect())
+                .is_some_and(|n| n.restricted && n.own_output)
+    }
+}
+
+/// The conditions of inner joins, which hold for every row.
+pub(super) fn join_conditions<'n>(
+    sources: impl IntoIterator<Item = Node<'n>>,
+    conditions: &mut Vec<Node<'n>>,
+) {
+    let mut open: Vec<Node<'n>> = sources.into_iter().collect();
+    while let Some(node) = open.pop() {
+        if let Node::JoinExpr(join) = node
+            && join.jointype == nodes::JoinType::JOIN_INNER
+        {
+            conditions.push(join.quals());
+            open.extend([join.larg(), join.rarg()]);
+        }
+    }
+}
+
+/// Level and item of a plain column.
+fn place_of(column: &nodes::ColumnRef, scope: &Scope<'_>) -> Option<(usize, usize)> {
+    let parts = strings(column.fields());
+    if parts.len() != column.fields().len() {
+        return None;
+    }
+    let found = match parts.as_slice() {
+        [name] => scope.column(name),
+        [item, name] => scope.qualified(None, item, name),
+        [schema, item, name] | [_, schema, item, name] => scope.qualified(Some(schema), item, name),
+        _ => Found::Nothing,
+    };
+    match found {
+        Found::Column(_, place) => Some((place.level, place.item)),
+        // of the system columns only the row's own address tells rows apart
+        Found::Other(_, place) if parts.last() == Some(&"ctid") => Some((place.level, place.item)),
+        _ => None,
+    }
+}
+
+/// A plain column, looked for behind casts that keep values apart.
+fn place_of_node(node: Node<'_>, scope: &Scope<'_>) -> Option<(usize, usize)> {
+    match node {
+        Node::ColumnRef(c) => place_of(c, scope),
+        Node::CollateClause(c) => place_of_node(c.arg(), scope),
+        Node::TypeCast(c) => {
+            let name = c
+                .type_name()
+                .and_then(|t| t.names().iter().last()?.sval())?;
+            let keeps = matches!(
+                name,
+                "text"
+                    | "varchar"
+                    | "bpchar"
+                    | "int4"
+                    | "int8"
+                    | "numeric"
+                    | "uuid"
+                    | "date"
+                    | "timestamp"
+                    | "timestamptz"
+                    | "citext"
+            );
+            place_of_node(c.arg(), scope)
+                .filter(|_| keeps && c.type_name().is_some_and(|t| t.typmods().is_empty()))
+        }
+        Node::FuncCall(f) => {
+            let name = strings(f.funcname());
+            let keeps = matches!(name.as_slice(), [.., "lower" | "upper" | "btrim" | "date"])
+                && f.args().len() == 1;
+            f.args()
+                .first()
+                .filter(|_| keeps)
+                .and_then(|arg| place_of_node(arg, scope))
+        }
+        _ => None,
+    }
+}
+
+/// The item of this query whose plain column this is.
+fn own_item(node: Node<'_>, scope: &Scope<'_>) -> Option<usize> {
+    match place_of_node(node, scope) {
+        Some((0, item)) => Some(item),
+        _ => None,
+    }
+}
+
+/// No column, no subquery: the same for all rows.
+fn is_constant(node: Node<'_>) -> bool {
+    match node {
+        Node::A_Const(_) | Node::ParamRef(_) | Node::SQLValueFunction(_) => true,
+        Node::TypeCast(c) => is_constant(c.arg()),
+        Node::CollateClause(c) => is_constant(c.arg()),
+        Node::A_Expr(e) => {
+            (matches!(e.lexpr(), Node::None) || is_constant(e.lexpr())) && is_constant(e.rexpr())
+        }
+        Node::FuncCall(f) => f.args().iter().all(is_constant) && f.over().is_none(),
+        Node::A_ArrayExpr(a) => a.elements().iter().all(is_constant),
+        Node::RowExpr(r) => r.args().iter().all(is_constant),
+        Node::NodeList(l) => l.iter().all(is_constant),
+        Node::NamedArgExpr(a) => is_constant(a.arg()),
+        Node::A_Indirection(i) => is_constant(i.arg()),
+        _ => false,
+    }
+}
+
+/// Literal booleans: a handful of them covers a whole column.
+fn names_booleans(node: Node<'_>) -> bool {
+    match node {
+        Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Boolean(_))),
+        Node::TypeCast(c) => {
+            c.type_name().is_some_and(|t| {
+                t.names()
+                    .iter()
+                    .last()
+                    .is_some_and(|s| s.sval() == Some("bool"))
+            }) || names_booleans(c.arg())
+        }
+        Node::NodeList(l) => l.iter().any(names_booleans),
+        Node::A_ArrayExpr(a) => a.elements().iter().any(names_booleans),
+        _ => false,
+    }
+}
+
+fn flipped(symbol: &str) -> &'static str {
+    match symbol {
+        "<" => ">",
+        ">" => "<",
+        "<=" => ">=",
+        ">=" => "<=",
+        _ => "",
+    }
+}
+
+/// Whether `column <symbol> value` leaves something out that a column is likely to hold. Bounds at
+/// the edge of a type, or at the start of what counters and dates begin with, do not.
+fn is_bound(symbol: &str, value: Node<'_>) -> bool {
+    let lower = matches!(symbol, ">" | ">=");
+    if !(lower || matches!(symbol, "<" | "<=")) || !is_constant(value) {
+        return false;
+    }
+    let Some(text) = signed_text(value) else {
+        return true;
+    };
+    if let Ok(number) = text.parse::<f64>() {
+        return if lower {
+            number > 1.0 && number.is_finite()
+        } else {
+            number < 1e9 && number.is_finite()
+        };
+    }
+    let year: Option<i32> = text.get(..4).and_then(|y| y.parse().ok());
+    match year {
+        Some(year) if lower => year > 1970,
+        Some(year) => year < 2100,
+        None => {
+            !text.trim().is_empty()
+                && !text
+                    .trim_start_matches(['-', '+'])
+                    .eq_ignore_ascii_case("infinity")
+        }
+    }
+}
+
+/// The text of a literal, a minus before it included.
+fn signed_text(node: Node<'_>) -> Option<String> {
+    match node {
+        Node::A_Expr(e) if matches!(e.lexpr(), Node::None) => {
+            let sign = strings(e.name()).last().copied().unwrap_or_default();
+            Some(format!("{sign}{}", signed_text(e.rexpr())?))
+        }
+        Node::TypeCast(c) => signed_text(c.arg()),
+        other => super::functions::literal_text(other),
+    }
+}
+
+/// False for every row: `false`, `1 = 2`, `NULL`.
+fn is_never(node: Node<'_>) -> bool {
+    match node {
+        Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Boolean(false)) | None),
+        Node::TypeCast(c) => {
+            matches!(
+                super::functions::literal_text(c.arg()).as_deref(),
+                Some("f" | "false")
+            ) && names_booleans(node)
+        }
+        Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
+            let (Some(left), Some(right)) = (integer(e.lexpr()), integer(e.rexpr())) else {
+                return false;
+            };
+            match strings(e.name()).as_slice() {
+                ["="] => left != right,
+                ["<>"] => left == right,
+                ["<"] => left >= right,
+                [">"] => left <= right,
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+fn integer(node: Node<'_>) -> Option<i32> {
+    match node {
+        Node::A_Const(c) => match c.val() {
+            Some(ConstValue::Integer(i)) => Some(i),
+            _ => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,567 @@
+//! SELECT, VALUES, set operations, WITH.
+
+use std::sync::Arc;
+
+use pg_raw_parse::{ConstValue, Node, nodes};
+use smol_str::SmolStr;
+
+use super::restrict::QueryNote;
+use super::scope::{Cte, Found, Scope};
+use super::{Binder, Field, Flow, Shape, Ty, strings};
+use crate::facts::{Action, How};
+
+/// How often mutually recursive table expressions are bound until they settle.
+const MAX_ROUNDS: usize = 12;
+
+impl Binder<'_> {
+    /// A query, or a statement with RETURNING, seen from `parent`.
+    pub(crate) fn query(&mut self, node: Node<'_>, parent: &Scope<'_>) -> Shape {
+        self.deeper(|b| b.query_here(node, parent))
+            .unwrap_or_else(|| Shape {
+                open: Some(Flow::default()),
+                ..Shape::default()
+            })
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "anything else is refused: fail closed"
+    )]
+    fn query_here(&mut self, node: Node<'_>, parent: &Scope<'_>) -> Shape {
+        match node {
+            Node::SelectStmt(select) => self.select(select, parent),
+            Node::InsertStmt(insert) => self.insert(insert, parent),
+            Node::UpdateStmt(update) => self.update(update, parent),
+            Node::DeleteStmt(delete) => self.delete(delete, parent),
+            Node::MergeStmt(merge) => self.merge(merge, parent),
+            other => {
+                self.unresolved(&format!("query {}", super::expr::kind(other)));
+                Shape {
+                    open: Some(Flow::default()),
+                    ..Shape::default()
+                }
+            }
+        }
+    }
+
+    pub(crate) fn select(&mut self, select: &nodes::SelectStmt, parent: &Scope<'_>) -> Shape {
+        self.act(Action::Select);
+        let mut scope = Scope::inside(Some(parent));
+        let outside = std::mem::replace(&mut self.outermost, usize::MAX);
+        self.with(select.with_clause(), &mut scope);
+        let (shape, mut note) = if select.op != nodes::SetOperation::SETOP_NONE {
+            self.set_operation(select, &scope)
+        } else if !select.values_lists().is_empty() {
+            self.values(select, &scope)
+        } else {
+            self.plain(select, &mut scope)
+        };
+        self.tail(select, &scope, &shape);
+        note.correlated |= self.outermost < scope.depth;
+        self.outermost = self.outermost.min(outside);
+        self.queries.insert(std::ptr::from_ref(select).addr(), note);
+        shape
+    }
+
+    /// SELECT … FROM … WHERE.
+    fn plain(&mut self, select: &nodes::SelectStmt, scope: &mut Scope<'_>) -> (Shape, QueryNote) {
+        for source in select.from_clause() {
+            self.from_item(source, scope);
+        }
+        let scope = &*scope;
+        self.infer(select.where_clause(), scope);
+        let set_returning = self.set_returning;
+        let mut shape = self.targets(select.target_list().iter(), scope);
+        let multiplied = self.set_returning > set_returning;
+        for group in select.group_clause() {
+            self.group_by(group, scope, &shape, select);
+        }
+        self.infer(select.having_clause(), scope);
+        for window in select.window_clause() {
+            if let Node::WindowDef(window) = window {
+                let flow = self.window(window, scope);
+                self.use_columns(&flow, How::Inferred);
+            }
+        }
+        self.unused_computations(scope);
+        let note = self.note_of(select, scope, multiplied);
+        shape.restricted = note.restricted;
+        (shape, note)
+    }
+
+    /// DISTINCT, ORDER BY, LIMIT.
+    fn tail(&mut self, select: &nodes::SelectStmt, scope: &Scope<'_>, shape: &Shape) {
+        for distinct in select.distinct_clause() {
+            if matches!(distinct, Node::None) {
+                let all = Self::all_of(shape);
+                self.use_columns(&all, How::Inferred);
+            } else {
+                self.order_by(distinct, scope, shape);
+            }
+        }
+        for sort in select.sort_clause() {
+            self.order_by(sort.node(), scope, shape);
+            self.operator_name(&strings(sort.use_op()), Some(Ty::Unknown), Ty::Unknown);
+        }
+        self.infer(select.limit_count(), scope);
+        self.infer(select.limit_offset(), scope);
+    }
+
+    /// The target list, with `*` spelled out.
+    pub(crate) fn targets<'n>(
+        &mut self,
+        list: impl IntoIterator<Item = &'n nodes::ResTarget>,
+        scope: &Scope<'_>,
+    ) -> Shape {
+        let mut shape = Shape::default();
+        for target in list {
+            match target.val() {
+                Node::ColumnRef(column)
+                    if column.fields().iter().any(|f| matches!(f, Node::A_Star(_))) =>
+                {
+                    self.star(column, scope, &mut shape)
+                }
+                Node::A_Indirection(path)
+                    if path
+                        .indirection()
+                        .iter()
+                        .any(|f| matches!(f, Node::A_Star(_))) =>
+                {
+                    self.row_star(path, scope, &mut shape)
+                }
+                value => {
+                    let flow = self.expr(value, scope);
+                    let name = target
+                        .name()
+                        .map_or_else(|| column_name(value), SmolStr::new);
+                    shape.fields.push(Field { name, flow });
+                }
+            }
+        }
+        shape
+    }
+
+    fn star(&mut self, column: &nodes::ColumnRef, scope: &Scope<'_>, shape: &mut Shape) {
+        let parts = strings(column.fields());
+        if parts.is_empty() {
+            shape.fields.extend(scope.star());
+            let opens = scope
+                .items
+                .iter()
+                .filter(|i| i.columns_visible)
+                .filter_map(|i| i.open.clone());
+            shape.open = opens.chain(shape.open.take()).reduce(|a, b| a.either(&b));
+            return;
+        }
+        let row = self.whole_row(&parts, scope);
+        let open = match parts.as_slice() {
+            [name] => scope.item(None, name).and_then(|(_, _, i)| i.open.clone()),
+            _ => None,
+        };
+        self.spread(row, shape);
+        if open.is_some() {
+            shape.open = open;
+        }
+    }
+
+    /// `(value).*`
+    fn row_star(&mut self, path: &nodes::A_Indirection, scope: &Scope<'_>, shape: &mut Shape) {
+        let mut flow = self.expr(path.arg(), scope);
+        for step in path
+            .indirection()
+            .iter()
+            .filter(|s| !matches!(s, Node::A_Star(_)))
+        {
+            flow = self.step(flow, step, scope);
+        }
+        self.spread(flow, shape);
+    }
+
+    fn spread(&mut self, row: Flow, shape: &mut Shape) {
+        match self.row_fields(&row) {
+            Some(fields) => shape.fields.extend(fields),
+            None => shape.open = Some(row),
+        }
+    }
+
+    /// VALUES (…), (…).
+    fn values(&mut self, select: &nodes::SelectStmt, scope: &Scope<'_>) -> (Shape, QueryNote) {
+        let mut fields: Vec<Field> = Vec::new();
+        for row in select.values_lists() {
+            for (index, value) in row.as_node_list().into_iter().flatten().enumerate() {
+                let flow = self.expr(value, scope);
+                match fields.get_mut(index) {
+                    Some(field) => field.flow = field.flow.either(&flow),
+                    None => fields.push(Field {
+                        name: SmolStr::new(format!("column{}", index + 1)),
+                        flow,
+                    }),
+                }
+            }
+        }
+        // rows written out are as many as written, but rows made of outer columns restrict nothing
+        let own = self.outermost >= scope.depth;
+        (
+            Shape {
+                fields,
+                open: None,
+                restricted: true,
+            },
+            QueryNote {
+                restricted: true,
+                own_output: own,
+                ..QueryNote::default()
+            },
+        )
+    }
+
+    /// UNION, INTERSECT, EXCEPT. Chains that lean left are walked, not recursed into.
+    fn set_operation(
+        &mut self,
+        select: &nodes::SelectStmt,
+        scope: &Scope<'_>,
+    ) -> (Shape, QueryNote) {
+        use nodes::SetOperation as S;
+        let mut chain = vec![select];
+        let mut first = select.larg();
+        while let Some(left) = first
+            && left.op != S::SETOP_NONE
+            && is_bare(left)
+        {
+            chain.push(left);
+            first = left.larg();
+        }
+        let (mut shape, mut note) = self.arm(first, scope);
+        for operation in chain.into_iter().rev() {
+            let (right, right_note) = self.arm(operation.rarg(), scope);
+            if !(operation.op == S::SETOP_UNION && operation.all) {
+                for side in [&shape, &right] {
+                    let all = Self::all_of(side);
+                    self.use_columns(&all, How::Inferred);
+                }
+            }
+            let restricted = match operation.op {
+                S::SETOP_UNION => note.restricted && right_note.restricted,
+                S::SETOP_INTERSECT => note.restricted || right_note.restricted,
+                _ => note.restricted,
+            };
+            note = QueryNote {
+                restricted,
+                own_output: note.own_output && right_note.own_output,
+                ..QueryNote::default()
+            };
+            shape = united(&shape, &right);
+            shape.restricted = restricted;
+        }
+        (shape, note)
+    }
+
+    fn arm(&mut self, select: Option<&nodes::SelectStmt>, scope: &Scope<'_>) -> (Shape, QueryNote) {
+        let shape = self.query(select.into(), scope);
+        let note = select.and_then(|s| self.queries.get(&std::ptr::from_ref(s).addr()).cloned());
+        (shape, note.unwrap_or_default())
+    }
+
+    /// ORDER BY, DISTINCT ON: an output column by number or name first, an expression else.
+    fn order_by(&mut self, node: Node<'_>, scope: &Scope<'_>, shape: &Shape) {
+        let output = match node {
+            Node::A_Const(c) => numbered(c, shape),
+            Node::ColumnRef(c) => match strings(c.fields()).as_slice() {
+                [name] if c.fields().len() == 1 => shape.fields.iter().find(|f| f.name == *name),
+                _ => None,
+            },
+            _ => None,
+        };
+        match output {
+            Some(field) => self.use_columns(&field.flow, How::Inferred),
+            None => self.infer(node, scope),
+        }
+    }
+
+    /// GROUP BY: an input column first, an output column else.
+    fn group_by(
+        &mut self,
+        node: Node<'_>,
+        scope: &Scope<'_>,
+        shape: &Shape,
+        select: &nodes::SelectStmt,
+    ) {
+        match node {
+            Node::A_Const(c) => {
+                if let Some(field) = numbered(c, shape) {
+                    self.use_columns(&field.flow, How::Inferred);
+                }
+            }
+            Node::GroupingSet(set) => {
+                for inner in set.content() {
+                    self.group_by(inner, scope, shape, select);
+                }
+            }
+            Node::ColumnRef(c) => {
+                let parts = strings(c.fields());
+                let alias = match parts.as_slice() {
+                    [name] if matches!(scope.column(name), Found::Nothing) => {
+                        shape.fields.iter().find(|f| f.name == *name)
+                    }
+                    _ => None,
+                };
+                match alias {
+                    Some(field) => self.use_columns(&field.flow, How::Inferred),
+                    None => self.infer(node, scope),
+                }
+            }
+            other => self.infer(other, scope),
+        }
+    }
+
+    /// PARTITION BY, ORDER BY and frame of a window.
+    pub(crate) fn window(&mut self, window: &nodes::WindowDef, scope: &Scope<'_>) -> Flow {
+        let mut flow = self.exprs(window.partition_clause(), scope);
+        for sort in window.order_clause() {
+            flow.add(&self.expr(sort.node(), scope));
+        }
+        flow.add(&self.exprs([window.start_offset(), window.end_offset()], scope));
+        self.use_columns(&flow, How::Inferred);
+        flow
+    }
+
+    /// Expressions of subqueries that nobody shows are computed nevertheless, and may fail or not.
+    fn unused_computations(&mut self, scope: &Scope<'_>) {
+        for item in scope
+            .items
+            .iter()
+            .filter(|i| i.relation.is_none() && !i.join)
+        {
+            for column in item
+                .columns
+                .iter()
+                .filter(|c| !c.used.get() && !c.flow.direct && c.flow.row.is_none())
+            {
+                self.use_columns(&column.flow, How::Inferred);
+            }
+        }
+    }
+
+    /// WITH: each table expression sees those before it; with RECURSIVE, all of them.
+    pub(crate) fn with(&mut self, clause: Option<&nodes::WithClause>, scope: &mut Scope<'_>) {
+        let Some(clause) = clause else { return };
+        if clause.recursive {
+            return self.with_recursive(clause, scope);
+        }
+        for cte in clause.ctes() {
+            let shape = self.query(cte.ctequery(), scope);
+            scope.ctes.push(Arc::new(named(cte, shape)));
+        }
+    }
+
+    fn with_recursive(&mut self, clause: &nodes::WithClause, scope: &mut Scope<'_>) {
+        let start = scope.ctes.len();
+        for cte in clause.ctes() {
+            let unknown = Shape {
+                open: Some(Flow::default()),
+                ..Shape::default()
+            };
+            scope.ctes.push(Arc::new(named(cte, unknown)));
+        }
+        for _ in 0..MAX_ROUNDS {
+            let mut settled = true;
+            for (index, cte) in clause.ctes().iter().enumerate() {
+                let mut bound = named(cte, self.query(cte.ctequery(), scope));
+                // a query that feeds on itself is not bounded by what it starts from
+                bound.shape.restricted = false;
+                if let Some(known) = scope.ctes.get_mut(start + index) {
+                    settled &= same(&known.shape, &bound.shape);
+                    *known = Arc::new(bound);
+                }
+            }
+            if settled {
+                return;
+            }
+        }
+        self.unresolved("recursive query");
+    }
+}
+
+/// A set operation without clauses of its own.
+fn is_bare(select: &nodes::SelectStmt) -> bool {
+    select.with_clause().is_none()
+        && select.sort_clause().is_empty()
+        && select.locking_clause().is_empty()
+        && matches!(select.limit_count(), Node::None)
+        && matches!(select.limit_offset(), Node::None)
+}
+
+/// Both sides of a set operation, column by column, named like the left.
+fn united(left: &Shape, right: &Shape) -> Shape {
+    let count = left.fields.len().max(right.fields.len());
+    let at = |shape: &Shape, i: usize| -> Option<Flow> {
+        shape
+            .fields
+            .get(i)
+            .map(|f| f.flow.clone())
+            .or_else(|| shape.open.clone())
+    };
+    let fields = (0..count).map(|i| {
+        let flow = match (at(left, i), at(right, i)) {
+            (Some(a), Some(b)) => a.either(&b),
+            (Some(only), None) | (None, Some(only)) => only,
+            (None, None) => Flow::default(),
+        };
+        let name = left
+            .fields
+            .get(i)
+            .or(right.fields.get(i))
+            .map(|f| f.name.clone());
+        Field {
+            name: name.unwrap_or_default(),
+            flow,
+        }
+    });
+    let open = match (&left.open, &right.open) {
+        (Some(a), Some(b)) => Some(a.either(b)),
+        _ => None,
+    };
+    Shape {
+        fields: fields.collect(),
+        open,
+        restricted: false,
+    }
+}
+
+fn same(a: &Shape, b: &Shape) -> bool {
+    a.fields.len() == b.fields.len()
+        && a.open.is_some() == b.open.is_some()
+        && a.fields
+            .iter()
+            .zip(&b.fields)
+            .all(|(x, y)| x.flow.columns == y.flow.columns && x.flow.direct == y.flow.direct)
+}
+
+/// A common table expression with its column names, SEARCH and CYCLE columns included.
+fn named(cte: &nodes::CommonTableExpr, mut shape: Shape) -> Cte {
+    for (index, name) in strings(cte.aliascolnames()).into_iter().enumerate() {
+        match shape.fields.get_mut(index) {
+            Some(field) => field.name = SmolStr::new(name),
+            None => {
+                let flow = shape.open.clone().unwrap_or_default();
+                shape.fields.push(Field {
+                    name: SmolStr::new(name),
+                    flow,
+                });
+            }
+        }
+    }
+    let search = cte.search_clause().and_then(|s| s.search_seq_column());
+    let cycle = cte
+        .cycle_clause()
+        .map(|c| [c.cycle_mark_column(), c.cycle_path_column()])
+        .into_iter()
+        .flatten()
+        .flatten();
+    let all = Binder::all_of(&shape);
+    for name in search.into_iter().chain(cycle) {
+        shape.fields.push(Field {
+            name: SmolStr::new(name),
+            flow: all.clone(),
+        });
+    }
+    Cte {
+        name: SmolStr::new(cte.ctename().unwrap_or_default()),
+        shape,
+    }
+}
+
+/// The output that a number in ORDER BY or GROUP BY means.
+fn numbered<'s>(constant: &nodes::A_Const, shape: &'s Shape) -> Option<&'s Field> {
+    match constant.val() {
+        Some(ConstValue::Integer(n)) => shape.fields.get(usize::try_from(n).ok()?.checked_sub(1)?),
+        _ => None,
+    }
+}
+
+/// The name that the server gives a result column (`FigureColname` in `parse_target.c`).
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the name is for display; all others are `?column?`"
+)]
+pub(crate) fn column_name(node: Node<'_>) -> SmolStr {
+    use nodes::SQLValueFunctionOp as V;
+    let name = match node {
+        Node::ColumnRef(c) => strings(c.fields()).last().copied().unwrap_or("?column?"),
+        Node::A_Indirection(i) => match strings(i.indirection()).last() {
+            Some(name) => name,
+            None => return column_name(i.arg()),
+        },
+        Node::FuncCall(f) => strings(f.funcname()).last().copied().unwrap_or("?column?"),
+        Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_NULLIF => "nullif",
+        Node::TypeCast(c) => {
+            let inner = column_name(c.arg());
+            if inner != "?column?" {
+                return inner;
+            }
+            return c
+                .type_name()
+                .and_then(|t| t.names().iter().last()?.sval())
+                .map_or(inner, SmolStr::new);
+        }
+        Node::CollateClause(c) => return column_name(c.arg()),
+        Node::SubLink(s) => return sublink_name(s),
+        Node::CaseExpr(c) => {
+            let inner = column_name(c.defresult());
+            return if inner == "?column?" {
+                SmolStr::new_static("case")
+            } else {
+                inner
+            };
+        }
+        Node::A_ArrayExpr(_) => "array",
+        Node::RowExpr(_) => "row",
+        Node::CoalesceExpr(_) => "coalesce",
+        Node::MinMaxExpr(m) if m.op == nodes::MinMaxOp::IS_GREATEST => "greatest",
+        Node::MinMaxExpr(_) => "least",
+        Node::GroupingFunc(_) => "grouping",
+        Node::XmlSerialize(_) => "xmlserialize",
+        Node::XmlExpr(x) => match x.op {
+            nodes::XmlExprOp::IS_XMLCONCAT => "xmlconcat",
+            nodes::XmlExprOp::IS_XMLELEMENT => "xmlelement",
+            nodes::XmlExprOp::IS_XMLFOREST => "xmlforest",
+            nodes::XmlExprOp::IS_XMLPARSE => "xmlparse",
+            nodes::XmlExprOp::IS_XMLPI => "xmlpi",
+            nodes::XmlExprOp::IS_XMLROOT => "xmlroot",
+            _ => "?column?",
+        },
+        Node::SQLValueFunction(v) => match v.op {
+            V::SVFOP_CURRENT_DATE => "current_date",
+            V::SVFOP_CURRENT_TIME | V::SVFOP_CURRENT_TIME_N => "current_time",
+            V::SVFOP_CURRENT_TIMESTAMP | V::SVFOP_CURRENT_TIMESTAMP_N => "current_timestamp",
+            V::SVFOP_LOCALTIME | V::SVFOP_LOCALTIME_N => "localtime",
+            V::SVFOP_LOCALTIMESTAMP | V::SVFOP_LOCALTIMESTAMP_N => "localtimestamp",
+            V::SVFOP_CURRENT_ROLE => "current_role",
+            V::SVFOP_CURRENT_USER => "current_user",
+            V::SVFOP_USER => "user",
+            V::SVFOP_SESSION_USER => "session_user",
+            V::SVFOP_CURRENT_CATALOG => "current_catalog",
+            _ => "current_schema",
+        },
+        _ => "?column?",
+    };
+    SmolStr::new(name)
+}
+
+fn sublink_name(link: &nodes::SubLink) -> SmolStr {
+    use nodes::SubLinkType as T;
+    match link.sub_link_type {
+        T::EXISTS_SUBLINK => SmolStr::new_static("exists"),
+        T::ARRAY_SUBLINK => SmolStr::new_static("array"),
+        T::EXPR_SUBLINK => match link.subselect() {
+            Node::SelectStmt(s) => match s.target_list().first() {
+                Some(target) => target
+                    .name()
+                    .map_or_else(|| column_name(target.val()), SmolStr::new),
+                None => SmolStr::new_static("column1"),
+            },
+            _ => SmolStr::new_static("?column?"),
+        },
+        _ => SmolStr::new_static("?column?"),
+    }
+}

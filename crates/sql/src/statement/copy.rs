@@ -1,0 +1,140 @@
+//! COPY.
+
+use pg_raw_parse::{Node, nodes};
+use smol_str::SmolStr;
+
+use super::Statement;
+use super::cursor::is_on;
+use crate::bind::{Binder, Event, Scope, Shape, strings};
+use crate::facts::{Action, Copy, CopyFormat, CopyPeer, Hazard};
+
+impl Statement<'_> {
+    pub(super) fn copy(&mut self, s: &nodes::CopyStmt) {
+        let peer = match (s.is_from, s.is_program, s.filename().is_some()) {
+            (true, true, _) => CopyPeer::FromProgram,
+            (true, false, true) => CopyPeer::FromFile,
+            (true, false, false) => CopyPeer::FromClient,
+            (false, true, _) => CopyPeer::ToProgram,
+            (false, false, true) => CopyPeer::ToFile,
+            (false, false, false) => CopyPeer::ToClient,
+        };
+        match peer {
+            CopyPeer::ToProgram | CopyPeer::FromProgram => self.hazard(Hazard::ServerProgram),
+            CopyPeer::ToFile | CopyPeer::FromFile => self.hazard(Hazard::ServerFile),
+            CopyPeer::ToClient | CopyPeer::FromClient => {}
+        }
+        let options = options(s, peer);
+        if options.encoding.as_deref().is_some_and(|e| {
+            !matches!(
+                e.to_ascii_lowercase().as_str(),
+                "utf8" | "utf-8" | "unicode"
+            )
+        }) {
+            self.hazard(Hazard::ParserSetting);
+        }
+        self.binder.facts.effects.copy = Some(options);
+        if s.is_from {
+            self.copy_from(s)
+        } else {
+            self.copy_to(s, peer)
+        }
+    }
+
+    fn copy_to(&mut self, s: &nodes::CopyStmt, peer: CopyPeer) {
+        self.act(Action::CopyTo);
+        let shape = match (s.query(), s.relation()) {
+            (Node::None, Some(var)) => self.copied_relation(var, &strings(s.attlist())),
+            (query, _) => self.binder.query(query, &Scope::default()),
+        };
+        if peer == CopyPeer::ToClient {
+            self.binder.show(&shape);
+        } else {
+            self.binder.copy_away(&shape);
+        }
+    }
+
+    fn copied_relation(&mut self, var: &nodes::RangeVar, columns: &[&str]) -> Shape {
+        let Some(relation) = self.binder.relation(var) else {
+            self.binder.facts.reads.insert(self.names.rel_name(var));
+            return Shape {
+                open: Some(Default::default()),
+                ..Shape::default()
+            };
+        };
+        let mut scope = Scope::default();
+        scope.items.push(self.binder.read_relation(&relation, true));
+        let mut fields = scope.star();
+        if !columns.is_empty() {
+            let listed = columns
+                .iter()
+                .filter_map(|c| fields.iter().find(|f| f.name == *c).cloned());
+            fields = listed.collect();
+            if fields.len() != columns.len() {
+                self.binder
+                    .unresolved(&format!("column of {}", relation.name));
+            }
+        }
+        Shape {
+            fields,
+            ..Shape::default()
+        }
+    }
+
+    fn copy_from(&mut self, s: &nodes::CopyStmt) {
+        self.act(Action::CopyFrom);
+        let Some(var) = s.relation() else { return };
+        let Some(relation) = self.binder.relation(var) else {
+            self.binder.facts.writes.insert(self.names.rel_name(var));
+            return;
+        };
+        self.binder.write(&relation, Event::Insert);
+        let names = Binder::column_list(s.attlist());
+        if names.is_empty() {
+            let all: Vec<SmolStr> = relation.columns.iter().map(|c| c.name.clone()).collect();
+            self.binder
+                .written(&relation, all.iter().map(SmolStr::as_str));
+        } else {
+            self.binder.written(&relation, names);
+        }
+        let mut scope = Scope::default();
+        let shown = self.binder.view_columns(&relation);
+        scope
+            .items
+            .push(crate::bind::relation_item(&relation, shown));
+        // the condition looks at the rows that come in, which are the client's own
+        self.binder.expr(s.where_clause(), &scope);
+    }
+}
+
+fn text_of(option: &nodes::DefElem) -> Option<&str> {
+    option.arg().as_str()
+}
+
+/// The options, with the server's defaults for what is not named (`copy.c`, `ProcessCopyOptions`).
+fn options(s: &nodes::CopyStmt, peer: CopyPeer) -> Copy {
+    let find = |name: &str| {
+        s.options()
+            .iter()
+            .filter(|o| o.defname() == Some(name))
+            .last()
+    };
+    let format = match find("format").and_then(text_of) {
+        Some("csv") => CopyFormat::Csv,
+        Some("binary") => CopyFormat::Binary,
+        _ => CopyFormat::Text,
+    };
+    let csv = format == CopyFormat::Csv;
+    let text =
+        |name: &str, default: &str| SmolStr::new(find(name).and_then(text_of).unwrap_or(default));
+    let quote = text("quote", "\"");
+    Copy {
+        peer,
+        format,
+        delimiter: text("delimiter", if csv { "," } else { "\t" }),
+        null: text("null", if csv { "" } else { "\\N" }),
+        escape: text("escape", &quote),
+        quote,
+        header: find("header").is_some_and(|o| is_on(o.arg())),
+        encoding: find("encoding").and_then(text_of).map(SmolStr::new),
+    }
+}

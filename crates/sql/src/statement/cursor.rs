@@ -1,0 +1,220 @@
+//! PREPARE, EXECUTE, cursors, EXPLAIN: statements about statements.
+
+use std::sync::Arc;
+
+use pg_raw_parse::{Node, nodes};
+use smol_str::SmolStr;
+
+use super::{Change, Statement};
+use crate::bind::{Scope, literal_text};
+use crate::facts::{Action, ColumnUse, Cursor, How, OneOrAll, Output, Outputs, StatementFacts};
+
+impl Statement<'_> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "one of several tables; what none of them lists is refused"
+    )]
+    pub(super) fn cursors(&mut self, node: Node<'_>) -> bool {
+        match node {
+            Node::PrepareStmt(s) => self.prepare(s),
+            Node::ExecuteStmt(s) => {
+                self.act(Action::Execute);
+                if let Some(facts) = self.execute(s) {
+                    self.binder.facts.outputs = facts.outputs.clone();
+                }
+            }
+            Node::DeallocateStmt(s) => self.deallocate(s),
+            Node::DeclareCursorStmt(s) => self.declare(s),
+            Node::FetchStmt(s) => self.fetch(s),
+            Node::ClosePortalStmt(s) => self.close(s),
+            Node::ExplainStmt(s) => self.explain(s),
+            _ => return false,
+        }
+        true
+    }
+
+    fn prepare(&mut self, s: &nodes::PrepareStmt) {
+        self.act(Action::Prepare);
+        let (mut inner, _) = self.nested(s.query());
+        inner.parameters = inner
+            .parameters
+            .max(u32::try_from(s.argtypes().len()).unwrap_or(u32::MAX));
+        self.binder.facts.absorb(&inner);
+        let name = SmolStr::new(s.name().unwrap_or_default());
+        let inner = Arc::new(inner);
+        self.changes
+            .push(Change::Statement(name.clone(), Some(Arc::clone(&inner))));
+        self.binder.facts.effects.prepares = Some((name, inner));
+    }
+
+    /// What a prepared statement does, and its parameters. Unknown statements are unresolved.
+    pub(super) fn execute(&mut self, s: &nodes::ExecuteStmt) -> Option<Arc<StatementFacts>> {
+        let name = s.name().unwrap_or_default();
+        let flow = self.binder.exprs(s.params(), &Scope::default());
+        self.binder.use_columns(&flow, How::Copied);
+        self.binder.facts.effects.executes = Some(SmolStr::new(name));
+        let found = match self.names.statements.get(name) {
+            Some(here) => here.clone(),
+            None if self.names.forgotten => None,
+            None => self.prepared.statement(name),
+        };
+        match &found {
+            Some(facts) => {
+                self.binder.facts.absorb(facts);
+                let inner = &facts.effects;
+                self.binder.facts.effects.changes_catalog |= inner.changes_catalog;
+            }
+            None => {
+                self.binder
+                    .unresolved(&format!("prepared statement {name}"));
+                self.binder.facts.outputs = Outputs::Unknown {
+                    relations: Default::default(),
+                };
+            }
+        }
+        if self.names.lost {
+            self.binder
+                .unresolved(&format!("prepared statement {name}"));
+        }
+        found
+    }
+
+    fn deallocate(&mut self, s: &nodes::DeallocateStmt) {
+        self.act(Action::Deallocate);
+        let which = match s.name() {
+            Some(name) if !s.isall => {
+                self.changes
+                    .push(Change::Statement(SmolStr::new(name), None));
+                OneOrAll::One(SmolStr::new(name))
+            }
+            _ => {
+                self.changes.push(Change::Forget);
+                OneOrAll::All
+            }
+        };
+        self.binder.facts.effects.deallocates = Some(which);
+    }
+
+    fn declare(&mut self, s: &nodes::DeclareCursorStmt) {
+        /// `CURSOR_OPT_HOLD` of `parsenodes.h`.
+        const HOLD: i32 = 0x0020;
+        self.act(Action::DeclareCursor);
+        let (inner, _) = self.nested(s.query());
+        self.binder.facts.absorb(&inner);
+        let name = SmolStr::new(s.portalname().unwrap_or_default());
+        let facts = Arc::new(inner);
+        self.changes
+            .push(Change::Cursor(name.clone(), Some(Arc::clone(&facts))));
+        self.binder.facts.effects.declares = Some(Cursor {
+            name,
+            hold: s.options & HOLD != 0,
+            facts,
+        });
+    }
+
+    fn fetch(&mut self, s: &nodes::FetchStmt) {
+        self.act(if s.ismove {
+            Action::Move
+        } else {
+            Action::Fetch
+        });
+        let name = s.portalname().unwrap_or_default();
+        self.binder.facts.effects.fetches = Some(SmolStr::new(name));
+        let found = match self.names.cursors.get(name) {
+            Some(here) => here.clone(),
+            None if self.names.forgotten => None,
+            None => self.prepared.cursor(name),
+        };
+        match found {
+            Some(facts) => {
+                self.binder.facts.absorb(&facts);
+                if !s.ismove {
+                    self.binder.facts.outputs = facts.outputs.clone();
+                }
+            }
+            None => {
+                self.binder.unresolved(&format!("cursor {name}"));
+                self.binder.facts.outputs = Outputs::Unknown {
+                    relations: Default::default(),
+                };
+            }
+        }
+    }
+
+    fn close(&mut self, s: &nodes::ClosePortalStmt) {
+        self.act(Action::ClosePortal);
+        let which = match s.portalname() {
+            Some(name) => {
+                self.changes.push(Change::Cursor(SmolStr::new(name), None));
+                OneOrAll::One(SmolStr::new(name))
+            }
+            None => OneOrAll::All,
+        };
+        self.binder.facts.effects.closes = Some(which);
+    }
+
+    /// EXPLAIN plans, and with ANALYZE executes; a plan shows what predicates let infer.
+    fn explain(&mut self, s: &nodes::ExplainStmt) {
+        let analyze = s
+            .options()
+            .iter()
+            .filter(|o| o.defname() == Some("analyze"))
+            .fold(false, |_, o| is_on(o.arg()));
+        let (mut inner, changes) = self.nested(s.query());
+        inner.uses = explained(&inner, analyze);
+        if analyze {
+            self.act(Action::ExplainAnalyze);
+            self.binder.facts.effects = inner.effects.clone();
+            self.changes.extend(changes);
+        } else {
+            self.act(Action::Explain);
+            inner.actions.clear();
+            inner.unrestricted.clear();
+            inner.reads.append(&mut inner.writes);
+        }
+        self.binder.facts.absorb(&inner);
+        let origins = inner
+            .uses
+            .iter()
+            .filter(|u| u.how == How::Inferred)
+            .map(|u| u.column.clone());
+        let plan = Output {
+            name: SmolStr::new_static("QUERY PLAN"),
+            origins: origins.collect(),
+            direct: false,
+        };
+        self.binder.facts.outputs = Outputs::Columns(vec![plan]);
+    }
+}
+
+/// The uses of an explained statement: shown values are not shown, computed ones may still fail.
+fn explained(inner: &StatementFacts, analyze: bool) -> std::collections::BTreeSet<ColumnUse> {
+    let kept = inner.uses.iter().filter_map(|u| {
+        let how = match u.how {
+            How::Shown => return None,
+            How::Derived | How::Inferred => How::Inferred,
+            How::Copied | How::Written if analyze => u.how,
+            How::Copied | How::Written => return None,
+        };
+        Some(ColumnUse {
+            column: u.column.clone(),
+            how,
+        })
+    });
+    kept.collect()
+}
+
+/// The value of a boolean option: on unless it says otherwise.
+pub(super) fn is_on(arg: Node<'_>) -> bool {
+    let text = match arg {
+        Node::None => return true,
+        Node::String(s) => s.sval().unwrap_or_default().to_owned(),
+        Node::Integer(i) => return i.ival != 0,
+        Node::Boolean(b) => return b.boolval,
+        other => literal_text(other).unwrap_or_default(),
+    };
+    !matches!(
+        text.to_ascii_lowercase().as_str(),
+        "false" | "off" | "0" | "no"
+    )
+}
