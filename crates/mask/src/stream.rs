@@ -36,16 +36,15 @@ impl TextStream {
             return;
         }
         let line_end = memchr::memrchr(b'\n', &self.held).map_or(0, |at| at + 1);
-        let open = pem::open_at_end(&self.held);
-        let mut ready = open.map_or(line_end, |open| open.min(line_end));
+        let key = pem::unfinished(&self.held, line_end);
+        let mut ready = key.map_or(line_end, |(start, _)| start.min(line_end));
         if self.held.len() - ready > HELD_LIMIT {
-            match open {
-                Some(_) => {
-                    // The mark of a key without an end line covers all that is held.
-                    ready = self.held.len();
-                    self.in_key = true;
-                }
-                None => ready = self.quiet_place(),
+            if let Some((_, false)) = key {
+                // The mark of a key without an end line covers all that is held.
+                ready = self.held.len();
+                self.in_key = true;
+            } else {
+                ready = self.quiet_place();
             }
         }
         self.show(ready, out);

@@ -28,11 +28,23 @@ pub(crate) fn end_after(text: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// Where the last begin line of a private key in `text` starts, if no end line follows it.
-pub(crate) fn open_at_end(text: &[u8]) -> Option<usize> {
-    let starts = BEGIN.find_iter(text).filter(|at| find(text, *at).is_some());
-    let last = starts.last()?;
-    end_after(text, last).is_none().then_some(last)
+/// Where the first private key in `text` starts that is not over at `at`, and whether its end line is there.
+pub(crate) fn unfinished(text: &[u8], at: usize) -> Option<(usize, bool)> {
+    let mut over = 0;
+    for start in BEGIN.find_iter(text) {
+        if start < over {
+            continue;
+        }
+        let Some(range) = find(text, start) else {
+            continue;
+        };
+        let closed = end_after(text, start).is_some();
+        if range.end > at || !closed {
+            return Some((start, closed));
+        }
+        over = range.end;
+    }
+    None
 }
 
 /// The length of `PRIVATE KEY-----`, with words before and ` BLOCK` after, that `text` starts with.
@@ -60,7 +72,7 @@ fn label(text: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, open_at_end};
+    use super::{find, unfinished};
 
     #[test]
     fn up_to_the_end_line_or_the_end_of_the_text() {
@@ -71,8 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn an_open_block_is_known() {
-        assert_eq!(open_at_end(b"x -----BEGIN PRIVATE KEY-----\nAA"), Some(2));
-        assert_eq!(open_at_end(b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----"), None);
+    fn a_key_that_is_not_over_is_known() {
+        let closed = b"x -----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
+        assert_eq!(unfinished(b"x -----BEGIN PRIVATE KEY-----\nAA", 0), Some((2, false)));
+        assert_eq!(unfinished(closed, 30), Some((2, true)));
+        assert_eq!(unfinished(closed, closed.len()), None);
     }
 }

@@ -1,0 +1,272 @@
+//! `COPY … TO STDOUT`: a stream of rows, cut into messages anywhere.
+
+use std::sync::Arc;
+
+use sallyport_mask::{MaskKey, Scanner};
+
+use super::copy_binary::Binary;
+use super::masker::{Masker, Outcome};
+use super::{CellError, ColumnPlan, Encoding, Format, ROW_LIMIT, TypeMap, copy_csv, copy_text};
+
+/// How the rows are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyFormat {
+    /// `FORMAT text`.
+    Text(TextOptions),
+    /// `FORMAT csv`.
+    Csv(CsvOptions),
+    /// `FORMAT binary`.
+    Binary,
+}
+
+/// The options of `FORMAT text`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Between columns.
+    pub delimiter: u8,
+    /// What stands for NULL.
+    pub null: Vec<u8>,
+    /// The first line holds the columns' names.
+    pub header: bool,
+    /// How characters are written.
+    pub encoding: Encoding,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        Self {
+            delimiter: b'\t',
+            null: b"\\N".to_vec(),
+            header: false,
+            encoding: Encoding::Plain,
+        }
+    }
+}
+
+/// The options of `FORMAT csv`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CsvOptions {
+    /// Between columns.
+    pub delimiter: u8,
+    /// Around values.
+    pub quote: u8,
+    /// Before a quote in a quoted value.
+    pub escape: u8,
+    /// What stands, without quotes, for NULL.
+    pub null: Vec<u8>,
+    /// The first line holds the columns' names.
+    pub header: bool,
+    /// How characters are written.
+    pub encoding: Encoding,
+}
+
+impl Default for CsvOptions {
+    fn default() -> Self {
+        Self {
+            delimiter: b',',
+            quote: b'"',
+            escape: b'"',
+            null: Vec::new(),
+            header: false,
+            encoding: Encoding::Plain,
+        }
+    }
+}
+
+/// Masks the data of one `COPY … TO STDOUT`.
+pub struct CopyMasker {
+    format: Rows,
+    /// The row that has begun.
+    carry: Vec<u8>,
+    limit: usize,
+    columns: Columns,
+}
+
+enum Rows {
+    Text { options: TextOptions, header: bool, searched: usize },
+    Csv { options: CsvOptions, header: bool, search: copy_csv::Search },
+    Binary(Binary),
+}
+
+/// The columns of a COPY, and what masks their values.
+pub(super) struct Columns {
+    pub(super) masker: Masker,
+    /// Empty if nothing is known of them, not even how many there are.
+    plans: Vec<ColumnPlan>,
+    watched: Vec<bool>,
+    /// Every column is scanned as the text that it is, or not at all.
+    plain: bool,
+    pub(super) cell: Vec<u8>,
+}
+
+impl CopyMasker {
+    /// A masker for a COPY with these columns. An empty list means that nothing is known of them: each value is
+    /// looked at for itself.
+    pub fn new(
+        format: CopyFormat,
+        columns: Vec<ColumnPlan>,
+        scanner: Arc<Scanner>,
+        key: Arc<MaskKey>,
+        types: Arc<TypeMap>,
+    ) -> Self {
+        let wire = match &format {
+            CopyFormat::Binary => Format::Binary,
+            CopyFormat::Text(_) | CopyFormat::Csv(_) => Format::Text,
+        };
+        let format = match format {
+            CopyFormat::Text(options) => {
+                Rows::Text { header: options.header, options, searched: 0 }
+            }
+            CopyFormat::Csv(options) => {
+                Rows::Csv { header: options.header, options, search: copy_csv::Search::default() }
+            }
+            CopyFormat::Binary => Rows::Binary(Binary::default()),
+        };
+        let columns = Columns::new(columns, wire, Masker::new(scanner, key, types));
+        Self { format, carry: Vec::new(), limit: ROW_LIMIT, columns }
+    }
+
+    /// Whether nothing can change, so that the data may be forwarded without a look at it.
+    pub fn untouched(&self) -> bool {
+        self.columns.untouched()
+    }
+
+    /// Takes the data of a `CopyData` message (what follows its length), and appends the data that can be sent on
+    /// to `out`: whole rows, so perhaps nothing yet.
+    ///
+    /// # Errors
+    /// Data that is malformed or a row too long; `out` is as it was, and the rest must not be passed on.
+    pub fn data(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), CellError> {
+        let start = out.len();
+        let mut held = std::mem::take(&mut self.carry);
+        if held.is_empty() {
+            let used = self.whole_rows(chunk, out).inspect_err(|_| out.truncate(start))?;
+            held.extend_from_slice(chunk.get(used..).unwrap_or_default());
+        } else {
+            held.extend_from_slice(chunk);
+            let used = self.whole_rows(&held, out).inspect_err(|_| out.truncate(start))?;
+            held.drain(..used);
+        }
+        if held.len() > self.limit {
+            out.truncate(start);
+            return Err(CellError::TooLong { limit: self.limit });
+        }
+        self.carry = held;
+        Ok(())
+    }
+
+    /// Appends what is left when the data ends.
+    ///
+    /// # Errors
+    /// Data that ends in the middle of a row.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), CellError> {
+        let rest = std::mem::take(&mut self.carry);
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let start = out.len();
+        let done = match &mut self.format {
+            Rows::Text { header: true, .. } | Rows::Csv { header: true, .. } => {
+                out.extend_from_slice(&rest);
+                Ok(())
+            }
+            Rows::Text { options, .. } => copy_text::row(options, &mut self.columns, &rest, out),
+            Rows::Csv { options, .. } => copy_csv::row(options, &mut self.columns, &rest, out),
+            Rows::Binary(_) => Err(CellError::Malformed("COPY data")),
+        };
+        done.inspect_err(|_| out.truncate(start))
+    }
+
+    /// Masks the whole rows that `data` starts with, and says how many bytes they are.
+    fn whole_rows(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<usize, CellError> {
+        let columns = &mut self.columns;
+        match &mut self.format {
+            Rows::Binary(binary) => binary.rows(columns, data, out),
+            Rows::Text { options, header, searched } => {
+                let mut used = 0;
+                let mut from = std::mem::take(searched);
+                while let Some(end) =
+                    data.get(from..).and_then(|rest| memchr::memchr(b'\n', rest))
+                {
+                    let row = data.get(used..from + end).unwrap_or_default();
+                    if std::mem::take(header) {
+                        out.extend_from_slice(row);
+                    } else {
+                        copy_text::row(options, columns, row, out)?;
+                    }
+                    out.push(b'\n');
+                    from += end + 1;
+                    used = from;
+                }
+                *searched = data.len() - used;
+                Ok(used)
+            }
+            Rows::Csv { options, header, search } => {
+                let mut used = 0;
+                while let Some(end) = search.row_end(options, data, used) {
+                    let row = data.get(used..end).unwrap_or_default();
+                    if std::mem::take(header) {
+                        out.extend_from_slice(row);
+                    } else {
+                        copy_csv::row(options, columns, row, out)?;
+                    }
+                    out.push(b'\n');
+                    used = end + 1;
+                }
+                Ok(used)
+            }
+        }
+    }
+}
+
+impl Columns {
+    fn new(plans: Vec<ColumnPlan>, wire: Format, masker: Masker) -> Self {
+        let plans: Vec<ColumnPlan> =
+            plans.into_iter().map(|plan| ColumnPlan { format: wire, ..plan }).collect();
+        let watched: Vec<bool> = plans
+            .iter()
+            .map(|plan| plan.rule.is_some() || masker.can_change(plan.type_oid, plan.format))
+            .collect();
+        let plain = plans
+            .iter()
+            .zip(&watched)
+            .all(|(plan, watched)| !watched || masker.is_plain_text(plan));
+        Self { masker, plans, watched, plain, cell: Vec::new() }
+    }
+
+    fn untouched(&self) -> bool {
+        if self.plans.is_empty() {
+            return self.masker.scanner.is_empty();
+        }
+        !self.watched.contains(&true)
+    }
+
+    /// Whether a search through the whole row finds whatever a search through its columns would.
+    pub(super) fn searchable(&self, delimiter: u8) -> bool {
+        self.plain && matches!(delimiter, b'\t' | b',' | b';' | b'|')
+    }
+
+    /// A row must have the columns that are known.
+    pub(super) fn check(&self, got: usize) -> Result<(), CellError> {
+        let expected = self.plans.len();
+        if expected == 0 || got == expected {
+            Ok(())
+        } else {
+            Err(CellError::Columns { expected, got })
+        }
+    }
+
+    /// Masks the value of a column; the new one is in `cell`.
+    pub(super) fn value(&mut self, number: usize, format: Format, value: &[u8]) -> Outcome {
+        let plan = self.plans.get(number).copied().unwrap_or(ColumnPlan::unknown(format));
+        if self.watched.get(number) == Some(&false) {
+            return Outcome::Same;
+        }
+        self.cell.clear();
+        self.masker.value(plan.rule, plan.type_oid, format, value, &mut self.cell)
+    }
+}
+
+#[cfg(test)]
+#[path = "copy_tests.rs"]
+mod tests;

@@ -1,0 +1,139 @@
+//! `FORMAT text`: delimiters, backslashes (`CopyAttributeOutText` in PostgreSQL's `copyto.c`).
+
+use super::copy::{Columns, TextOptions};
+use super::masker::Outcome;
+use super::{CellError, Encoding, Format};
+
+/// Masks a row without its line end.
+pub(super) fn row(
+    options: &TextOptions,
+    columns: &mut Columns,
+    row: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), CellError> {
+    if columns.searchable(options.delimiter)
+        && options.encoding == Encoding::Plain
+        && memchr::memchr(b'\\', row).is_none()
+        && columns.masker.holds_nothing(row)
+    {
+        out.extend_from_slice(row);
+        return Ok(());
+    }
+    let mut rest = row;
+    let mut number = 0;
+    let mut old = Vec::new();
+    loop {
+        let end = field_end(options, rest);
+        let raw = rest.get(..end).unwrap_or_default();
+        field(options, columns, number, raw, &mut old, out);
+        number += 1;
+        match rest.get(end + 1..) {
+            Some(next) => rest = next,
+            None => break,
+        }
+        out.push(options.delimiter);
+    }
+    columns.check(number)
+}
+
+fn field(
+    options: &TextOptions,
+    columns: &mut Columns,
+    number: usize,
+    raw: &[u8],
+    old: &mut Vec<u8>,
+    out: &mut Vec<u8>,
+) {
+    if raw == options.null {
+        out.extend_from_slice(raw);
+        return;
+    }
+    let value = if memchr::memchr(b'\\', raw).is_some() {
+        unescape(options.encoding, raw, old);
+        old.as_slice()
+    } else {
+        raw
+    };
+    match columns.value(number, Format::Text, value) {
+        Outcome::Same => out.extend_from_slice(raw),
+        Outcome::Null => out.extend_from_slice(&options.null),
+        Outcome::Changed => escape(options, &columns.cell, out),
+    }
+}
+
+/// Where the first field ends: at a delimiter without a backslash, or at the end.
+fn field_end(options: &TextOptions, row: &[u8]) -> usize {
+    if options.encoding == Encoding::Plain {
+        let mut at = 0;
+        while let Some(next) =
+            row.get(at..).and_then(|rest| memchr::memchr2(options.delimiter, b'\\', rest))
+        {
+            at += next;
+            if row.get(at) == Some(&options.delimiter) {
+                return at;
+            }
+            at += 2;
+        }
+        return row.len();
+    }
+    let mut at = 0;
+    while let Some(byte) = row.get(at) {
+        if *byte == options.delimiter {
+            return at;
+        }
+        at += match byte {
+            b'\\' => 2,
+            _ => options.encoding.length(*byte, row.get(at + 1).copied()),
+        };
+    }
+    row.len()
+}
+
+fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
+    value.clear();
+    let mut at = 0;
+    while let Some(byte) = raw.get(at) {
+        if *byte == b'\\' {
+            let next = raw.get(at + 1).copied().unwrap_or(b'\\');
+            value.push(match next {
+                b'b' => 0x08,
+                b'f' => 0x0C,
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'v' => 0x0B,
+                other => other,
+            });
+            at += 2;
+            continue;
+        }
+        let end = (at + encoding.length(*byte, raw.get(at + 1).copied())).min(raw.len());
+        value.extend_from_slice(raw.get(at..end).unwrap_or_default());
+        at = end;
+    }
+}
+
+fn escape(options: &TextOptions, value: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while let Some(byte) = value.get(at) {
+        let letter = match byte {
+            0x08 => Some(b'b'),
+            0x0C => Some(b'f'),
+            b'\n' => Some(b'n'),
+            b'\r' => Some(b'r'),
+            b'\t' => Some(b't'),
+            0x0B => Some(b'v'),
+            b'\\' => Some(b'\\'),
+            other => (*other == options.delimiter).then_some(*other),
+        };
+        if let Some(letter) = letter {
+            out.extend_from_slice(&[b'\\', letter]);
+            at += 1;
+            continue;
+        }
+        let length = options.encoding.length(*byte, value.get(at + 1).copied());
+        let end = (at + length).min(value.len());
+        out.extend_from_slice(value.get(at..end).unwrap_or_default());
+        at = end;
+    }
+}
