@@ -27,7 +27,10 @@ impl<S: Sync> FromRequestParts<S> for Source {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let peer = parts.extensions.get::<Peer>().ok_or_else(Problem::internal)?;
+        let peer = parts
+            .extensions
+            .get::<Peer>()
+            .ok_or_else(Problem::internal)?;
         Ok(Self(peer.0.ip()))
     }
 }
@@ -50,7 +53,8 @@ impl FromRequestParts<Arc<Api>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let Source(source) = Source::from_request_parts(parts, api).await?;
-        let token = bearer(parts).ok_or_else(|| Problem::unauthorized("log in with `sallyport login`"))?;
+        let token =
+            bearer(parts).ok_or_else(|| Problem::unauthorized("log in with `sallyport login`"))?;
         let credential = api.identities.by_api_token(&token).await?;
         Ok(Self { credential, source })
     }
@@ -58,9 +62,13 @@ impl FromRequestParts<Arc<Api>> for Caller {
 
 fn bearer(parts: &Parts) -> Option<SecretString> {
     let mut values = parts.headers.get_all(AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (Some(value), None) = (values.next(), values.next()) else {
+        return None;
+    };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().into())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().into())
 }
 
 /// A body of JSON.
@@ -72,7 +80,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let json = axum::Json::<T>::from_request(request, state).await;
-        json.map(|axum::Json(value)| Self(value)).map_err(|rejection| unreadable(&rejection))
+        json.map(|axum::Json(value)| Self(value))
+            .map_err(|rejection| unreadable(&rejection))
     }
 }
 
@@ -87,21 +96,33 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybeJson
         let (parts, body) = request.into_parts();
         let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state)
             .await
-            .map_err(|rejection| Problem::new(rejection.status(), "bad-request", rejection.body_text()))?;
+            .map_err(|rejection| {
+                Problem::new(rejection.status(), "bad-request", rejection.body_text())
+            })?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
         let request = Request::from_parts(parts, bytes.into());
-        Json::from_request(request, state).await.map(|Json(value)| Self(value))
+        Json::from_request(request, state)
+            .await
+            .map(|Json(value)| Self(value))
     }
 }
 
 /// A body may hold a password, and a parser's message may quote it: only the place of the mistake is told.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the library's enum grows; each is a body that cannot be read"
+)]
 fn unreadable(rejection: &JsonRejection) -> Problem {
     let detail = match rejection {
-        JsonRejection::JsonDataError(_) => "the body is JSON, but not what this route takes; see /v1/openapi.json",
+        JsonRejection::JsonDataError(_) => {
+            "the body is JSON, but not what this route takes; see /v1/openapi.json"
+        }
         JsonRejection::JsonSyntaxError(_) => "the body is not JSON",
-        JsonRejection::MissingJsonContentType(_) => "the body must have the type `application/json`",
+        JsonRejection::MissingJsonContentType(_) => {
+            "the body must have the type `application/json`"
+        }
         _ => "the body cannot be read",
     };
     Problem::new(rejection.status(), "bad-request", detail)
@@ -116,7 +137,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
-        query.map(|Query(value)| Self(value)).map_err(|rejection| Problem::bad_request(rejection.body_text()))
+        query
+            .map(|Query(value)| Self(value))
+            .map_err(|rejection| Problem::bad_request(rejection.body_text()))
     }
 }
 
@@ -133,9 +156,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let good = |id: &String| {
-            id.len() <= MAX_ID_BYTES && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            id.len() <= MAX_ID_BYTES
+                && id
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         };
         let id = path.ok().map(|Path(id)| id).filter(good);
-        id.map(Self).ok_or_else(|| Problem::not_found("that cannot be the name of anything here"))
+        id.map(Self)
+            .ok_or_else(|| Problem::not_found("that cannot be the name of anything here"))
     }
 }

@@ -35,7 +35,12 @@ pub struct ProblemBody {
 impl Problem {
     /// A problem of `kind`, a word that clients may compare.
     pub(crate) fn new(status: StatusCode, kind: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, kind, detail: detail.into(), retry_after: None }
+        Self {
+            status,
+            kind,
+            detail: detail.into(),
+            retry_after: None,
+        }
     }
 
     pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
@@ -63,11 +68,18 @@ impl Problem {
     }
 
     pub(crate) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "the gateway failed; its log says why")
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the gateway failed; its log says why",
+        )
     }
 
     fn after(self, wait: Duration) -> Self {
-        Self { retry_after: Some(wait), ..self }
+        Self {
+            retry_after: Some(wait),
+            ..self
+        }
     }
 }
 
@@ -75,32 +87,51 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = ProblemBody {
             kind: format!("urn:sallyport:problem:{}", self.kind),
-            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
+            title: self
+                .status
+                .canonical_reason()
+                .unwrap_or_default()
+                .to_owned(),
             status: self.status.as_u16(),
             detail: self.detail,
         };
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"sallyport\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"sallyport\""),
+            );
         }
         if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            headers.insert(
+                header::RETRY_AFTER,
+                HeaderValue::from(wait.as_secs().max(1)),
+            );
         }
         response
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not told apart is a failure of the gateway, or must not be told apart"
+)]
 impl From<ReviewError> for Problem {
     fn from(error: ReviewError) -> Self {
         let detail = error.to_string();
         match error {
             ReviewError::NotFound(_) => Self::not_found(detail),
-            ReviewError::OwnRequest { .. } => Self::new(StatusCode::FORBIDDEN, "own-request", detail),
-            ReviewError::NotAReviewer { .. } | ReviewError::NotAPerson(_) | ReviewError::NotYours(_) => {
-                Self::forbidden(detail)
+            ReviewError::OwnRequest { .. } => {
+                Self::new(StatusCode::FORBIDDEN, "own-request", detail)
             }
+            ReviewError::NotAReviewer { .. }
+            | ReviewError::NotAPerson(_)
+            | ReviewError::NotYours(_) => Self::forbidden(detail),
             ReviewError::AlreadyApproved { .. } => Self::conflict("already-approved", detail),
             ReviewError::NotNeeded { .. } => Self::conflict("not-needed", detail),
             ReviewError::Over { .. } => Self::conflict("over", detail),
@@ -117,6 +148,10 @@ impl From<ReviewError> for Problem {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not told apart is a failure of the gateway, or must not be told apart"
+)]
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
@@ -124,14 +159,22 @@ impl From<Refusal> for Problem {
                 tracing::error!(%error, "tokens cannot be checked");
                 Self::unavailable("the token cannot be checked at the moment")
             }
-            Refusal::Expired => Self::unauthorized("the login has expired: log in again with `sallyport login`"),
-            Refusal::Revoked => Self::unauthorized("the login was revoked: log in again with `sallyport login`"),
+            Refusal::Expired => {
+                Self::unauthorized("the login has expired: log in again with `sallyport login`")
+            }
+            Refusal::Revoked => {
+                Self::unauthorized("the login was revoked: log in again with `sallyport login`")
+            }
             // Which of them it is helps only who guesses.
             _ => Self::unauthorized("the token is not valid: log in with `sallyport login`"),
         }
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not told apart is a failure of the gateway, or must not be told apart"
+)]
 impl From<LoginError> for Problem {
     fn from(error: LoginError) -> Self {
         let detail = error.to_string();
@@ -155,6 +198,10 @@ impl From<LoginError> for Problem {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not told apart is a failure of the gateway, or must not be told apart"
+)]
 impl From<IssueError> for Problem {
     fn from(error: IssueError) -> Self {
         let detail = error.to_string();
@@ -169,6 +216,10 @@ impl From<IssueError> for Problem {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not told apart is a failure of the gateway, or must not be told apart"
+)]
 impl From<RevokeError> for Problem {
     fn from(error: RevokeError) -> Self {
         match error {

@@ -31,7 +31,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum ServeError {
     /// Tokens would cross a network in clear.
-    #[error("the API would be served without TLS at {0}, which is not loopback: give it a certificate")]
+    #[error(
+        "the API would be served without TLS at {0}, which is not loopback: give it a certificate"
+    )]
     Clear(SocketAddr),
     /// The socket failed.
     #[error("the API cannot accept connections: {0}")]
@@ -61,10 +63,18 @@ pub async fn serve(
             Either::Left((accepted, _)) => accepted?,
             Either::Right(((), _)) => break,
         };
-        tokio::spawn(connection(accepted, tls.clone(), service.clone(), graceful.watcher()));
+        tokio::spawn(connection(
+            accepted,
+            tls.clone(),
+            service.clone(),
+            graceful.watcher(),
+        ));
     }
     drop(listener);
-    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(FAREWELL, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("requests to the API were cut off by the shutdown");
     }
     Ok(())
@@ -77,16 +87,22 @@ async fn connection(
     watcher: Watcher,
 ) {
     let peer = accepted.peer();
-    let Ok((wire, handshake)) = accepted.into_wire() else { return };
+    let Ok((wire, handshake)) = accepted.into_wire() else {
+        return;
+    };
     let wire = match tls {
         None => wire,
         Some(tls) => match handshake.within(accept_tls(wire, &tls)).await {
             Ok(Ok(wire)) => wire,
-            Ok(Err(error)) => return tracing::debug!(%peer, %error, "no TLS with a client of the API"),
+            Ok(Err(error)) => {
+                return tracing::debug!(%peer, %error, "no TLS with a client of the API");
+            }
             Err(error) => return tracing::debug!(%peer, %error, "no TLS with a client of the API"),
         },
     };
-    let Ok(_permit) = handshake.into_session() else { return };
+    let Ok(_permit) = handshake.into_session() else {
+        return;
+    };
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         service.call(request)

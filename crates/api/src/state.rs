@@ -32,7 +32,9 @@ pub struct Api {
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("access", &self.access).finish_non_exhaustive()
+        f.debug_struct("Api")
+            .field("access", &self.access)
+            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +72,11 @@ impl Access {
     }
 
     pub(crate) fn visibility<'a>(&self, principal: &'a Principal) -> Visibility<'a> {
-        if self.sees_everything(principal) { Visibility::All } else { Visibility::For(principal) }
+        if self.sees_everything(principal) {
+            Visibility::All
+        } else {
+            Visibility::For(principal)
+        }
     }
 
     pub(crate) fn sees_session(&self, principal: &Principal, session: &Session) -> bool {
@@ -98,7 +104,9 @@ impl Api {
         let recorded = blocking(move || api.journal.record(&entry)).await?;
         recorded.map_err(|error| {
             tracing::error!(%error, act = kind, "the journal cannot be written");
-            Problem::unavailable("the act could not be written to the journal, so it did not happen")
+            Problem::unavailable(
+                "the act could not be written to the journal, so it did not happen",
+            )
         })
     }
 }

@@ -206,33 +206,19 @@ impl Reviews {
                 missing,
             });
         }
-        let complete = tally.is_complete();
-        if complete {
+        let (by, reason) = (Some(vote.reviewer), vote.reason);
+        let mut done = Act {
+            by,
+            reason,
+            ..act(ActKind::Approved, &row, now_ms)
+        };
+        if tally.is_complete() {
             let ttl_ms = Detail::read(&row)?.grant_ttl_ms;
             tx.approve(id, now_ms.saturating_add(ttl_ms)).await?;
+            done.kind = ActKind::Granted;
+            done.groups = row.needs.iter().map(|need| need.group.clone()).collect();
         }
-        let kind = if complete {
-            ActKind::Granted
-        } else {
-            ActKind::Approved
-        };
-        let groups = if complete {
-            row.needs.iter().map(|n| n.group.clone()).collect()
-        } else {
-            Vec::new()
-        };
-        let by = Some(vote.reviewer);
-        inner
-            .commit(
-                tx,
-                Act {
-                    by,
-                    reason: vote.reason,
-                    groups,
-                    ..act(kind, &row, now_ms)
-                },
-            )
-            .await?;
+        inner.commit(tx, done).await?;
         inner.wake(id);
         self.reread(id).await
     }

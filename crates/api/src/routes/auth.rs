@@ -55,14 +55,31 @@ async fn conclude(
         // Guesses over the limit are not even checked, and would fill the journal.
         Err(error @ LoginError::TooMany { .. }) => return Err(error.into()),
         Err(error) => {
-            let act = Act::LoginFailed { method, reason: error.to_string() };
-            api.record(Entry { act, actor: claimed, source }).await?;
+            let act = Act::LoginFailed {
+                method,
+                reason: error.to_string(),
+            };
+            api.record(Entry {
+                act,
+                actor: claimed,
+                source,
+            })
+            .await?;
             return Err(error.into());
         }
     };
     let actor = login.principal.id.to_string();
-    if let Err(problem) = api.record(Entry { act: Act::Login { method }, actor, source }).await {
-        api.identities.revoke(&login.principal, &login.reply.id).await?;
+    if let Err(problem) = api
+        .record(Entry {
+            act: Act::Login { method },
+            actor,
+            source,
+        })
+        .await
+    {
+        api.identities
+            .revoke(&login.principal, &login.reply.id)
+            .await?;
         return Err(problem);
     }
     Ok(Reply(login.reply))
@@ -70,12 +87,23 @@ async fn conclude(
 
 /// The name that somebody claimed, fit for the journal.
 fn claimed(name: &str) -> String {
-    name.chars().take(128).flat_map(char::escape_debug).collect()
+    name.chars()
+        .take(128)
+        .flat_map(char::escape_debug)
+        .collect()
 }
 
-pub(super) async fn logout(State(api): State<Arc<Api>>, caller: Caller) -> Result<StatusCode, Problem> {
+pub(super) async fn logout(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+) -> Result<StatusCode, Problem> {
     let actor = caller.principal().id.to_string();
-    api.record(Entry { act: Act::Logout, actor, source: caller.source }).await?;
+    api.record(Entry {
+        act: Act::Logout,
+        actor,
+        source: caller.source,
+    })
+    .await?;
     if let Some(token) = &caller.credential.token {
         api.identities.revoke(caller.principal(), token).await?;
     }

@@ -41,7 +41,11 @@ pub(super) async fn list(
     let deadline = deadline(params.wait);
     let filter = ListFilter {
         states: states(params.state.as_deref())?,
-        principal: if params.mine { Some(caller.principal().id.to_string()) } else { params.principal },
+        principal: if params.mine {
+            Some(caller.principal().id.to_string())
+        } else {
+            params.principal
+        },
         target: params.target,
         before: params.before,
         limit: params.limit,
@@ -58,8 +62,16 @@ pub(super) async fn list(
 }
 
 fn states(words: Option<&str>) -> Result<BTreeSet<RequestState>, Problem> {
-    let words = words.into_iter().flat_map(|words| words.split(',')).filter(|word| !word.is_empty());
-    words.map(|word| word.parse().map_err(|error| Problem::bad_request(format!("{error}")))).collect()
+    let words = words
+        .into_iter()
+        .flat_map(|words| words.split(','))
+        .filter(|word| !word.is_empty());
+    words
+        .map(|word| {
+            word.parse()
+                .map_err(|error| Problem::bad_request(format!("{error}")))
+        })
+        .collect()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -81,7 +93,10 @@ pub(super) async fn one(
     let first = api.reviews.get(&id, visibility).await?;
     let (state, approvals) = (first.state, first.approvals.len());
     let mut request = first;
-    while request.state == state && request.approvals.len() == approvals && next(&mut acts, deadline).await {
+    while request.state == state
+        && request.approvals.len() == approvals
+        && next(&mut acts, deadline).await
+    {
         request = api.reviews.get(&id, visibility).await?;
     }
     Ok(Reply(request))
@@ -114,7 +129,11 @@ pub(super) async fn approve(
     MaybeJson(decision): MaybeJson<Decision>,
 ) -> Result<Reply<Request>, Problem> {
     visible(&api, &caller, &id).await?;
-    Ok(Reply(api.reviews.approve(&id, caller.principal(), decision.reason.as_deref()).await?))
+    Ok(Reply(
+        api.reviews
+            .approve(&id, caller.principal(), decision.reason.as_deref())
+            .await?,
+    ))
 }
 
 pub(super) async fn deny(
@@ -124,7 +143,11 @@ pub(super) async fn deny(
     MaybeJson(decision): MaybeJson<Decision>,
 ) -> Result<Reply<Request>, Problem> {
     visible(&api, &caller, &id).await?;
-    Ok(Reply(api.reviews.deny(&id, caller.principal(), decision.reason.as_deref()).await?))
+    Ok(Reply(
+        api.reviews
+            .deny(&id, caller.principal(), decision.reason.as_deref())
+            .await?,
+    ))
 }
 
 pub(super) async fn withdraw(
@@ -134,11 +157,17 @@ pub(super) async fn withdraw(
     MaybeJson(decision): MaybeJson<Decision>,
 ) -> Result<Reply<Request>, Problem> {
     visible(&api, &caller, &id).await?;
-    Ok(Reply(api.reviews.withdraw(&id, caller.principal(), decision.reason.as_deref()).await?))
+    Ok(Reply(
+        api.reviews
+            .withdraw(&id, caller.principal(), decision.reason.as_deref())
+            .await?,
+    ))
 }
 
 /// Who may not see a request does not learn from an error that there is one.
 async fn visible(api: &Api, caller: &Caller, id: &str) -> Result<(), Problem> {
-    api.reviews.get(id, api.access.visibility(caller.principal())).await?;
+    api.reviews
+        .get(id, api.access.visibility(caller.principal()))
+        .await?;
     Ok(())
 }

@@ -49,8 +49,15 @@ pub(super) async fn list(
 ) -> Result<Reply<Vec<Session>>, Problem> {
     let all = api.access.sees_everything(caller.principal());
     let own = caller.principal().id.to_string();
-    if !all && params.principal.as_ref().is_some_and(|principal| *principal != own) {
-        return Err(Problem::forbidden("only auditors and administrators see the sessions of others"));
+    if !all
+        && params
+            .principal
+            .as_ref()
+            .is_some_and(|principal| *principal != own)
+    {
+        return Err(Problem::forbidden(
+            "only auditors and administrators see the sessions of others",
+        ));
     }
     let filter = RecordingFilter {
         principal: if all { params.principal } else { Some(own) },
@@ -60,17 +67,27 @@ pub(super) async fn list(
     };
     let mut sessions = api.sessions.list();
     sessions.retain(|session| {
-        let differs = |wanted: &Option<String>, has: &str| wanted.as_deref().is_some_and(|w| w != has);
+        let differs =
+            |wanted: &Option<String>, has: &str| wanted.as_deref().is_some_and(|w| w != has);
         // Identifiers grow with time.
         !differs(&filter.principal, &session.principal)
             && !differs(&filter.target, &session.target)
-            && filter.before.as_ref().is_none_or(|before| session.id < *before)
+            && filter
+                .before
+                .as_ref()
+                .is_none_or(|before| session.id < *before)
     });
     if !params.live {
         let known: HashSet<String> = sessions.iter().map(|session| session.id.clone()).collect();
         let (recordings, filter) = (Arc::clone(&api.recordings), filter.clone());
-        let recorded = blocking(move || recordings.list(&filter)).await?.map_err(|e| unreadable(&e))?;
-        sessions.extend(recorded.into_iter().filter(|session| !known.contains(&session.id)));
+        let recorded = blocking(move || recordings.list(&filter))
+            .await?
+            .map_err(|e| unreadable(&e))?;
+        sessions.extend(
+            recorded
+                .into_iter()
+                .filter(|session| !known.contains(&session.id)),
+        );
     }
     sessions.retain(|session| api.access.sees_session(caller.principal(), session));
     sessions.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
@@ -93,10 +110,14 @@ async fn find(api: &Arc<Api>, caller: &Caller, id: String) -> Result<Session, Pr
         Some(session) => Some(session),
         None => {
             let recordings = Arc::clone(&api.recordings);
-            blocking(move || recordings.get(&id)).await?.map_err(|e| unreadable(&e))?
+            blocking(move || recordings.get(&id))
+                .await?
+                .map_err(|e| unreadable(&e))?
         }
     };
-    session.filter(|session| api.access.sees_session(caller.principal(), session)).ok_or(missing)
+    session
+        .filter(|session| api.access.sees_session(caller.principal(), session))
+        .ok_or(missing)
 }
 
 fn unreadable(error: &RecordingsError) -> Problem {
@@ -117,21 +138,45 @@ pub(super) async fn end(
     Id(id): Id,
     MaybeJson(EndBody { reason }): MaybeJson<EndBody>,
 ) -> Result<StatusCode, Problem> {
-    if reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON_BYTES) {
-        return Err(Problem::bad_request(format!("a reason has at most {MAX_REASON_BYTES} bytes")));
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.len() > MAX_REASON_BYTES)
+    {
+        return Err(Problem::bad_request(format!(
+            "a reason has at most {MAX_REASON_BYTES} bytes"
+        )));
     }
     let session = find(&api, &caller, id).await?;
     if !api.access.may_end(caller.principal(), &session) {
-        return Err(Problem::forbidden("only administrators end the sessions of others"));
+        return Err(Problem::forbidden(
+            "only administrators end the sessions of others",
+        ));
     }
     let by = caller.principal().id.to_string();
-    let act = Act::SessionEnded { session: session.id.clone(), reason: reason.clone() };
-    let over = || Problem::conflict("over", format!("the session `{}` is over already", session.id));
+    let act = Act::SessionEnded {
+        session: session.id.clone(),
+        reason: reason.clone(),
+    };
+    let over = || {
+        Problem::conflict(
+            "over",
+            format!("the session `{}` is over already", session.id),
+        )
+    };
     if api.sessions.get(&session.id).is_none() {
         return Err(over());
     }
-    api.record(Entry { act, actor: by.clone(), source: caller.source }).await?;
-    if api.sessions.end(&session.id, &by, reason.as_deref()) { Ok(StatusCode::NO_CONTENT) } else { Err(over()) }
+    api.record(Entry {
+        act,
+        actor: by.clone(),
+        source: caller.source,
+    })
+    .await?;
+    if api.sessions.end(&session.id, &by, reason.as_deref()) {
+        Ok(StatusCode::NO_CONTENT)
+    } else {
+        Err(over())
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -149,16 +194,27 @@ pub(super) async fn replay(
 ) -> Result<Response, Problem> {
     let session = find(&api, &caller, id).await?;
     if !api.access.may_replay(caller.principal(), &session) {
-        return Err(Problem::forbidden("only auditors and administrators replay sessions here"));
+        return Err(Problem::forbidden(
+            "only auditors and administrators replay sessions here",
+        ));
     }
-    let act = Act::Replayed { session: session.id.clone(), rows: params.rows };
+    let act = Act::Replayed {
+        session: session.id.clone(),
+        rows: params.rows,
+    };
     let actor = caller.principal().id.to_string();
-    api.record(Entry { act, actor, source: caller.source }).await?;
+    api.record(Entry {
+        act,
+        actor,
+        source: caller.source,
+    })
+    .await?;
 
     let (sender, mut receiver) = mpsc::channel(CHUNKS);
     let recordings = Arc::clone(&api.recordings);
     let options = TranscriptOptions { rows: params.rows };
-    let reading = tokio::task::spawn_blocking(move || send(&*recordings, &session.id, options, &sender));
+    let reading =
+        tokio::task::spawn_blocking(move || send(&*recordings, &session.id, options, &sender));
     // Nothing is answered before there is something to answer, so that a failure still has its status.
     let Some(first) = receiver.recv().await else {
         let error = match reading.await {
@@ -175,7 +231,11 @@ pub(super) async fn replay(
         };
         chunk.map(|chunk| (Ok::<_, Infallible>(chunk), (None, receiver)))
     });
-    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+    Ok((
+        [(header::CONTENT_TYPE, "application/x-ndjson")],
+        Body::from_stream(lines),
+    )
+        .into_response())
 }
 
 /// Sends the lines of a transcript as JSON, until they or their reader end.

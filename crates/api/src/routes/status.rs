@@ -19,7 +19,9 @@ pub(super) struct HealthReply {
     problems: Vec<String>,
 }
 
-pub(super) async fn health(State(api): State<Arc<Api>>) -> Result<(StatusCode, Reply<HealthReply>), Problem> {
+pub(super) async fn health(
+    State(api): State<Arc<Api>>,
+) -> Result<(StatusCode, Reply<HealthReply>), Problem> {
     let problems = blocking(move || api.health.problems()).await?;
     let (code, status) = if problems.is_empty() {
         (StatusCode::OK, "ok")
@@ -29,16 +31,28 @@ pub(super) async fn health(State(api): State<Arc<Api>>) -> Result<(StatusCode, R
     Ok((code, Reply(HealthReply { status, problems })))
 }
 
-pub(super) async fn metrics(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
+pub(super) async fn metrics(
+    State(api): State<Arc<Api>>,
+    request: Request,
+) -> Result<Response, Problem> {
     if !api.access.open_metrics {
         let (mut parts, _) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, &api).await?;
         if !api.access.sees_everything(caller.principal()) {
-            return Err(Problem::forbidden("only auditors and administrators see the metrics"));
+            return Err(Problem::forbidden(
+                "only auditors and administrators see the metrics",
+            ));
         }
     }
     let text = blocking(move || api.metrics.render()).await?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response())
 }
 
 pub(super) async fn openapi() -> Response {
@@ -54,7 +68,8 @@ pub(super) async fn policy(
     let sees_all = api.access.sees_everything(caller.principal());
     let mut status = blocking(move || api.policy.status()).await?;
     if !sees_all && status.error.is_some() {
-        status.error = Some("the newest version is not valid; auditors and administrators see why".to_owned());
+        status.error =
+            Some("the newest version is not valid; auditors and administrators see why".to_owned());
     }
     Ok(Reply(status))
 }

@@ -1,0 +1,302 @@
+//! The API on a free port, in front of a throw-away store and sessions made up for the test.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reqwest::{Client, Method, Response};
+use sallyport_api::ports::{
+    Act, Entry, Journal, JournalError, Line, Policy, PolicyStatus, RecordingFilter, Recordings,
+    RecordingsError, Session, SessionState, Sessions, TranscriptOptions, What,
+};
+use sallyport_api::{Access, Api, router, serve};
+use sallyport_identity::messages::PasswordLogin;
+use sallyport_identity::people::PeopleEditor;
+use sallyport_identity::{Identities, IdentityConfig, Kind};
+use sallyport_listen::{Limits, Listener};
+use sallyport_review::{
+    Binding, CommandDigest, Held, Need, NoWitness, Pending, ReviewConfig, Reviews,
+};
+use sallyport_store::Store;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+pub(crate) const PASSWORD: &str = "correct horse";
+/// A session of alice's.
+pub(crate) const SESSION: &str = "0193ad00-0000-7000-8000-000000000001";
+
+/// The parts of the gateway that the API does not have itself.
+#[derive(Default)]
+pub(crate) struct Outside {
+    pub(crate) acts: Mutex<Vec<Entry>>,
+    pub(crate) journal_full: AtomicBool,
+    pub(crate) ill: AtomicBool,
+    over: AtomicBool,
+}
+
+fn session(state: SessionState) -> Session {
+    Session {
+        id: SESSION.to_owned(),
+        state,
+        principal: "alice".to_owned(),
+        person: "local:alice".to_owned(),
+        groups: vec!["developers".to_owned()],
+        target: "orders".to_owned(),
+        database: Some("orders".to_owned()),
+        protocol: "postgres".to_owned(),
+        task: None,
+        client_address: Some("127.0.0.1:5000".to_owned()),
+        client_tool: Some("psql".to_owned()),
+        started: OffsetDateTime::UNIX_EPOCH,
+        duration_micros: None,
+        commands: None,
+        bytes: None,
+        policy_digest: "policy-digest".to_owned(),
+        policy_commit: None,
+    }
+}
+
+impl Sessions for Outside {
+    fn list(&self) -> Vec<Session> {
+        if self.over.load(Ordering::SeqCst) {
+            Vec::new()
+        } else {
+            vec![session(SessionState::Live)]
+        }
+    }
+
+    fn end(&self, _: &str, _: &str, _: Option<&str>) -> bool {
+        !self.over.swap(true, Ordering::SeqCst)
+    }
+}
+
+impl Recordings for Outside {
+    fn list(&self, _: &RecordingFilter) -> Result<Vec<Session>, RecordingsError> {
+        Ok(vec![session(SessionState::Sealed)])
+    }
+
+    fn get(&self, id: &str) -> Result<Option<Session>, RecordingsError> {
+        Ok((id == SESSION).then(|| session(SessionState::Sealed)))
+    }
+
+    fn transcript(
+        &self,
+        _: &str,
+        options: TranscriptOptions,
+        line: &mut dyn FnMut(Line) -> ControlFlow<()>,
+    ) -> Result<(), RecordingsError> {
+        let mut say = |at_micros, what| {
+            line(Line {
+                at_micros,
+                seq: Some(1),
+                what,
+            })
+        };
+        let command = What::Command {
+            text: "SELECT 1".to_owned(),
+            parameters: Vec::new(),
+        };
+        let rows = if options.rows { 10_000 } else { 0 };
+        let row = || What::Row {
+            values: vec![Some("a value".to_owned()), None],
+        };
+        let end = What::End {
+            state: SessionState::Sealed,
+            root: None,
+            problem: None,
+        };
+        let lines = std::iter::once(command)
+            .chain((0..rows).map(|_| row()))
+            .chain([end]);
+        for (at, what) in lines.enumerate() {
+            if say(at as u64, what).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Policy for Outside {
+    fn status(&self) -> PolicyStatus {
+        let error = Some("rules/a.cedar:1: secret rule".to_owned());
+        PolicyStatus {
+            digest: "policy-digest".to_owned(),
+            commit: None,
+            generation: 1,
+            error,
+        }
+    }
+}
+
+impl Journal for Outside {
+    fn record(&self, entry: &Entry) -> Result<(), JournalError> {
+        if self.journal_full.load(Ordering::SeqCst) {
+            return Err(JournalError("no space left".to_owned()));
+        }
+        self.acts.lock().unwrap().push(entry.clone());
+        Ok(())
+    }
+}
+
+pub(crate) struct Gateway {
+    pub(crate) outside: Arc<Outside>,
+    api: Arc<Api>,
+    base: String,
+    client: Client,
+    _folder: tempfile::TempDir,
+}
+
+impl Gateway {
+    /// alice and bob (developers), dana (dba), audrey (auditors) and root (admins), all with [`PASSWORD`].
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("people.toml");
+        let mut people = PeopleEditor::open(&path).unwrap();
+        let since = OffsetDateTime::now_utc() - time::Duration::HOUR;
+        let names = [
+            ("alice", "developers"),
+            ("bob", "developers"),
+            ("dana", "dba"),
+            ("audrey", "auditors"),
+            ("root", "admins"),
+        ];
+        for (id, group) in names {
+            people
+                .add(
+                    id,
+                    Kind::User,
+                    &[group.to_owned()],
+                    Some(&PASSWORD.into()),
+                    since,
+                )
+                .unwrap();
+        }
+        people.save().unwrap();
+        let store = Store::open(&folder.path().join("store.db")).await.unwrap();
+        let config = IdentityConfig {
+            people: Some(path),
+            ..IdentityConfig::default()
+        };
+        let identities = Arc::new(Identities::open(config, store.clone()).await.unwrap());
+        let reviews = Reviews::open(&store, ReviewConfig::default(), Arc::new(NoWitness))
+            .await
+            .unwrap();
+        let outside = Arc::new(Outside::default());
+        let ill = Arc::clone(&outside);
+        let api = Arc::new(Api {
+            identities,
+            reviews,
+            sessions: Arc::clone(&outside) as Arc<dyn Sessions>,
+            recordings: Arc::clone(&outside) as Arc<dyn Recordings>,
+            policy: Arc::clone(&outside) as Arc<dyn Policy>,
+            journal: Arc::clone(&outside) as Arc<dyn Journal>,
+            health: Arc::new(move || {
+                if ill.ill.load(Ordering::SeqCst) {
+                    vec!["recordings".to_owned()]
+                } else {
+                    Vec::new()
+                }
+            }),
+            metrics: Arc::new(|| "sallyport_up 1\n".to_owned()),
+            access: Access::default(),
+        });
+        let listener =
+            Listener::bind("127.0.0.1:0".parse().unwrap(), 64, Limits::default()).unwrap();
+        let base = format!("http://{}", listener.local_addr());
+        let service = router(Arc::clone(&api));
+        tokio::spawn(async move { serve(listener, None, service, std::future::pending()).await });
+        Self {
+            outside,
+            api,
+            base,
+            client: Client::new(),
+            _folder: folder,
+        }
+    }
+
+    pub(crate) async fn login(&self, user: &str) -> String {
+        let login = PasswordLogin {
+            user: user.to_owned(),
+            password: SecretString::from(PASSWORD).into(),
+        };
+        let source = std::net::Ipv4Addr::LOCALHOST.into();
+        let login = self
+            .api
+            .identities
+            .login_password(&login, source)
+            .await
+            .unwrap();
+        login.reply.token.0.expose_secret().to_owned()
+    }
+
+    pub(crate) async fn open(&self, method: Method, path: &str) -> Response {
+        self.call("", method, path, None).await
+    }
+
+    pub(crate) async fn call(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Response {
+        let mut request = self.client.request(method, format!("{}{path}", self.base));
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        request.send().await.unwrap()
+    }
+
+    /// A command of alice's that waits for a DBA.
+    pub(crate) async fn hold(&self, statement: &str) -> Pending {
+        let principal = self.api.identities.local_principal("alice").unwrap();
+        let digest = CommandDigest::of(&Binding {
+            statement: statement.as_bytes(),
+            parameters: b"",
+            state: b"",
+            principal: "alice",
+            target: "orders",
+            database: "orders",
+            task: None,
+            policy_digest: "policy-digest",
+        });
+        let held = Held {
+            session: SESSION.to_owned(),
+            principal: (*principal).clone(),
+            target: "orders".to_owned(),
+            database: None,
+            task: None,
+            statement: statement.to_owned(),
+            parameters: Vec::new(),
+            digest,
+            policy_digest: "policy-digest".to_owned(),
+            rules: Vec::new(),
+            message: None,
+            needs: vec![Need {
+                group: "dba".to_owned(),
+                count: 1,
+            }],
+            impact: None,
+            wait: None,
+            request_ttl: None,
+            grant_ttl: None,
+        };
+        self.api.reviews.request(held).await.unwrap()
+    }
+
+    pub(crate) fn acts(&self) -> Vec<(String, Act)> {
+        self.outside
+            .acts
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|e| (e.actor.clone(), e.act.clone()))
+            .collect()
+    }
+}
