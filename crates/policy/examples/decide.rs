@@ -26,7 +26,16 @@ const ROUNDS: usize = 7;
 const DECISIONS: usize = 2000;
 
 fn rules(count: usize) -> String {
-    let actions = ["select", "insert", "update", "delete", "drop_table", "alter_table", "grant", "set"];
+    let actions = [
+        "select",
+        "insert",
+        "update",
+        "delete",
+        "drop_table",
+        "alter_table",
+        "grant",
+        "set",
+    ];
     let mut text = String::from(
         "@id(\"base\") permit (principal in Group::\"developers\", action in Sql::Action::\"any\", resource);\n",
     );
@@ -57,15 +66,34 @@ fn rules(count: usize) -> String {
 fn facts(now: OffsetDateTime) -> Vec<(SmolStr, Value)> {
     let none = || Value::strings::<&str>([]);
     let mut facts: Vec<(SmolStr, Value)> = vec![
-        ("reads".into(), Value::strings(["public.customers", "public.orders"])),
-        ("shown".into(), Value::strings(["public.customers.name", "public.orders.total"])),
-        ("functions".into(), Value::strings(["pg_catalog.lower", "pg_catalog.now"])),
-        ("read_classes".into(), Value::entities("Classification", ["pci", "pii"])),
+        (
+            "reads".into(),
+            Value::strings(["public.customers", "public.orders"]),
+        ),
+        (
+            "shown".into(),
+            Value::strings(["public.customers.name", "public.orders.total"]),
+        ),
+        (
+            "functions".into(),
+            Value::strings(["pg_catalog.lower", "pg_catalog.now"]),
+        ),
+        (
+            "read_classes".into(),
+            Value::entities("Classification", ["pci", "pii"]),
+        ),
         ("statement_count".into(), Value::Long(1)),
         ("database".into(), "orders".into()),
         ("at".into(), Value::Time(now)),
     ];
-    for name in ["writes", "unrestricted", "code", "untrusted_code", "hazards", "inferred"] {
+    for name in [
+        "writes",
+        "unrestricted",
+        "code",
+        "untrusted_code",
+        "hazards",
+        "inferred",
+    ] {
         facts.push((name.into(), none()));
     }
     facts
@@ -84,7 +112,10 @@ fn main() {
         tags: vec!["pci".into()],
     };
     let now = OffsetDateTime::now_utc();
-    let situation = Situation { task: Some("OPS-42".into()), ..Situation::at(now) };
+    let situation = Situation {
+        task: Some("OPS-42".into()),
+        ..Situation::at(now)
+    };
     println!("rules   load ms   first µs   uncached µs (median of {ROUNDS})");
     for count in [10, 100, 500] {
         let dir = tempfile::tempdir().unwrap();
@@ -95,7 +126,10 @@ fn main() {
         let load = start.elapsed().as_secs_f64() * 1e3;
         let acts = [Act::new(ActionName::new("Sql", "select"), facts(now))];
         let start = Instant::now();
-        assert_eq!(bundle.decide(&who, &target, &acts, &situation).outcome, Outcome::Allow);
+        assert_eq!(
+            bundle.decide(&who, &target, &acts, &situation).outcome,
+            Outcome::Allow
+        );
         let first = start.elapsed().as_secs_f64() * 1e6;
         let mut rounds: Vec<f64> = (0..ROUNDS)
             .map(|_| {
@@ -107,6 +141,9 @@ fn main() {
             })
             .collect();
         rounds.sort_by(f64::total_cmp);
-        println!("{count:5} {load:9.1} {first:10.1} {:13.2}", rounds[ROUNDS / 2]);
+        println!(
+            "{count:5} {load:9.1} {first:10.1} {:13.2}",
+            rounds[ROUNDS / 2]
+        );
     }
 }

@@ -58,8 +58,16 @@ pub(crate) fn narrow(
     principal: &EntityUid,
     resource: Option<&EntityUid>,
 ) -> Narrow {
-    let mut narrow = Narrow { forbids: Vec::new(), permits: Vec::new(), reads: Reads::default() };
-    for (at, rule) in bucket.rules.iter().filter_map(|at| Some((*at, rules.rules.get(*at)?))) {
+    let mut narrow = Narrow {
+        forbids: Vec::new(),
+        permits: Vec::new(),
+        reads: Reads::default(),
+    };
+    for (at, rule) in bucket
+        .rules
+        .iter()
+        .filter_map(|at| Some((*at, rules.rules.get(*at)?)))
+    {
         let person = Scope::from(rule.policy.principal_constraint());
         let place = Scope::from(rule.policy.resource_constraint());
         let elsewhere = resource.is_some_and(|resource| !place.fits(resource, entities));
@@ -67,7 +75,11 @@ pub(crate) fn narrow(
             continue;
         }
         let place = resource.is_none().then_some(place);
-        let clause = Clause { rule: at, place, condition: rule.condition.clone() };
+        let clause = Clause {
+            rule: at,
+            place,
+            condition: rule.condition.clone(),
+        };
         match rule.policy.effect() {
             Effect::Forbid => narrow.forbids.push(clause),
             Effect::Permit => narrow.permits.push(clause),
@@ -98,7 +110,11 @@ impl Narrow {
         if forbids.is_empty() {
             run(&self.permits, &mut permits);
         }
-        Verdict { forbids, permits, ..verdict }
+        Verdict {
+            forbids,
+            permits,
+            ..verdict
+        }
     }
 }
 
@@ -115,7 +131,9 @@ impl Clause {
         {
             return Some(false);
         }
-        let Some(condition) = &self.condition else { return Some(true) };
+        let Some(condition) = &self.condition else {
+            return Some(true);
+        };
         match evaluator.interpret(condition, &SlotEnv::new()).ok()?.value {
             ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
             ValueKind::Lit(_)

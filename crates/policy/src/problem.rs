@@ -52,7 +52,7 @@ pub struct Problem {
     pub file: String,
     /// Line and column, both from 1; absent when the problem has no place.
     pub position: Option<(usize, usize)>,
-    source: Option<(NamedSource<String>, Range<usize>)>,
+    source: Option<Box<(NamedSource<String>, Range<usize>)>>,
 }
 
 impl Problem {
@@ -80,10 +80,10 @@ impl Problem {
             help: None,
             file: file.to_owned(),
             position: Some((line, column)),
-            source: Some((
+            source: Some(Box::new((
                 NamedSource::new(file, text.to_owned()),
                 start..span.end.max(start),
-            )),
+            ))),
         }
     }
 
@@ -136,11 +136,11 @@ impl Diagnostic for Problem {
     fn source_code(&self) -> Option<&dyn SourceCode> {
         self.source
             .as_ref()
-            .map(|(source, _)| source as &dyn SourceCode)
+            .map(|source| &source.0 as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (_, span) = self.source.as_ref()?;
+        let (_, span) = self.source.as_deref()?;
         let span = SourceSpan::new(span.start.into(), span.end - span.start);
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
             None, span,

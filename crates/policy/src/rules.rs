@@ -305,25 +305,62 @@ fn validate(
     let locate = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
         let rule = rules.iter().find(|rule| rule.policy.id() == id);
         let file = rule.map_or("rules", |rule| rule.file.as_str());
-        Problem::of(file, files.get(file).map_or("", String::as_str), diagnostic)
+        let text = files.get(file).map_or("", String::as_str);
+        let mut problem = Problem::of(file, text, diagnostic);
+        problem.message = problem.message.replacen("for policy `", "in rule `", 1);
+        problem
     };
     let verdict = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-    problems.extend(
-        verdict
-            .validation_errors()
-            .map(|error| locate(error.policy_id(), error)),
-    );
+    let found = verdict
+        .validation_errors()
+        .map(|error| locate(error.policy_id(), error));
+    problems.extend(once_per_place(found));
+    let mut named: BTreeSet<&PolicyId> =
+        verdict.validation_errors().map(|e| e.policy_id()).collect();
     let mut warnings = Vec::new();
     for warning in verdict.validation_warnings() {
         let problem = locate(warning.policy_id(), warning);
-        if matches!(
+        let never = matches!(
             warning,
             ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
-        ) {
-            problems.push(problem);
-        } else {
+        );
+        if !never {
             warnings.push(problem);
+        } else if named.insert(warning.policy_id()) {
+            // One reason is enough why a rule is not accepted.
+            problems.push(problem);
         }
     }
     warnings
+}
+
+/// Cedar reports a rule's error once for each action that the rule covers, which can be a hundred. Says it
+/// once, with the number.
+fn once_per_place(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
+    const PER_ACTION: &str = " in context for ";
+    type Key = (String, Option<(usize, usize)>, String);
+    let mut places: BTreeMap<Key, (Problem, usize)> = BTreeMap::new();
+    for problem in problems {
+        let what = problem
+            .message
+            .split(PER_ACTION)
+            .next()
+            .unwrap_or("")
+            .to_owned();
+        let key = (problem.file.clone(), problem.position, what);
+        places
+            .entry(key)
+            .and_modify(|(_, count)| *count += 1)
+            .or_insert((problem, 1));
+    }
+    let merged = places
+        .into_iter()
+        .map(|((_, _, what), (mut problem, count))| {
+            if count > 1 {
+                problem.message =
+                    format!("{what} in the context of {count} actions that it covers");
+            }
+            problem
+        });
+    merged.collect()
 }

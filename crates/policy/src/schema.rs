@@ -63,7 +63,14 @@ fn declared(fragment: &SchemaFragment, applies: bool) -> Result<BTreeSet<ActionN
             .into_iter()
             .flatten()
         {
-            let is_request = action.get("appliesTo").is_some_and(|to| !to.is_null());
+            // A group is written as an action that applies to nothing.
+            let some = |key: &str| {
+                let types = action.get("appliesTo").and_then(|to| to.get(key));
+                types
+                    .and_then(|types| types.as_array())
+                    .is_some_and(|types| !types.is_empty())
+            };
+            let is_request = some("principalTypes") && some("resourceTypes");
             if is_request == applies {
                 names.insert(ActionName::new(namespace, name));
             }
@@ -94,10 +101,7 @@ pub(crate) fn assemble(fragments: &[SchemaFragment]) -> Result<Schema, Vec<Probl
     }
     let schema = Schema::from_schema_fragments(parsed)
         .map_err(|error| vec![Problem::in_file("schema", error.to_string())])?;
-    let missing: Vec<Problem> = schema
-        .actions()
-        .filter_map(|action| base_part(&schema, action))
-        .collect();
+    let missing = check_base(&schema);
     if missing.is_empty() {
         Ok(schema)
     } else {
@@ -105,39 +109,29 @@ pub(crate) fn assemble(fragments: &[SchemaFragment]) -> Result<Schema, Vec<Probl
     }
 }
 
-/// Whether a rule may use the base attributes on this action: the validator itself is asked, with a rule that
-/// uses all of them.
-fn base_part(schema: &Schema, action: &EntityUid) -> Option<Problem> {
-    if schema.request_envs().all(|env| env.action() != action) {
-        return None;
-    }
-    let text = format!(
-        "permit (principal, action == {action}, resource) when {{
-           context.now == context.now && context.approved_by.contains(Group::\"g\")
-           && (if context has task then context.task like \"*\" else true)
-           && (if context has tool then context.tool like \"*\" else true)
-           && (if context has source then context.source.isLoopback() else true) }};"
-    );
+/// A rule that uses every base attribute as it is declared.
+const PROBE: &str = "permit (principal, action, resource) when {
+    context.now == context.now && context.approved_by.contains(Group::\"g\")
+    && (if context has task then context.task like \"*\" else true)
+    && (if context has tool then context.tool like \"*\" else true)
+    && (if context has source then context.source.isLoopback() else true) };";
+
+/// Whether rules may use the base attributes on each action: the validator itself is asked.
+fn check_base(schema: &Schema) -> Vec<Problem> {
     let complain = |what: String| {
-        Problem::in_file(
-            "schema",
-            format!("the context of `{action}` lacks the base attributes: {what}"),
-        )
+        let message = format!("an action lacks the base attributes: {what}");
+        Problem::in_file("schema", message)
     };
-    let probe = match Policy::parse(Some(PolicyId::new("base")), text) {
-        Ok(probe) => probe,
-        Err(error) => return Some(complain(error.to_string())),
-    };
-    let probe = match PolicySet::from_policies([probe]) {
-        Ok(probe) => probe,
-        Err(error) => return Some(complain(error.to_string())),
-    };
-    let verdict = Validator::new(schema.clone()).validate(&probe, ValidationMode::Strict);
-    let first = verdict
-        .validation_errors()
-        .next()
-        .map(|error| complain(error.to_string()));
-    first
+    let probe = Policy::parse(Some(PolicyId::new("base")), PROBE).map_err(|e| e.to_string());
+    let probe = probe.and_then(|p| PolicySet::from_policies([p]).map_err(|e| e.to_string()));
+    match probe {
+        Ok(probe) => Validator::new(schema.clone())
+            .validate(&probe, ValidationMode::Strict)
+            .validation_errors()
+            .map(|error| complain(error.to_string().replacen("for policy `base`, ", "", 1)))
+            .collect(),
+        Err(error) => vec![complain(error)],
+    }
 }
 
 /// `Sql::Action::"drop"` as an action name.

@@ -3,9 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
 
-use cedar_policy::{
-    Context, Entities, Entity, EntityId, EntityUid, Request, RestrictedExpression,
-};
+use cedar_policy::{Context, Entities, Entity, EntityId, EntityUid, Request, RestrictedExpression};
 use smol_str::SmolStr;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
@@ -105,28 +103,48 @@ impl Standing {
     /// How values of a class are shown to this subject when they come from this target.
     #[must_use]
     pub fn reveal(&self, class: &str, situation: &Situation) -> Disclosure {
-        let withheld = |rules| Disclosure { reveal: Reveal::Withhold, rules, cache: Lifetime::Never };
+        let withheld = |rules| Disclosure {
+            reveal: Reveal::Withhold,
+            rules,
+            cache: Lifetime::Never,
+        };
         let Some(resource) = uid_of("Classification", class) else {
             return withheld(Vec::new());
         };
         let target = Value::Entity(SmolStr::new_static("Target"), self.target_name.clone());
-        let act = Act::new(ActionName::reveal(), [(SmolStr::new_static("target"), target)]);
+        let act = Act::new(
+            ActionName::reveal(),
+            [(SmolStr::new_static("target"), target)],
+        );
         let judged = self.judge(&act, Some(&resource), situation, &BTreeSet::new());
-        let Ok((narrow, verdict)) = judged else { return withheld(Vec::new()) };
+        let Ok((narrow, verdict)) = judged else {
+            return withheld(Vec::new());
+        };
         if !verdict.broken.is_empty() {
             return withheld(self.ids(&verdict.broken));
         }
         let cache = lifetime(&narrow.reads, situation);
         if verdict.allows() {
-            return Disclosure { reveal: Reveal::Clear, rules: self.ids(&verdict.permits), cache };
+            return Disclosure {
+                reveal: Reveal::Clear,
+                rules: self.ids(&verdict.permits),
+                cache,
+            };
         }
         let mask = |rule: &Rule| match &rule.annotations.mask {
             Some(mask) => Reveal::Mask(mask.clone()),
             None => Reveal::Withhold,
         };
-        let strictest = self.rules_at(&verdict.forbids).map(mask).reduce(Reveal::stricter);
+        let strictest = self
+            .rules_at(&verdict.forbids)
+            .map(mask)
+            .reduce(Reveal::stricter);
         let reveal = strictest.unwrap_or(Reveal::Withhold);
-        Disclosure { reveal, rules: self.ids(&verdict.forbids), cache }
+        Disclosure {
+            reveal,
+            rules: self.ids(&verdict.forbids),
+            cache,
+        }
     }
 
     fn decide_act(&self, act: &Act, situation: &Situation) -> Decision {
@@ -140,7 +158,13 @@ impl Standing {
         }
         if verdict.allows() {
             let rules = self.ids(&verdict.permits);
-            return Decision { outcome: Outcome::Allow, rules, message: None, hold: None, cache };
+            return Decision {
+                outcome: Outcome::Allow,
+                rules,
+                message: None,
+                hold: None,
+                cache,
+            };
         }
         if verdict.forbids.is_empty() {
             let (action, target) = (&act.action.name, &self.target_name);
@@ -149,14 +173,28 @@ impl Standing {
         let rules = self.ids(&verdict.forbids);
         match self.hold(act, situation, &verdict) {
             Some(hold) => {
-                let message = self.message(&verdict, true).unwrap_or_else(|| waiting_for(&hold));
+                let message = self
+                    .message(&verdict, true)
+                    .unwrap_or_else(|| waiting_for(&hold));
                 let (message, hold) = (Some(message), Some(hold));
-                Decision { outcome: Outcome::Hold, rules, message, hold, cache }
+                Decision {
+                    outcome: Outcome::Hold,
+                    rules,
+                    message,
+                    hold,
+                    cache,
+                }
             }
             None => {
                 let plain = || rules.first().map(|id| format!("rule `{id}` forbids it"));
                 let message = self.message(&verdict, false).or_else(plain);
-                Decision { outcome: Outcome::Deny, rules, message, hold: None, cache }
+                Decision {
+                    outcome: Outcome::Deny,
+                    rules,
+                    message,
+                    hold: None,
+                    cache,
+                }
             }
         }
     }
@@ -165,7 +203,10 @@ impl Standing {
         let rules = self.ids(&verdict.broken);
         let names: Vec<String> = rules.iter().map(|id| format!("`{id}`")).collect();
         let message = format!("these rules cannot be evaluated here: {}", names.join(", "));
-        Decision { rules, ..Decision::refused(message, Lifetime::Never) }
+        Decision {
+            rules,
+            ..Decision::refused(message, Lifetime::Never)
+        }
     }
 
     /// What a refused act would need to be allowed, if approvals are all that is missing.
@@ -192,8 +233,10 @@ impl Standing {
 
     /// The merged holds of the rules that refused; `None` when one of them does not hold, or there is none.
     fn holds(&self, refusal: &Verdict) -> Option<HoldSpec> {
-        let holds: Option<Vec<HoldSpec>> =
-            self.rules_at(&refusal.forbids).map(|rule| rule.annotations.hold.clone()).collect();
+        let holds: Option<Vec<HoldSpec>> = self
+            .rules_at(&refusal.forbids)
+            .map(|rule| rule.annotations.hold.clone())
+            .collect();
         holds?.into_iter().reduce(HoldSpec::merge)
     }
 
@@ -301,7 +344,10 @@ impl Standing {
         let fits = |rule: &&Rule| {
             rule.annotations.hold.is_some() == holding && rule.annotations.message.is_some()
         };
-        let first = self.rules_at(&refusal.forbids).filter(fits).min_by_key(|rule| &rule.id)?;
+        let first = self
+            .rules_at(&refusal.forbids)
+            .filter(fits)
+            .min_by_key(|rule| &rule.id)?;
         first.annotations.message.clone()
     }
 }

@@ -1,0 +1,379 @@
+//! What a bundle answers.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sallyport_policy::{
+    Act, ActionName, Approvals, Decision, Lifetime, Outcome, Resource, Reveal, RuleId, Situation,
+    Value,
+};
+use support::{connect, load, now, orders, statement, user};
+use time::macros::datetime;
+
+const ALL: &str = "@id(\"all\") permit (principal, action, resource);";
+
+fn ids(decision: &Decision) -> Vec<&str> {
+    decision.rules.iter().map(RuleId::as_str).collect()
+}
+
+fn approved(by: &[&str]) -> Situation {
+    Situation {
+        approved_by: by.iter().map(|&g| g.to_owned()).collect(),
+        ..now()
+    }
+}
+
+#[test]
+fn what_no_rule_permits_is_refused_and_says_so() {
+    let bundle = load(
+        "@id(\"read\") permit (principal, action in Sql::Action::\"read\", resource);",
+        "",
+    );
+    let alice = user("alice", &[]);
+    let read = bundle.decide(&alice, &orders(), &[statement("select", &[])], &now());
+    assert_eq!(
+        (read.outcome, ids(&read), read.cache),
+        (Outcome::Allow, vec!["read"], Lifetime::Forever)
+    );
+    assert_eq!(read.message, None);
+    let drop = bundle.decide(&alice, &orders(), &[statement("drop_table", &[])], &now());
+    assert_eq!((drop.outcome, drop.rules.len()), (Outcome::Deny, 0));
+    assert_eq!(
+        drop.message.unwrap(),
+        "no rule permits `drop_table` on `orders`"
+    );
+}
+
+#[test]
+fn every_act_must_be_allowed_and_the_strictest_answer_counts() {
+    let rules = r#"
+        @id("all") permit (principal, action, resource);
+        @id("no-drop") @message("no") forbid (principal, action in Sql::Action::"drop", resource);
+        @id("wait") @hold("dba") forbid (principal, action == Sql::Action::"alter_table", resource)
+        unless { context.approved_by.contains(Group::"dba") };"#;
+    let (bundle, alice) = (load(rules, ""), user("alice", &[]));
+    let decide = |actions: &[&str]| {
+        let acts: Vec<Act> = actions.iter().map(|a| statement(a, &[])).collect();
+        bundle.decide(&alice, &orders(), &acts, &now())
+    };
+    assert_eq!(decide(&["select", "insert"]).outcome, Outcome::Allow);
+    assert_eq!(decide(&["select", "alter_table"]).outcome, Outcome::Hold);
+    let refused = decide(&["alter_table", "drop_view", "select"]);
+    assert_eq!(
+        (refused.outcome, ids(&refused)),
+        (Outcome::Deny, vec!["no-drop"])
+    );
+    assert_eq!(
+        (refused.message.as_deref(), refused.hold),
+        (Some("no"), None)
+    );
+    assert_eq!(decide(&[]).outcome, Outcome::Deny);
+}
+
+#[test]
+fn a_hold_names_whom_to_ask_and_ends_with_their_approval() {
+    let rules = r#"
+        @id("all") permit (principal, action, resource);
+        @id("dba") @hold("dba:2") @message("waits for DBAs") @timeout("10m") @expires("2h")
+        forbid (principal, action in Sql::Action::"ddl", resource)
+        unless { context.approved_by.contains(Group::"dba") };
+        @id("security") @hold("security") @timeout("5m")
+        forbid (principal, action == Sql::Action::"alter_table", resource)
+        unless { context.approved_by.contains(Group::"security") };"#;
+    let (bundle, alice) = (load(rules, ""), user("alice", &[]));
+    let acts = [statement("alter_table", &[])];
+    let held = bundle.decide(&alice, &orders(), &acts, &now());
+    assert_eq!(
+        (held.outcome, ids(&held)),
+        (Outcome::Hold, vec!["dba", "security"])
+    );
+    assert_eq!(held.message.as_deref(), Some("waits for DBAs"));
+    let hold = held.hold.unwrap();
+    let want = [("dba", 2), ("security", 1)].map(|(g, count)| Approvals {
+        group: g.into(),
+        count,
+    });
+    assert_eq!(hold.groups, want);
+    assert_eq!(hold.timeout, Some(Duration::from_secs(300)));
+    assert_eq!(hold.expires, Some(Duration::from_secs(7200)));
+    let half = bundle.decide(&alice, &orders(), &acts, &approved(&["dba"]));
+    assert_eq!(
+        (half.outcome, ids(&half)),
+        (Outcome::Hold, vec!["security"])
+    );
+    let full = bundle.decide(&alice, &orders(), &acts, &approved(&["dba", "security"]));
+    assert_eq!(
+        (full.outcome, full.cache),
+        (Outcome::Allow, Lifetime::Never)
+    );
+}
+
+#[test]
+fn nothing_waits_that_an_approval_would_not_allow() {
+    let rules = r#"
+        @id("read") permit (principal, action in Sql::Action::"read", resource);
+        @id("stubborn") @hold("dba") forbid (principal, action in Sql::Action::"write", resource)
+        unless { context.approved_by.contains(Group::"dba") && principal in Group::"owners" };
+        @id("ddl") @hold("dba") forbid (principal, action in Sql::Action::"ddl", resource)
+        unless { context.approved_by.contains(Group::"dba") };"#;
+    let bundle = load(rules, "");
+    for action in ["update", "alter_table"] {
+        // One lacks a permit as well, the other asks more than the approval.
+        let answer = bundle.decide(
+            &user("a", &[]),
+            &orders(),
+            &[statement(action, &[])],
+            &now(),
+        );
+        assert_eq!(answer.outcome, Outcome::Deny, "{action}");
+        assert!(answer.hold.is_none());
+    }
+}
+
+#[test]
+fn a_second_approval_that_only_the_first_one_reveals_is_asked_for() {
+    let rules = r#"
+        @id("all") permit (principal, action, resource);
+        @id("first") @hold("dba") forbid (principal, action, resource is Target)
+        unless { context.approved_by.contains(Group::"dba") };
+        @id("then") @hold("security") forbid (principal, action, resource is Target)
+        when { context.approved_by.contains(Group::"dba") }
+        unless { context.approved_by.contains(Group::"security") };"#;
+    let bundle = load(rules, "");
+    let held = bundle.decide(
+        &user("a", &[]),
+        &orders(),
+        &[statement("select", &[])],
+        &now(),
+    );
+    let groups: Vec<_> = held
+        .hold
+        .unwrap()
+        .groups
+        .into_iter()
+        .map(|a| a.group)
+        .collect();
+    assert_eq!(groups, ["dba", "security"]);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_refused_also_where_cedar_would_go_on() {
+    let rules = format!(
+        "{ALL} @id(\"files\") forbid (principal, action in Sql::Action::\"any\", resource)
+         when {{ context.hazards.contains(\"server_file\") }};"
+    );
+    let (bundle, alice) = (load(&rules, ""), user("alice", &[]));
+    let bare = Act::new(ActionName::new("Sql", "select"), []);
+    let refused = bundle.decide(&alice, &orders(), &[bare], &now());
+    assert_eq!(
+        (refused.outcome, ids(&refused)),
+        (Outcome::Deny, vec!["files"])
+    );
+    assert_eq!(refused.cache, Lifetime::Never);
+    let wrong = statement("select", &[("hazards", Value::Bool(true))]);
+    assert_eq!(
+        bundle.decide(&alice, &orders(), &[wrong], &now()).outcome,
+        Outcome::Deny
+    );
+    let unknown = Act::new(ActionName::from_str("Sql::fly").unwrap(), []);
+    let refused = bundle.decide(&alice, &orders(), &[unknown], &now());
+    assert!(
+        refused
+            .message
+            .unwrap()
+            .contains("does not know the action")
+    );
+}
+
+#[test]
+fn the_facts_cannot_pretend_to_be_the_situation() {
+    let rules = r#"@id("ops") permit (principal, action, resource is Target)
+        when { context has task && context.task == "OPS-1" && context.approved_by.contains(Group::"g") };"#;
+    let (bundle, alice) = (load(rules, ""), user("alice", &[]));
+    let forged = [
+        ("task", "OPS-1".into()),
+        ("approved_by", Value::entities("Group", ["g"])),
+    ];
+    let acts = [statement("select", &forged)];
+    assert_eq!(
+        bundle.decide(&alice, &orders(), &acts, &now()).outcome,
+        Outcome::Deny
+    );
+    let real = Situation {
+        task: Some("OPS-1".into()),
+        ..approved(&["g"])
+    };
+    assert_eq!(
+        bundle.decide(&alice, &orders(), &acts, &real).outcome,
+        Outcome::Allow
+    );
+}
+
+#[test]
+fn what_reads_the_time_is_right_until_the_next_second() {
+    let rules = r#"
+        @id("office") permit (principal, action == Sql::Action::"select", resource)
+        when { context.now < datetime("2026-11-21T09:00:01Z") };
+        @id("always") permit (principal, action == Sql::Action::"insert", resource);"#;
+    let (bundle, alice) = (load(rules, ""), user("alice", &[]));
+    let decide = |action: &str, at| {
+        bundle.decide(
+            &alice,
+            &orders(),
+            &[statement(action, &[])],
+            &Situation::at(at),
+        )
+    };
+    let early = decide("select", datetime!(2026-11-21 09:00:00.999 UTC));
+    assert_eq!(early.outcome, Outcome::Allow);
+    assert_eq!(
+        early.cache,
+        Lifetime::Until(datetime!(2026-11-21 09:00:01 UTC))
+    );
+    assert!(early.cache.covers(datetime!(2026-11-21 09:00:00.9999 UTC)));
+    assert!(!early.cache.covers(datetime!(2026-11-21 09:00:01 UTC)));
+    let late = decide("select", datetime!(2026-11-21 10:00:01 +1));
+    assert_eq!(late.outcome, Outcome::Deny);
+    let other = decide("insert", datetime!(2026-11-21 09:00:00 UTC));
+    assert_eq!(other.cache, Lifetime::Forever);
+    assert!(bundle.needs().time());
+    assert!(
+        !bundle
+            .needs()
+            .reads_on(&ActionName::new("Sql", "insert"), "now")
+    );
+    assert!(!bundle.needs().reads("reads"));
+}
+
+#[test]
+fn where_the_client_is_and_what_it_runs_can_matter() {
+    let rules = r#"
+        @id("inside") permit (principal, action, resource is Target)
+        when { context has source && context.source.isInRange(ip("10.0.0.0/8")) };
+        @id("not-excel") forbid (principal, action, resource is Target)
+        when { context has tool && context.tool like "*Excel*" };"#;
+    let (bundle, alice) = (load(rules, ""), user("alice", &[]));
+    let decide = |source: &str, tool: &str| {
+        let situation = Situation {
+            source: Some(source.parse().unwrap()),
+            ..now()
+        };
+        let acts = [statement("select", &[("tool", tool.into())])];
+        bundle.decide(&alice, &orders(), &acts, &situation).outcome
+    };
+    assert_eq!(decide("10.1.2.3", "psql"), Outcome::Allow);
+    assert_eq!(decide("192.168.0.1", "psql"), Outcome::Deny);
+    assert_eq!(decide("10.1.2.3", "Microsoft Excel"), Outcome::Deny);
+    assert_eq!(decide("::1", "psql"), Outcome::Deny);
+}
+
+#[test]
+fn targets_are_known_by_name_environment_and_tag() {
+    let rules = r#"
+        @id("staging") permit (principal, action, resource in Environment::"staging");
+        @id("tagged") permit (principal, action, resource in Tag::"open");
+        @id("mysql") permit (principal, action, resource is Target) when { resource.protocol == "mysql" };
+        @id("named") permit (principal, action, resource == Target::"x");"#;
+    let (bundle, alice) = (load(rules, ""), user("alice", &[]));
+    let decide = |target: Resource| {
+        let answer = bundle.decide(&alice, &target, &[connect()], &now());
+        answer.rules.first().map(|id| id.to_string())
+    };
+    assert_eq!(decide(orders()), None);
+    let staging = Resource {
+        environment: Some("staging".into()),
+        ..orders()
+    };
+    assert_eq!(decide(staging).as_deref(), Some("staging"));
+    assert_eq!(
+        decide(Resource {
+            tags: vec!["open".into()],
+            ..orders()
+        })
+        .as_deref(),
+        Some("tagged")
+    );
+    assert_eq!(
+        decide(Resource {
+            protocol: "mysql".into(),
+            ..orders()
+        })
+        .as_deref(),
+        Some("mysql")
+    );
+    assert_eq!(
+        decide(Resource {
+            name: "x".into(),
+            ..orders()
+        })
+        .as_deref(),
+        Some("named")
+    );
+}
+
+#[test]
+fn masks_are_decided_by_class_and_the_strictest_wins() {
+    let rules = r#"
+        @id("see") permit (principal in Group::"staff", action == Action::"reveal", resource);
+        @id("pii") @mask("partial") forbid (principal, action == Action::"reveal", resource in Classification::"pii")
+        unless { principal in Group::"support" };
+        @id("ids") @mask("redact") forbid (principal, action == Action::"reveal", resource == Classification::"national-id")
+        when { context.target in Environment::"production" };
+        @id("never") forbid (principal, action == Action::"reveal", resource == Classification::"key");"#;
+    let classify = r#"
+        classes = [{ name = "national-id", within = ["pii"] }, { name = "key" }, { name = "plain" }]"#;
+    let bundle = load(rules, classify);
+    let reveal = |groups: &[&str], target: Resource, class: &str| {
+        let answer = bundle.reveal(&user("a", groups), &target, class, &now());
+        let rules: Vec<String> = answer.rules.iter().map(RuleId::to_string).collect();
+        (answer.reveal, rules.join(" "))
+    };
+    let staging = || Resource {
+        environment: Some("staging".into()),
+        ..orders()
+    };
+    let mask = |s: &str| Reveal::Mask(s.into());
+    assert_eq!(
+        reveal(&["staff"], orders(), "plain"),
+        (Reveal::Clear, "see".into())
+    );
+    assert_eq!(
+        reveal(&["staff"], orders(), "pii"),
+        (mask("partial"), "pii".into())
+    );
+    assert_eq!(
+        reveal(&["staff"], orders(), "national-id"),
+        (mask("redact"), "ids pii".into())
+    );
+    assert_eq!(
+        reveal(&["staff"], staging(), "national-id"),
+        (mask("partial"), "pii".into())
+    );
+    assert_eq!(
+        reveal(&["staff", "support"], staging(), "national-id").0,
+        Reveal::Clear
+    );
+    assert_eq!(
+        reveal(&["staff"], orders(), "key"),
+        (Reveal::Withhold, "never".into())
+    );
+    assert_eq!(
+        reveal(&[], orders(), "plain"),
+        (Reveal::Withhold, String::new())
+    );
+}
+
+#[test]
+fn groups_belong_to_the_subject_and_not_to_its_name() {
+    let bundle = load(
+        "@id(\"g\") permit (principal in Group::\"ops\", action, resource is Target);",
+        "",
+    );
+    let decide = |who| bundle.decide(&who, &orders(), &[connect()], &now()).outcome;
+    assert_eq!(decide(user("alice", &["ops"])), Outcome::Allow);
+    assert_eq!(decide(user("alice", &[])), Outcome::Deny);
+    assert_eq!(decide(user("ops", &["x\"] + [\""])), Outcome::Deny);
+}
