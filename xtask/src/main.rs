@@ -5,6 +5,7 @@
     reason = "a command-line program talks to its user"
 )]
 
+mod bench;
 mod check;
 mod corpus;
 mod demo;
@@ -49,6 +50,9 @@ enum Command {
     /// Run a corpus of cases through the gateway, in front of a real server
     #[command(subcommand)]
     Corpus(corpus::Corpus),
+    /// Measure what the gateway costs, against what else could stand in its place
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Check the habits that a program can check (`docs/` says which)
     Tidy,
 }
@@ -77,6 +81,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
                 ExitCode::FAILURE
             });
         }
+        Command::Bench(bench) => bench::run(&bench)?,
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)

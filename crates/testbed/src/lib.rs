@@ -6,12 +6,14 @@
 
 mod cache;
 mod error;
+mod gateway;
 mod postgres;
 mod supervisor;
 mod tls;
 
 pub use cache::cache_dir;
 pub use error::TestbedError;
+pub use gateway::{Api, Gateway, GatewayOptions, Killed, PASSWORD, Person, Reply};
 pub use postgres::{Auth, LoggedStatement, Options, Postgres, Role, Template, find_postgres};
 pub use supervisor::Supervised;
 pub use tls::{Authority, Issued};

@@ -4,8 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 use crate::TestbedError;
+use crate::cache::run;
 
 /// `$1` the signal that ends the server, `$2` the directory to remove, the rest the server's command line.
 ///
@@ -111,6 +113,18 @@ impl Supervised {
     /// Ends the server and waits until it is gone and its directory is removed.
     pub fn stop(mut self) {
         self.end();
+    }
+
+    /// Kills the server (SIGKILL) and waits until it has ended; its directory stays until the drop.
+    ///
+    /// # Errors
+    /// When `kill` cannot be run.
+    pub fn kill(&self) -> Result<(), TestbedError> {
+        run(Command::new("kill").args(["-KILL", &self.pid.to_string()]))?;
+        while self.is_running() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     fn end(&mut self) {

@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-
-use super::through::Setup;
+use tempfile::TempDir;
 
 /// One target.
 pub(crate) struct Profile {
@@ -31,7 +30,7 @@ forbid (principal, action == Action::"reveal", resource in Classification::"foun
 "#;
 
 /// Writes the bundle into a directory of its own.
-pub(crate) fn write(profiles: &[Profile]) -> Result<Setup> {
+pub(crate) fn write(profiles: &[Profile]) -> Result<TempDir> {
     let dir = tempfile::Builder::new()
         .prefix("sallyport-policy-")
         .tempdir()?;
@@ -39,8 +38,7 @@ pub(crate) fn write(profiles: &[Profile]) -> Result<Setup> {
     std::fs::create_dir(&rules)?;
     put(&rules.join("masks.cedar"), &masks(profiles))?;
     put(&dir.path().join("classify.toml"), &classify(profiles))?;
-    put(&dir.path().join("targets.toml"), &targets(profiles))?;
-    Ok(Setup { policy: dir })
+    Ok(dir)
 }
 
 /// `targets.toml`: servers on loopback that ask for no password.

@@ -70,7 +70,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let door = if options.direct {
         Door::direct(server)
     } else {
-        Door::gateway(bundle::write(&profiles)?)?
+        crate::demo::build()?;
+        Door::gateway(
+            bundle::write(&profiles)?.path(),
+            &bundle::targets(&profiles),
+        )?
     };
     let outcomes: Vec<Outcome> = cases
         .iter()

@@ -13,7 +13,7 @@ mod snapshot;
 mod sql;
 mod step;
 mod through;
-mod wire;
+pub(crate) mod wire;
 mod worker;
 
 use std::path::PathBuf;

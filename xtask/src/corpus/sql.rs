@@ -1,17 +1,25 @@
 //! The SQL corpora.
 
-use anyhow::Result;
+use std::collections::BTreeSet;
+
+use anyhow::{Result, bail};
 use sallyport_testbed::Template;
 
+use super::bundle::{self, Profile};
 use super::case::{SqlCase, Verdict};
 use super::judge::Scene;
 use super::needles::Received;
-use super::play::{Played, play};
+use super::play::{Played, play, target};
 use super::report::{self, Outcome};
 use super::snapshot::Snapshot;
 use super::through::Door;
 use super::wire::Message;
 use super::{Options, cluster, read, worker};
+use crate::{demo, process};
+
+/// Whom the cases connect as: a role's name is the credential towards the server.
+const ROLES: &[&str] = &["app", "dba", "analyst", "repl", "pgadmin"];
+const DATABASES: &[&str] = &["shop", "scratchdb", "postgres"];
 
 /// Runs a corpus of SQL cases; whether all passed.
 pub(crate) fn run(options: &Options) -> Result<bool> {
@@ -22,6 +30,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let unscored = all - cases.len();
     // Made here, so that the workers do not each make it.
     cluster::template()?;
+    if !options.direct {
+        demo::build()?;
+    }
     let outcomes = worker::run(cases, options.jobs, options.direct)?;
     Ok(report::print(
         &outcomes,
@@ -29,6 +40,28 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         unscored,
         0,
     ))
+}
+
+/// The gateway with the policy that the corpora assume, and one target for each role in each database.
+pub(crate) fn door() -> Result<Door> {
+    let mut profiles = Vec::new();
+    for role in ROLES {
+        for database in DATABASES {
+            profiles.push(Profile {
+                target: target(role, database),
+                address: cluster::address(),
+                user: (*role).to_owned(),
+                database: (*database).to_owned(),
+                detectors: BTreeSet::new(),
+                columns: Vec::new(),
+            });
+        }
+    }
+    let policy = process::root()
+        .join("tests")
+        .join("policies")
+        .join("corpus-sql");
+    Door::gateway(&policy, &bundle::targets(&profiles))
 }
 
 /// Runs one case. With `direct` there is no gateway, and the attacks succeed.
@@ -177,6 +210,9 @@ fn once(case: &SqlCase, template: &Template, door: &Door) -> Result<Run> {
     let mut admin = cluster::admin()?;
     let before = Snapshot::take(&mut admin)?;
     let played = play(case, door, &mut admin)?;
+    if let Some(log) = door.broken() {
+        bail!("the gateway ended: {log}");
+    }
     let received = Received::new(played.messages());
     // The case may have ended the administrator's connection.
     admin.close();

@@ -105,6 +105,27 @@ impl Connection {
         }
     }
 
+    /// Reads to the end of an answer without keeping it, and says how many bytes it had.
+    ///
+    /// An answer ends with `ReadyForQuery` of an idle session: `Z`, length 5, `I`.
+    pub(crate) fn skip_to_ready(&mut self, patience: Duration) -> Result<u64> {
+        const READY: &[u8] = b"Z\0\0\0\x05I";
+        self.stream.set_read_timeout(Some(patience))?;
+        let mut bytes = vec![0_u8; 1 << 18];
+        let (mut total, mut tail) = (0, Vec::<u8>::new());
+        loop {
+            let read = self.stream.read(&mut bytes)?;
+            anyhow::ensure!(read > 0, "the connection was closed");
+            total += read as u64;
+            let fresh = bytes.get(..read).unwrap_or_default();
+            tail.extend(fresh.iter().skip(read.saturating_sub(READY.len())));
+            tail.drain(..tail.len().saturating_sub(READY.len()));
+            if tail == READY {
+                return Ok(total);
+            }
+        }
+    }
+
     /// Says goodbye and closes.
     pub(crate) fn close(&mut self) {
         self.send(&packet(b'X', &[]), None, Duration::ZERO);

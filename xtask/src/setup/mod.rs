@@ -67,7 +67,7 @@ pub(crate) fn run(layers: &[Layer]) -> Result<()> {
 fn ensure(layer: Layer) -> Result<()> {
     match layer {
         Layer::Postgres => apt::postgres(),
-        Layer::PgBouncer => apt::program("pgbouncer", "--version", &["pgbouncer"]),
+        Layer::PgBouncer => apt::program("/usr/sbin/pgbouncer", "--version", &["pgbouncer"]),
         Layer::Nextest => tools::ensure_nextest(),
         Layer::Deny => tools::ensure_deny(),
         Layer::Node => node::ensure(),

@@ -384,7 +384,7 @@ fn new_dir(parent: Option<&Path>) -> Result<PathBuf, TestbedError> {
     Ok(dir.keep())
 }
 
-fn free_port() -> Result<u16, TestbedError> {
+pub(crate) fn free_port() -> Result<u16, TestbedError> {
     let listener =
         TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(TestbedError::file("127.0.0.1:0"))?;
     Ok(listener

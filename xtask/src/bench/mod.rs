@@ -1,0 +1,82 @@
+//! `cargo xtask bench`: what the gateway costs, against what else stands between a client and a server.
+//!
+//! Everything that is compared runs in one run, interleaved round by round; what is reported are ratios of
+//! medians, since absolute values do not carry over to another machine or hour.
+
+mod contender;
+mod load;
+mod proc;
+mod table;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use self::contender::{Contender, Field};
+use self::load::Load;
+use self::table::Table;
+
+/// What to measure.
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// The gateway in front of PostgreSQL, with policy, masking and recording on
+    Postgres(Options),
+}
+
+/// How long to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Seconds for each measurement
+    #[arg(long, default_value_t = 4)]
+    seconds: u32,
+    /// Rounds; each measures everything once
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Numbers of clients
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 64])]
+    clients: Vec<u32>,
+    /// Only loads whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// Runs the benchmarks and prints the tables.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    let Bench::Postgres(options) = bench;
+    let field = Field::prepare()?;
+    let loads = load::all(options.seconds, &options.clients);
+    let wanted = |load: &&Load| {
+        options
+            .only
+            .as_ref()
+            .is_none_or(|only| load.name().contains(only.as_str()))
+    };
+    let mut tables: Vec<Table> = loads
+        .iter()
+        .filter(wanted)
+        .map(|load| Table::new(load.clone()))
+        .collect();
+    for round in 1..=options.rounds {
+        for table in &mut tables {
+            eprintln!(
+                "round {round} of {}: {}",
+                options.rounds,
+                table.load().name()
+            );
+            for contender in field.contenders() {
+                let sample = measure(table.load(), contender)?;
+                table.add(contender.name(), sample);
+            }
+        }
+    }
+    for table in &tables {
+        table.print();
+    }
+    Ok(())
+}
+
+fn measure(load: &Load, contender: &Contender) -> Result<load::Sample> {
+    let before = contender.cpu_us()?;
+    let mut sample = load.run(contender)?;
+    sample.proxy_us = contender.cpu_us()?.saturating_sub(before);
+    Ok(sample)
+}
