@@ -46,7 +46,7 @@ impl Listener {
         let address = socket.local_addr()?;
         let keeper = Gatekeeper::new(limits);
         Ok(Self {
-            socket: socket,
+            socket,
             keeper,
             address,
         })

@@ -83,14 +83,18 @@ impl<'a> Login<'a> {
     }
 
     /// The next request of the login.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "`name` classifies the rest, each by name"
+    )]
     async fn request<T>(
         &mut self,
-        take: impl Fn(Authentication<'_>) -> Result<T, DialError>,
+        take: impl Fn(&Authentication<'_>) -> Result<T, DialError>,
     ) -> Result<T, DialError> {
         loop {
             let (tag, body) = self.message().await?;
             match Message::decode(tag, &body)? {
-                Message::Authentication(request) => return take(request),
+                Message::Authentication(request) => return take(&request),
                 Message::ErrorResponse(error) => return Err(refused(error)),
                 // Older servers say so of versions and options that they do not know; none are asked for.
                 Message::NoticeResponse(_) | Message::NegotiateProtocolVersion(_) => {}
@@ -186,9 +190,11 @@ impl<'a> Login<'a> {
         .encode(&mut out);
         self.send(&out).await?;
         let server_first = self
-            .request(|request| match request {
-                Authentication::SaslContinue { data } => Ok(data.to_vec()),
-                other => Err(out_of_turn(&other)),
+            .request(|request| {
+                let Authentication::SaslContinue { data } = request else {
+                    return Err(out_of_turn(request));
+                };
+                Ok(data.to_vec())
             })
             .await?;
         let challenge = first.challenge(&server_first)?;
@@ -211,9 +217,11 @@ impl<'a> Login<'a> {
 
     async fn scram_final(&mut self, last: Final) -> Result<(), DialError> {
         let server_final = self
-            .request(|request| match request {
-                Authentication::SaslFinal { data } => Ok(data.to_vec()),
-                other => Err(out_of_turn(&other)),
+            .request(|request| {
+                let Authentication::SaslFinal { data } = request else {
+                    return Err(out_of_turn(request));
+                };
+                Ok(data.to_vec())
             })
             .await?;
         last.verify(&server_final)?;
@@ -260,6 +268,10 @@ impl<'a> Login<'a> {
     }
 
     /// Takes what the target says of itself until it is ready for commands.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "`name` classifies the rest, each by name"
+    )]
     async fn settle(mut self) -> Result<Upstream, DialError> {
         let mut parameters = Vec::new();
         let mut notices = Vec::new();
@@ -305,11 +317,11 @@ enum Asked {
 }
 
 impl Asked {
-    fn read(request: Authentication<'_>) -> Result<Self, DialError> {
+    fn read(request: &Authentication<'_>) -> Result<Self, DialError> {
         Ok(match request {
             Authentication::Ok => Self::Nothing,
             Authentication::CleartextPassword => Self::Password,
-            Authentication::Md5Password { salt } => Self::Md5(salt),
+            Authentication::Md5Password { salt } => Self::Md5(*salt),
             Authentication::Sasl { mechanisms } => {
                 let offered = |name: &str| mechanisms.contains(&name.as_bytes());
                 match (offered(PLAIN), offered(PLUS)) {
@@ -322,15 +334,16 @@ impl Asked {
             Authentication::Sspi => Self::Other("SSPI"),
             Authentication::GssContinue { .. }
             | Authentication::SaslContinue { .. }
-            | Authentication::SaslFinal { .. } => return Err(out_of_turn(&request)),
+            | Authentication::SaslFinal { .. } => return Err(out_of_turn(request)),
         })
     }
 }
 
-fn expect_ok(request: Authentication<'_>) -> Result<(), DialError> {
-    match request {
-        Authentication::Ok => Ok(()),
-        other => Err(out_of_turn(&other)),
+fn expect_ok(request: &Authentication<'_>) -> Result<(), DialError> {
+    if *request == Authentication::Ok {
+        Ok(())
+    } else {
+        Err(out_of_turn(request))
     }
 }
 

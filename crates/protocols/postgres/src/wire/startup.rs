@@ -125,7 +125,9 @@ fn decode(body: &[u8]) -> Result<Opening<'_>, WireError> {
     Ok(opening)
 }
 
-fn parameters<'a>(cursor: &mut Cursor<'a>) -> Result<Vec<(&'a [u8], &'a [u8])>, WireError> {
+type Parameters<'a> = Vec<(&'a [u8], &'a [u8])>;
+
+fn parameters<'a>(cursor: &mut Cursor<'a>) -> Result<Parameters<'a>, WireError> {
     let mut parameters = Vec::new();
     loop {
         let name = cursor.cstr()?;

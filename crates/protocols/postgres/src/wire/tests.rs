@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::semicolon_if_nothing_returned,
     clippy::indexing_slicing,
     clippy::panic,
     reason = "tests"
