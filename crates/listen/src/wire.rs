@@ -292,3 +292,27 @@ impl AsyncWrite for Wire {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use socket2::SockRef;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{KEEPALIVE_IDLE, Wire};
+
+    /// pa-033: a peer that vanished without a word is noticed, on both legs.
+    #[tokio::test]
+    async fn sockets_ask_after_silent_peers_and_do_not_delay_small_writes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        for stream in [client.unwrap(), accepted.unwrap().0] {
+            let wire = Wire::new(stream).unwrap();
+            let socket = SockRef::from(wire.tcp());
+            assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
+        }
+    }
+}

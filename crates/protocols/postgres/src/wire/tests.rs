@@ -77,9 +77,9 @@ fn frontend_samples() -> Vec<(frontend::Message<'static>, Vec<u8>)> {
 
 fn backend_samples() -> Vec<(backend::Message<'static>, Vec<u8>)> {
     use backend::{
-        Authentication, BackendKeyData, ColumnDescription, CommandComplete, CopyResponse, Message,
-        NegotiateProtocolVersion, NotificationResponse, ParameterStatus, ReadyForQuery,
-        RowDescription, TransactionStatus,
+        Authentication, BackendKeyData, ColumnDescription, CommandComplete, CopyResponse,
+        FunctionCallResponse, Message, NegotiateProtocolVersion, NotificationResponse,
+        ParameterStatus, ReadyForQuery, RowDescription, TransactionStatus,
     };
     let mut samples = Vec::new();
     let mut add = |message: Message<'static>, encode: &dyn Fn(&mut Vec<u8>)| {
@@ -159,6 +159,10 @@ fn backend_samples() -> Vec<(backend::Message<'static>, Vec<u8>)> {
     };
     add(Message::RowDescription(rows.clone()), &|out| {
         rows.encode(out)
+    });
+    let result = FunctionCallResponse { value: Some(b"9") };
+    add(Message::FunctionCallResponse(result), &|out| {
+        result.encode(out)
     });
     add(Message::ParseComplete, &|out| backend::parse_complete(out));
     add(Message::BindComplete, &|out| backend::bind_complete(out));

@@ -1,6 +1,9 @@
 //! FunctionCallResponse: the result of a function called by OID.
 
-use super::super::{Cursor, WireError};
+use super::super::{
+    Cursor, WireError,
+    encode::{Sink, message},
+};
 
 /// The result of a function call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,5 +22,15 @@ impl<'a> FunctionCallResponse<'a> {
         let value = cursor.value()?;
         cursor.finish()?;
         Ok(Self { value })
+    }
+
+    /// Appends the message.
+    pub fn encode<S: Sink>(&self, out: &mut S) {
+        message(out, b'V', |out| out.put_value(self.value));
+    }
+
+    /// Appends the message.
+    pub fn encode<S: Sink>(&self, out: &mut S) {
+        message(out, b'V', |out| out.put_value(self.value));
     }
 }
