@@ -113,7 +113,6 @@ pub(crate) fn assemble(fragments: &[SchemaFragment]) -> Result<Schema, Vec<Probl
 const PROBE: &str = "permit (principal, action, resource) when {
     context.now == context.now && context.approved_by.contains(Group::\"g\")
     && (if context has task then context.task like \"*\" else true)
-    && (if context has tool then context.tool like \"*\" else true)
     && (if context has source then context.source.isLoopback() else true) };";
 
 /// Whether rules may use the base attributes on each action: the validator itself is asked.

@@ -54,7 +54,7 @@ const CONDITIONS: &[&str] = &[
     "unless { context.statement_count > 1 }",
     "when { principal.id like \"al*\" } unless { context.hazards.containsAny([\"x\", \"y\"]) }",
     "when { resource.protocol == \"postgres\" && action in Sql::Action::\"write\" }",
-    "when { context has tool }",
+    "when { context has task }",
 ];
 
 #[test]

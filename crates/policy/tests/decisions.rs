@@ -249,25 +249,28 @@ fn what_reads_the_time_is_right_until_the_next_second() {
 }
 
 #[test]
-fn where_the_client_is_and_what_it_runs_can_matter() {
+fn where_the_client_is_and_how_many_statements_it_sends_can_matter() {
     let rules = r#"
-        @id("inside") permit (principal, action, resource is Target)
+        @id("inside") permit (principal, action in Sql::Action::"any", resource)
         when { context has source && context.source.isInRange(ip("10.0.0.0/8")) };
-        @id("not-excel") forbid (principal, action, resource is Target)
-        when { context has tool && context.tool like "*Excel*" };"#;
+        @id("one") forbid (principal, action in Sql::Action::"any", resource)
+        when { context.statement_count > 1 };"#;
     let (bundle, alice) = (load(rules, ""), user("alice", &[]));
-    let decide = |source: &str, tool: &str| {
+    let decide = |source: &str, count: i64| {
         let situation = Situation {
             source: Some(source.parse().unwrap()),
             ..now()
         };
-        let acts = [statement("select", &[("tool", tool.into())])];
+        let acts = [statement(
+            "select",
+            &[("statement_count", Value::Long(count))],
+        )];
         bundle.decide(&alice, &orders(), &acts, &situation).outcome
     };
-    assert_eq!(decide("10.1.2.3", "psql"), Outcome::Allow);
-    assert_eq!(decide("192.168.0.1", "psql"), Outcome::Deny);
-    assert_eq!(decide("10.1.2.3", "Microsoft Excel"), Outcome::Deny);
-    assert_eq!(decide("::1", "psql"), Outcome::Deny);
+    assert_eq!(decide("10.1.2.3", 1), Outcome::Allow);
+    assert_eq!(decide("192.168.0.1", 1), Outcome::Deny);
+    assert_eq!(decide("10.1.2.3", 2), Outcome::Deny);
+    assert_eq!(decide("::1", 1), Outcome::Deny);
 }
 
 #[test]

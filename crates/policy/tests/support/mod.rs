@@ -105,19 +105,13 @@ pub fn statement(action: &str, facts: &[(&str, Value)]) -> Act {
         let none = Value::entities::<&str>("Classification", []);
         all.push((format!("{name}_classes").into(), none));
     }
-    for name in [
-        "persistent",
-        "unresolved",
-        "in_transaction",
-        "function_call",
-    ] {
+    for name in ["persistent", "unresolved"] {
         all.push((name.into(), Value::Bool(false)));
     }
     for name in ["statement_count", "parameters"] {
         all.push((name.into(), Value::Long(1)));
     }
     all.push(("database".into(), "orders".into()));
-    all.push(("protocol_phase".into(), "execute".into()));
     for (name, value) in facts {
         match all.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => *old = value.clone(),
