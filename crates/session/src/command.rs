@@ -15,6 +15,9 @@ pub struct Command {
     pub text: Bytes,
     /// The bound parameters as the protocol sent them; empty when there are none.
     pub parameters: Bytes,
+    /// What else decides what the command means, in one canonical form: search path, user, parser settings, the text of
+    /// statements that it runs by name. An approval is bound to it.
+    pub state: Bytes,
     /// The parameters in words, for reviewers and replay. Called only when somebody will read them.
     pub readable: Option<fn(&[u8]) -> Vec<String>>,
     /// Whether the command runs now, or is only being prepared and will be asked again before it runs.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use sallyport_ledger::{Event, LedgerError, Recorder};
+use sallyport_ledger::{Event, LedgerError, Receipt, Recorder};
 use sallyport_policy::{
     Bundle, Decision, Disclosure, Lifetime, Outcome, Resource, Reveal, Situation, Subject, Watcher,
 };
@@ -179,7 +179,7 @@ impl Gate {
         }
         if held {
             let asking = Asking::new(self.session, &self.standing, &self.bundle, &decision, &command, seq);
-            return Asked::Held(Hold::new(seq, command, decision, asking, Arc::clone(&self.reviewing)));
+            return Asked::Held(Hold::new(seq, command, decision, asking, &*self.reviewing));
         }
         Asked::Ruled(self.rule(seq, &command, &decision))
     }
@@ -228,7 +228,7 @@ impl Gate {
         if self.broken {
             return Err(cannot_record());
         }
-        self.recorder.flush().map(drop).map_err(|error| unrecordable(&error))
+        self.recorder.flush().and_then(Receipt::wait).map_err(|error| unrecordable(&error))
     }
 
     pub(crate) fn is_dirty(&self) -> bool {

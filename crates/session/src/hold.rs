@@ -28,6 +28,8 @@ pub struct Asking {
     pub text: Bytes,
     /// The parameters as the protocol sent them.
     pub parameters: Bytes,
+    /// What else decides what the command means: search path, user, parser settings, statements that it runs by name.
+    pub state: Bytes,
     /// The parameters in words.
     pub readable: Vec<String>,
     /// The rules that hold it.
@@ -54,6 +56,7 @@ impl Asking {
             seq,
             text: command.text.clone(),
             parameters: command.parameters.clone(),
+            state: command.state.clone(),
             readable: command.readable.map(|words| words(&command.parameters)).unwrap_or_default(),
             rules: decision.rules.iter().map(ToString::to_string).collect(),
             message: decision.message.clone(),
@@ -123,18 +126,15 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// Where holds go: to people.
+/// Where holds go: to people. Dropping what waits for an outcome withdraws the request.
 pub trait Reviewing: Send + Sync {
     /// Takes a grant for exactly this command, or opens a request.
     fn open(&self, asking: Asking) -> Waiting<Opened>;
-
-    /// Gives request `id` up: the person left or cancelled.
-    fn withdraw(&self, id: String);
 }
 
 enum State {
     Opening(Waiting<Opened>),
-    Waiting(String, Waiting<HoldOutcome>),
+    Waiting(Waiting<HoldOutcome>),
     Over,
 }
 
@@ -144,7 +144,6 @@ pub struct Hold {
     command: Command,
     decision: Arc<Decision>,
     asking: Asking,
-    reviewing: Arc<dyn Reviewing>,
     state: State,
 }
 
@@ -169,10 +168,10 @@ impl Hold {
         command: Command,
         decision: Arc<Decision>,
         asking: Asking,
-        reviewing: Arc<dyn Reviewing>,
+        reviewing: &dyn Reviewing,
     ) -> Self {
         let state = State::Opening(reviewing.open(asking.clone()));
-        Self { seq, command, decision, asking, reviewing, state }
+        Self { seq, command, decision, asking, state }
     }
 
     /// The number of the held command in its session.
@@ -187,13 +186,13 @@ impl Hold {
             State::Opening(opening) => match opening.as_mut().poll(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(Opened::Open(info, waiting)) => {
-                    self.state = State::Waiting(info.request.clone(), waiting);
+                    self.state = State::Waiting(waiting);
                     Poll::Ready(HoldStep::Opened(info))
                 }
                 Poll::Ready(Opened::Granted(grant)) => self.end(HoldOutcome::Granted(grant)),
                 Poll::Ready(Opened::Refused(refusal)) => self.end(HoldOutcome::Refused(refusal)),
             },
-            State::Waiting(_, waiting) => match waiting.as_mut().poll(cx) {
+            State::Waiting(waiting) => match waiting.as_mut().poll(cx) {
                 Poll::Pending => Poll::Pending,
                 Poll::Ready(outcome) => self.end(outcome),
             },
@@ -206,16 +205,7 @@ impl Hold {
         Poll::Ready(HoldStep::Ended(outcome))
     }
 
-    pub(crate) fn into_parts(mut self) -> (u64, Command, Asking) {
-        self.state = State::Over;
-        (self.seq, self.command.clone(), self.asking.clone())
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        if let State::Waiting(id, _) = &self.state {
-            self.reviewing.withdraw(id.clone());
-        }
+    pub(crate) fn into_parts(self) -> (u64, Command, Asking) {
+        (self.seq, self.command, self.asking)
     }
 }

@@ -227,6 +227,7 @@ fn connect_command<C: Caller>(caller: &C, gate: &Gate) -> Command {
         shape: Arc::new(shape),
         text: format!("CONNECT {}", claim.target).into_bytes().into(),
         parameters: bytes::Bytes::new(),
+        state: bytes::Bytes::new(),
         readable: None,
         phase: Phase::Run,
     }
@@ -255,11 +256,15 @@ fn describe<P: Protocol>(
         started,
         principal: principal.id.to_string(),
         person: principal.person.to_string(),
+        groups: groups.clone(),
         target: target.name.to_string(),
         database: database.clone(),
         protocol: P::NAME,
         client_address: peer.to_string(),
         task: claim.task.clone(),
+        client_tool: claim.tool.clone(),
+        policy_digest: bundle.digest().to_owned(),
+        policy_commit: bundle.commit().map(ToOwned::to_owned),
     };
     let header = SessionHeader {
         id,

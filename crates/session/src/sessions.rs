@@ -24,6 +24,8 @@ pub struct SessionInfo {
     /// The same-person key of whose it is.
     #[serde(skip)]
     pub person: String,
+    /// In which groups, when it began.
+    pub groups: Vec<String>,
     /// The target.
     pub target: String,
     /// The database or the like within the target.
@@ -34,6 +36,12 @@ pub struct SessionInfo {
     pub client_address: String,
     /// The task that it carries.
     pub task: Option<String>,
+    /// What the client says it is.
+    pub client_tool: Option<String>,
+    /// The digest of the policy when it began.
+    pub policy_digest: String,
+    /// The commit of the policy when it began.
+    pub policy_commit: Option<String>,
 }
 
 #[derive(Debug)]

@@ -1,3 +1,21 @@
 //! The PostgreSQL protocol: clients on one side, servers on the other, commands judged between them.
 
+mod cancel_key;
+pub mod cells;
+mod conversation;
+pub mod dial;
+mod fast_path;
+pub mod greet;
+mod parameters;
+mod protocol;
+mod refuse;
+mod scrub;
+mod settings;
+mod transcript;
+mod types;
+mod understanding;
 pub mod wire;
+
+pub use conversation::PostgresConversation;
+pub use protocol::{Caller, Postgres};
+pub use transcript::{Told, Transcript};

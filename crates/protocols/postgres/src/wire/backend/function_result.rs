@@ -28,9 +28,4 @@ impl<'a> FunctionCallResponse<'a> {
     pub fn encode<S: Sink>(&self, out: &mut S) {
         message(out, b'V', |out| out.put_value(self.value));
     }
-
-    /// Appends the message.
-    pub fn encode<S: Sink>(&self, out: &mut S) {
-        message(out, b'V', |out| out.put_value(self.value));
-    }
 }

@@ -1,0 +1,481 @@
+//! What the client says.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+
+use bytes::{Buf, Bytes, BytesMut};
+use sallyport_session::{AskId, Command, Effects, Housekeeping, Permit, Phase, Reveals, WireError};
+use sallyport_sql::{Facts, SyntaxError};
+
+use super::expect::{Expect, Run};
+use super::names::{Portal, Prepared};
+use super::results::Masking;
+use super::{Discarding, PostgresConversation, owned};
+use crate::fast_path;
+use crate::parameters;
+use crate::refuse;
+use crate::understanding::{self, Sources, Under, Understood};
+use crate::wire::backend::{ReadyForQuery, TransactionStatus};
+use crate::wire::frontend::{self, Subject, Tag};
+use crate::wire::{Format, Frame, next_frame};
+
+/// A client message whose ruling is awaited.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) ask: AskId,
+    frame: Bytes,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Query { understood: Arc<Understood> },
+    Parse { name: Box<[u8]>, understood: Arc<Understood> },
+    Bind { name: Box<[u8]>, statement: Arc<Prepared>, formats: Vec<Format>, parameters: Bytes },
+    Execute { name: Box<[u8]>, understood: Arc<Understood>, portal: Option<Arc<Portal>>, max_rows: i32 },
+    Function { understood: Arc<Understood> },
+}
+
+impl Pending {
+    /// Whether a refusal is answered with `ReadyForQuery` at once.
+    pub(super) fn is_simple(&self) -> bool {
+        matches!(self.what, What::Query { .. } | What::Function { .. })
+    }
+}
+
+/// What became of the first message in the buffer.
+enum Step {
+    /// It is dealt with, or kept in a question; the next one may be looked at.
+    Done,
+    /// It stays where it is until the target has answered something.
+    Stall,
+}
+
+impl PostgresConversation {
+    pub(super) fn read_client(&mut self, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
+        while self.pending.is_none() && !self.stalled {
+            if self.awaited.is_full() {
+                self.stalled = true;
+                return Ok(());
+            }
+            let frame = next_frame::<Tag>(bytes, &self.limits).map_err(|e| WireError::client(e.to_string()))?;
+            let Some(frame) = frame else { return Ok(()) };
+            match self.client_message(frame, bytes, out)? {
+                Step::Done => bytes.advance(frame.total_len.min(bytes.len())),
+                Step::Stall => self.stalled = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn client_message(&mut self, frame: Frame<Tag>, bytes: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let whole = bytes.get(..frame.total_len).unwrap_or_default();
+        let body = frame.body(bytes).unwrap_or_default();
+        if self.copy_in.is_some() {
+            return self.client_in_copy(frame.tag, whole, body, out);
+        }
+        if self.discarding != Discarding::No && !matches!(frame.tag, Tag::Sync | Tag::Terminate) {
+            return Ok(Step::Done);
+        }
+        match frame.tag {
+            Tag::Query => self.on_query(whole, body, out),
+            Tag::Parse => self.on_parse(whole, body, out),
+            Tag::Bind => self.on_bind(whole, body, out),
+            Tag::Describe => self.on_describe(whole, body, out),
+            Tag::Execute => self.on_execute(whole, body, out),
+            Tag::Close => self.on_close(whole, body, out),
+            Tag::FunctionCall => self.on_function(whole, body, out),
+            Tag::Sync => {
+                self.on_sync(whole, out);
+                Ok(Step::Done)
+            }
+            Tag::Flush => {
+                out.tend(Housekeeping::Boundary, whole);
+                Ok(Step::Done)
+            }
+            // The target would ignore these outside a COPY; while one may be about to begin, wait and see.
+            Tag::CopyData | Tag::CopyDone | Tag::CopyFail => {
+                Ok(if self.awaited.may_copy_in() { Step::Stall } else { Step::Done })
+            }
+            Tag::Terminate => {
+                out.tend(Housekeeping::Goodbye, whole);
+                out.end();
+                Ok(Step::Done)
+            }
+            Tag::Password => Err(WireError::client("a password outside of the login")),
+        }
+    }
+
+    fn client_in_copy(&mut self, tag: Tag, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let Some(spent) = self.copy_in else { return Ok(Step::Done) };
+        match tag {
+            Tag::CopyData => {
+                out.took(spent.seq(), body);
+                out.proceed(spent, whole);
+            }
+            Tag::CopyDone | Tag::CopyFail => {
+                out.proceed(spent, whole);
+                self.copy_in = None;
+            }
+            // A server ignores these while it takes COPY data.
+            Tag::Sync | Tag::Flush => {}
+            Tag::Terminate => {
+                out.tend(Housekeeping::Goodbye, whole);
+                out.end();
+            }
+            Tag::Query | Tag::Parse | Tag::Bind | Tag::Describe | Tag::Execute | Tag::Close | Tag::FunctionCall
+            | Tag::Password => return Err(WireError::client("another message in the middle of COPY data")),
+        }
+        Ok(Step::Done)
+    }
+
+    fn on_query(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let query = frontend::Query::decode(body).map_err(client_error)?;
+        if !self.names_are_known(out) {
+            return Ok(Step::Stall);
+        }
+        let understood = self.understand(query.text, out);
+        self.ask(whole, What::Query { understood: Arc::clone(&understood) }, understood, Phase::Run, Bytes::new(), out);
+        Ok(Step::Done)
+    }
+
+    fn on_parse(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let parse = frontend::Parse::decode(body).map_err(client_error)?;
+        if !self.names_are_known(out) {
+            return Ok(Step::Stall);
+        }
+        let understood = self.understand(parse.text, out);
+        let what = What::Parse { name: parse.name.into(), understood: Arc::clone(&understood) };
+        self.ask(whole, what, understood, Phase::Prepare, Bytes::new(), out);
+        Ok(Step::Done)
+    }
+
+    fn on_bind(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let bind = frontend::Bind::decode(body).map_err(client_error)?;
+        let Some(statement) = self.names.statement(bind.statement).cloned() else {
+            if self.awaited.may_change_names() {
+                return Ok(Step::Stall);
+            }
+            return Ok(self.refuse_name("26000", "prepared statement", bind.statement, out));
+        };
+        if !statement.is_sure(self.batch) || !self.names_are_known(out) {
+            return Ok(Step::Stall);
+        }
+        let statement = self.today(bind.statement, statement, out);
+        let parameters = parameters::of_bind(body, bind.portal, bind.statement);
+        let understood = Arc::clone(&statement.understood);
+        let what = What::Bind {
+            name: bind.portal.into(),
+            statement,
+            formats: bind.result_formats,
+            parameters: parameters.clone(),
+        };
+        self.ask(whole, what, understood, Phase::Run, parameters, out);
+        Ok(Step::Done)
+    }
+
+    /// The statement as it is understood today, should names or policy have changed since it was prepared.
+    fn today(&mut self, name: &[u8], statement: Arc<Prepared>, out: &Effects) -> Arc<Prepared> {
+        if statement.understood.under == self.under(out) {
+            return statement;
+        }
+        let text = statement.understood.text.clone();
+        let today = Arc::new(statement.again(self.understand(&text, out)));
+        self.names.set_statement(name, Some(Arc::clone(&today)));
+        today
+    }
+
+    fn on_describe(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let describe = frontend::Describe::decode(body).map_err(client_error)?;
+        let (sure, expect) = match describe.subject {
+            Subject::Statement => {
+                let statement = self.names.statement(describe.name).cloned();
+                let sure = statement.as_ref().map(|s| s.is_sure(self.batch));
+                (sure, Expect::DescribeStatement { statement, parameters_seen: false })
+            }
+            Subject::Portal => {
+                let portal = self.names.portal(describe.name).cloned();
+                let sure = portal.as_ref().map(|p| p.is_sure(self.batch));
+                (sure.or_else(|| self.names.has_cursor(describe.name).then_some(true)), Expect::DescribePortal { portal })
+            }
+        };
+        match sure {
+            Some(true) => {}
+            Some(false) => return Ok(Step::Stall),
+            None if self.awaited.may_change_names() => return Ok(Step::Stall),
+            None => {
+                let (sqlstate, kind) = match describe.subject {
+                    Subject::Statement => ("26000", "prepared statement"),
+                    Subject::Portal => ("34000", "portal"),
+                };
+                return Ok(self.refuse_name(sqlstate, kind, describe.name, out));
+            }
+        }
+        out.tend(Housekeeping::Bookkeeping, whole);
+        self.unsynced = true;
+        self.awaited.push(expect);
+        Ok(Step::Done)
+    }
+
+    fn on_execute(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let execute = frontend::Execute::decode(body).map_err(client_error)?;
+        let Some(portal) = self.names.portal(execute.portal).cloned() else {
+            return self.on_execute_cursor(whole, &execute, out);
+        };
+        if !portal.is_sure(self.batch) || !self.names_are_known(out) {
+            return Ok(Step::Stall);
+        }
+        if portal.understood.under == self.under(out) {
+            self.execute(whole, &portal, out);
+            return Ok(Step::Done);
+        }
+        // Something changed since it was bound: what runs must be what is permitted now.
+        let understood = self.understand(&portal.understood.text.clone(), out);
+        let parameters = portal.parameters.clone();
+        let what = What::Execute {
+            name: execute.portal.into(),
+            understood: Arc::clone(&understood),
+            portal: Some(portal),
+            max_rows: execute.max_rows,
+        };
+        self.ask(whole, what, understood, Phase::Run, parameters, out);
+        Ok(Step::Done)
+    }
+
+    /// `Execute` of a cursor that SQL declared: the same as fetching from it.
+    fn on_execute_cursor(
+        &mut self,
+        whole: &[u8],
+        execute: &frontend::Execute<'_>,
+        out: &mut Effects,
+    ) -> Result<Step, WireError> {
+        if self.awaited.may_change_names() || !self.names_are_known(out) {
+            return Ok(Step::Stall);
+        }
+        let Some(facts) = self.names.cursor_facts(execute.portal) else {
+            return Ok(self.refuse_name("34000", "portal", execute.portal, out));
+        };
+        let text = Bytes::from([b"FETCH FROM ", execute.portal].concat());
+        let facts = Arc::new(Facts { statements: vec![(*facts).clone()] });
+        let understood = Arc::new(understanding::of_facts(text, facts, &self.sources(out)));
+        let what = What::Execute {
+            name: execute.portal.into(),
+            understood: Arc::clone(&understood),
+            portal: None,
+            max_rows: execute.max_rows,
+        };
+        self.ask(whole, what, understood, Phase::Run, Bytes::new(), out);
+        Ok(Step::Done)
+    }
+
+    fn on_close(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let close = frontend::Close::decode(body).map_err(client_error)?;
+        let expect = match close.subject {
+            Subject::Statement => {
+                Expect::CloseStatement { name: close.name.into(), before: self.names.set_statement(close.name, None) }
+            }
+            Subject::Portal => {
+                Expect::ClosePortal { name: close.name.into(), before: self.names.set_portal(close.name, None) }
+            }
+        };
+        out.tend(Housekeeping::Bookkeeping, whole);
+        self.unsynced = true;
+        self.awaited.push(expect);
+        Ok(Step::Done)
+    }
+
+    fn on_function(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        let call = frontend::FunctionCall::decode(body).map_err(client_error)?;
+        if !self.names_are_known(out) {
+            return Ok(Step::Stall);
+        }
+        let understood = match fast_path::statement(call.function) {
+            Some(text) => self.understand(text.as_bytes(), out),
+            None => {
+                let text = owned(format!("function with OID {}", call.function).as_bytes());
+                self.not_understood(text, "only the functions of large objects may be called by number; use SELECT", out)
+            }
+        };
+        let parameters = owned(body);
+        let what = What::Function { understood: Arc::clone(&understood) };
+        self.ask(whole, what, understood, Phase::Run, parameters, out);
+        Ok(Step::Done)
+    }
+
+    fn on_sync(&mut self, whole: &[u8], out: &mut Effects) {
+        if std::mem::replace(&mut self.discarding, Discarding::No) == Discarding::Alone {
+            let mut ready = BytesMut::new();
+            ReadyForQuery { status: self.status }.encode(&mut ready);
+            out.tell(&ready);
+            return;
+        }
+        out.tend(Housekeeping::Boundary, whole);
+        self.awaited.push(Expect::Sync);
+        self.end_batch();
+    }
+
+    /// The ruling came: the message goes on its way.
+    pub(super) fn permitted(
+        &mut self,
+        pending: Pending,
+        permit: Permit,
+        reveals: Arc<Reveals>,
+        out: &mut Effects,
+    ) {
+        let Pending { frame, what, .. } = pending;
+        self.renew_masks(reveals, out);
+        let reveals = Arc::clone(&self.masks.reveals);
+        match what {
+            What::Query { understood } => {
+                let spent = out.forward(permit, &frame);
+                self.awaited.push(Expect::Query { run: Run::new(spent, understood, Masking::Undecided) });
+                self.end_batch();
+            }
+            What::Function { understood } => {
+                let spent = out.forward(permit, &frame);
+                self.awaited.push(Expect::Function { run: Run::new(spent, understood, Masking::Undecided) });
+                self.end_batch();
+            }
+            What::Parse { name, understood } => {
+                let seq = permit.seq();
+                out.forward(permit, &frame);
+                let statement = Arc::new(Prepared::new(understood, self.batch));
+                let before = self.names.set_statement(&name, Some(Arc::clone(&statement)));
+                self.unsynced = true;
+                self.awaited.push(Expect::Parse { name, statement, before, seq });
+            }
+            What::Bind { name, statement, formats, parameters } => {
+                let spent = out.forward(permit, &frame);
+                let understood = Arc::clone(&statement.understood);
+                let portal = Arc::new(Portal {
+                    spent,
+                    reveals,
+                    understood,
+                    statement: Some(statement),
+                    parameters,
+                    formats,
+                    described: OnceLock::new(),
+                    batch: self.batch,
+                    confirmed: AtomicBool::new(false),
+                });
+                let before = self.names.set_portal(&name, Some(Arc::clone(&portal)));
+                self.unsynced = true;
+                self.awaited.push(Expect::Bind { name, portal, before });
+            }
+            What::Execute { name, understood, portal, max_rows } => {
+                self.describe_first(&name, portal.as_ref(), &understood, out);
+                let mut bytes = BytesMut::new();
+                frontend::Execute { portal: &name, max_rows }.encode(&mut bytes);
+                let spent = out.forward(permit, &bytes);
+                self.unsynced = true;
+                self.awaited.push(Expect::Execute { run: Run::new(spent, understood, Masking::Undecided), portal });
+            }
+        }
+    }
+
+    fn execute(&mut self, whole: &[u8], portal: &Arc<Portal>, out: &mut Effects) {
+        let name = frontend::Execute::decode(whole.get(5..).unwrap_or_default()).map(|e| e.portal).unwrap_or_default();
+        let understood = Arc::clone(&portal.understood);
+        self.describe_first(name, Some(portal), &understood, out);
+        out.proceed(portal.spent, whole);
+        self.unsynced = true;
+        let run = Run::new(portal.spent, understood, Masking::Undecided);
+        self.awaited.push(Expect::Execute { run, portal: Some(Arc::clone(portal)) });
+    }
+
+    /// Masks need the types of the result's columns: when nobody has asked for them, the gateway does.
+    fn describe_first(&mut self, name: &[u8], portal: Option<&Arc<Portal>>, understood: &Understood, out: &mut Effects) {
+        let known = portal.is_some_and(|p| p.columns().is_some() || self.awaited.describes(p));
+        if known || self.masks.are_needless() || !understood.may_return_rows() {
+            return;
+        }
+        let mut bytes = BytesMut::new();
+        frontend::Describe { subject: Subject::Portal, name }.encode(&mut bytes);
+        out.tend(Housekeeping::Own, &bytes);
+        self.awaited.push(Expect::OwnDescribe { portal: portal.cloned() });
+    }
+
+    fn ask(
+        &mut self,
+        whole: &[u8],
+        what: What,
+        understood: Arc<Understood>,
+        phase: Phase,
+        parameters: Bytes,
+        out: &mut Effects,
+    ) {
+        let ask = self.next_ask();
+        let readable = (!parameters.is_empty()).then_some(parameters::readable as fn(&[u8]) -> Vec<String>);
+        let shape = Arc::clone(&understood.shape);
+        let text = understood.text.clone();
+        let state = self.meaning(&understood);
+        self.pending = Some(Pending { ask, frame: owned(whole), what });
+        out.ask(ask, Command { shape, text, parameters, state, readable, phase });
+    }
+
+    /// What an approval is bound to besides text and parameters.
+    fn meaning(&self, understood: &Understood) -> Bytes {
+        let mut meaning = self.scope.meaning().clone();
+        for statement in &understood.facts.statements {
+            let name = statement.effects.executes.as_ref();
+            if let Some(prepared) = name.and_then(|name| self.names.statement(name.as_bytes())) {
+                meaning = [&*meaning, b"\0", &*prepared.understood.text].concat().into();
+            }
+        }
+        meaning
+    }
+
+    /// What is known of a text in this session, now.
+    pub(super) fn understand(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
+        let readable = match self.settings.read(text) {
+            Ok(readable) => readable,
+            Err(error) => return self.not_understood(owned(text), &error.to_string(), out),
+        };
+        let mut library = std::mem::take(&mut self.library);
+        let understood = library.understand(text, &readable, &self.sources(out));
+        self.library = library;
+        if self.names_are_stale() && understood.facts.statements.len() > 1 {
+            let why = "a failed transaction must be ended by itself before other statements can be judged";
+            return self.not_understood(owned(text), why, out);
+        }
+        understood
+    }
+
+    fn not_understood(&self, text: Bytes, why: &str, out: &Effects) -> Arc<Understood> {
+        Arc::new(understanding::unparsed(text, &SyntaxError { message: why.to_owned(), position: None }, self.under(out)))
+    }
+
+    pub(super) fn under(&self, out: &Effects) -> Under {
+        Under { names: self.scope.version(), policy: out.generation() }
+    }
+
+    pub(super) fn sources<'a>(&'a self, out: &'a Effects) -> Sources<'a> {
+        Sources {
+            catalog: &self.catalog,
+            state: self.scope.state(),
+            names: &self.names,
+            classification: out.classification(),
+            database: &self.database,
+            under: self.under(out),
+        }
+    }
+
+    fn refuse_name(&mut self, sqlstate: &'static str, kind: &str, name: &[u8], out: &mut Effects) -> Step {
+        let name = String::from_utf8_lossy(name);
+        let message = format!("{kind} \"{name}\" does not exist");
+        let hint = "The gateway knows of no such name, or cannot be sure what it means; prepare or declare it again.";
+        let error = refuse::plain(sqlstate, &message, hint);
+        self.refuse(false, 0, &error, out);
+        Step::Done
+    }
+
+    /// Whether a transaction block is open, as far as the target has said.
+    pub(super) fn in_transaction(&self) -> bool {
+        self.status != TransactionStatus::Idle || self.unsynced
+    }
+}
+
+fn client_error(error: crate::wire::WireError) -> WireError {
+    WireError::client(error.to_string())
+}

@@ -1,0 +1,124 @@
+//! COPY in both directions.
+
+use bytes::BytesMut;
+use sallyport_session::{Effects, WireError};
+use sallyport_sql::Copy;
+
+use super::PostgresConversation;
+use super::expect::Expect;
+use super::results::{Column, Masking};
+use super::target::{Verdict, front_run, target_error, unexpected};
+use crate::cells::{CopyFormat, CopyMasker, CsvOptions, Encoding, TextOptions};
+use crate::wire::backend::{self, CopyResponse, Tag};
+
+impl PostgresConversation {
+    /// The target takes COPY data for the command it is running.
+    pub(super) fn on_copy_in(&mut self) -> Result<Verdict, WireError> {
+        let Some(run) = front_run(self) else { return Err(unexpected(Tag::CopyInResponse)) };
+        let spent = run.spent;
+        if !run.understood.copies_in {
+            return Err(WireError::target("it asks for COPY data for a command that takes none"));
+        }
+        if matches!(self.awaited.front(), Some(Expect::Execute { .. })) && !self.awaited.drop_ignored_in_copy() {
+            return Err(WireError::client("messages behind a COPY that has not ended"));
+        }
+        self.copy_in = Some(spent);
+        Ok(Verdict::Pass(spent.seq()))
+    }
+
+    /// COPY data is about to come: how it is masked depends on its format and its columns.
+    pub(super) fn on_copy_out(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
+        let response = CopyResponse::decode(body).map_err(target_error)?;
+        let Some(run) = front_run(self) else { return Err(unexpected(Tag::CopyOutResponse)) };
+        let seq = run.spent.seq();
+        let understood = std::sync::Arc::clone(&run.understood);
+        let statement = understood.facts.statements.get(run.statement);
+        let masking = if self.masks.are_needless() {
+            Masking::Clear
+        } else {
+            let options = statement.and_then(|s| s.effects.copy.as_ref());
+            let Some(format) = options.and_then(|copy| format(copy, self.settings.encoding_name())) else {
+                return Err(WireError::target("COPY data whose form is not known"));
+            };
+            let columns: Vec<_> = response.columns.iter().map(|format| Column::untyped(*format)).collect();
+            let plans = self.masks.columns(statement, &columns, &self.plan_sources());
+            let types = std::sync::Arc::clone(&self.types);
+            let masker = CopyMasker::new(format, plans, self.masks.scanner.clone(), self.masks.key().clone(), types);
+            Masking::Copy(Box::new(masker))
+        };
+        if let Some(run) = front_run(self) {
+            run.masking = masking;
+        }
+        Ok(Verdict::Pass(seq))
+    }
+
+    pub(super) fn on_copy_data(&mut self) -> Result<Verdict, WireError> {
+        match front_run(self) {
+            Some(run) if matches!(run.masking, Masking::Clear) => Ok(Verdict::Pass(run.spent.seq())),
+            Some(run) if matches!(run.masking, Masking::Copy(_)) => Ok(Verdict::Rewrite(run.spent.seq())),
+            _ => Err(unexpected(Tag::CopyData)),
+        }
+    }
+
+    pub(super) fn on_copy_done(&mut self) -> Result<Verdict, WireError> {
+        self.on_copy_data()
+    }
+
+    pub(super) fn mask_copy(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let Some(Masking::Copy(masker)) = front_run(self).map(|run| &mut run.masking) else {
+            return Err(unexpected(Tag::CopyData));
+        };
+        let mut data = Vec::new();
+        masker.data(body, &mut data).map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
+        show_copy_data(seq, &data, out);
+        Ok(())
+    }
+
+    pub(super) fn mask_copy_end(&mut self, seq: u64, out: &mut Effects) -> Result<(), WireError> {
+        let Some(Masking::Copy(masker)) = front_run(self).map(|run| &mut run.masking) else {
+            return Err(unexpected(Tag::CopyDone));
+        };
+        let mut data = Vec::new();
+        masker.finish(&mut data).map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
+        show_copy_data(seq, &data, out);
+        let mut done = BytesMut::new();
+        backend::copy_done(&mut done);
+        out.show(seq, &done);
+        Ok(())
+    }
+}
+
+/// The form of the data, from the statement's options. `None` when an option is not one byte as it must be.
+fn format(copy: &Copy, client_encoding: &str) -> Option<CopyFormat> {
+    let byte = |text: &str| match text.as_bytes() {
+        [byte] => Some(*byte),
+        _ => None,
+    };
+    let encoding = Encoding::named(copy.encoding.as_deref().unwrap_or(client_encoding));
+    Some(match copy.format {
+        sallyport_sql::CopyFormat::Binary => CopyFormat::Binary,
+        sallyport_sql::CopyFormat::Text => CopyFormat::Text(TextOptions {
+            delimiter: byte(&copy.delimiter)?,
+            null: copy.null.as_bytes().to_vec(),
+            header: copy.header,
+            encoding,
+        }),
+        sallyport_sql::CopyFormat::Csv => CopyFormat::Csv(CsvOptions {
+            delimiter: byte(&copy.delimiter)?,
+            quote: byte(&copy.quote)?,
+            escape: byte(&copy.escape)?,
+            null: copy.null.as_bytes().to_vec(),
+            header: copy.header,
+            encoding,
+        }),
+    })
+}
+
+fn show_copy_data(seq: u64, data: &[u8], out: &mut Effects) {
+    if data.is_empty() {
+        return;
+    }
+    let mut message = BytesMut::with_capacity(data.len() + 5);
+    crate::wire::CopyData { data }.encode(&mut message);
+    out.show(seq, &message);
+}

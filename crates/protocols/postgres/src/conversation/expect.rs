@@ -1,0 +1,239 @@
+//! What the target owes: one entry for each message that was sent to it, in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use sallyport_session::{Finish, Spent};
+
+use super::names::{Portal, Prepared};
+use super::results::Masking;
+use crate::understanding::Understood;
+
+/// A command that the target is running, and what becomes of its results.
+#[derive(Debug)]
+pub(super) struct Run {
+    /// The right to continue it.
+    pub(super) spent: Spent,
+    /// What is known of it.
+    pub(super) understood: Arc<Understood>,
+    /// Which of its statements the target is answering, from 0.
+    pub(super) statement: usize,
+    /// How its current result is masked.
+    pub(super) masking: Masking,
+    /// Whether an error was seen.
+    pub(super) failed: bool,
+    /// Whether what follows is a result that this statement had not announced.
+    pub(super) described: bool,
+}
+
+impl Run {
+    pub(super) fn new(spent: Spent, understood: Arc<Understood>, masking: Masking) -> Self {
+        Self { spent, understood, statement: 0, masking, failed: false, described: false }
+    }
+}
+
+/// A message whose answer is awaited.
+#[derive(Debug)]
+pub(super) enum Expect {
+    /// `ParseComplete`. `before` is what the name meant, should the target refuse.
+    Parse { name: Box<[u8]>, statement: Arc<Prepared>, before: Option<Arc<Prepared>>, seq: u64 },
+    /// `BindComplete`. `before` is what the name meant, should the target refuse.
+    Bind { name: Box<[u8]>, portal: Arc<Portal>, before: Option<Arc<Portal>> },
+    /// `ParameterDescription`, then `RowDescription` or `NoData`.
+    DescribeStatement { statement: Option<Arc<Prepared>>, parameters_seen: bool },
+    /// `RowDescription` or `NoData`.
+    DescribePortal { portal: Option<Arc<Portal>> },
+    /// Rows, then `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`; or a COPY.
+    Execute { run: Run, portal: Option<Arc<Portal>> },
+    /// `CloseComplete`.
+    CloseStatement { name: Box<[u8]>, before: Option<Arc<Prepared>> },
+    /// `CloseComplete`.
+    ClosePortal { name: Box<[u8]>, before: Option<Arc<Portal>> },
+    /// `ReadyForQuery`.
+    Sync,
+    /// Everything up to `ReadyForQuery`.
+    Query { run: Run },
+    /// `FunctionCallResponse`, then `ReadyForQuery`.
+    Function { run: Run },
+    /// A message that the target is sure to reject stands for a refused one: its error is replaced by ours.
+    Poison { error: BytesMut, seq: u64, simple: bool },
+    /// The gateway's own question about names; nothing of its answer reaches the client. `closes` counts the
+    /// `CloseComplete`s still to come; `last` ends the questions.
+    Own { closes: u8, last: bool },
+    /// The `ReadyForQuery` that ends the gateway's own questions.
+    OwnSync,
+    /// The gateway's own `Describe` of a portal.
+    OwnDescribe { portal: Option<Arc<Portal>> },
+}
+
+impl Expect {
+    /// Whether the target leaves this message out after an error, up to the next `Sync`.
+    fn is_skipped_after_error(&self) -> bool {
+        match self {
+            Self::Sync | Self::OwnSync => false,
+            Self::Query { .. }
+            | Self::Function { .. }
+            | Self::Poison { .. }
+            | Self::Parse { .. }
+            | Self::Bind { .. }
+            | Self::DescribeStatement { .. }
+            | Self::DescribePortal { .. }
+            | Self::Execute { .. }
+            | Self::CloseStatement { .. }
+            | Self::ClosePortal { .. }
+            | Self::Own { .. }
+            | Self::OwnDescribe { .. } => true,
+        }
+    }
+
+    /// The running command, if this is one.
+    pub(super) fn run(&mut self) -> Option<&mut Run> {
+        match self {
+            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run } => Some(run),
+            Self::Parse { .. }
+            | Self::Bind { .. }
+            | Self::DescribeStatement { .. }
+            | Self::DescribePortal { .. }
+            | Self::CloseStatement { .. }
+            | Self::ClosePortal { .. }
+            | Self::Sync
+            | Self::Poison { .. }
+            | Self::Own { .. }
+            | Self::OwnSync
+            | Self::OwnDescribe { .. } => None,
+        }
+    }
+
+    /// What is known of the command that this message is part of.
+    pub(super) fn understood(&self) -> Option<&Arc<Understood>> {
+        match self {
+            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run } => Some(&run.understood),
+            Self::Parse { statement, .. } => Some(&statement.understood),
+            Self::Bind { portal, .. } => Some(&portal.understood),
+            Self::DescribeStatement { statement, .. } => statement.as_ref().map(|s| &s.understood),
+            Self::DescribePortal { portal } => portal.as_ref().map(|p| &p.understood),
+            Self::CloseStatement { .. }
+            | Self::ClosePortal { .. }
+            | Self::Sync
+            | Self::Poison { .. }
+            | Self::Own { .. }
+            | Self::OwnSync
+            | Self::OwnDescribe { .. } => None,
+        }
+    }
+
+    /// The number of the command that an answer to this message belongs to; 0 for none.
+    pub(super) fn seq(&self) -> u64 {
+        match self {
+            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run } => run.spent.seq(),
+            Self::Poison { seq, .. } | Self::Parse { seq, .. } => *seq,
+            Self::DescribePortal { portal } => portal.as_ref().map_or(0, |p| p.spent.seq()),
+            Self::Bind { portal, .. } => portal.spent.seq(),
+            Self::DescribeStatement { .. }
+            | Self::CloseStatement { .. }
+            | Self::ClosePortal { .. }
+            | Self::Sync
+            | Self::Own { .. }
+            | Self::OwnSync
+            | Self::OwnDescribe { .. } => 0,
+        }
+    }
+
+    /// Whether names, settings or the transaction may differ once this message is answered.
+    pub(super) fn changes_names(&self) -> bool {
+        match self {
+            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run } => run.understood.changes_names,
+            Self::Parse { .. }
+            | Self::Bind { .. }
+            | Self::DescribeStatement { .. }
+            | Self::DescribePortal { .. }
+            | Self::CloseStatement { .. }
+            | Self::ClosePortal { .. }
+            | Self::Sync
+            | Self::Poison { .. }
+            | Self::Own { .. }
+            | Self::OwnSync
+            | Self::OwnDescribe { .. } => false,
+        }
+    }
+}
+
+/// The answers that are awaited, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Awaited {
+    queue: VecDeque<Expect>,
+    changing: usize,
+}
+
+/// More unanswered messages than this, and the client is not read until the target catches up.
+const MAX_AWAITED: usize = 8192;
+
+impl Awaited {
+    pub(super) fn push(&mut self, expect: Expect) {
+        self.changing += usize::from(expect.changes_names());
+        self.queue.push_back(expect);
+    }
+
+    pub(super) fn front(&mut self) -> Option<&mut Expect> {
+        self.queue.front_mut()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Expect> {
+        let expect = self.queue.pop_front()?;
+        self.changing -= usize::from(expect.changes_names());
+        Some(expect)
+    }
+
+    /// Takes what the target skips after an error, without the `Sync` that ends the skipping. Newest last.
+    pub(super) fn take_skipped(&mut self) -> Vec<Expect> {
+        let count = self.queue.iter().take_while(|e| e.is_skipped_after_error()).count();
+        let skipped: Vec<_> = self.queue.drain(..count).collect();
+        self.changing -= skipped.iter().filter(|e| e.changes_names()).count();
+        skipped
+    }
+
+    /// Takes the `Sync` entries right behind the front: a target in COPY mode ignores them.
+    ///
+    /// Returns false when anything else was sent behind a COPY.
+    pub(super) fn drop_ignored_in_copy(&mut self) -> bool {
+        while matches!(self.queue.get(1), Some(Expect::Sync)) {
+            self.queue.remove(1);
+        }
+        self.queue.len() == 1
+    }
+
+    /// Whether the target may be about to take COPY data.
+    pub(super) fn may_copy_in(&self) -> bool {
+        self.queue.iter().any(|e| match e {
+            Expect::Execute { run, .. } | Expect::Query { run } => run.understood.copies_in,
+            _ => false,
+        })
+    }
+
+    /// Whether the last thing asked of the target is what portal `name` returns.
+    pub(super) fn describes(&self, portal: &Arc<Portal>) -> bool {
+        self.queue.iter().rev().any(|e| match e {
+            Expect::DescribePortal { portal: Some(p) } | Expect::OwnDescribe { portal: Some(p) } => Arc::ptr_eq(p, portal),
+            _ => false,
+        })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.len() >= MAX_AWAITED
+    }
+
+    /// Whether names or settings may change before the target answers what is sent next.
+    pub(super) fn may_change_names(&self) -> bool {
+        self.changing > 0
+    }
+}
+
+/// How a run that the target has answered ended.
+pub(super) fn finish(run: &Run) -> Finish {
+    if run.failed { Finish::Failed } else { Finish::Completed }
+}

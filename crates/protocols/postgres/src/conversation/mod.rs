@@ -1,0 +1,233 @@
+//! The machine between a PostgreSQL client and a PostgreSQL server.
+//!
+//! Client messages are taken in order. One that carries a statement becomes a question to the gate, and nothing behind
+//! it is looked at before the answer. What the target owes is kept in a queue ([`expect::Awaited`]), so that every
+//! byte it sends is known to belong to a command, and is masked as that command's decision says.
+//!
+//! A refused message must not leave the batch or transaction around it half done, which is what PostgreSQL promises
+//! after an error. So unless nothing is under way, a message that the target is sure to reject takes the refused
+//! one's place ("poison"), and the target's error is replaced by the refusal on its way back.
+
+mod client;
+mod copy;
+mod expect;
+mod names;
+mod own;
+mod results;
+mod scope;
+mod target;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use sallyport_session::{AskId, Conversation, Effects, HoldInfo, Housekeeping, Refusal, Ruling, Side, Spent, WireError};
+use sallyport_sql::Catalog;
+use smol_str::SmolStr;
+
+pub(crate) use results::Masks;
+pub(crate) use scope::{Scope, SharedNames};
+
+use self::client::Pending;
+use self::expect::{Awaited, Expect};
+use self::names::Names;
+use crate::refuse;
+use crate::settings::Settings;
+use crate::understanding::{Library, Under};
+use crate::wire::backend::{ReadyForQuery, TransactionStatus};
+use crate::wire::{Limits, frontend};
+use crate::cells::TypeMap;
+
+/// One session's machine.
+pub struct PostgresConversation {
+    limits: Limits,
+    names: Names,
+    awaited: Awaited,
+    scope: Scope,
+    settings: Settings,
+    library: Library,
+    masks: Masks,
+    /// The names with the views that policy declassifies, and the types; made for a version of names and policy.
+    catalog: Catalog,
+    types: Arc<TypeMap>,
+    made_under: Option<Under>,
+    scratch: Vec<u8>,
+    database: SmolStr,
+    /// What the gateway asked of the cursor that is being executed.
+    cursor_described: Option<Arc<results::Described>>,
+    status: TransactionStatus,
+    /// How many batches were begun: each `Sync` and each simple query ends one.
+    batch: u64,
+    /// Whether messages of the extended protocol were sent since the last `Sync`.
+    unsynced: bool,
+    /// Client messages are dropped until `Sync`, as the target would.
+    discarding: Discarding,
+    /// The target takes COPY data for this command.
+    copy_in: Option<Spent>,
+    pending: Option<Pending>,
+    next_ask: u64,
+    /// The next client message needs something of the target first.
+    stalled: bool,
+    /// The target said its last word.
+    fatal: bool,
+}
+
+impl std::fmt::Debug for PostgresConversation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresConversation").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// Whether client messages are dropped until the next `Sync`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Discarding {
+    No,
+    /// The target skips too, and answers the `Sync`.
+    WithTarget,
+    /// The target knows nothing of the batch: the gateway answers the `Sync`.
+    Alone,
+}
+
+/// What a conversation starts with.
+pub(crate) struct Start {
+    /// The names of the target's database.
+    pub(crate) scope: Scope,
+    /// What the target reported at login.
+    pub(crate) settings: Settings,
+    /// How this person's results are masked.
+    pub(crate) masks: Masks,
+    /// The database's name within the target.
+    pub(crate) database: SmolStr,
+}
+
+impl PostgresConversation {
+    pub(crate) fn new(start: Start) -> Self {
+        let Start { scope, settings, masks, database } = start;
+        Self {
+            limits: Limits::default(),
+            names: Names::default(),
+            awaited: Awaited::default(),
+            scope,
+            settings,
+            library: Library::default(),
+            masks,
+            catalog: Catalog::builder().build(),
+            types: Arc::new(TypeMap::builtin()),
+            made_under: None,
+            scratch: Vec::new(),
+            database,
+            cursor_described: None,
+            status: TransactionStatus::Idle,
+            batch: 0,
+            unsynced: false,
+            discarding: Discarding::No,
+            copy_in: None,
+            pending: None,
+            next_ask: 0,
+            stalled: false,
+            fatal: false,
+        }
+    }
+
+    /// Whether the target has nothing under way that a refusal would have to undo.
+    fn is_clean(&self) -> bool {
+        self.awaited.is_empty() && !self.unsynced && self.status == TransactionStatus::Idle
+    }
+
+    /// Answers a refused message of the extended protocol, or a simple query.
+    fn refuse(&mut self, simple: bool, seq: u64, error: &[u8], out: &mut Effects) {
+        if self.is_clean() {
+            out.show(seq, error);
+            if simple {
+                let mut ready = BytesMut::new();
+                ReadyForQuery { status: self.status }.encode(&mut ready);
+                out.show(seq, &ready);
+            } else {
+                self.discarding = Discarding::Alone;
+            }
+            return;
+        }
+        let mut poison = BytesMut::new();
+        if simple {
+            frontend::Query { text: refuse::POISON.as_bytes() }.encode(&mut poison);
+            self.end_batch();
+        } else {
+            let name = self.scope.own_name();
+            let text = refuse::POISON.as_bytes();
+            let parse = frontend::Parse { name, text, parameter_types: Vec::new() };
+            parse.encode(&mut poison);
+            self.unsynced = true;
+            self.discarding = Discarding::WithTarget;
+        }
+        out.tend(Housekeeping::Own, &poison);
+        self.awaited.push(Expect::Poison { error: BytesMut::from(error), seq, simple });
+    }
+
+    fn end_batch(&mut self) {
+        self.batch += 1;
+        self.unsynced = false;
+    }
+
+    fn next_ask(&mut self) -> AskId {
+        self.next_ask += 1;
+        AskId(self.next_ask)
+    }
+}
+
+impl Conversation for PostgresConversation {
+    fn read(&mut self, from: Side, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
+        let result = match from {
+            Side::Client => self.read_client(bytes, out),
+            Side::Target => self.read_target(bytes, out),
+        };
+        if let Err(error) = &result
+            && error.side == Side::Client
+        {
+            out.tell(&refuse::fatal("08P01", &error.to_string()));
+        }
+        result
+    }
+
+    fn answer(&mut self, ask: AskId, ruling: Ruling, out: &mut Effects) {
+        let Some(pending) = self.pending.take_if(|p| p.ask == ask) else { return };
+        match ruling {
+            Ruling::Permitted { permit, reveals } => self.permitted(pending, permit, reveals, out),
+            Ruling::Refused { seq, refusal } => {
+                let error = refuse::error(&refusal);
+                let simple = pending.is_simple();
+                self.refuse(simple, seq, &error, out);
+            }
+        }
+    }
+
+    fn held(&mut self, _ask: AskId, hold: &HoldInfo, out: &mut Effects) {
+        out.tell(&refuse::held(hold));
+    }
+
+    fn interrupt(&mut self, out: &mut Effects) -> bool {
+        let Some(pending) = self.pending.take() else { return false };
+        out.withdraw(pending.ask);
+        let error = refuse::withdrawn();
+        let simple = pending.is_simple();
+        self.refuse(simple, 0, &error, out);
+        true
+    }
+
+    fn wants_client(&self) -> bool {
+        self.pending.is_none() && !self.stalled
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_clean() && self.pending.is_none()
+    }
+
+    fn farewell(&mut self, refusal: &Refusal, out: &mut Effects) {
+        if !self.fatal {
+            out.tell(&refuse::farewell(refusal));
+        }
+    }
+}
+
+/// The bytes of a message's part as an owned buffer.
+fn owned(bytes: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(bytes)
+}

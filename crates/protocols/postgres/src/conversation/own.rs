@@ -1,0 +1,112 @@
+//! The gateway's own questions on the session's connection, in the extended protocol so that they take part in the
+//! client's transaction and touch none of its names.
+
+use bytes::BytesMut;
+use sallyport_session::{Effects, Housekeeping, WireError};
+
+use super::PostgresConversation;
+use super::expect::Expect;
+use crate::wire::backend::{DataRow, TransactionStatus};
+use crate::wire::frontend::{self, Subject};
+
+impl PostgresConversation {
+    /// Makes what depends on names and policy: which views stand for themselves, and what types are.
+    fn make_catalog(&mut self, out: &Effects) {
+        let under = self.under(out);
+        if self.made_under == Some(under) {
+            return;
+        }
+        self.made_under = Some(under);
+        let names = self.scope.catalog();
+        let declassified = names.relations().map(|(name, _)| name);
+        let declassified = declassified.filter(|name| out.classification().declassified(&name.to_string()));
+        self.catalog = names.with_declassified(declassified.cloned().collect());
+        self.types = std::sync::Arc::new(crate::types::of(names));
+    }
+
+    /// Makes sure that names are known before a statement is judged. False when the target must answer first.
+    pub(super) fn names_are_known(&mut self, out: &mut Effects) -> bool {
+        if !out.needs_names() {
+            return true;
+        }
+        if self.awaited.may_change_names() {
+            self.hurry(out);
+            return false;
+        }
+        if !self.scope.is_stale() || self.cannot_ask() {
+            self.make_catalog(out);
+            return true;
+        }
+        if self.awaited.is_empty() {
+            self.ask_names(out);
+        } else {
+            self.hurry(out);
+        }
+        false
+    }
+
+    /// In a failed transaction the target answers nothing, and runs nothing but its end.
+    fn cannot_ask(&self) -> bool {
+        self.status == TransactionStatus::Failed && !self.unsynced
+    }
+
+    /// Whether statements are judged by names that may be out of date.
+    pub(super) fn names_are_stale(&mut self) -> bool {
+        self.cannot_ask() && self.scope.is_stale()
+    }
+
+    /// Has the target send what it holds back until the end of the batch.
+    fn hurry(&mut self, out: &mut Effects) {
+        if self.unsynced {
+            let mut flush = BytesMut::new();
+            frontend::flush(&mut flush);
+            out.tend(Housekeeping::Boundary, &flush);
+        }
+    }
+
+    fn ask_names(&mut self, out: &mut Effects) {
+        let mut bytes = BytesMut::new();
+        let queries = self.scope.begin_refresh();
+        let count = queries.len();
+        let name = self.scope.own_name().to_vec();
+        for (index, text) in queries.into_iter().enumerate() {
+            frontend::Parse { name: &name, text: text.as_bytes(), parameter_types: Vec::new() }.encode(&mut bytes);
+            let bind = frontend::Bind {
+                portal: &name,
+                statement: &name,
+                parameter_formats: Vec::new(),
+                parameters: Vec::new(),
+                result_formats: Vec::new(),
+            };
+            bind.encode(&mut bytes);
+            frontend::Execute { portal: &name, max_rows: 0 }.encode(&mut bytes);
+            frontend::Close { subject: Subject::Portal, name: &name }.encode(&mut bytes);
+            frontend::Close { subject: Subject::Statement, name: &name }.encode(&mut bytes);
+            let last = index + 1 == count && self.unsynced;
+            self.awaited.push(Expect::Own { closes: 2, last });
+        }
+        if self.unsynced {
+            frontend::flush(&mut bytes);
+        } else {
+            frontend::sync(&mut bytes);
+            self.awaited.push(Expect::OwnSync);
+        }
+        out.tend(Housekeeping::Own, &bytes);
+    }
+
+    /// A row of an answer to the gateway's own question.
+    pub(super) fn own_row(&mut self, body: &[u8]) -> Result<(), WireError> {
+        let row = DataRow::decode(body).map_err(|e| WireError::target(e.to_string()))?;
+        let mut values = Vec::new();
+        for value in row.columns() {
+            let value = value.map_err(|e| WireError::target(e.to_string()))?;
+            values.push(value.map(|bytes| std::str::from_utf8(bytes).unwrap_or_default()));
+        }
+        self.scope.refresh_row(&values)
+    }
+
+    /// The gateway's questions are over: with answers, or cut short by an error.
+    pub(super) fn own_ended(&mut self) {
+        self.scope.end_refresh();
+    }
+}

@@ -1,0 +1,537 @@
+//! What the target says.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::{Buf, BytesMut};
+use sallyport_session::{Effects, Finish, Reveals, WireError};
+use sallyport_sql::{OneOrAll, StatementFacts, Transaction};
+
+use super::expect::{Expect, Run, finish};
+use super::results::{self, Described, Masking};
+use super::{Discarding, PostgresConversation};
+use crate::scrub::Scrubber;
+use crate::settings::Settings;
+use crate::wire::backend::{
+    FunctionCallResponse, NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
+};
+use crate::wire::{Diagnostic, Field, Frame, next_frame};
+
+/// What becomes of a message of the target.
+pub(super) enum Verdict {
+    /// It goes to the client as it is, as part of the response of this command.
+    Pass(u64),
+    /// It was for the gateway alone.
+    Swallow,
+    /// It is written anew by [`PostgresConversation::rewrite`], as part of the response of this command.
+    Rewrite(u64),
+}
+
+impl PostgresConversation {
+    pub(super) fn read_target(&mut self, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
+        self.stalled = false;
+        // The first `run` bytes are whole messages that pass as they are, all part of one command's response.
+        let (mut run, mut seq) = (0, 0);
+        loop {
+            let rest = bytes.get(run..).unwrap_or_default();
+            let frame = next_frame::<Tag>(rest, &self.limits).map_err(|e| WireError::target(e.to_string()))?;
+            let Some(frame) = frame else { break };
+            let body = frame.body(rest).unwrap_or_default();
+            match self.judge(frame.tag, body, out)? {
+                Verdict::Pass(of) => {
+                    if of != seq {
+                        out.show_run(seq, bytes, run);
+                        (run, seq) = (0, of);
+                    }
+                    run += frame.total_len;
+                }
+                Verdict::Swallow => {
+                    out.show_run(seq, bytes, run);
+                    run = 0;
+                    bytes.advance(frame.total_len.min(bytes.len()));
+                }
+                Verdict::Rewrite(of) => {
+                    out.show_run(seq, bytes, run);
+                    run = 0;
+                    self.rewrite(of, frame, bytes, out)?;
+                    bytes.advance(frame.total_len.min(bytes.len()));
+                }
+            }
+        }
+        if run > 0 {
+            out.show_run(seq, bytes, run);
+        }
+        Ok(())
+    }
+
+    /// Follows the target's state and says what becomes of the message.
+    fn judge(&mut self, tag: Tag, body: &[u8], out: &mut Effects) -> Result<Verdict, WireError> {
+        match tag {
+            Tag::DataRow => self.on_row(body),
+            Tag::CommandComplete => self.on_complete(out),
+            Tag::ReadyForQuery => self.on_ready(body),
+            Tag::RowDescription => self.on_description(Some(body), out),
+            Tag::NoData => self.on_description(None, out),
+            Tag::ParseComplete => self.on_parsed(),
+            Tag::BindComplete => self.on_bound(),
+            Tag::CloseComplete => self.on_closed(),
+            Tag::ParameterDescription => self.on_parameters(),
+            Tag::EmptyQueryResponse => self.on_end_of_execute(out, true),
+            Tag::PortalSuspended => self.on_end_of_execute(out, false),
+            Tag::CopyInResponse => self.on_copy_in(),
+            Tag::CopyOutResponse => self.on_copy_out(body),
+            Tag::CopyData => self.on_copy_data(),
+            Tag::CopyDone => self.on_copy_done(),
+            Tag::FunctionCallResponse => self.on_function_result(),
+            Tag::ErrorResponse => Ok(Verdict::Rewrite(self.current())),
+            Tag::NoticeResponse | Tag::NotificationResponse | Tag::ParameterStatus => {
+                Ok(Verdict::Rewrite(self.current()))
+            }
+            Tag::CopyBothResponse | Tag::Authentication | Tag::BackendKeyData | Tag::NegotiateProtocolVersion => {
+                Err(unexpected(tag))
+            }
+        }
+    }
+
+    /// The command that the target is answering.
+    fn current(&mut self) -> u64 {
+        self.awaited.front().map_or(0, |e| e.seq())
+    }
+
+    fn on_row(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
+        match self.awaited.front() {
+            Some(Expect::Own { .. }) => {
+                self.own_row(body)?;
+                Ok(Verdict::Swallow)
+            }
+            Some(Expect::Execute { run, portal }) => {
+                if matches!(run.masking, Masking::Undecided) {
+                    let columns = portal.as_ref().and_then(|p| p.columns());
+                    self.plan_execute(columns.as_deref());
+                }
+                Ok(self.verdict_on_row())
+            }
+            Some(Expect::Query { .. }) => Ok(self.verdict_on_row()),
+            _ => Err(unexpected(Tag::DataRow)),
+        }
+    }
+
+    fn verdict_on_row(&mut self) -> Verdict {
+        match self.awaited.front().and_then(Expect::run) {
+            Some(run) if matches!(run.masking, Masking::Clear) => Verdict::Pass(run.spent.seq()),
+            Some(run) => Verdict::Rewrite(run.spent.seq()),
+            None => Verdict::Rewrite(0),
+        }
+    }
+
+    fn plan_execute(&mut self, described: Option<&Described>) {
+        let Some(run) = self.awaited.front().and_then(Expect::run) else { return };
+        let understood = Arc::clone(&run.understood);
+        let masking = match described {
+            Some(described) => self.masks.rows(understood.facts.statements.first(), &described.columns, &self.plan_sources()),
+            None if self.masks.are_needless() => Masking::Clear,
+            None => Masking::Undecided,
+        };
+        if let Some(run) = self.awaited.front().and_then(Expect::run) {
+            run.masking = masking;
+        }
+    }
+
+    pub(super) fn plan_sources(&self) -> results::Sources<'_> {
+        results::Sources { classification: &self.masks.classification, catalog: &self.catalog, types: &self.types }
+    }
+
+    /// Writes a message anew: rows with masks, errors and notices without what they give away.
+    fn rewrite(
+        &mut self,
+        seq: u64,
+        frame: Frame<Tag>,
+        bytes: &[u8],
+        out: &mut Effects,
+    ) -> Result<(), WireError> {
+        let whole = bytes.get(..frame.total_len).unwrap_or_default();
+        let body = frame.body(bytes).unwrap_or_default();
+        match frame.tag {
+            Tag::DataRow => self.mask_row(seq, whole, body, out),
+            Tag::CopyData => self.mask_copy(seq, body, out),
+            Tag::CopyDone => self.mask_copy_end(seq, out),
+            Tag::FunctionCallResponse => self.mask_function_result(seq, body, out),
+            Tag::ErrorResponse => self.on_error(seq, body, out),
+            Tag::NoticeResponse => {
+                let mut notice = Diagnostic::decode(body).map_err(target_error)?;
+                self.scrubber().notice(&mut notice);
+                let mut message = BytesMut::new();
+                notice.encode_notice(&mut message);
+                out.show(seq, &message);
+                Ok(())
+            }
+            Tag::NotificationResponse => {
+                let notification = NotificationResponse::decode(body).map_err(target_error)?;
+                let payload = self.masks.clean(notification.payload);
+                let mut message = BytesMut::new();
+                NotificationResponse { payload: &payload, ..notification }.encode(&mut message);
+                out.show(seq, &message);
+                Ok(())
+            }
+            Tag::ParameterStatus => self.on_setting(seq, body, out),
+            _ => Err(unexpected(frame.tag)),
+        }
+    }
+
+    fn mask_row(&mut self, seq: u64, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let Some(run) = self.awaited.front().and_then(Expect::run) else { return Err(unexpected(Tag::DataRow)) };
+        let Masking::Rows(masker) = &mut run.masking else {
+            // Nothing has described this result, so nothing can be said of its cells: withheld.
+            return Err(WireError::target("rows that were never described"));
+        };
+        self.scratch.clear();
+        let changed = masker.row(body, &mut self.scratch);
+        let changed = changed.map_err(|e| WireError::target(format!("a row that cannot be masked ({e})")))?;
+        out.show(seq, if changed { &self.scratch } else { whole });
+        Ok(())
+    }
+
+    fn mask_function_result(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let result = FunctionCallResponse::decode(body).map_err(target_error)?;
+        // The result is a number or bytes of a large object; what detectors find in it is all that is known of it.
+        let value = result.value.map(|value| self.masks.clean(value));
+        let mut message = BytesMut::new();
+        FunctionCallResponse { value: value.as_deref() }.encode(&mut message);
+        out.show(seq, &message);
+        Ok(())
+    }
+
+    fn on_complete(&mut self, out: &mut Effects) -> Result<Verdict, WireError> {
+        match self.awaited.front() {
+            Some(Expect::Own { .. }) => {
+                self.scope.refresh_next();
+                Ok(Verdict::Swallow)
+            }
+            Some(Expect::Query { run }) => {
+                let (seq, index) = (run.spent.seq(), run.statement);
+                let understood = Arc::clone(&run.understood);
+                run.statement += 1;
+                run.masking = Masking::Undecided;
+                run.described = false;
+                let last = index + 1 >= understood.facts.statements.len();
+                self.took_effect(understood.facts.statements.get(index), &understood);
+                if last {
+                    out.finished(seq, Finish::Completed);
+                }
+                Ok(Verdict::Pass(seq))
+            }
+            Some(Expect::Execute { .. }) => self.on_end_of_execute(out, true),
+            _ => Err(unexpected(Tag::CommandComplete)),
+        }
+    }
+
+    fn on_end_of_execute(&mut self, out: &mut Effects, complete: bool) -> Result<Verdict, WireError> {
+        match self.awaited.front() {
+            Some(Expect::Query { run }) => return Ok(Verdict::Pass(run.spent.seq())),
+            Some(Expect::Execute { .. }) => {}
+            _ => return Err(unexpected(Tag::CommandComplete)),
+        }
+        let Some(Expect::Execute { run, .. }) = self.awaited.pop() else { return Err(unexpected(Tag::CommandComplete)) };
+        if complete {
+            self.took_effect(run.understood.facts.statements.first(), &run.understood);
+            out.finished(run.spent.seq(), finish(&run));
+        }
+        Ok(Verdict::Pass(run.spent.seq()))
+    }
+
+    /// A statement succeeded: what it does to the session is so from now on.
+    fn took_effect(&mut self, statement: Option<&StatementFacts>, of: &crate::understanding::Understood) {
+        let in_transaction = self.in_transaction();
+        if of.runs_unknown_code {
+            self.names.distrust();
+            self.scope.catalog_changed(in_transaction);
+            self.scope.state_changed();
+        }
+        let Some(statement) = statement else { return };
+        let e = &statement.effects;
+        if e.changes_catalog {
+            self.scope.catalog_changed(in_transaction);
+        }
+        if e.changes_path || !e.sets.is_empty() || e.discards.is_some() || of.changes_names {
+            self.scope.state_changed();
+        }
+        if let Some((name, facts)) = &e.prepares {
+            self.names.prepared_by_sql(name, facts, of, self.batch);
+        }
+        match &e.deallocates {
+            Some(OneOrAll::One(name)) => self.names.deallocate(Some(name)),
+            Some(OneOrAll::All) => self.names.deallocate(None),
+            None => {}
+        }
+        if let Some(cursor) = &e.declares {
+            self.names.declare(&cursor.name, Arc::clone(&cursor.facts), cursor.hold);
+        }
+        match &e.closes {
+            Some(OneOrAll::One(name)) => self.names.close_cursor(Some(name)),
+            Some(OneOrAll::All) => self.names.close_cursor(None),
+            None => {}
+        }
+        if e.discards.is_some_and(|d| d == sallyport_sql::Discard::All) {
+            self.names.distrust();
+        }
+        match &e.transaction {
+            Some(Transaction::Commit { .. } | Transaction::Rollback { .. } | Transaction::Prepare) => {
+                self.names.end_transaction();
+                self.scope.transaction_ended();
+            }
+            Some(Transaction::RollbackTo(_) | Transaction::CommitPrepared | Transaction::RollbackPrepared) => {
+                self.scope.catalog_changed(in_transaction);
+            }
+            Some(Transaction::Begin | Transaction::Savepoint(_) | Transaction::Release(_)) | None => {}
+        }
+    }
+
+    fn on_ready(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
+        let ready = ReadyForQuery::decode(body).map_err(target_error)?;
+        let entry = self.awaited.pop();
+        self.copy_in = None;
+        self.status = ready.status;
+        if ready.status == TransactionStatus::Idle {
+            self.names.end_transaction();
+            self.scope.batch_ended();
+        }
+        match entry {
+            Some(Expect::Sync) => Ok(Verdict::Pass(0)),
+            Some(Expect::Query { run } | Expect::Function { run }) => Ok(Verdict::Pass(run.spent.seq())),
+            Some(Expect::Poison { simple: true, seq, .. }) => Ok(Verdict::Pass(seq)),
+            Some(Expect::OwnSync) => {
+                self.own_ended();
+                Ok(Verdict::Swallow)
+            }
+            _ => Err(unexpected(Tag::ReadyForQuery)),
+        }
+    }
+
+    fn on_description(&mut self, body: Option<&[u8]>, _out: &mut Effects) -> Result<Verdict, WireError> {
+        let description = body.map(RowDescription::decode).transpose().map_err(target_error)?;
+        let described = Arc::new(Described::of(description.as_ref()));
+        match self.awaited.front() {
+            Some(Expect::Query { .. }) => {
+                self.plan_query(&described);
+                return Ok(Verdict::Pass(self.current()));
+            }
+            Some(Expect::DescribeStatement { .. } | Expect::DescribePortal { .. } | Expect::OwnDescribe { .. }) => {}
+            _ => return Err(unexpected(Tag::RowDescription)),
+        }
+        match self.awaited.pop() {
+            Some(Expect::DescribeStatement { statement, .. }) => {
+                if let Some(statement) = statement {
+                    let _ = statement.described.set(described);
+                }
+                Ok(Verdict::Pass(0))
+            }
+            Some(Expect::DescribePortal { portal }) => {
+                let seq = portal.as_ref().map_or(0, |p| p.spent.seq());
+                if let Some(portal) = portal {
+                    let _ = portal.described.set(described);
+                }
+                Ok(Verdict::Pass(seq))
+            }
+            Some(Expect::OwnDescribe { portal }) => {
+                match portal {
+                    Some(portal) => drop(portal.described.set(described)),
+                    None => self.cursor_described = Some(described),
+                }
+                Ok(Verdict::Swallow)
+            }
+            _ => Err(unexpected(Tag::RowDescription)),
+        }
+    }
+
+    /// A result of a simple query begins.
+    fn plan_query(&mut self, described: &Described) {
+        let Some(run) = self.awaited.front().and_then(Expect::run) else { return };
+        let understood = Arc::clone(&run.understood);
+        // A second result of one statement (a rule added it) is none that the statement's text announces.
+        let statement = if run.described { None } else { understood.facts.statements.get(run.statement) };
+        let masking = self.masks.rows(statement, &described.columns, &self.plan_sources());
+        if let Some(run) = self.awaited.front().and_then(Expect::run) {
+            run.masking = masking;
+            run.described = true;
+        }
+    }
+
+    fn on_parsed(&mut self) -> Result<Verdict, WireError> {
+        match self.awaited.front() {
+            Some(Expect::Own { .. }) => Ok(Verdict::Swallow),
+            Some(Expect::Parse { .. }) => match self.awaited.pop() {
+                Some(Expect::Parse { statement, seq, .. }) => {
+                    statement.confirm();
+                    Ok(Verdict::Pass(seq))
+                }
+                _ => Err(unexpected(Tag::ParseComplete)),
+            },
+            _ => Err(unexpected(Tag::ParseComplete)),
+        }
+    }
+
+    fn on_bound(&mut self) -> Result<Verdict, WireError> {
+        match self.awaited.front() {
+            Some(Expect::Own { .. }) => Ok(Verdict::Swallow),
+            Some(Expect::Bind { .. }) => match self.awaited.pop() {
+                Some(Expect::Bind { portal, .. }) => {
+                    portal.confirmed.store(true, Ordering::Relaxed);
+                    Ok(Verdict::Pass(portal.spent.seq()))
+                }
+                _ => Err(unexpected(Tag::BindComplete)),
+            },
+            _ => Err(unexpected(Tag::BindComplete)),
+        }
+    }
+
+    fn on_closed(&mut self) -> Result<Verdict, WireError> {
+        match self.awaited.front() {
+            Some(Expect::Own { closes, last }) => {
+                *closes = closes.saturating_sub(1);
+                let (over, last) = (*closes == 0, *last);
+                if over {
+                    self.awaited.pop();
+                }
+                if over && last {
+                    self.own_ended();
+                }
+                Ok(Verdict::Swallow)
+            }
+            Some(Expect::CloseStatement { .. } | Expect::ClosePortal { .. }) => {
+                self.awaited.pop();
+                Ok(Verdict::Pass(0))
+            }
+            _ => Err(unexpected(Tag::CloseComplete)),
+        }
+    }
+
+    fn on_parameters(&mut self) -> Result<Verdict, WireError> {
+        match self.awaited.front() {
+            Some(Expect::DescribeStatement { parameters_seen, .. }) if !*parameters_seen => {
+                *parameters_seen = true;
+                Ok(Verdict::Pass(0))
+            }
+            _ => Err(unexpected(Tag::ParameterDescription)),
+        }
+    }
+
+    fn on_function_result(&mut self) -> Result<Verdict, WireError> {
+        match self.awaited.front() {
+            Some(Expect::Function { run }) => {
+                let (seq, understood) = (run.spent.seq(), Arc::clone(&run.understood));
+                self.took_effect(understood.facts.statements.first(), &understood);
+                Ok(if self.masks.are_needless() { Verdict::Pass(seq) } else { Verdict::Rewrite(seq) })
+            }
+            _ => Err(unexpected(Tag::FunctionCallResponse)),
+        }
+    }
+
+    /// An error: what the target skips is taken back, a refusal's own words replace the poison's.
+    fn on_error(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let mut error = Diagnostic::decode(body).map_err(target_error)?;
+        self.fatal |= matches!(error.get(Field::SeverityPlain), Some(b"FATAL" | b"PANIC"));
+        self.copy_in = None;
+        let message = match self.awaited.front() {
+            Some(Expect::Poison { error, .. }) => std::mem::take(error),
+            Some(Expect::Own { .. } | Expect::OwnDescribe { .. }) if !self.fatal => {
+                return Err(WireError::target("it did not say what the names in its database are"));
+            }
+            _ => {
+                self.scrubber().error(&mut error);
+                let mut message = BytesMut::new();
+                error.encode_error(&mut message);
+                message
+            }
+        };
+        out.show(seq, &message);
+        self.after_error(out);
+        Ok(())
+    }
+
+    fn after_error(&mut self, out: &mut Effects) {
+        match self.awaited.front() {
+            // A simple query, or a function call: `ReadyForQuery` follows.
+            Some(Expect::Query { run } | Expect::Function { run }) => {
+                run.failed = true;
+                run.masking = Masking::Undecided;
+                out.finished(run.spent.seq(), Finish::Failed);
+                let changed = run.understood.changes_names;
+                if changed {
+                    self.scope.batch_failed();
+                }
+            }
+            Some(Expect::Poison { simple: true, .. }) | None => {}
+            Some(Expect::Sync | Expect::OwnSync) => {}
+            Some(_) => {
+                let skipped = self.awaited.take_skipped();
+                for (index, entry) in skipped.into_iter().enumerate().rev() {
+                    self.take_back(entry, index == 0, out);
+                }
+                self.scope.batch_failed();
+                if self.awaited.is_empty() {
+                    self.discarding = Discarding::WithTarget;
+                }
+            }
+        }
+    }
+
+    /// A message that failed, or that the target skipped: the names that it was to change stay as they were.
+    fn take_back(&mut self, entry: Expect, failed: bool, out: &mut Effects) {
+        let how = if failed { Finish::Failed } else { Finish::Skipped };
+        match entry {
+            Expect::Parse { name, before, .. } => drop(self.names.set_statement(&name, before)),
+            Expect::CloseStatement { name, before } => drop(self.names.set_statement(&name, before)),
+            Expect::ClosePortal { name, before } => drop(self.names.set_portal(&name, before)),
+            Expect::Bind { name, before, portal } => {
+                out.finished(portal.spent.seq(), how);
+                self.names.set_portal(&name, before);
+            }
+            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run } => {
+                out.finished(run.spent.seq(), how);
+            }
+            Expect::DescribeStatement { .. }
+            | Expect::DescribePortal { .. }
+            | Expect::Sync
+            | Expect::Poison { .. }
+            | Expect::Own { .. }
+            | Expect::OwnSync
+            | Expect::OwnDescribe { .. } => {}
+        }
+    }
+
+    fn on_setting(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let setting = ParameterStatus::decode(body).map_err(target_error)?;
+        self.settings.set(setting.name, setting.value);
+        let value = if Settings::follows(setting.name) { setting.value.into() } else { self.masks.clean(setting.value) };
+        let mut message = BytesMut::new();
+        ParameterStatus { name: setting.name, value: &value }.encode(&mut message);
+        out.show(seq, &message);
+        Ok(())
+    }
+
+    fn scrubber(&mut self) -> Scrubber<'_> {
+        let understood = self.awaited.front().and_then(|e| e.understood().cloned());
+        Scrubber::new(understood, &self.masks, &self.catalog)
+    }
+
+    /// Makes masks for today's policy, if they are not.
+    pub(super) fn renew_masks(&mut self, reveals: Arc<Reveals>, out: &Effects) {
+        if self.masks.reveals.generation != reveals.generation || !Arc::ptr_eq(&self.masks.reveals, &reveals) {
+            let key = Arc::clone(self.masks.key());
+            self.masks = results::Masks::new(reveals, out.classification(), key);
+        }
+    }
+}
+
+pub(super) fn target_error(error: crate::wire::WireError) -> WireError {
+    WireError::target(error.to_string())
+}
+
+pub(super) fn unexpected(tag: Tag) -> WireError {
+    WireError::target(format!("{tag:?} where it has no place"))
+}
+
+/// A run of the front, for the folder's other files.
+pub(super) fn front_run(conversation: &mut PostgresConversation) -> Option<&mut Run> {
+    conversation.awaited.front().and_then(Expect::run)
+}

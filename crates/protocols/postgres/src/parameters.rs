@@ -1,0 +1,60 @@
+//! Bound parameters: the bytes that an approval is bound to, and words for people.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::wire::{Cursor, Format, WireError, frontend};
+
+/// Characters of a parameter that people are shown.
+const MAX_WORDS: usize = 256;
+
+/// The part of a `Bind` that decides what runs: formats and values, without the names before them.
+pub(crate) fn of_bind(body: &[u8], portal: &[u8], statement: &[u8]) -> Bytes {
+    let names = portal.len() + statement.len() + 2;
+    Bytes::copy_from_slice(body.get(names..).unwrap_or_default())
+}
+
+/// The parameters in words, from what [`of_bind`] gave.
+pub(crate) fn readable(parameters: &[u8]) -> Vec<String> {
+    let mut body = BytesMut::from(&b"\0\0"[..]);
+    body.put_slice(parameters);
+    let Ok(bind) = frontend::Bind::decode(&body) else { return Vec::new() };
+    let word = |(index, value): (usize, &Option<&[u8]>)| match value {
+        None => "NULL".to_owned(),
+        Some(value) => words(value, bind.parameter_format(index)),
+    };
+    bind.parameters.iter().enumerate().map(word).collect()
+}
+
+fn words(value: &[u8], format: Format) -> String {
+    match (format, std::str::from_utf8(value)) {
+        (Format::Text, Ok(text)) => shortened(text),
+        (Format::Binary, Ok(text)) if !text.is_empty() && text.chars().all(|c| !c.is_control()) => shortened(text),
+        _ => {
+            let digits: String = value.iter().take(MAX_WORDS / 2).map(|b| format!("{b:02x}")).collect();
+            let number = match value.len() {
+                2 | 4 | 8 => signed(value).map(|n| format!(" ({n})")).unwrap_or_default(),
+                _ => String::new(),
+            };
+            format!("0x{digits}{number}")
+        }
+    }
+}
+
+fn signed(value: &[u8]) -> Result<i64, WireError> {
+    let mut cursor = Cursor::new(value);
+    match value.len() {
+        2 => cursor.i16().map(i64::from),
+        4 => cursor.i32().map(i64::from),
+        _ => {
+            let high = i64::from(cursor.i32()?);
+            Ok((high << 32) | i64::from(cursor.u32()?))
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_WORDS) {
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}

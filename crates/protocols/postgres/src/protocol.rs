@@ -1,0 +1,245 @@
+//! PostgreSQL on the path of a command: greeting clients, logging in to servers, running the machine between them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use bytes::BytesMut;
+use sallyport_listen::{ServerTls, Wire};
+use sallyport_mask::MaskKey;
+use sallyport_session::{
+    Claim, DialError, Ending, Gate, GreetError, Greeting, HoldInfo, Interrupt, Proof, Protocol, Refusal, Relaying, relay,
+};
+use sallyport_target::Lease;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::cancel_key::CancelKey;
+use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
+use crate::dial::{self, Dialer, Upstream};
+use crate::greet::{self, Greeted, Replication, Startup};
+use crate::refuse;
+use crate::settings::Settings;
+use crate::wire::backend::{self, Authentication, NegotiateProtocolVersion, ParameterStatus, ReadyForQuery};
+use crate::wire::startup::Version;
+
+/// PostgreSQL, as a gateway speaks it.
+#[derive(Debug)]
+pub struct Postgres {
+    tls: Option<ServerTls>,
+    dialer: Dialer,
+    mask_key: Arc<MaskKey>,
+    cancels: Arc<Cancels>,
+    names: Mutex<HashMap<(String, String), Weak<SharedNames>>>,
+}
+
+/// A client that has said what it wants.
+#[derive(Debug)]
+pub struct Caller {
+    wire: Wire,
+    startup: Startup,
+    claim: Claim,
+}
+
+/// Who can be cancelled, by the process number that the client was given.
+#[derive(Debug, Default)]
+struct Cancels {
+    sessions: Mutex<HashMap<i32, Cancellable>>,
+}
+
+#[derive(Debug, Clone)]
+struct Cancellable {
+    key: CancelKey,
+    interrupt: Arc<Interrupt>,
+    target: Option<(Lease, CancelKey)>,
+}
+
+/// A session's entry among those that can be cancelled; it leaves when this is dropped.
+#[derive(Debug)]
+struct Registered {
+    cancels: Arc<Cancels>,
+    pid: i32,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
+    }
+}
+
+impl Postgres {
+    /// A gateway's PostgreSQL. `tls` is shown to clients; `mask_key` makes keyed masks stable.
+    #[must_use]
+    pub fn new(tls: Option<ServerTls>, mask_key: MaskKey) -> Self {
+        Self {
+            tls,
+            dialer: Dialer::default(),
+            mask_key: Arc::new(mask_key),
+            cancels: Arc::default(),
+            names: Mutex::default(),
+        }
+    }
+
+    /// The names that the sessions of one database share.
+    fn shared_names(&self, target: &str, database: &str) -> Arc<SharedNames> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        names.retain(|_, shared| shared.strong_count() > 0);
+        let key = (target.to_owned(), database.to_owned());
+        if let Some(shared) = names.get(&key).and_then(Weak::upgrade) {
+            return shared;
+        }
+        let shared = Arc::new(SharedNames::default());
+        names.insert(key, Arc::downgrade(&shared));
+        shared
+    }
+
+    async fn cancel(&self, call: greet::CancelCall) {
+        let session = {
+            let sessions = self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+            sessions.get(&call.key.pid()).filter(|s| s.key.matches(&call.key)).cloned()
+        };
+        if let Some(session) = session
+            && !session.interrupt.request()
+            && let Some((lease, key)) = &session.target
+            && let Err(error) = dial::cancel(lease, key).await
+        {
+            tracing::warn!(%error, "a cancel request did not reach its target");
+        }
+        drop(call.wire);
+    }
+
+    /// Gives the session a key of the gateway's own making.
+    fn register(&self, version: Version, interrupt: &Arc<Interrupt>, lease: Lease, upstream: &Upstream) -> Option<(CancelKey, Registered)> {
+        let target = upstream.backend_key.clone().map(|key| (lease, key));
+        let mut sessions = self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let pid = loop {
+            let pid = i32::try_from(rand::random_range(1..i32::MAX)).ok()?;
+            if !sessions.contains_key(&pid) {
+                break pid;
+            }
+        };
+        let key = CancelKey::generate(pid, version).ok()?;
+        sessions.insert(pid, Cancellable { key: key.clone(), interrupt: Arc::clone(interrupt), target });
+        Some((key, Registered { cancels: Arc::clone(&self.cancels), pid }))
+    }
+}
+
+impl Protocol for Postgres {
+    type Caller = Caller;
+    type Upstream = Upstream;
+    const NAME: &'static str = "postgres";
+    const SCHEMA: &'static str = include_str!("schema.cedarschema");
+
+    async fn greet(&self, client: Wire) -> Result<Greeting<Caller>, GreetError> {
+        match greet::greet(client, self.tls.as_ref()).await {
+            Ok(Greeted::Cancel(call)) => {
+                self.cancel(call).await;
+                Ok(Greeting::Done)
+            }
+            Ok(Greeted::Login(mut greeting)) => {
+                let certified = greeting.wire.tls().is_some_and(|tls| tls.peer_certificate.is_some());
+                let proof = if certified {
+                    Proof::Certificate
+                } else {
+                    Proof::Token(greeting.ask_password().await.map_err(|e| GreetError(e.to_string()))?)
+                };
+                let claim = claim(&greeting.startup, proof);
+                Ok(Greeting::Caller(Caller { wire: greeting.wire, startup: greeting.startup, claim }))
+            }
+            Err(error) => Err(GreetError(error.to_string())),
+        }
+    }
+
+    async fn dial(&self, lease: &Lease, caller: &Caller) -> Result<Upstream, DialError> {
+        self.dialer.dial(lease, &caller.startup).await.map_err(|error| DialError(error.to_string()))
+    }
+
+    async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying) -> (Ending, Gate) {
+        let Relaying { gate, signals, reveals, lease } = relaying;
+        let Caller { mut wire, startup, .. } = caller;
+        let standing = gate.standing();
+        let shared = self.shared_names(&standing.target.name, &standing.database);
+        let Some((key, registered)) = self.register(startup.version, &signals.interrupt, lease, &upstream) else {
+            return (Ending::Broken("no random bytes for a cancel key".to_owned()), gate);
+        };
+        let mut settings = Settings::default();
+        for (name, value) in &upstream.parameters {
+            settings.set(name.as_bytes(), value.as_bytes());
+        }
+        let welcome = welcome(&startup, &upstream, &key);
+        if wire.write_all(&welcome).await.is_err() || wire.flush().await.is_err() {
+            return (Ending::Client, gate);
+        }
+        let classification = gate.bundle().classification(&standing.target.name);
+        let own_name = format!("sallyport {:032x}", rand::random::<u128>());
+        let conversation = PostgresConversation::new(Start {
+            scope: Scope::new(shared, &own_name),
+            settings,
+            masks: Masks::new(reveals, &classification, Arc::clone(&self.mask_key)),
+            database: standing.database.clone(),
+        });
+        let ended = relay(conversation, wire, upstream.wire, gate, signals).await;
+        drop(registered);
+        ended
+    }
+}
+
+impl sallyport_session::Caller for Caller {
+    fn claim(&self) -> &Claim {
+        &self.claim
+    }
+
+    fn wire(&self) -> &Wire {
+        &self.wire
+    }
+
+    async fn tell(&mut self, words: &HoldInfo) {
+        // A client that cannot be told will be found gone.
+        let _ = self.wire.write_all(&refuse::held(words)).await;
+        let _ = self.wire.flush().await;
+    }
+
+    async fn refuse(self, refusal: &Refusal) {
+        greet::Greeting { wire: self.wire, startup: self.startup }.refuse(refuse::login(refusal)).await;
+    }
+
+    async fn gone(&mut self) {
+        // Nothing may come before the login is over: bytes or an end, the client does not wait any more.
+        let mut buffer = BytesMut::with_capacity(1);
+        let _ = self.wire.read_buf(&mut buffer).await;
+    }
+}
+
+/// `dbname` is `target` or `target/database`.
+fn claim(startup: &Startup, proof: Proof) -> Claim {
+    let (target, database) = match startup.database.split_once('/') {
+        Some((target, database)) => (target.to_owned(), Some(database.to_owned())),
+        None => (startup.database.clone(), None),
+    };
+    Claim {
+        user: startup.user.clone(),
+        proof,
+        target,
+        database,
+        task: startup.task.clone(),
+        tool: startup.setting("application_name").map(ToOwned::to_owned),
+        replication: startup.replication != Replication::No,
+    }
+}
+
+/// What a client is told once it is in: what the target reported, and a key of the gateway's own.
+fn welcome(startup: &Startup, upstream: &Upstream, key: &CancelKey) -> BytesMut {
+    let mut out = BytesMut::new();
+    if let Some((version, options)) = startup.negotiation() {
+        let options = options.iter().map(Vec::as_slice).collect();
+        NegotiateProtocolVersion { version: version.code(), unknown: options }.encode(&mut out);
+    }
+    Authentication::encode_ok(&mut out);
+    for (name, value) in &upstream.parameters {
+        ParameterStatus { name: name.as_bytes(), value: value.as_bytes() }.encode(&mut out);
+    }
+    key.to_message().encode(&mut out);
+    for notice in &upstream.notices {
+        notice.encode_notice(&mut out);
+    }
+    ReadyForQuery { status: backend::TransactionStatus::Idle }.encode(&mut out);
+    out
+}

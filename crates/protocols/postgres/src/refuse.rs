@@ -1,0 +1,103 @@
+//! Refusals in PostgreSQL's own tongue: SQLSTATE, message, detail with the rule, hint with what to do.
+
+use bytes::BytesMut;
+use sallyport_session::{HoldInfo, Reason, Refusal};
+
+use crate::wire::{Diagnostic, Field, Severity};
+
+/// What stands for a refused message where the target must fail too: no grammar accepts it, so nothing runs.
+pub(crate) const POISON: &str = "/* refused by the gateway */ sallyport";
+
+/// An error for a refused statement.
+pub(crate) fn error(refusal: &Refusal) -> BytesMut {
+    let mut diagnostic = Diagnostic::error(sqlstate(refusal.reason), refusal.message.clone());
+    if let Some(detail) = detail(refusal) {
+        diagnostic = diagnostic.detail(detail);
+    }
+    if let Some(hint) = &refusal.hint {
+        diagnostic = diagnostic.hint(hint.clone());
+    }
+    if let Some(position) = refusal.position {
+        diagnostic = diagnostic.with(Field::Position, position.to_string());
+    }
+    encode_error(&diagnostic)
+}
+
+/// A login that is refused.
+pub(crate) fn login(refusal: &Refusal) -> Diagnostic<'static> {
+    let sqlstate = match refusal.reason {
+        Reason::Unavailable => "57P03",
+        _ => "28000",
+    };
+    let mut diagnostic = Diagnostic::fatal(sqlstate, refusal.message.clone());
+    if let Some(detail) = detail(refusal) {
+        diagnostic = diagnostic.detail(detail);
+    }
+    if let Some(hint) = &refusal.hint {
+        diagnostic = diagnostic.hint(hint.clone());
+    }
+    diagnostic
+}
+
+/// The last words of a session that the gateway ends.
+pub(crate) fn farewell(refusal: &Refusal) -> BytesMut {
+    let mut diagnostic = Diagnostic::fatal("57P01", refusal.message.clone());
+    if let Some(hint) = &refusal.hint {
+        diagnostic = diagnostic.hint(hint.clone());
+    }
+    encode_error(&diagnostic)
+}
+
+/// A fatal error of the gateway's own.
+pub(crate) fn fatal(sqlstate: &'static str, message: &str) -> BytesMut {
+    encode_error(&Diagnostic::fatal(sqlstate, message))
+}
+
+/// An error of the gateway's own about a name or a message.
+pub(crate) fn plain(sqlstate: &'static str, message: &str, hint: &str) -> BytesMut {
+    encode_error(&Diagnostic::error(sqlstate, message).hint(hint))
+}
+
+/// The answer to a person who cancelled a held statement.
+pub(crate) fn withdrawn() -> BytesMut {
+    let words = "canceling statement due to user request";
+    encode_error(&Diagnostic::error("57014", words).detail("The request for approval is withdrawn."))
+}
+
+/// The notice that a statement waits for people.
+pub(crate) fn held(hold: &HoldInfo) -> BytesMut {
+    let groups = hold.groups.join(", ");
+    let reason = hold.message.clone().unwrap_or_else(|| "this statement needs an approval".to_owned());
+    let notice = Diagnostic::new(Severity::Notice, "00000", format!("{reason}; waiting for {groups}"))
+        .detail(format!("Request {} was opened by rule {}.", hold.request, hold.rules.join(", ")))
+        .hint(format!("A reviewer runs: sallyport approve {}. Cancel (Ctrl-C) to give it up.", hold.request));
+    let mut out = BytesMut::new();
+    notice.encode_notice(&mut out);
+    out
+}
+
+fn encode_error(diagnostic: &Diagnostic<'_>) -> BytesMut {
+    let mut out = BytesMut::new();
+    diagnostic.encode_error(&mut out);
+    out
+}
+
+fn detail(refusal: &Refusal) -> Option<String> {
+    match refusal.rules.as_slice() {
+        [] => None,
+        [rule] => Some(format!("Refused by rule `{rule}`.")),
+        rules => Some(format!("Refused by rules `{}`.", rules.join("`, `"))),
+    }
+}
+
+/// The SQLSTATE that drivers know how to handle.
+fn sqlstate(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unparsed => "42601",
+        Reason::Withdrawn => "57014",
+        Reason::Expired => "57014",
+        Reason::Unavailable => "57P03",
+        // Denied, withheld, refused by a reviewer, and what later reasons will be: no privilege.
+        _ => "42501",
+    }
+}

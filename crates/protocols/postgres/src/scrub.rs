@@ -1,0 +1,124 @@
+//! Errors and notices are responses too: values that the person may not see leave them.
+//!
+//! A server quotes data in its messages (`Failing row contains (…)`, `Key (ssn)=(…) already exists`, `invalid input
+//! syntax for type inet: "…"`). When the statement touches data that is masked for this person, what could be a value
+//! is taken out: details, contexts and hints whole, and in the message whatever stands in quotes unless it is a name
+//! or was in the client's own statement.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use sallyport_sql::Catalog;
+
+use crate::conversation::Masks;
+use crate::understanding::Understood;
+use crate::wire::{Diagnostic, Field};
+
+
+/// What stands for text that is taken out.
+const GONE: &str = "***";
+
+/// Takes values out of the target's texts, for one command.
+pub(crate) struct Scrubber<'a> {
+    understood: Option<Arc<Understood>>,
+    masks: &'a Masks,
+    catalog: &'a Catalog,
+}
+
+impl<'a> Scrubber<'a> {
+    pub(crate) fn new(understood: Option<Arc<Understood>>, masks: &'a Masks, catalog: &'a Catalog) -> Self {
+        Self { understood, masks, catalog }
+    }
+
+    /// Cleans an error.
+    pub(crate) fn error(&self, error: &mut Diagnostic<'_>) {
+        self.clean(error);
+    }
+
+    /// Cleans a notice.
+    pub(crate) fn notice(&self, notice: &mut Diagnostic<'_>) {
+        self.clean(notice);
+    }
+
+    fn clean(&self, words: &mut Diagnostic<'_>) {
+        if self.masks.are_needless() {
+            return;
+        }
+        if self.touches_masked() {
+            for field in [Field::Detail, Field::Hint, Field::Where, Field::InternalQuery] {
+                if words.get(field).is_some() {
+                    words.set(field, GONE.as_bytes().to_vec());
+                }
+            }
+            let message = self.without_values(&words.text(Field::Message));
+            words.set(Field::Message, message.into_bytes());
+        }
+        for field in [Field::Message, Field::Detail, Field::Hint, Field::Where, Field::InternalQuery, Field::Routine] {
+            if let Some(text) = words.get(field)
+                && let Cow::Owned(clean) = self.masks.clean(text)
+            {
+                words.set(field, clean);
+            }
+        }
+    }
+
+    /// Whether the command has to do with data that this person sees masked.
+    fn touches_masked(&self) -> bool {
+        match &self.understood {
+            None => false,
+            Some(understood) if understood.shape.unparsed.is_some() || understood.runs_unknown_code => true,
+            Some(understood) => understood.facts.statements.iter().any(|s| {
+                s.unresolved() || s.touches.iter().any(|relation| self.masks.hides_some_of(&relation.to_string()))
+            }),
+        }
+    }
+
+    /// The message with everything in quotes replaced that is neither a known name nor the client's own words.
+    fn without_values(&self, message: &str) -> String {
+        let mut clean = String::with_capacity(message.len());
+        let mut rest = message;
+        while let Some((before, quoted)) = rest.split_once('"') {
+            clean.push_str(before);
+            // The value may itself hold quotes: all up to the last one is taken as quoted when nothing shorter is known.
+            match self.known_prefix(quoted) {
+                Some((name, after)) => {
+                    clean.push('"');
+                    clean.push_str(name);
+                    clean.push('"');
+                    rest = after;
+                }
+                None => {
+                    clean.push('"');
+                    clean.push_str(GONE);
+                    clean.push('"');
+                    rest = quoted.rsplit_once('"').map_or("", |(_, after)| after);
+                }
+            }
+        }
+        clean.push_str(&without_digits(rest));
+        clean
+    }
+
+    fn known_prefix<'t>(&self, quoted: &'t str) -> Option<(&'t str, &'t str)> {
+        let (name, after) = quoted.split_once('"')?;
+        let own = self.understood.as_ref().is_some_and(|u| contains(&u.text, name.as_bytes()));
+        (!name.is_empty() && (own || self.is_name(name))).then_some((name, after))
+    }
+}
+
+/// Numbers of a message's tail that could be part of a value: four digits or more.
+fn without_digits(text: &str) -> Cow<'_, str> {
+    let longest = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
+    if longest < 4 { Cow::Borrowed(text) } else { Cow::Owned(text.chars().filter(|c| !c.is_ascii_digit()).collect()) }
+}
+
+impl Scrubber<'_> {
+    /// Whether the database has a relation or a column of this name.
+    fn is_name(&self, name: &str) -> bool {
+        self.catalog.relations().any(|(r, _)| r.name == name || self.catalog.columns(r).contains(&name))
+    }
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    memchr::memmem::find(haystack, needle).is_some()
+}

@@ -1,0 +1,100 @@
+//! What the target says of the session's settings, as far as they decide how text is to be read.
+
+/// The settings that a `ParameterStatus` reports and the gateway follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settings {
+    standard_conforming_strings: bool,
+    encoding: Encoding,
+    encoding_name: String,
+}
+
+/// How the client's bytes are characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    /// UTF-8, or bytes as they are.
+    Utf8,
+    /// One byte a character, or several whose every byte has the high bit: never mistaken for ASCII.
+    AsciiSafe,
+    /// A later byte of a character may look like ASCII, a quote or a backslash among them.
+    Unsafe,
+}
+
+/// Why a text cannot be read as the target will read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unreadable {
+    /// Backslashes escape in ordinary strings, which the grammar here does not follow.
+    #[error("a backslash cannot be judged while standard_conforming_strings is off")]
+    Backslash,
+    /// The bytes are not text in the session's encoding.
+    #[error("the statement is not valid text in the session's client_encoding")]
+    NotText,
+    /// The encoding's characters may hide ASCII bytes.
+    #[error("characters outside ASCII cannot be judged in this client_encoding; use UTF8")]
+    Encoding,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { standard_conforming_strings: true, encoding: Encoding::Utf8, encoding_name: "UTF8".to_owned() }
+    }
+}
+
+impl Settings {
+    /// Takes up a `ParameterStatus`.
+    pub(crate) fn set(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"standard_conforming_strings" => self.standard_conforming_strings = value == b"on",
+            b"client_encoding" => {
+                self.encoding = Encoding::of(value);
+                self.encoding_name = String::from_utf8_lossy(value).into_owned();
+            }
+            _ => {}
+        }
+    }
+
+    /// The name of `client_encoding`.
+    pub(crate) fn encoding_name(&self) -> &str {
+        &self.encoding_name
+    }
+
+    /// Whether the gateway follows this setting: a change of it changes how the next statement is read.
+    pub(crate) fn follows(name: &[u8]) -> bool {
+        matches!(name, b"standard_conforming_strings" | b"client_encoding")
+    }
+
+    /// The statement as the parser may read it, only if the target will read it the same way.
+    ///
+    /// # Errors
+    /// When the two could differ.
+    pub(crate) fn read<'a>(&self, text: &'a [u8]) -> Result<std::borrow::Cow<'a, str>, Unreadable> {
+        if !self.standard_conforming_strings && memchr::memchr(b'\\', text).is_some() {
+            return Err(Unreadable::Backslash);
+        }
+        if text.is_ascii() {
+            return std::str::from_utf8(text).map(Into::into).map_err(|_| Unreadable::NotText);
+        }
+        match self.encoding {
+            Encoding::Utf8 => std::str::from_utf8(text).map(Into::into).map_err(|_| Unreadable::NotText),
+            // The parser needs only to know where these characters are, and that they are letters: each such byte is
+            // read as the letter that Latin-1 has for it, which no token of the grammar contains.
+            Encoding::AsciiSafe => Ok(text.iter().map(|b| char::from(*b)).collect::<String>().into()),
+            Encoding::Unsafe => Err(Unreadable::Encoding),
+        }
+    }
+}
+
+impl Encoding {
+    /// Which class an encoding's name belongs to. Source: PostgreSQL, "Character Set Support", table of server
+    /// character sets; those that exist for clients only (BIG5, GB18030, GBK, JOHAB, SJIS, SHIFT_JIS_2004, UHC) have
+    /// trailing bytes below 0x80.
+    fn of(name: &[u8]) -> Self {
+        const UNSAFE: [&[u8]; 7] = [b"BIG5", b"GB18030", b"GBK", b"JOHAB", b"SJIS", b"SHIFT_JIS_2004", b"UHC"];
+        const SAFE_PREFIXES: [&[u8]; 6] = [b"LATIN", b"WIN", b"ISO_8859", b"KOI8", b"EUC_", b"MULE_INTERNAL"];
+        match name {
+            b"UTF8" | b"SQL_ASCII" => Self::Utf8,
+            name if UNSAFE.contains(&name) => Self::Unsafe,
+            name if SAFE_PREFIXES.iter().any(|p| name.starts_with(p)) => Self::AsciiSafe,
+            _ => Self::Unsafe,
+        }
+    }
+}

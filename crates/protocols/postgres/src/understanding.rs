@@ -1,0 +1,249 @@
+//! From the text of a command to what policy judges and what its result may show.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sallyport_policy::{Act, ActionName, Classification, Value};
+use sallyport_session::{Shape, Unparsed};
+use sallyport_sql::{Catalog, ColumnName, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError};
+use smol_str::SmolStr;
+
+/// Texts understood per session; beyond it the memory starts afresh.
+const REMEMBERED: usize = 512;
+/// Longer texts are understood each time.
+const MAX_REMEMBERED_TEXT: usize = 16 * 1024;
+
+/// What is known of a command.
+#[derive(Debug)]
+pub(crate) struct Understood {
+    /// The exact bytes.
+    pub(crate) text: Bytes,
+    /// What the gate judges.
+    pub(crate) shape: Arc<Shape>,
+    /// What the parser found; nothing when it understood nothing.
+    pub(crate) facts: Arc<Facts>,
+    /// Running it may change what names, settings or the transaction are.
+    pub(crate) changes_names: bool,
+    /// It runs code that the gateway cannot see into and nobody vouches for.
+    pub(crate) runs_unknown_code: bool,
+    /// It takes COPY data from the client.
+    pub(crate) copies_in: bool,
+    /// The names, policy and settings under which it was understood.
+    pub(crate) under: Under,
+}
+
+impl Understood {
+    /// The facts of the command's only statement.
+    pub(crate) fn single(&self) -> Option<Arc<StatementFacts>> {
+        match self.facts.statements.as_slice() {
+            [one] => Some(Arc::new(one.clone())),
+            _ => None,
+        }
+    }
+
+    /// Whether it may return rows or COPY data. What was not understood may.
+    pub(crate) fn may_return_rows(&self) -> bool {
+        self.shape.unparsed.is_some()
+            || self.facts.statements.iter().any(|s| s.outputs != Outputs::NoRows || s.effects.copy.is_some())
+    }
+}
+
+/// What the understanding of a text depends on besides the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Under {
+    /// The version of the session's names.
+    pub(crate) names: u64,
+    /// The generation of the policy.
+    pub(crate) policy: u64,
+}
+
+/// What a statement is understood with.
+pub(crate) struct Sources<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) state: &'a SessionState,
+    pub(crate) names: &'a dyn Prepared,
+    pub(crate) classification: &'a Classification,
+    pub(crate) database: &'a str,
+    pub(crate) under: Under,
+}
+
+/// The memory of what was understood.
+#[derive(Debug, Default)]
+pub(crate) struct Library {
+    known: HashMap<Bytes, Arc<Understood>>,
+}
+
+impl Library {
+    /// What is known of `text`, which reads as `readable` in the session's encoding.
+    pub(crate) fn understand(&mut self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
+        if let Some(known) = self.known.get(text)
+            && known.under == from.under
+        {
+            return Arc::clone(known);
+        }
+        let understood = Arc::new(understand(Bytes::copy_from_slice(text), readable, from));
+        let depends_on_session = understood.facts.statements.iter().any(names_other_statements);
+        if text.len() <= MAX_REMEMBERED_TEXT && !depends_on_session {
+            if self.known.len() >= REMEMBERED {
+                self.known.clear();
+            }
+            self.known.insert(understood.text.clone(), Arc::clone(&understood));
+        }
+        understood
+    }
+}
+
+/// Whether a statement's facts come from a name that the session may give another meaning.
+fn names_other_statements(statement: &StatementFacts) -> bool {
+    statement.effects.executes.is_some() || statement.effects.fetches.is_some()
+}
+
+fn understand(text: Bytes, readable: &str, from: &Sources<'_>) -> Understood {
+    match sallyport_sql::parse(readable) {
+        Ok(parsed) => {
+            let facts = sallyport_sql::analyse(&parsed, from.catalog, from.state, from.names);
+            of_facts(text, Arc::new(facts), from)
+        }
+        Err(error) => unparsed(text, &error, from.under),
+    }
+}
+
+/// A command that is no text of its own, such as fetching from a cursor: judged by `facts`.
+pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Understood {
+    let acts = facts.statements.iter().flat_map(|s| acts(s, facts.statements.len(), from)).collect();
+    let shows = facts.statements.iter().flat_map(|s| shown_classes(s, from.classification)).collect::<BTreeSet<_>>();
+    let shape = Shape {
+        id: Shape::next_id(),
+        acts,
+        shows: shows.into_iter().collect(),
+        unparsed: None,
+        facts: serde_json::to_string(&*facts).unwrap_or_default(),
+    };
+    let untrusted = |s: &StatementFacts| s.code.iter().any(|code| !trusted(code, from));
+    Understood {
+        text,
+        shape: Arc::new(shape),
+        changes_names: facts.statements.iter().any(|s| changes_names(s) || untrusted(s)),
+        runs_unknown_code: facts.statements.iter().any(|s| untrusted(s) || s.hazards.contains(&Hazard::DynamicSql)),
+        copies_in: facts.statements.iter().any(copies_in),
+        facts,
+        under: from.under,
+    }
+}
+
+impl Understood {
+    /// What is known of the statement inside a `PREPARE`, as a command of its own.
+    pub(crate) fn inner(&self, facts: &Arc<StatementFacts>) -> Understood {
+        Understood {
+            text: self.text.clone(),
+            shape: Arc::clone(&self.shape),
+            facts: Arc::new(Facts { statements: vec![(**facts).clone()] }),
+            changes_names: changes_names(facts),
+            runs_unknown_code: self.runs_unknown_code,
+            copies_in: copies_in(facts),
+            under: self.under,
+        }
+    }
+}
+
+/// A command that the parser does not understand: the action `unparsed` (I3).
+pub(crate) fn unparsed(text: Bytes, error: &SyntaxError, under: Under) -> Understood {
+    let shape = Shape {
+        id: Shape::next_id(),
+        acts: vec![Act::new(ActionName::unparsed(), Vec::new())],
+        shows: Vec::new(),
+        unparsed: Some(Unparsed { message: error.message.clone(), position: error.position }),
+        facts: "{}".to_owned(),
+    };
+    Understood {
+        text,
+        shape: Arc::new(shape),
+        facts: Arc::new(Facts { statements: Vec::new() }),
+        // Where a policy lets it through all the same, it may have done anything.
+        changes_names: true,
+        runs_unknown_code: true,
+        copies_in: true,
+        under,
+    }
+}
+
+fn changes_names(s: &StatementFacts) -> bool {
+    let e = &s.effects;
+    e.changes_catalog
+        || e.changes_path
+        || e.transaction.is_some()
+        || !e.sets.is_empty()
+        || e.prepares.is_some()
+        || e.deallocates.is_some()
+        || e.declares.is_some()
+        || e.closes.is_some()
+        || e.discards.is_some()
+        || s.hazards.iter().any(|h| matches!(h, Hazard::SettingWrite | Hazard::DynamicSql | Hazard::ParserSetting))
+}
+
+fn copies_in(s: &StatementFacts) -> bool {
+    s.effects.copy.as_ref().is_some_and(|c| c.peer == sallyport_sql::CopyPeer::FromClient)
+}
+
+fn trusted(code: &str, from: &Sources<'_>) -> bool {
+    from.classification.trusts(code, from.catalog.function_digest(code))
+}
+
+fn acts(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<Act> {
+    let context: Arc<[(SmolStr, Value)]> = context(s, count, from).into();
+    s.actions.iter().map(|a| Act::new(ActionName::new("Sql", a.name()), Arc::clone(&context))).collect()
+}
+
+fn context(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<(SmolStr, Value)> {
+    let mut context = Vec::with_capacity(32);
+    let mut put = |name: &'static str, value: Value| context.push((SmolStr::new_static(name), value));
+    put("reads", strings(&s.reads));
+    put("writes", strings(&s.writes));
+    put("touches", strings(&s.touches));
+    put("unrestricted", strings(&s.unrestricted));
+    let read_classes = s.reads.iter().flat_map(|r| from.classification.of_relation(&r.to_string()));
+    put("read_classes", Value::entities("Classification", read_classes));
+    for (how, names, classes) in [
+        (How::Shown, "shown", "shown_classes"),
+        (How::Derived, "derived", "derived_classes"),
+        (How::Inferred, "inferred", "inferred_classes"),
+        (How::Copied, "copied", "copied_classes"),
+        (How::Written, "written", "written_classes"),
+    ] {
+        let columns = || s.uses.iter().filter(|u| u.how == how).map(|u| &u.column);
+        put(names, Value::strings(columns().map(ToString::to_string)));
+        put(classes, Value::entities("Classification", columns().flat_map(|c| classes_of(c, from.classification))));
+    }
+    put("functions", Value::strings(s.functions.iter().cloned()));
+    put("code", Value::strings(s.code.iter().cloned()));
+    put("untrusted_code", Value::strings(s.code.iter().filter(|c| !trusted(c, from)).cloned()));
+    put("hazards", Value::strings(s.hazards.iter().map(Hazard::name)));
+    put("persistent", Value::Bool(s.writes.iter().any(|r| !r.is_temporary())));
+    put("unresolved", Value::Bool(s.unresolved()));
+    put("statement_count", Value::Long(i64::try_from(count).unwrap_or(i64::MAX)));
+    put("parameters", Value::Long(i64::from(s.parameters)));
+    put("database", Value::String(from.database.into()));
+    context
+}
+
+fn strings<T: ToString>(items: &BTreeSet<T>) -> Value {
+    Value::strings(items.iter().map(ToString::to_string))
+}
+
+fn classes_of(column: &ColumnName, classification: &Classification) -> BTreeSet<SmolStr> {
+    classification.of_parts(&column.relation.schema, &column.relation.name, &column.column)
+}
+
+/// The classes of what a statement's result shows.
+fn shown_classes(s: &StatementFacts, classification: &Classification) -> BTreeSet<SmolStr> {
+    match &s.outputs {
+        Outputs::NoRows => BTreeSet::new(),
+        Outputs::Columns(columns) => {
+            columns.iter().flat_map(|c| c.origins.iter()).flat_map(|c| classes_of(c, classification)).collect()
+        }
+        Outputs::Unknown { relations } => {
+            relations.iter().flat_map(|r| classification.of_relation(&r.to_string())).collect()
+        }
+    }
+}
