@@ -279,7 +279,7 @@ impl Door {
         .await
     }
 
-    async fn login(mut self, startup: Startup) -> Result<Greeting, GreetError> {
+    async fn login(mut self, mut startup: Startup) -> Result<Greeting, GreetError> {
         if self.wire.tls().is_none() && !self.wire.is_loopback() {
             let message = "connections without TLS are accepted from this machine only";
             let hint = "Connect with sslmode=require (or verify-full).";
@@ -295,6 +295,7 @@ impl Door {
             }
             .encode(&mut out);
             self.wire.write_all(&out).await?;
+            startup.negotiated();
         }
         if !self.buf.is_empty() {
             self.wire.unread(self.buf.freeze());

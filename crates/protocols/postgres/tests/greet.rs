@@ -434,7 +434,13 @@ async fn versions_are_negotiated_before_the_password() {
         (negotiate.version, negotiate.unknown),
         (Version::V3_2.code(), vec![&b"_pq_.test"[..]])
     );
-    assert_eq!(login(greeted).startup.version, Version::V3_2);
+    let startup = login(greeted).startup;
+    assert_eq!(startup.version, Version::V3_2);
+    assert_eq!(
+        startup.negotiation(),
+        None,
+        "clients refuse to be told twice"
+    );
 }
 
 async fn asked(answer: &[u8]) -> (Vec<u8>, Result<String, GreetError>, Vec<u8>) {

@@ -116,11 +116,17 @@ impl Startup {
         })
     }
 
-    /// What must be told about the version before anything else: the version that is spoken, and the
-    /// options that are not known. `None` when all is as asked.
+    /// What must still be told about the version: the version that is spoken, and the options that are not
+    /// known. `None` when all is as asked, and after [`super::greet`], which tells it before a password is
+    /// asked for: clients refuse to be told twice.
     pub fn negotiation(&self) -> Option<(Version, &[Vec<u8>])> {
         self.negotiate
             .then_some((self.version, self.unknown_options.as_slice()))
+    }
+
+    /// Notes that the client has been told.
+    pub(super) fn negotiated(&mut self) {
+        self.negotiate = false;
     }
 
     /// The settings that the client gives.
