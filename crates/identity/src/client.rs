@@ -1,8 +1,9 @@
 //! Calls of the gateway's API from the command line.
 
 use std::path::Path;
+use std::time::Duration;
 
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +18,10 @@ use crate::secret::TokenId;
 
 /// The largest answer that is read.
 const MAX_BYTES: usize = 16 << 20;
+/// The longest line that is read of an answer that comes line by line.
+const MAX_LINE_BYTES: usize = 64 << 20;
+/// How long an answer may take that comes line by line.
+const LINES_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +138,52 @@ impl GatewayClient {
         self.ask::<()>(Method::DELETE, path, None).await.map(drop)
     }
 
+    /// `GET path`, whose answer comes line by line, however long it is. Each line, without its end, is given to `line`.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached or says no, when a line is too long, or with what `line` says.
+    pub async fn get_lines<E: From<ClientError>>(
+        &self,
+        path: &str,
+        mut line: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let request = self.request(Method::GET, path)?.timeout(LINES_TIMEOUT);
+        let failed = |error: reqwest::Error| ClientError::from(HttpError::from(error));
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        let mut buffer: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            let searched = buffer.len();
+            buffer.extend_from_slice(&chunk);
+            if !status.is_success() {
+                buffer.truncate(MAX_BYTES);
+                continue;
+            }
+            let ends = buffer.iter().skip(searched).rposition(|b| *b == b'\n');
+            if let Some(end) = ends.map(|end| searched + end) {
+                let rest = buffer.split_off(end + 1);
+                buffer.truncate(end);
+                for text in buffer.split(|b| *b == b'\n') {
+                    line(text)?;
+                }
+                buffer = rest;
+            }
+            if buffer.len() > MAX_LINE_BYTES {
+                return Err(E::from(ClientError::Answer(
+                    "a line is too long".to_owned(),
+                )));
+            }
+        }
+        if !status.is_success() {
+            return Err(E::from(answered(status, &buffer)));
+        }
+        if buffer.is_empty() {
+            Ok(())
+        } else {
+            line(&buffer)
+        }
+    }
+
     /// `GET /v1/auth/config`.
     ///
     /// # Errors
@@ -210,14 +261,7 @@ impl GatewayClient {
         path: &str,
         body: Option<&B>,
     ) -> Result<Vec<u8>, ClientError> {
-        let url = self
-            .base
-            .join(path)
-            .map_err(|e| ClientError::Answer(e.to_string()))?;
-        let mut request = self.http.request(method, url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose_secret());
-        }
+        let mut request = self.request(method, path)?;
         if let Some(body) = body {
             request = request.json(body);
         }
@@ -225,10 +269,26 @@ impl GatewayClient {
         if status.is_success() {
             return Ok(answer);
         }
-        Err(ClientError::Answered {
-            status: status.as_u16(),
-            message: reason(status, &answer),
+        Err(answered(status, &answer))
+    }
+
+    fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, ClientError> {
+        let url = self
+            .base
+            .join(path)
+            .map_err(|e| ClientError::Answer(e.to_string()))?;
+        let request = self.http.request(method, url);
+        Ok(match &self.token {
+            Some(token) => request.bearer_auth(token.expose_secret()),
+            None => request,
         })
+    }
+}
+
+fn answered(status: StatusCode, answer: &[u8]) -> ClientError {
+    ClientError::Answered {
+        status: status.as_u16(),
+        message: reason(status, answer),
     }
 }
 

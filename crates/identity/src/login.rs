@@ -14,7 +14,7 @@ use tracing::info;
 use crate::errors::{IssueError, LoginError};
 use crate::identities::Identities;
 use crate::messages::{AuthConfig, LoginReply, OidcLogin, PasswordLogin};
-use crate::oidc::{Provider, Vouched};
+use crate::oidc::{Begun, Provider, Vouched};
 use crate::principal::{Kind, Principal, check_id};
 use crate::secret::{NoRandom, random_text, sha256};
 use crate::tokens::Wanted;
@@ -82,12 +82,15 @@ impl Identities {
     pub async fn login_oidc(&self, login: &OidcLogin) -> Result<Login, LoginError> {
         let now = OffsetDateTime::now_utc();
         let provider = self.provider(login.provider.as_deref())?;
-        if !self.nonces.is_ours(&login.nonce, now) {
-            return Err(LoginError::Stale);
-        }
-        let vouched = provider
-            .verify(&login.id_token.0, &login.nonce, now)
-            .await?;
+        let at = self
+            .nonces
+            .issued_at(&login.nonce, now)
+            .ok_or(LoginError::Stale)?;
+        let begun = Begun {
+            nonce: &login.nonce,
+            at,
+        };
+        let vouched = provider.verify(&login.id_token.0, &begun, now).await?;
         let used = [
             format!("nonce:{}", login.nonce),
             format!("id-token:{}", vouched.digest),
@@ -195,29 +198,43 @@ impl Nonces {
         )))
     }
 
-    /// A new one: 18 random bytes, the second at which it ends, and the signature.
+    /// A new one: 18 random bytes, the second at which it was issued, and the signature.
     pub(crate) fn issue(&self, now: OffsetDateTime) -> Result<String, NoRandom> {
-        let content = format!(
-            "{}.{}",
-            random_text::<18>()?,
-            (now + NONCE_LIFE).unix_timestamp()
-        );
+        let content = format!("{}.{}", random_text::<18>()?, now.unix_timestamp());
         let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&self.0, content.as_bytes()));
         Ok(format!("{content}.{signature}"))
     }
 
-    /// Whether it was issued here and has not ended.
-    pub(crate) fn is_ours(&self, nonce: &str, now: OffsetDateTime) -> bool {
-        let Some((content, signature)) = nonce.rsplit_once('.') else {
-            return false;
-        };
-        let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
-            return false;
-        };
-        let ends = content
-            .rsplit_once('.')
-            .and_then(|(_, ends)| ends.parse::<i64>().ok());
-        hmac::verify(&self.0, content.as_bytes(), &signature).is_ok()
-            && ends.is_some_and(|ends| now.unix_timestamp() < ends)
+    /// When it was issued, if it was issued here and has not ended.
+    pub(crate) fn issued_at(&self, nonce: &str, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        let (content, signature) = nonce.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        hmac::verify(&self.0, content.as_bytes(), &signature).ok()?;
+        let (_, second) = content.rsplit_once('.')?;
+        let issued = OffsetDateTime::from_unix_timestamp(second.parse().ok()?).ok()?;
+        (now - issued < NONCE_LIFE).then_some(issued)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_ours_for_half_an_hour() {
+        let (ours, others) = (Nonces::new().unwrap(), Nonces::new().unwrap());
+        let begin = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
+        let nonce = ours.issue(begin).unwrap();
+        assert_eq!(ours.issued_at(&nonce, begin), Some(begin));
+        assert_eq!(
+            ours.issued_at(&nonce, begin + NONCE_LIFE - Duration::from_secs(1)),
+            Some(begin)
+        );
+        assert_eq!(ours.issued_at(&nonce, begin + NONCE_LIFE), None);
+        assert_eq!(others.issued_at(&nonce, begin), None);
+        let later = nonce.replace("1800000000", "1900000000");
+        assert_eq!(ours.issued_at(&later, begin), None);
+        assert_ne!(ours.issue(begin).unwrap(), nonce);
     }
 }

@@ -55,12 +55,10 @@ pub struct OidcConfig {
     /// Hosts, beside the issuer's, that its discovery document may name.
     #[serde(default)]
     pub hosts: Vec<String>,
-    /// Whether logging in by device code is offered. Off unless asked for: codes can be phished.
+    /// Whether logging in by device code is offered. Off unless asked for: codes can be phished, and most providers
+    /// leave the nonce out of a device login's token, so that one without it has to be accepted.
     #[serde(default)]
     pub device: bool,
-    /// Whether tokens without a nonce are accepted, for providers that leave it out of device logins.
-    #[serde(default)]
-    pub nonce_optional: bool,
     /// `acr` values of which the token must have one; any when empty.
     #[serde(default)]
     pub acr: Vec<String>,
@@ -138,6 +136,15 @@ pub(crate) struct Vouched {
     pub(crate) digest: String,
 }
 
+/// The login that a token has to belong to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Begun<'a> {
+    /// The one-time value that was sent to the provider.
+    pub(crate) nonce: &'a str,
+    /// When it was handed out.
+    pub(crate) at: OffsetDateTime,
+}
+
 /// A provider, with the keys it was last seen with.
 #[derive(Debug)]
 pub(crate) struct Provider {
@@ -179,19 +186,20 @@ impl Provider {
         }
     }
 
-    /// Checks an ID token that was asked for with `nonce`.
+    /// Checks the ID token of a login.
     pub(crate) async fn verify(
         &self,
         token: &SecretString,
-        nonce: &str,
+        begun: &Begun<'_>,
         now: OffsetDateTime,
     ) -> Result<Vouched, OidcError> {
         let token = Unverified::parse(token.expose_secret(), &self.config)?;
         let source = (&self.http, &self.config);
-        let verify = |key: &keys::Key| token.verify(key, &self.config, nonce, now);
+        let verify = |key: &keys::Key| token.verify(key, &self.config, begun, now);
+        let kid = token.kid.as_deref();
         Ok(self
             .keys
-            .with_key(source, token.kid.as_deref(), token.algorithm, verify)
+            .with_key(source, kid, token.algorithm, verify)
             .await??)
     }
 }

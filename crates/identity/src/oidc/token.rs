@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};
@@ -11,7 +12,7 @@ use time::OffsetDateTime;
 
 use super::algorithm::Algorithm;
 use super::keys::Key;
-use super::{OidcConfig, TokenFault, Vouched};
+use super::{Begun, OidcConfig, TokenFault, Vouched};
 use crate::principal::{check_id, checked_groups};
 use crate::secret::sha256;
 
@@ -139,7 +140,7 @@ impl<'a> Unverified<'a> {
         &self,
         key: &Key,
         config: &OidcConfig,
-        nonce: &str,
+        begun: &Begun<'_>,
         now: OffsetDateTime,
     ) -> Result<Vouched, TokenFault> {
         if !key.verifies(self.algorithm, self.signed, self.signature) {
@@ -150,16 +151,7 @@ impl<'a> Unverified<'a> {
         claims.check_kind()?;
         claims.check_parties(config)?;
         claims.check_times(config, now.unix_timestamp())?;
-        match &claims.nonce {
-            Some(theirs)
-                if aws_lc_rs::constant_time::verify_slices_are_equal(
-                    theirs.as_bytes(),
-                    nonce.as_bytes(),
-                )
-                .is_ok() => {}
-            None if config.nonce_optional => {}
-            Some(_) | None => return Err(TokenFault::Nonce),
-        }
+        claims.check_nonce(config, begun)?;
         if !config.acr.is_empty()
             && claims
                 .acr
@@ -235,6 +227,18 @@ impl Claims {
             Some(at) if at >= oldest && at <= now + SKEW_S => Ok(()),
             Some(_) | None => Err(TokenFault::SignIn("too old, or without a time")),
         }
+    }
+
+    /// A token with a nonce is of this login or of none. One without, of a device login, must at least have been made
+    /// since this login began, so that one that was stolen before is of no use.
+    fn check_nonce(&self, config: &OidcConfig, begun: &Begun<'_>) -> Result<(), TokenFault> {
+        let good = match &self.nonce {
+            Some(theirs) => {
+                verify_slices_are_equal(theirs.as_bytes(), begun.nonce.as_bytes()).is_ok()
+            }
+            None => config.device && self.iat >= begun.at.unix_timestamp() - SKEW_S,
+        };
+        if good { Ok(()) } else { Err(TokenFault::Nonce) }
     }
 
     fn verified_email(&self) -> Option<String> {

@@ -11,8 +11,8 @@ use std::sync::LazyLock;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
-    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
 use aws_lc_rs::{hmac, signature};
 use serde_json::json;
@@ -87,9 +87,14 @@ fn sign_with(header: &Value, claims: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>) 
     format!("{signed}.{signature}")
 }
 
-fn rsa_signature(message: &[u8], key: &RsaKeyPair, how: &'static dyn signature::RsaEncoding) -> Vec<u8> {
+fn rsa_signature(
+    message: &[u8],
+    key: &RsaKeyPair,
+    how: &'static dyn signature::RsaEncoding,
+) -> Vec<u8> {
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(how, &SystemRandom::new(), message, &mut signature).unwrap();
+    key.sign(how, &SystemRandom::new(), message, &mut signature)
+        .unwrap();
     signature
 }
 
@@ -98,19 +103,35 @@ fn rs256(claims: &Value) -> String {
 }
 
 fn rs256_text(claims: &str) -> String {
-    sign_with(&header("RS256", "rsa"), claims, |m| rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256))
+    sign_with(&header("RS256", "rsa"), claims, |m| {
+        rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256)
+    })
 }
 
 fn es256(kid: &str, claims: &Value) -> String {
     sign_with(&header("ES256", kid), &claims.to_string(), |m| {
-        KEYS.p256.sign(&SystemRandom::new(), m).unwrap().as_ref().to_vec()
+        KEYS.p256
+            .sign(&SystemRandom::new(), m)
+            .unwrap()
+            .as_ref()
+            .to_vec()
     })
 }
 
 fn check_with(token: &str, keys: &KeySet, config: &OidcConfig) -> Result<Vouched, TokenFault> {
     let unverified = Unverified::parse(token, config)?;
     let key = keys.find(unverified.kid.as_deref(), unverified.algorithm)?;
-    unverified.verify(key, config, NONCE, OffsetDateTime::from_unix_timestamp(NOW).unwrap())
+    {
+        let begun = Begun {
+            nonce: NONCE,
+            at: at(NOW - 10),
+        };
+        unverified.verify(key, config, &begun, at(NOW))
+    }
+}
+
+fn at(second: i64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp(second).unwrap()
 }
 
 fn check(token: &str) -> Result<Vouched, TokenFault> {
@@ -141,10 +162,15 @@ fn outcome(result: Result<Vouched, TokenFault>) -> Result<(), TokenFault> {
 
 #[test]
 fn good_tokens_of_every_accepted_algorithm() {
-    let eddsa = sign_with(&header("EdDSA", "ed"), &claims().to_string(), |m| KEYS.ed25519.sign(m).as_ref().to_vec());
+    let eddsa = sign_with(&header("EdDSA", "ed"), &claims().to_string(), |m| {
+        KEYS.ed25519.sign(m).as_ref().to_vec()
+    });
     for token in [rs256(&claims()), es256("ec", &claims()), eddsa] {
         let vouched = check(&token).unwrap();
-        assert_eq!((vouched.id.as_str(), vouched.subject.as_str()), ("alice@example.com", "4711"));
+        assert_eq!(
+            (vouched.id.as_str(), vouched.subject.as_str()),
+            ("alice@example.com", "4711")
+        );
         assert_eq!(vouched.email.as_deref(), Some("alice@example.com"));
         assert_eq!(*vouched.groups, ["dba", "eng"].map(SmolStr::from));
     }
@@ -154,14 +180,23 @@ fn good_tokens_of_every_accepted_algorithm() {
 fn no_signature_is_no_signature_in_any_spelling() {
     for alg in ["none", "None", "nOnE", "", "NONE ", "HS256"] {
         for signature in ["", "AAAA"] {
-            let token =
-                format!("{}.{}.{signature}", b64(header(alg, "rsa").to_string()), b64(claims().to_string()));
-            assert!(matches!(check(&token), Err(TokenFault::Algorithm(_))), "{alg}");
+            let token = format!(
+                "{}.{}.{signature}",
+                b64(header(alg, "rsa").to_string()),
+                b64(claims().to_string())
+            );
+            assert!(
+                matches!(check(&token), Err(TokenFault::Algorithm(_))),
+                "{alg}"
+            );
         }
     }
     let stripped = rs256(&claims());
     let stripped = stripped.rsplit_once('.').unwrap().0;
-    assert_eq!(outcome(check(&format!("{stripped}."))), Err(TokenFault::Signature));
+    assert_eq!(
+        outcome(check(&format!("{stripped}."))),
+        Err(TokenFault::Signature)
+    );
     assert!(matches!(check(stripped), Err(TokenFault::Malformed(_))));
 }
 
@@ -173,7 +208,9 @@ fn a_public_key_is_no_shared_secret() {
     for secret in [jwk.into_bytes(), modulus, spki] {
         let mac = hmac::Key::new(hmac::HMAC_SHA256, &secret);
         for alg in ["HS256", "RS256"] {
-            let token = sign_with(&header(alg, "rsa"), &claims().to_string(), |m| hmac::sign(&mac, m).as_ref().to_vec());
+            let token = sign_with(&header(alg, "rsa"), &claims().to_string(), |m| {
+                hmac::sign(&mac, m).as_ref().to_vec()
+            });
             assert!(check(&token).is_err());
         }
     }
@@ -181,8 +218,13 @@ fn a_public_key_is_no_shared_secret() {
     let mut lax = config();
     lax.algorithms.push("HS256".to_owned());
     let mac = hmac::Key::new(hmac::HMAC_SHA256, b"secret");
-    let token = sign_with(&header("HS256", "oct"), &claims().to_string(), |m| hmac::sign(&mac, m).as_ref().to_vec());
-    assert!(matches!(check_with(&token, &key_set(jwks()), &lax), Err(TokenFault::Algorithm(_))));
+    let token = sign_with(&header("HS256", "oct"), &claims().to_string(), |m| {
+        hmac::sign(&mac, m).as_ref().to_vec()
+    });
+    assert!(matches!(
+        check_with(&token, &key_set(jwks()), &lax),
+        Err(TokenFault::Algorithm(_))
+    ));
 }
 
 #[test]
@@ -194,7 +236,10 @@ fn the_type_of_the_key_decides() {
     let pss = sign_with(&header("PS256", "rsa"), &claims().to_string(), |m| {
         rsa_signature(m, &KEYS.rsa, &RSA_PSS_SHA256)
     });
-    assert!(matches!(check(&pss), Err(TokenFault::Algorithm(_))), "not configured");
+    assert!(
+        matches!(check(&pss), Err(TokenFault::Algorithm(_))),
+        "not configured"
+    );
     let mut with_pss = config();
     with_pss.algorithms.push("PS256".to_owned());
     check_with(&pss, &key_set(jwks()), &with_pss).unwrap();
@@ -206,7 +251,13 @@ fn the_type_of_the_key_decides() {
 
 #[test]
 fn signatures_of_nothing_and_of_other_curves() {
-    for psychic in [vec![0; 64], vec![0xff; 64], vec![0; 0], vec![0; 63], vec![0x30, 0x06, 2, 1, 0, 2, 1, 0]] {
+    for psychic in [
+        vec![0; 64],
+        vec![0xff; 64],
+        vec![0; 0],
+        vec![0; 63],
+        vec![0x30, 0x06, 2, 1, 0, 2, 1, 0],
+    ] {
         let token = sign_with(&header("ES256", "ec"), &claims().to_string(), |_| psychic);
         assert_eq!(outcome(check(&token)), Err(TokenFault::Signature));
     }
@@ -215,14 +266,25 @@ fn signatures_of_nothing_and_of_other_curves() {
     for curve in ["P-384", "P-256"] {
         let jwk = json!({ "kty": "EC", "kid": "ec", "crv": curve, "x": b64(&point[1..49]), "y": b64(&point[49..97]) });
         let token = sign_with(&header("ES256", "ec"), &claims().to_string(), |m| {
-            KEYS.p384.sign(&SystemRandom::new(), m).unwrap().as_ref().to_vec()
+            KEYS.p384
+                .sign(&SystemRandom::new(), m)
+                .unwrap()
+                .as_ref()
+                .to_vec()
         });
-        assert!(check_with(&token, &key_set(vec![jwk]), &config()).is_err(), "{curve}");
+        assert!(
+            check_with(&token, &key_set(vec![jwk]), &config()).is_err(),
+            "{curve}"
+        );
     }
     // A P-256 key labelled as P-384 is no key.
     let mut mislabelled = jwks();
     mislabelled[1]["crv"] = json!("P-384");
-    let fault = outcome(check_with(&es256("ec", &claims()), &key_set(mislabelled), &config()));
+    let fault = outcome(check_with(
+        &es256("ec", &claims()),
+        &key_set(mislabelled),
+        &config(),
+    ));
     assert_eq!(fault, Err(TokenFault::UnknownKey));
 }
 
@@ -231,7 +293,11 @@ fn one_changed_byte_is_another_token() {
     let token = rs256(&claims());
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let mut forged = changed(json!({ "email": "root@example.com" })).to_string();
-    forged = format!("{}.{}.{signature}", signed.split_once('.').unwrap().0, b64(forged));
+    forged = format!(
+        "{}.{}.{signature}",
+        signed.split_once('.').unwrap().0,
+        b64(forged)
+    );
     assert_eq!(outcome(check(&forged)), Err(TokenFault::Signature));
     let other_key = sign_with(&header("RS256", "rsa"), &claims().to_string(), |m| {
         rsa_signature(m, &KEYS.weak, &RSA_PKCS1_SHA256)
@@ -241,7 +307,14 @@ fn one_changed_byte_is_another_token() {
 
 #[test]
 fn the_name_of_a_key_is_only_looked_up() {
-    for kid in ["../../etc/passwd", "' OR 1=1 --", "https://evil.test/jwks", "RSA", "rsa\0", ""] {
+    for kid in [
+        "../../etc/passwd",
+        "' OR 1=1 --",
+        "https://evil.test/jwks",
+        "RSA",
+        "rsa\0",
+        "",
+    ] {
         let token = sign_with(&header("RS256", kid), &claims().to_string(), |m| {
             rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256)
         });
@@ -260,10 +333,15 @@ fn the_name_of_a_key_is_only_looked_up() {
     // Without a name there must be one key that fits.
     let mut unnamed = header("RS256", "");
     unnamed.as_object_mut().unwrap().remove("kid");
-    let token = sign_with(&unnamed, &claims().to_string(), |m| rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256));
+    let token = sign_with(&unnamed, &claims().to_string(), |m| {
+        rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256)
+    });
     check(&token).unwrap();
     let two = vec![rsa_jwk(&KEYS.rsa, "a"), rsa_jwk(&KEYS.weak, "b")];
-    assert_eq!(outcome(check_with(&token, &key_set(two), &config())), Err(TokenFault::UnknownKey));
+    assert_eq!(
+        outcome(check_with(&token, &key_set(two), &config())),
+        Err(TokenFault::UnknownKey)
+    );
 }
 
 #[test]
@@ -284,7 +362,9 @@ fn keys_for_other_purposes_are_not_keys() {
     for poisoned in ["<html>503</html>", "{}", "[]", "", "{\"keys\":{}}"] {
         assert!(KeySet::parse(poisoned.as_bytes()).is_err(), "{poisoned}");
     }
-    let many: Vec<Value> = (0..65).map(|n| json!({ "kty": "RSA", "kid": n.to_string() })).collect();
+    let many: Vec<Value> = (0..65)
+        .map(|n| json!({ "kty": "RSA", "kid": n.to_string() }))
+        .collect();
     assert!(KeySet::parse(json!({ "keys": many }).to_string().as_bytes()).is_err());
 }
 
@@ -300,21 +380,35 @@ fn headers_that_bring_their_own_key_or_rules_are_refused() {
     ] {
         let mut own = header("RS256", "rsa");
         own[name] = value;
-        let token = sign_with(&own, &claims().to_string(), |m| rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256));
+        let token = sign_with(&own, &claims().to_string(), |m| {
+            rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256)
+        });
         assert_eq!(outcome(check(&token)), Err(TokenFault::Header(name)));
     }
 }
 
 #[test]
 fn other_kinds_of_tokens_are_not_id_tokens() {
-    for typ in ["at+jwt", "application/at+jwt", "logout+jwt", "secevent+jwt", "JOSE"] {
+    for typ in [
+        "at+jwt",
+        "application/at+jwt",
+        "logout+jwt",
+        "secevent+jwt",
+        "JOSE",
+    ] {
         let mut own = header("RS256", "rsa");
         own["typ"] = json!(typ);
-        let token = sign_with(&own, &claims().to_string(), |m| rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256));
+        let token = sign_with(&own, &claims().to_string(), |m| {
+            rsa_signature(m, &KEYS.rsa, &RSA_PKCS1_SHA256)
+        });
         assert_eq!(outcome(check(&token)), Err(TokenFault::Kind), "{typ}");
     }
     let logout = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
-    for claims in [json!({ "typ": "Bearer" }), json!({ "token_use": "access" }), json!({ "events": logout })] {
+    for claims in [
+        json!({ "typ": "Bearer" }),
+        json!({ "token_use": "access" }),
+        json!({ "events": logout }),
+    ] {
         assert_eq!(outcome(with(claims)), Err(TokenFault::Kind));
     }
     with(json!({ "typ": "ID", "token_use": "id" })).unwrap();
@@ -332,10 +426,20 @@ fn the_issuer_is_compared_exactly() {
         "https://evil.test",
         "",
     ] {
-        assert_eq!(outcome(with(json!({ "iss": iss }))), Err(TokenFault::Issuer), "{iss}");
+        assert_eq!(
+            outcome(with(json!({ "iss": iss }))),
+            Err(TokenFault::Issuer),
+            "{iss}"
+        );
     }
-    assert!(matches!(with(json!({ "iss": null })), Err(TokenFault::Malformed(_))));
-    assert!(matches!(with(json!({ "iss": [ISSUER] })), Err(TokenFault::Malformed(_))));
+    assert!(matches!(
+        with(json!({ "iss": null })),
+        Err(TokenFault::Malformed(_))
+    ));
+    assert!(matches!(
+        with(json!({ "iss": [ISSUER] })),
+        Err(TokenFault::Malformed(_))
+    ));
 }
 
 #[test]
@@ -354,10 +458,16 @@ fn the_audience_is_us_and_who_asked_is_us() {
         let fault = outcome(with(json!({ "aud": aud, "azp": azp })));
         assert_eq!(fault, Err(TokenFault::Audience), "{aud} {azp}");
     }
-    for (aud, azp) in [(json!(["cli"]), Value::Null), (json!(["other", "cli"]), json!("cli"))] {
+    for (aud, azp) in [
+        (json!(["cli"]), Value::Null),
+        (json!(["other", "cli"]), json!("cli")),
+    ] {
         with(json!({ "aud": aud, "azp": azp })).unwrap();
     }
-    assert!(matches!(with(json!({ "aud": null })), Err(TokenFault::Malformed(_))));
+    assert!(matches!(
+        with(json!({ "aud": null })),
+        Err(TokenFault::Malformed(_))
+    ));
 }
 
 #[test]
@@ -391,39 +501,85 @@ fn times_hold_with_a_minute_of_skew_and_not_a_second_more() {
         json!({ "exp": i64::MIN }),
         json!({ "nbf": "soon" }),
     ] {
-        assert!(matches!(with(claims.clone()), Err(TokenFault::Malformed(_))), "{claims}");
+        assert!(
+            matches!(with(claims.clone()), Err(TokenFault::Malformed(_))),
+            "{claims}"
+        );
     }
 }
 
 #[test]
 fn the_nonce_is_that_of_this_login() {
-    for nonce in [Value::Null, json!(""), json!("another"), json!("the nonce of this login ")] {
-        assert_eq!(outcome(with(json!({ "nonce": nonce }))), Err(TokenFault::Nonce), "{nonce}");
+    for nonce in [
+        Value::Null,
+        json!(""),
+        json!("another"),
+        json!("the nonce of this login "),
+    ] {
+        assert_eq!(
+            outcome(with(json!({ "nonce": nonce }))),
+            Err(TokenFault::Nonce),
+            "{nonce}"
+        );
     }
-    let mut optional = config();
-    optional.nonce_optional = true;
-    let result = |changes| outcome(check_with(&rs256(&changed(changes)), &key_set(jwks()), &optional));
+    let mut device = config();
+    device.device = true;
+    let result = |changes| {
+        outcome(check_with(
+            &rs256(&changed(changes)),
+            &key_set(jwks()),
+            &device,
+        ))
+    };
     assert_eq!(result(json!({ "nonce": null })), Ok(()));
-    assert_eq!(result(json!({ "nonce": "another" })), Err(TokenFault::Nonce));
+    assert_eq!(result(json!({ "nonce": null, "iat": NOW - 70 })), Ok(()));
+    assert_eq!(
+        result(json!({ "nonce": null, "iat": NOW - 71 })),
+        Err(TokenFault::Nonce)
+    );
+    assert_eq!(
+        result(json!({ "nonce": "another" })),
+        Err(TokenFault::Nonce)
+    );
 }
 
 #[test]
 fn a_claim_that_is_there_twice_is_believed_neither_time() {
     let text = claims().to_string();
-    for (claim, value) in [("sub", "\"0\""), ("iss", "\"https://id.example.com\""), ("email", "\"a@b\""), ("exp", "1")] {
+    for (claim, value) in [
+        ("sub", "\"0\""),
+        ("iss", "\"https://id.example.com\""),
+        ("email", "\"a@b\""),
+        ("exp", "1"),
+    ] {
         let twice = text.replacen('{', &format!("{{\"{claim}\":{value},"), 1);
-        assert!(matches!(check(&rs256_text(&twice)), Err(TokenFault::Malformed(_))), "{claim}");
+        assert!(
+            matches!(check(&rs256_text(&twice)), Err(TokenFault::Malformed(_))),
+            "{claim}"
+        );
     }
 }
 
 #[test]
 fn subjects_are_opaque_but_must_be_there() {
     for sub in [json!(""), json!("x".repeat(256))] {
-        assert!(matches!(with(json!({ "sub": sub })), Err(TokenFault::Claim { .. })));
+        assert!(matches!(
+            with(json!({ "sub": sub })),
+            Err(TokenFault::Claim { .. })
+        ));
     }
-    assert!(matches!(with(json!({ "sub": null })), Err(TokenFault::Malformed(_))));
-    assert!(matches!(with(json!({ "sub": 4711 })), Err(TokenFault::Malformed(_))));
-    assert_eq!(with(json!({ "sub": "a|b/c#d e" })).unwrap().subject, "a|b/c#d e");
+    assert!(matches!(
+        with(json!({ "sub": null })),
+        Err(TokenFault::Malformed(_))
+    ));
+    assert!(matches!(
+        with(json!({ "sub": 4711 })),
+        Err(TokenFault::Malformed(_))
+    ));
+    assert_eq!(
+        with(json!({ "sub": "a|b/c#d e" })).unwrap().subject,
+        "a|b/c#d e"
+    );
 }
 
 #[test]
@@ -434,15 +590,23 @@ fn an_address_counts_only_when_it_is_verified() {
     }
     let mut by_name = config();
     by_name.user_claim = "preferred_username".to_owned();
-    let token = rs256(&changed(json!({ "preferred_username": "alice", "email_verified": false })));
+    let token = rs256(&changed(
+        json!({ "preferred_username": "alice", "email_verified": false }),
+    ));
     let vouched = check_with(&token, &key_set(jwks()), &by_name).unwrap();
     assert_eq!((vouched.id.as_str(), vouched.email), ("alice", None));
     for name in ["", "al ice", "alice\u{202e}", "-alice", "аlice", "alice\n"] {
         let token = rs256(&changed(json!({ "preferred_username": name })));
         let fault = outcome(check_with(&token, &key_set(jwks()), &by_name));
-        assert!(matches!(fault, Err(TokenFault::Name(NameError::Principal(_)))), "{name:?}");
+        assert!(
+            matches!(fault, Err(TokenFault::Name(NameError::Principal(_)))),
+            "{name:?}"
+        );
     }
-    assert!(matches!(check_with(&rs256(&claims()), &key_set(jwks()), &by_name), Err(TokenFault::Claim { .. })));
+    assert!(matches!(
+        check_with(&rs256(&claims()), &key_set(jwks()), &by_name),
+        Err(TokenFault::Claim { .. })
+    ));
 }
 
 #[test]
@@ -453,26 +617,57 @@ fn groups_are_found_bounded_and_mapped() {
         check_with(&rs256(&changed(changes)), &key_set(jwks()), &config)
             .map(|v| v.groups.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
-    assert_eq!(groups("groups", json!({ "groups": null })).unwrap(), [""; 0]);
-    assert_eq!(groups("groups", json!({ "groups": "one" })).unwrap(), ["one"]);
+    assert_eq!(
+        groups("groups", json!({ "groups": null })).unwrap(),
+        [""; 0]
+    );
+    assert_eq!(
+        groups("groups", json!({ "groups": "one" })).unwrap(),
+        ["one"]
+    );
     assert_eq!(groups("", json!({})).unwrap(), [""; 0]);
     let nested = json!({ "resource_access": { "cli": { "roles": ["dba"] } } });
-    assert_eq!(groups("resource_access.cli.roles", nested).unwrap(), ["dba"]);
+    assert_eq!(
+        groups("resource_access.cli.roles", nested).unwrap(),
+        ["dba"]
+    );
     let dotted = json!({ "https://example.com/groups": ["dba"] });
-    assert_eq!(groups("https://example.com/groups", dotted).unwrap(), ["dba"]);
-    for wrong in [json!(["a", 1]), json!({ "a": 1 }), json!(true), json!([["a"]])] {
-        assert!(matches!(groups("groups", json!({ "groups": wrong })), Err(TokenFault::Claim { .. })));
+    assert_eq!(
+        groups("https://example.com/groups", dotted).unwrap(),
+        ["dba"]
+    );
+    for wrong in [
+        json!(["a", 1]),
+        json!({ "a": 1 }),
+        json!(true),
+        json!([["a"]]),
+    ] {
+        assert!(matches!(
+            groups("groups", json!({ "groups": wrong })),
+            Err(TokenFault::Claim { .. })
+        ));
     }
     let many: Vec<String> = (0..257).map(|n| n.to_string()).collect();
     let too_many = groups("groups", json!({ "groups": many }));
-    assert!(matches!(too_many, Err(TokenFault::Name(NameError::TooManyGroups(257)))));
-    assert!(matches!(groups("groups", json!({ "groups": ["a\nb"] })), Err(TokenFault::Name(_))));
+    assert!(matches!(
+        too_many,
+        Err(TokenFault::Name(NameError::TooManyGroups(257)))
+    ));
+    assert!(matches!(
+        groups("groups", json!({ "groups": ["a\nb"] })),
+        Err(TokenFault::Name(_))
+    ));
     let elsewhere = json!({ "groups": null, "_claim_names": { "groups": "src1" } });
-    assert!(matches!(groups("groups", elsewhere), Err(TokenFault::Claim { .. })));
+    assert!(matches!(
+        groups("groups", elsewhere),
+        Err(TokenFault::Claim { .. })
+    ));
 
     let mut mapped = config();
     mapped.group_map = [("5f1c".to_owned(), "dba".to_owned())].into();
-    let token = rs256(&changed(json!({ "groups": ["5f1c", "admins", "dba-fans"] })));
+    let token = rs256(&changed(
+        json!({ "groups": ["5f1c", "admins", "dba-fans"] }),
+    ));
     let vouched = check_with(&token, &key_set(jwks()), &mapped).unwrap();
     assert_eq!(*vouched.groups, ["dba"].map(SmolStr::from));
 }
@@ -482,8 +677,17 @@ fn how_and_when_somebody_signed_in_can_be_asked_for() {
     let mut strict = config();
     strict.acr = vec!["phr".to_owned(), "phrh".to_owned()];
     strict.max_age_s = Some(600);
-    let result = |changes| outcome(check_with(&rs256(&changed(changes)), &key_set(jwks()), &strict));
-    assert_eq!(result(json!({ "acr": "phr", "auth_time": NOW - 600 })), Ok(()));
+    let result = |changes| {
+        outcome(check_with(
+            &rs256(&changed(changes)),
+            &key_set(jwks()),
+            &strict,
+        ))
+    };
+    assert_eq!(
+        result(json!({ "acr": "phr", "auth_time": NOW - 600 })),
+        Ok(())
+    );
     for changes in [
         json!({ "acr": "phr" }),
         json!({ "acr": "phr", "auth_time": NOW - 661 }),
@@ -491,14 +695,31 @@ fn how_and_when_somebody_signed_in_can_be_asked_for() {
         json!({ "acr": "1", "auth_time": NOW }),
         json!({ "auth_time": NOW }),
     ] {
-        assert!(matches!(result(changes.clone()), Err(TokenFault::SignIn(_))), "{changes}");
+        assert!(
+            matches!(result(changes.clone()), Err(TokenFault::SignIn(_))),
+            "{changes}"
+        );
     }
 }
 
 #[test]
 fn what_is_no_token_is_malformed() {
-    for text in ["", ".", "..", "a.b", "a.b.c", "a.b.c.d", "e30.e30.", "{}.{}.{}", "e30=.e30=.AA==", "\u{0}.\u{0}.\u{0}"] {
-        assert!(matches!(check(text), Err(TokenFault::Malformed(_))), "{text}");
+    for text in [
+        "",
+        ".",
+        "..",
+        "a.b",
+        "a.b.c",
+        "a.b.c.d",
+        "e30.e30.",
+        "{}.{}.{}",
+        "e30=.e30=.AA==",
+        "\u{0}.\u{0}.\u{0}",
+    ] {
+        assert!(
+            matches!(check(text), Err(TokenFault::Malformed(_))),
+            "{text}"
+        );
     }
 }
 
@@ -507,6 +728,11 @@ fn a_short_rsa_key_is_not_enough() {
     // 1024 bits, a modulus of ones: whatever the signature, the key must not be used.
     let mut jwk = rsa_jwk(&KEYS.rsa, "rsa");
     jwk["n"] = json!(b64(vec![0xff; 128]));
-    let token = sign_with(&header("RS256", "rsa"), &claims().to_string(), |_| vec![0; 128]);
-    assert_eq!(outcome(check_with(&token, &key_set(vec![jwk]), &config())), Err(TokenFault::Signature));
+    let token = sign_with(&header("RS256", "rsa"), &claims().to_string(), |_| {
+        vec![0; 128]
+    });
+    assert_eq!(
+        outcome(check_with(&token, &key_set(vec![jwk]), &config())),
+        Err(TokenFault::Signature)
+    );
 }
