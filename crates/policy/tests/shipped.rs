@@ -240,8 +240,12 @@ fn the_corpus_policy_says_p1_to_p7() {
     refused(statement("drop_view", &[]), "p1-destructive");
     refused(statement("truncate", &[]), "p1-destructive");
     refused(hazard("erases_data"), "p1-erases-data");
-    let all = [("unrestricted", Value::strings(["demo.customers"]))];
+    let all = [
+        ("unrestricted", Value::strings(["demo.customers"])),
+        ("persistent", Value::Bool(true)),
+    ];
     refused(statement("merge", &all), "p2-unrestricted");
+    refused(statement("alter_system", &[]), "p5-server-setup");
     for how in ["derived_classes", "inferred_classes", "copied_classes"] {
         refused(
             statement("copy_to", &[(how, classes(&["protected"]))]),
@@ -277,6 +281,10 @@ fn the_corpus_policy_lets_ordinary_work_pass() {
         statement("drop_temporary", &[]),
         statement("create_table", &[]),
         statement("analyze", &[]),
+        statement(
+            "delete",
+            &[("unrestricted", Value::strings(["pg_temp_3.scratch"]))],
+        ),
         statement("notify", &[("hazards", Value::strings(["notify"]))]),
     ] {
         let action = what.action.clone();
