@@ -2,6 +2,26 @@
 //!
 //! `targets.toml` becomes a [`Catalogue`]; a [`Target`] gives a [`Lease`] for one session; [`dial_tcp`]
 //! reaches what the lease names. Secrets are in `secrecy` types and never in `Debug`, errors or logs.
+//!
+//! ```toml
+//! [[target]]
+//! name = "orders"                       # what clients connect to
+//! protocol = "postgres"
+//! address = "db1.internal:5432"
+//! environment = "production"            # what rules speak of
+//! tags = ["pci"]
+//! database = "orders"                   # at the target; the target's name when absent
+//! tls = "verify-full"                   # the default; or verify-ca, require, disable
+//! ca_file = "ca.crt"                    # the operating system's authorities when absent
+//! user = "gateway"
+//! password_file = "/run/secrets/orders" # or password_env = "ORDERS_PASSWORD"
+//! auth = ["scram-sha-256"]              # the default; md5, password and trust only if listed
+//! channel_binding = "prefer"            # the default; or require, disable
+//! startup_settings = ["search_path"]    # what clients may set at connect besides the harmless
+//! ```
+//!
+//! A certificate must carry the name that is dialled as a subject alternative name; the common name alone
+//! does not count. A server's own self-signed certificate as `ca_file` pins it.
 
 mod address;
 mod catalogue;
