@@ -10,6 +10,7 @@ mod check;
 mod corpus;
 mod demo;
 mod process;
+mod regress;
 mod setup;
 mod tidy;
 
@@ -53,6 +54,8 @@ enum Command {
     /// Measure what the gateway costs, against what else could stand in its place
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Run PostgreSQL's own regression tests with and without the gateway, and compare
+    Regress(regress::Arguments),
     /// Check the habits that a program can check (`docs/` says which)
     Tidy,
 }
@@ -82,6 +85,14 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             });
         }
         Command::Bench(bench) => bench::run(&bench)?,
+        Command::Regress(arguments) => {
+            let same = regress::run(&arguments)?;
+            return Ok(if same {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)

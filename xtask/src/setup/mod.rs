@@ -8,11 +8,13 @@ mod apt;
 mod java;
 mod node;
 mod python;
+mod regress;
 mod stamp;
 mod tools;
 
 use anyhow::{Context, Result};
 
+pub(crate) use regress::regress;
 pub(crate) use tools::{deny, nextest};
 
 /// One thing that may have to be installed.
