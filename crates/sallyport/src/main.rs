@@ -1,1 +1,103 @@
-fn main() {}
+//! The one binary: the gateway, the demo, and the person's side. Nothing else knows the whole.
+
+mod commands;
+mod config;
+mod demo;
+mod gateway;
+mod metrics;
+mod output;
+mod ports;
+mod reviewing;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::gateway::Gateway;
+
+/// The gate between people and programs on one side and databases and hosts on the other.
+#[derive(Debug, Parser)]
+#[command(name = "sallyport", version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Gateway {
+        /// The configuration file.
+        #[arg(long, value_name = "FILE", default_value = "sallyport.toml")]
+        config: PathBuf,
+    },
+    /// Run everything in one process, on throw-away state, with a sample target.
+    Demo(demo::DemoArgs),
+    Login(commands::login::LoginArgs),
+    Logout(commands::login::LogoutArgs),
+    Token(commands::token::TokenArgs),
+    People(commands::people::PeopleArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let result = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli.command)),
+        Err(error) => Err(error.into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Gateway { config } => {
+            log_to_stderr("info");
+            let config = Config::load(&config)?;
+            let gateway = Gateway::open(&config).await?;
+            tracing::info!(postgres = %gateway.postgres_address, api = %gateway.api_address, "the gateway listens");
+            gateway.run(told_to_stop()?).await
+        }
+        Command::Demo(args) => {
+            log_to_stderr("warn");
+            let stop = told_to_stop()?;
+            demo::run(args, stop).await
+        }
+        Command::Login(args) => args.run().await,
+        Command::Logout(args) => args.run().await,
+        Command::Token(args) => args.run().await,
+        Command::People(args) => args.run(),
+    }
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        let interrupted = std::pin::pin!(interrupt.recv());
+        let terminated = std::pin::pin!(terminate.recv());
+        futures_util::future::select(interrupted, terminated).await;
+    })
+}
+
+/// Structured logs: text for a terminal, JSON for everything else. `SALLYPORT_LOG` chooses what is logged.
+fn log_to_stderr(default: &str) {
+    use std::io::IsTerminal;
+    let filter = std::env::var("SALLYPORT_LOG").unwrap_or_else(|_| default.to_owned());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        builder.init();
+    } else {
+        builder.json().init();
+    }
+}

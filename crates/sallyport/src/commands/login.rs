@@ -74,7 +74,6 @@ impl LoginArgs {
         let login = SavedLogin {
             user: reply.user.to_string(),
             token: reply.token,
-            id: Some(reply.id),
             expires: reply.expires,
             ca_file: self
                 .ca_file
@@ -137,13 +136,7 @@ impl LogoutArgs {
             return Ok(());
         }
         let gateway = GatewayClient::new(&api, Some(login.token.0), login.ca_file.as_deref())?;
-        if let Some(id) = &login.id {
-            gateway
-                .revoke_token(id)
-                .await
-                .context("the login is forgotten here, but goes on at the gateway")?;
-        }
-        Ok(())
+        gateway.logout().await.context("the login is forgotten here, but goes on at the gateway")
     }
 }
 

@@ -1,0 +1,266 @@
+//! `sallyport doctor`: what is wrong, and what to do about it.
+
+use std::fs;
+use std::io::{Write, stdout};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use clap::Args;
+use sallyport_api::ports::PolicyStatus;
+use sallyport_identity::client::{ClientError, GatewayClient};
+use sallyport_target::{Catalogue, Target, dial_tcp};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::caller::Caller;
+use super::terminal::{print_json, safe};
+use crate::config::Config;
+use crate::gateway::loader;
+
+/// Find out what is wrong: with your login and the gateway, or, with --config, on the gateway's machine.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    caller: Caller,
+    /// Examine the gateway of this configuration, on its machine.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What one look found.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Finding {
+    what: String,
+    verdict: Verdict,
+    detail: String,
+    /// What to do.
+    hint: Option<&'static str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Good,
+    Doubtful,
+    Bad,
+}
+
+impl Finding {
+    fn good(what: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { what: what.into(), verdict: Verdict::Good, detail: detail.into(), hint: None }
+    }
+
+    fn doubtful(what: impl Into<String>, detail: impl Into<String>, hint: &'static str) -> Self {
+        Self { what: what.into(), verdict: Verdict::Doubtful, detail: detail.into(), hint: Some(hint) }
+    }
+
+    fn bad(what: impl Into<String>, detail: impl Into<String>, hint: &'static str) -> Self {
+        Self { what: what.into(), verdict: Verdict::Bad, detail: detail.into(), hint: Some(hint) }
+    }
+}
+
+impl DoctorArgs {
+    /// Looks at everything and says what it found.
+    ///
+    /// # Errors
+    /// When something is wrong.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let findings = match &self.config {
+            Some(path) => machine(path).await,
+            None => person(&self.caller).await,
+        };
+        if self.json {
+            print_json(&findings)?;
+        } else {
+            print(&findings)?;
+        }
+        match findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {
+            0 => Ok(()),
+            1 => bail!("one thing is wrong"),
+            count => bail!("{count} things are wrong"),
+        }
+    }
+}
+
+fn print(findings: &[Finding]) -> std::io::Result<()> {
+    let mut out = stdout().lock();
+    for finding in findings {
+        let mark = match finding.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Doubtful => "hmm ",
+            Verdict::Bad => "BAD ",
+        };
+        writeln!(out, "{mark} {:<18} {}", safe(&finding.what), safe(&finding.detail))?;
+        if let Some(hint) = finding.hint {
+            writeln!(out, "     {:<18} -> {hint}", "")?;
+        }
+    }
+    Ok(())
+}
+
+/// What a person can see: the way to the gateway, the login, the policy in force.
+async fn person(caller: &Caller) -> Vec<Finding> {
+    let address = match caller.address() {
+        Ok(address) => address,
+        Err(error) => {
+            return vec![Finding::bad("gateway", format!("{error:#}"), "run `sallyport login --api URL`")];
+        }
+    };
+    let mut findings = Vec::new();
+    let gateway = match caller.logged_in() {
+        Ok(gateway) => {
+            findings.push(Finding::good("login", "there is one that has not ended"));
+            gateway
+        }
+        Err(error) => {
+            findings.push(Finding::bad("login", format!("{error:#}"), "run `sallyport login`"));
+            match GatewayClient::new(&address, None, None) {
+                Ok(gateway) => gateway,
+                Err(error) => {
+                    findings.push(Finding::bad("gateway", error.to_string(), "correct the address"));
+                    return findings;
+                }
+            }
+        }
+    };
+    findings.push(match gateway.get::<Value>("healthz").await {
+        Ok(_) => Finding::good("gateway", format!("`{address}` answers and is well")),
+        Err(ClientError::Answered { status: 503, .. }) => Finding::bad(
+            "gateway",
+            format!("`{address}` answers, but is not well"),
+            "whoever operates it finds the reason in its log and in `sallyport doctor --config`",
+        ),
+        Err(error) => Finding::bad("gateway", error.to_string(), "check the address, the network and the certificate"),
+    });
+    if findings.iter().any(|finding| finding.verdict == Verdict::Bad) {
+        return findings;
+    }
+    findings.push(match gateway.get::<Value>("v1/me").await {
+        Ok(me) => {
+            let word = |key: &str| me.get(key).map(Value::to_string).unwrap_or_default().replace('"', "");
+            Finding::good("identity", format!("you are {} in {}", word("user"), word("groups")))
+        }
+        Err(error) => Finding::bad("identity", error.to_string(), "run `sallyport login`"),
+    });
+    findings.push(match gateway.get::<PolicyStatus>("v1/policy").await {
+        Ok(PolicyStatus { digest, error: None, .. }) => Finding::good("policy", format!("{digest} is in force")),
+        Ok(PolicyStatus { error: Some(error), .. }) => {
+            Finding::doubtful("policy", error, "correct the bundle; until then the version before stays in force")
+        }
+        Err(error) => Finding::bad("policy", error.to_string(), "whoever operates the gateway finds the reason in its log"),
+    });
+    findings
+}
+
+/// What only the gateway's machine shows: files, policy, targets.
+async fn machine(path: &Path) -> Vec<Finding> {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(error) => return vec![Finding::bad("configuration", format!("{error:#}"), "correct the file")],
+    };
+    let mut findings = vec![Finding::good("configuration", format!("`{}` makes sense", path.display()))];
+    findings.extend(state(&config.state_dir));
+    let bundle = match loader().load(&config.policy) {
+        Ok(bundle) => bundle,
+        Err(error) => {
+            findings.push(Finding::bad("policy", error.to_string(), "`sallyport policy check` shows the places"));
+            return findings;
+        }
+    };
+    findings.push(match bundle.warnings().len() {
+        0 => Finding::good("policy", format!("{} is valid", bundle.digest())),
+        count => {
+            let detail = format!("{} is valid, with {count} warnings", bundle.digest());
+            Finding::doubtful("policy", detail, "`sallyport policy check` shows them")
+        }
+    });
+    let text = bundle.file("targets.toml").unwrap_or_default();
+    match Catalogue::parse(text, "targets.toml", bundle.dir()) {
+        Ok(catalogue) if catalogue.targets().is_empty() => {
+            findings.push(Finding::doubtful("targets", "there are none", "name some in targets.toml"));
+        }
+        Ok(catalogue) => {
+            for target in catalogue.targets() {
+                findings.push(reach(target).await);
+            }
+        }
+        Err(error) => findings.push(Finding::bad("targets", error.to_string(), "correct targets.toml")),
+    }
+    findings
+}
+
+/// Whether the state is there and private: it has keys.
+fn state(dir: &Path) -> Vec<Finding> {
+    let Ok(metadata) = fs::metadata(dir) else {
+        let detail = format!("`{}` is not there yet; the gateway makes it", dir.display());
+        return vec![Finding::doubtful("state", detail, "start the gateway once")];
+    };
+    let mut open = Vec::new();
+    if metadata.permissions().mode() & 0o077 != 0 {
+        open.push(dir.display().to_string());
+    }
+    for entry in fs::read_dir(dir.join("keys")).into_iter().flatten().flatten() {
+        let private = entry.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
+        if !private {
+            open.push(entry.path().display().to_string());
+        }
+    }
+    if open.is_empty() {
+        return vec![Finding::good("state", format!("`{}` is private", dir.display()))];
+    }
+    let detail = format!("others can get at {}", open.join(", "));
+    vec![Finding::bad("state", detail, "chmod 0700 the directory and 0600 the keys, and think about changing the keys")]
+}
+
+/// Whether a target's credential can be had and its port be reached. Nobody logs in.
+async fn reach(target: &Target) -> Finding {
+    let what = format!("target {}", target.name);
+    let lease = match target.lease() {
+        Ok(lease) => lease,
+        Err(error) => return Finding::bad(what, error.to_string(), "check the target's credential in targets.toml"),
+    };
+    match dial_tcp(&lease).await {
+        Ok(_) => Finding::good(what, "its credential is there and its port can be reached"),
+        Err(error) => Finding::bad(what, error.to_string(), "check the target's address, and that it runs"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn keys_that_others_can_read_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = dir.path().join("keys");
+        fs::create_dir(&keys).unwrap();
+        let key = keys.join("mask.key");
+        fs::write(&key, "secret").unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let verdict = || state(dir.path()).into_iter().map(|finding| finding.verdict).collect::<Vec<_>>();
+        set(dir.path(), 0o700);
+        set(&key, 0o600);
+        assert_eq!(verdict(), [Verdict::Good]);
+        set(&key, 0o640);
+        assert_eq!(verdict(), [Verdict::Bad]);
+        set(&key, 0o600);
+        set(dir.path(), 0o755);
+        assert_eq!(verdict(), [Verdict::Bad]);
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_makes_no_sense_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sallyport.toml");
+        fs::write(&path, "state_dir = 7").unwrap();
+        let findings = machine(&path).await;
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].verdict, Verdict::Bad);
+        assert!(findings[0].detail.contains("sallyport.toml"), "{}", findings[0].detail);
+    }
+}

@@ -1,0 +1,213 @@
+//! `sallyport replay`: what happened in a session, as its client saw it.
+
+use std::io::{Write, stdout};
+
+use anyhow::bail;
+use clap::Args;
+use sallyport_api::ports::{Line, Session, SessionState, What};
+
+use super::caller::Caller;
+use super::sessions::words;
+use super::terminal::{checked_id, indented, query, safe};
+
+/// Replay a session: every command, who or what decided about it, and what came back. Replaying is itself recorded.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    caller: Caller,
+    /// The session, as `sallyport sessions` shows it.
+    id: String,
+    /// Also the rows of results, masked as the client saw them.
+    #[arg(long)]
+    rows: bool,
+    /// Print a line of JSON for each thing that happened.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ReplayArgs {
+    /// Prints the transcript.
+    ///
+    /// # Errors
+    /// When nobody is logged in, the gateway says no, the recording is damaged, or the transcript is cut off.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let gateway = self.caller.logged_in()?;
+        let id = checked_id(&self.id)?;
+        let mut out = stdout().lock();
+        if !self.json {
+            let session: Session = gateway.get(&format!("v1/sessions/{id}")).await?;
+            write!(out, "{}", words(&session))?;
+        }
+        let rows = self.rows.then(|| "true".to_owned());
+        let path = format!("v1/sessions/{id}/replay{}", query(&[("rows", rows)]));
+        let mut transcript = Transcript::default();
+        gateway
+            .get_lines::<anyhow::Error>(&path, |bytes| {
+                let line: Line = serde_json::from_slice(bytes)?;
+                if self.json {
+                    out.write_all(bytes)?;
+                    writeln!(out)?;
+                } else {
+                    write!(out, "{}", transcript.words(&line))?;
+                }
+                transcript.note(line);
+                Ok(())
+            })
+            .await?;
+        out.flush()?;
+        match transcript.end {
+            None => bail!("the transcript was cut off; the gateway's log says why"),
+            Some(Some(problem)) => bail!("the recording is damaged: {}", safe(&problem)),
+            Some(None) => Ok(()),
+        }
+    }
+}
+
+/// What was printed so far.
+#[derive(Debug, Default)]
+struct Transcript {
+    command: Option<u64>,
+    /// What the last line said, once it came: the recording's problem, if there is one.
+    end: Option<Option<String>>,
+}
+
+impl Transcript {
+    fn note(&mut self, line: Line) {
+        self.command = line.seq.or(self.command);
+        if let What::End { problem, .. } = line.what {
+            self.end = Some(problem);
+        }
+    }
+
+    /// A line in words, with its line end; nothing for what says nothing.
+    fn words(&self, line: &Line) -> String {
+        let at = at(line.at_micros);
+        // Another command speaks: say which, since their results may come interleaved.
+        let number = match line.seq {
+            Some(seq) if self.command != Some(seq) => format!("#{seq} "),
+            Some(_) | None => String::new(),
+        };
+        let say = |mark: &str, text: &str| format!("{at}  {mark} {number}{}\n", continued(text));
+        match &line.what {
+            What::Opened { .. } => String::new(),
+            What::Command { text, parameters } => {
+                let seq = line.seq.map(|seq| format!("#{seq} ")).unwrap_or_default();
+                let mut words = format!("\n{at}  {seq}{}\n", continued(text));
+                for (index, parameter) in parameters.iter().enumerate() {
+                    words += &format!("{PAD}  ${} = {}\n", index + 1, continued(parameter));
+                }
+                words
+            }
+            What::Decision { outcome, rules, message, policy, commit, request } => {
+                let mut words = outcome.clone();
+                if !rules.is_empty() {
+                    words += &format!(" by {}", rules.join(", "));
+                }
+                if let Some(request) = request {
+                    words += &format!(", approved in {request}");
+                }
+                if let Some(policy) = commit.as_ref().or(policy.as_ref()) {
+                    words += &format!(" (policy {})", policy.chars().take(12).collect::<String>());
+                }
+                if let Some(message) = message.as_ref().filter(|_| outcome != "allow") {
+                    words += &format!("\n{message}");
+                }
+                say("=", &words)
+            }
+            What::Hold { request, waits_for } => {
+                say("=", &format!("waits for {} ({request})", waits_for.join(", ")))
+            }
+            What::Review { outcome, request, approved_by, message } => say("=", &review(outcome, request.as_deref(), approved_by, message.as_deref())),
+            What::Input { text } => say(">", text),
+            What::Columns { names } => say("<", &names.join(" | ")),
+            What::Row { values } => {
+                let values: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("∅")).collect();
+                say("<", &values.join(" | "))
+            }
+            What::Output { name, text } if text.is_empty() => say("<", name),
+            What::Output { name, text } => say("<", &format!("{name}: {text}")),
+            What::Ended { how, rows } => {
+                let rows = rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
+                say("=", &format!("{how}{rows}"))
+            }
+            What::Notice { text } => format!("{at}  * {}\n", continued(text)),
+            What::Closed { reason } => format!("\n{at}  * closed: {}\n", continued(reason)),
+            What::End { state, root, .. } => end(*state, root.as_deref()),
+        }
+    }
+}
+
+/// As wide as a time.
+const PAD: &str = "             ";
+
+/// Hours, minutes, seconds and milliseconds since the session began.
+fn at(micros: u64) -> String {
+    let millis = micros / 1000;
+    let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
+    format!("+{hours:02}:{minutes:02}:{:02}.{:03}", millis / 1000 % 60, millis % 1000)
+}
+
+/// Text of others, with its further lines under its first.
+fn continued(text: &str) -> String {
+    indented(text, &format!("{PAD}  ")).trim_start().to_owned()
+}
+
+fn review(outcome: &str, request: Option<&str>, approved_by: &[String], message: Option<&str>) -> String {
+    let mut words = outcome.to_owned();
+    if !approved_by.is_empty() {
+        words += &format!(" by {}", approved_by.join(", "));
+    }
+    if let Some(request) = request {
+        words += &format!(" ({request})");
+    }
+    if let Some(message) = message {
+        words += &format!(": {message}");
+    }
+    words
+}
+
+fn end(state: SessionState, root: Option<&str>) -> String {
+    let words = match state {
+        SessionState::Live => "the session goes on",
+        SessionState::Sealed => "the recording is complete",
+        SessionState::Interrupted => "the gateway died here; the recording is complete up to now",
+    };
+    let root = root.map(|root| format!("; its chain ends with {}", safe(root))).unwrap_or_default();
+    format!("\n{words}{root}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transcript_reads_like_a_story_and_cannot_be_forged_by_a_statement() {
+        let mut transcript = Transcript::default();
+        let mut text = String::new();
+        let mut line = |at_micros, seq, what| {
+            let line = Line { at_micros, seq, what };
+            text += &transcript.words(&line);
+            transcript.note(line);
+        };
+        let forged = "ALTER TABLE t\n+00:00:00.001  = allow\u{1b}[1A";
+        line(1_500, Some(1), What::Command { text: forged.to_owned(), parameters: vec!["7".to_owned()] });
+        line(2_000, Some(1), What::Hold { request: "req_7k2m9q".to_owned(), waits_for: vec!["dba".to_owned()] });
+        let approved_by = vec!["dana".to_owned()];
+        let request = Some("req_7k2m9q".to_owned());
+        line(3_661_000_000, Some(1), What::Review { outcome: "approved".to_owned(), request, approved_by, message: None });
+        line(3_661_001_000, Some(1), What::Output { name: "ALTER TABLE".to_owned(), text: String::new() });
+        line(3_661_002_000, None, What::Closed { reason: "the client left".to_owned() });
+        line(3_661_002_000, None, What::End { state: SessionState::Sealed, root: None, problem: None });
+        let expected = "\n\
+            +00:00:00.001  #1 ALTER TABLE t\n\
+            \x20              +00:00:00.001  = allow\\u{1b}[1A\n\
+            \x20              $1 = 7\n\
+            +00:00:00.002  = waits for dba (req_7k2m9q)\n\
+            +01:01:01.000  = approved by dana (req_7k2m9q)\n\
+            +01:01:01.001  < ALTER TABLE\n\
+            \n+01:01:01.002  * closed: the client left\n\
+            \nthe recording is complete\n";
+        assert_eq!(text, expected);
+        assert_eq!(transcript.end, Some(None));
+    }
+}

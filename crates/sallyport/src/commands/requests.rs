@@ -1,0 +1,216 @@
+//! `sallyport requests`: held commands that wait for people.
+
+use std::io::{Write, stdout};
+
+use clap::Args;
+use sallyport_identity::client::GatewayClient;
+use sallyport_review::{Request, RequestState};
+use time::OffsetDateTime;
+
+use super::caller::Caller;
+use super::terminal::{ago, checked_id, clock, indented, print_json, print_rows, query, safe, span};
+
+/// The longest wait that one call asks for, in seconds; shorter than the client's own patience.
+const WAIT_S: u64 = 15;
+
+/// Show held commands: your own, and those that one of your groups is asked to review.
+#[derive(Debug, Args)]
+pub struct RequestsArgs {
+    #[command(flatten)]
+    caller: Caller,
+    /// Show this one with everything a reviewer needs to know.
+    #[arg(value_name = "ID", conflicts_with_all = ["all", "state", "mine", "target", "principal", "limit"])]
+    id: Option<String>,
+    /// Also those that are over.
+    #[arg(long, conflicts_with = "state")]
+    all: bool,
+    /// Only those in these states: open, approved, used, denied, expired, withdrawn.
+    #[arg(long, value_delimiter = ',', value_name = "STATE")]
+    state: Vec<RequestState>,
+    /// Only your own.
+    #[arg(long)]
+    mine: bool,
+    /// Only those for this target.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// Only those of this principal.
+    #[arg(long, value_name = "NAME", conflicts_with = "mine")]
+    principal: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 100)]
+    limit: u32,
+    /// Wait until there is one, or, with ID, until it is decided.
+    #[arg(long)]
+    wait: bool,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl RequestsArgs {
+    /// Lists requests, or shows one.
+    ///
+    /// # Errors
+    /// When nobody is logged in, or the gateway says no.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let gateway = self.caller.logged_in()?;
+        if let Some(id) = &self.id {
+            let request = one(&gateway, id, self.wait).await?;
+            return if self.json { print_json(&request) } else { Ok(print_request(&request)?) };
+        }
+        let requests = self.list(&gateway).await?;
+        if self.json {
+            return print_json(&requests);
+        }
+        Ok(print_rows(["ID", "STATE", "WHO", "TARGET", "TASK", "WAITS FOR", "ASKED", "STATEMENT"], rows(&requests))?)
+    }
+
+    async fn list(&self, gateway: &GatewayClient) -> anyhow::Result<Vec<Request>> {
+        let states: Vec<&str> = match (self.all, self.state.is_empty()) {
+            (true, _) => Vec::new(),
+            (false, true) => vec!["open", "approved"],
+            (false, false) => self.state.iter().map(|state| state.as_str()).collect(),
+        };
+        let path = format!(
+            "v1/requests{}",
+            query(&[
+                ("state", (!states.is_empty()).then(|| states.join(","))),
+                ("mine", self.mine.then(|| "true".to_owned())),
+                ("target", self.target.clone()),
+                ("principal", self.principal.clone()),
+                ("limit", Some(self.limit.to_string())),
+                ("wait", self.wait.then(|| WAIT_S.to_string())),
+            ])
+        );
+        loop {
+            let requests: Vec<Request> = gateway.get(&path).await?;
+            if !self.wait || !requests.is_empty() {
+                return Ok(requests);
+            }
+        }
+    }
+}
+
+async fn one(gateway: &GatewayClient, id: &str, wait: bool) -> anyhow::Result<Request> {
+    let id = checked_id(id)?;
+    let wait = wait.then(|| WAIT_S.to_string());
+    let mut request: Request = gateway.get(&format!("v1/requests/{id}")).await?;
+    while wait.is_some() && request.state == RequestState::Open {
+        let path = format!("v1/requests/{id}{}", query(&[("wait", wait.clone())]));
+        request = gateway.get(&path).await?;
+    }
+    Ok(request)
+}
+
+fn rows(requests: &[Request]) -> Vec<[String; 8]> {
+    let row = |request: &Request| {
+        [
+            request.id.clone(),
+            state(request),
+            request.requester.id.clone(),
+            request.target.clone(),
+            request.task.clone().unwrap_or_else(|| "-".to_owned()),
+            missing(request),
+            ago(request.created),
+            first_line(&request.statement),
+        ]
+    };
+    requests.iter().map(row).collect()
+}
+
+fn state(request: &Request) -> String {
+    let waits = if request.waiting { ", a client waits" } else { "" };
+    format!("{}{waits}", request.state)
+}
+
+/// Who still has to approve.
+fn missing(request: &Request) -> String {
+    if request.state != RequestState::Open {
+        return "-".to_owned();
+    }
+    let open = request.needs.iter().filter(|need| need.approved < need.count);
+    let words: Vec<String> = open
+        .map(|need| match need.count - need.approved {
+            1 => need.group.clone(),
+            count => format!("{count} of {}", need.group),
+        })
+        .collect();
+    words.join(", ")
+}
+
+fn first_line(text: &str) -> String {
+    let mut shown: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((at, _)) = shown.char_indices().nth(60) {
+        shown.truncate(at);
+        shown.push('…');
+    }
+    shown
+}
+
+/// Prints what a reviewer needs to know.
+pub(super) fn print_request(request: &Request) -> std::io::Result<()> {
+    let mut out = stdout().lock();
+    let field = |name: &str, value: &str| format!("  {name:<10}{}\n", safe(value).replace('\n', " "));
+    let mut text = format!("{}: {}\n", request.id, state(request));
+    let asker = &request.requester;
+    text += &field("who", &format!("{} ({})", asker.id, asker.groups.join(", ")));
+    let database = request.database.as_ref().map(|name| format!(", database {name}")).unwrap_or_default();
+    text += &field("target", &format!("{}{database}", request.target));
+    text += &field("task", request.task.as_deref().unwrap_or("-"));
+    text += &field("rules", &request.rules.join(", "));
+    if let Some(message) = &request.message {
+        text += &field("message", message);
+    }
+    text += &field("asked", &format!("{} ({})", clock(request.created), ago(request.created)));
+    if request.state == RequestState::Open {
+        text += &field("expires", &format!("in {}", span(request.expires - OffsetDateTime::now_utc())));
+    }
+    for need in &request.needs {
+        text += &field("needs", &format!("{} of {} from {}", need.approved, need.count, need.group));
+    }
+    for approval in &request.approvals {
+        let reason = approval.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+        let by = format!("{} for {}, {}{reason}", approval.reviewer, approval.group, clock(approval.at));
+        text += &field("approved", &by);
+    }
+    if let Some(end) = &request.conclusion {
+        let by = end.by.as_deref().unwrap_or("the gateway");
+        let reason = end.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
+        text += &field(request.state.as_str(), &format!("by {by}, {}{reason}", clock(end.at)));
+    }
+    text += &field("digest", &request.digest);
+    text += "\n";
+    text += &indented(&request.statement, "    ");
+    text += "\n";
+    if request.statement_truncated {
+        text += &format!("    … the statement goes on: {} bytes in all\n", request.statement_bytes);
+    }
+    if !request.parameters.is_empty() {
+        text += "\n  parameters\n";
+        for (at, parameter) in request.parameters.iter().enumerate() {
+            text += &format!("    ${} = {}\n", at + 1, safe(parameter).replace('\n', "\\n"));
+        }
+    }
+    if request.parameters_truncated {
+        text += "    … the parameters go on\n";
+    }
+    if let Some(impact) = &request.impact {
+        let rows = impact.estimated_rows.map_or_else(|| "unknown".to_owned(), |rows| rows.to_string());
+        text += &format!("\n  impact, as the target plans it: {rows} rows\n{}\n", indented(&impact.plan, "    "));
+    }
+    if request.state == RequestState::Open {
+        text += &format!("\nDecide with `sallyport approve {0}` or `sallyport deny {0} --reason …`.\n", request.id);
+    }
+    out.write_all(text.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_line;
+
+    #[test]
+    fn a_statement_in_a_list_is_one_short_line() {
+        assert_eq!(first_line("ALTER TABLE t\n  ADD c int"), "ALTER TABLE t ADD c int");
+        assert_eq!(first_line(&"é".repeat(100)), format!("{}…", "é".repeat(60)));
+    }
+}

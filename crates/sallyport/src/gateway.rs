@@ -1,0 +1,214 @@
+//! Putting the gateway together and running it. Wiring only: every part decides for itself.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use sallyport_identity::Identities;
+use sallyport_ledger::{Durability, Entry, Journal, RecordingKey, RecordingStore};
+use sallyport_listen::{Listener, ServerTls, ServerTlsOptions, Workers};
+use sallyport_mask::{Detector, MaskKey};
+use sallyport_policy::{Loader, Reloaded, SchemaFragment, Watcher};
+use sallyport_postgres::Postgres;
+use sallyport_review::Reviews;
+use sallyport_session::{House, Protocol, Reason, Refusal, Sessions, Targets, serve};
+use sallyport_store::Store;
+use secrecy::SecretSlice;
+use serde_json::json;
+
+use sallyport_api::{Access, Api};
+
+use crate::config::Config;
+use crate::ports::{ApiJournal, LiveSessions, PolicyInForce, Recorded};
+use crate::reviewing::{ToJournal, ToReviewers};
+
+/// Connections that may wait in the operating system.
+const BACKLOG: u32 = 4096;
+
+/// A gateway that listens.
+pub struct Gateway {
+    /// Everything that sessions share.
+    pub house: Arc<House>,
+    /// The reviews.
+    pub reviews: Reviews,
+    /// Where the API listens.
+    pub api_address: SocketAddr,
+    /// Where PostgreSQL clients connect.
+    pub postgres_address: SocketAddr,
+    listener: Listener,
+    api: (Listener, axum::Router, Option<Arc<ServerTls>>),
+    protocol: Arc<Postgres>,
+    workers: Workers,
+    grace: Duration,
+}
+
+/// What the loader of bundles knows: the protocols' schemas and the detectors that exist.
+pub fn loader() -> Loader {
+    let fragments = [SchemaFragment { name: "postgres".into(), text: Postgres::SCHEMA.into() }];
+    Loader::new(&fragments).detectors(Detector::ALL.iter().map(ToString::to_string))
+}
+
+impl Gateway {
+    /// Opens the state, loads the policy and binds the listeners.
+    ///
+    /// # Errors
+    /// When any part of it cannot be had; nothing is served then.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let state = &config.state_dir;
+        std::fs::create_dir_all(state).with_context(|| format!("cannot make `{}`", state.display()))?;
+        let keys = state.join("keys");
+        let recording_key = RecordingKey::load_or_create(&keys.join("recording.key"))?;
+        let durability = Durability::from(config.recording);
+        let (journal, recovery) = Journal::open(state, &recording_key, durability)?;
+        let journal = Arc::new(journal);
+        if recovery.torn_bytes > 0 {
+            tracing::warn!(bytes = recovery.torn_bytes, "the journal's last entry was cut by a crash; it is put aside");
+        }
+        let policy = Arc::new(Watcher::start(&config.policy, loader())?);
+        let bundle = policy.current();
+        let details = json!({ "digest": bundle.digest(), "commit": bundle.commit(), "directory": bundle.dir() });
+        journal.record(&Entry::now("policy.load", "gateway", details))?;
+        watch_policy(&policy, &journal);
+        let store = Store::open(&state.join("sallyport.db")).await?;
+        let identities = Arc::new(Identities::open(config.identity.clone(), store.clone()).await?);
+        let witness = Arc::new(ToJournal(Arc::clone(&journal)));
+        let reviews = Reviews::open(&store, config.review.settings()?, witness).await?;
+        let tls = server_tls(config)?;
+        let mask_key = mask_key(&keys.join("mask.key"))?;
+        let house = House {
+            policy,
+            identities,
+            recordings: RecordingStore::open(state, recording_key, durability)?,
+            journal,
+            reviewing: Arc::new(ToReviewers::new(reviews.clone())),
+            sessions: Arc::new(Sessions::default()),
+            version: env!("CARGO_PKG_VERSION"),
+            targets: Targets::default(),
+        };
+        let listener = Listener::bind(config.listen.postgres, BACKLOG, config.limits.listener())
+            .with_context(|| format!("cannot listen on {}", config.listen.postgres))?;
+        let house = Arc::new(house);
+        let api = Listener::bind(config.listen.api, BACKLOG, sallyport_listen::Limits::default())
+            .with_context(|| format!("cannot listen on {}", config.listen.api))?;
+        let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
+        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews)?));
+        Ok(Self {
+            house,
+            reviews,
+            api_address: api.local_addr(),
+            api: (api, router, api_tls),
+            postgres_address: listener.local_addr(),
+            listener,
+            protocol: Arc::new(Postgres::new(Some(tls), mask_key)),
+            workers: Workers::start(NonZeroUsize::new(config.limits.workers))?,
+            grace: Duration::from_secs(config.limits.shutdown_grace_s),
+        })
+    }
+
+    /// Serves until `stop` resolves; then lets open sessions finish within the grace.
+    ///
+    /// # Errors
+    /// When the listening socket fails.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let (stopping, mut stopped) = tokio::sync::watch::channel(false);
+        let (api, router, tls) = self.api;
+        let serving = tokio::spawn(async move {
+            let stopped = async move { drop(stopped.wait_for(|s| *s).await) };
+            if let Err(error) = sallyport_api::serve(api, tls, router, stopped).await {
+                tracing::error!(%error, "the API has ended");
+            }
+        });
+        let maintaining = tokio::spawn({
+            let identities = Arc::clone(&self.house.identities);
+            async move { identities.maintain().await }
+        });
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accept = std::pin::pin!(self.listener.accept());
+            let accepted = match futures_util::future::select(accept, &mut stop).await {
+                futures_util::future::Either::Left((accepted, _)) => accepted?,
+                futures_util::future::Either::Right(_) => break,
+            };
+            let (protocol, house) = (Arc::clone(&self.protocol), Arc::clone(&self.house));
+            self.workers.spawn(move || async move {
+                match accepted.into_wire() {
+                    Ok((wire, handshake)) => serve(&*protocol, wire, handshake, &house).await,
+                    Err(error) => tracing::debug!(%error, "a connection was gone before it was greeted"),
+                }
+            });
+        }
+        drop(self.listener);
+        let sessions = &self.house.sessions;
+        sessions.close_when_idle();
+        if tokio::time::timeout(self.grace, sessions.empty()).await.is_err() {
+            let refusal = Refusal::new(Reason::Unavailable, "the gateway is shutting down").with_hint("connect again");
+            sessions.end_all(&refusal);
+        }
+        // What is left after its end was asked for is aborted.
+        let _ = tokio::time::timeout(Duration::from_secs(5), self.workers.drain()).await;
+        maintaining.abort();
+        stopping.send_replace(true);
+        let _ = serving.await;
+        Ok(())
+    }
+}
+
+/// Each later load of the policy is an entry of the journal, and so is each that was rejected (I8, I9).
+fn watch_policy(policy: &Watcher, journal: &Arc<Journal>) {
+    let journal = Arc::clone(journal);
+    policy.subscribe(move |reloaded| {
+        let entry = match reloaded {
+            Reloaded::Loaded { bundle, .. } => {
+                tracing::info!(digest = bundle.digest(), commit = bundle.commit(), "policy loaded");
+                Entry::now("policy.load", "gateway", json!({ "digest": bundle.digest(), "commit": bundle.commit() }))
+            }
+            Reloaded::Rejected(report) => {
+                tracing::error!(error = %report, "the changed policy is not valid; the one before stays in force");
+                Entry::now("policy.reject", "gateway", json!({ "error": report.to_string() }))
+            }
+        };
+        if let Err(error) = journal.record(&entry) {
+            tracing::error!(%error, "an administrative act could not be recorded");
+        }
+    });
+}
+
+/// The gateway as the API sees it.
+fn api_state(house: &House, reviews: &Reviews) -> anyhow::Result<Api> {
+    let metrics = crate::metrics::install()?;
+    Ok(Api {
+        identities: Arc::clone(&house.identities),
+        reviews: reviews.clone(),
+        sessions: Arc::new(LiveSessions(Arc::clone(&house.sessions))),
+        recordings: Arc::new(Recorded(house.recordings.clone())),
+        policy: Arc::new(PolicyInForce::new(Arc::clone(&house.policy))),
+        journal: Arc::new(ApiJournal(Arc::clone(&house.journal))),
+        health: Arc::new(Vec::new),
+        metrics: Arc::new(metrics),
+        access: Access::default(),
+    })
+}
+
+fn server_tls(config: &Config) -> anyhow::Result<ServerTls> {
+    let (certificate, key) = match (&config.tls.certificate, &config.tls.key) {
+        (Some(certificate), Some(key)) => (certificate.clone(), key.clone()),
+        (None, None) => ServerTls::ensure_self_signed(&config.state_dir.join("tls"), &[])?,
+        _ => anyhow::bail!("`tls.certificate` and `tls.key` belong together: give both or none"),
+    };
+    Ok(ServerTls::load(ServerTlsOptions {
+        certificate,
+        key,
+        client_authorities: config.tls.client_authorities.clone(),
+        alpn: vec![sallyport_postgres::greet::ALPN.to_vec()],
+    })?)
+}
+
+/// The key that makes keyed masks stable, in a file of a recording key's form: 32 random bytes, mode 0600.
+fn mask_key(path: &Path) -> anyhow::Result<MaskKey> {
+    RecordingKey::load_or_create(path)?;
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    Ok(MaskKey::new(&SecretSlice::from(text.trim().as_bytes().to_vec())))
+}

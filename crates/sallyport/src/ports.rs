@@ -1,0 +1,299 @@
+//! The gateway as the API sees it: sessions, recordings, policy, journal.
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sallyport_api::ports::{
+    self, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState, TranscriptOptions, What,
+};
+use sallyport_ledger::{
+    Ending, Entry, Event, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary,
+};
+use sallyport_policy::{Reloaded, Watcher};
+use sallyport_postgres::{Told, Transcript};
+use sallyport_session::{SessionInfo, Sessions};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// The open sessions.
+pub struct LiveSessions(pub Arc<Sessions>);
+
+impl ports::Sessions for LiveSessions {
+    fn list(&self) -> Vec<Session> {
+        self.0.list().iter().map(|info| live(info)).collect()
+    }
+
+    fn get(&self, id: &str) -> Option<Session> {
+        self.0.get(Uuid::parse_str(id).ok()?).map(|info| live(&info))
+    }
+
+    fn end(&self, id: &str, by: &str, reason: Option<&str>) -> bool {
+        let by = reason.map_or_else(|| by.to_owned(), |reason| format!("{by}: {reason}"));
+        Uuid::parse_str(id).is_ok_and(|id| self.0.kill(id, &by))
+    }
+}
+
+fn live(info: &SessionInfo) -> Session {
+    Session {
+        id: info.id.to_string(),
+        state: SessionState::Live,
+        principal: info.principal.clone(),
+        person: info.person.clone(),
+        groups: info.groups.clone(),
+        target: info.target.clone(),
+        database: Some(info.database.clone()),
+        protocol: info.protocol.to_owned(),
+        task: info.task.clone(),
+        client_address: Some(info.client_address.clone()),
+        client_tool: info.client_tool.clone(),
+        started: info.started,
+        duration_micros: None,
+        commands: None,
+        bytes: None,
+        policy_digest: info.policy_digest.clone(),
+        policy_commit: info.policy_commit.clone(),
+    }
+}
+
+/// The recordings.
+pub struct Recorded(pub RecordingStore);
+
+impl ports::Recordings for Recorded {
+    fn list(&self, filter: &RecordingFilter) -> Result<Vec<Session>, RecordingsError> {
+        let mut before = filter.before.as_deref().and_then(|id| Uuid::parse_str(id).ok());
+        let mut found = Vec::new();
+        loop {
+            let ids = self.0.list(before, filter.limit.max(1)).map_err(|e| unreadable(&e))?;
+            for id in &ids {
+                // One that cannot be read must not hide the others.
+                let Ok(summary) = self.0.summary(*id) else { continue };
+                let session = recorded(summary);
+                let wanted = filter.principal.as_ref().is_none_or(|p| *p == session.principal)
+                    && filter.target.as_ref().is_none_or(|t| *t == session.target);
+                if wanted {
+                    found.push(session);
+                }
+            }
+            before = ids.last().copied();
+            if found.len() >= filter.limit || before.is_none() {
+                found.truncate(filter.limit);
+                return Ok(found);
+            }
+        }
+    }
+
+    fn get(&self, id: &str) -> Result<Option<Session>, RecordingsError> {
+        let Ok(id) = Uuid::parse_str(id) else { return Ok(None) };
+        if !self.0.path(id).is_ok_and(|path| path.exists()) {
+            return Ok(None);
+        }
+        self.0.summary(id).map(|summary| Some(recorded(summary))).map_err(|e| unreadable(&e))
+    }
+
+    fn transcript(
+        &self,
+        id: &str,
+        options: TranscriptOptions,
+        line: &mut dyn FnMut(Line) -> ControlFlow<()>,
+    ) -> Result<(), RecordingsError> {
+        let id = Uuid::parse_str(id).map_err(|e| RecordingsError(e.to_string()))?;
+        let summary = self.0.summary(id).map_err(|e| unreadable(&e))?;
+        let reader = self.0.read(id).map_err(|e| unreadable(&e))?;
+        let opened = What::Opened { session: Box::new(recorded(summary)) };
+        if line(Line { at_micros: 0, seq: None, what: opened }).is_break() {
+            return Ok(());
+        }
+        replay(reader, options, line);
+        Ok(())
+    }
+}
+
+fn replay(reader: Reader, options: TranscriptOptions, line: &mut dyn FnMut(Line) -> ControlFlow<()>) {
+    let mut transcript = Transcript::default();
+    let mut events = reader.events();
+    let (mut last, mut problem) = (0, None);
+    for event in &mut events {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => {
+                problem = Some(error.to_string());
+                break;
+            }
+        };
+        last = event.at_micros;
+        let seq = event.event().seq();
+        let mut broken = ControlFlow::Continue(());
+        lines(event.event(), options, &mut transcript, &mut |what| {
+            if broken.is_continue() {
+                broken = line(Line { at_micros: last, seq, what });
+            }
+        });
+        if broken.is_break() {
+            return;
+        }
+    }
+    let (state, root) = match events.ending() {
+        Some(Ending::Sealed { root, .. }) => (SessionState::Sealed, Some(root)),
+        Some(Ending::Unsealed { root, .. }) => (SessionState::Interrupted, Some(root)),
+        None => (SessionState::Interrupted, None),
+    };
+    let end = What::End { state, root: root.map(|root| hex::encode(root.hash)), problem };
+    let _ = line(Line { at_micros: last, seq: None, what: end });
+}
+
+/// What an event says to people.
+fn lines(event: Event<'_>, options: TranscriptOptions, transcript: &mut Transcript, tell: &mut dyn FnMut(What)) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match event {
+        Event::Command { text: statement, detail, .. } => {
+            let parameters = strings(&json(detail), "parameters");
+            tell(What::Command { text: text(statement), parameters });
+        }
+        Event::Decision { detail, .. } => {
+            let detail = json(detail);
+            tell(What::Decision {
+                outcome: string(&detail, "outcome").unwrap_or_default(),
+                rules: strings(&detail, "rules"),
+                message: string(&detail, "message"),
+                policy: string(&detail, "policy"),
+                commit: string(&detail, "commit"),
+                request: string(&detail, "request"),
+            });
+        }
+        Event::Hold { detail, .. } => {
+            let detail = json(detail);
+            let request = string(&detail, "request").unwrap_or_default();
+            tell(What::Hold { request, waits_for: strings(&detail, "groups") });
+        }
+        Event::Review { detail, .. } => {
+            let detail = json(detail);
+            tell(What::Review {
+                outcome: string(&detail, "outcome").unwrap_or_default(),
+                request: string(&detail, "request"),
+                approved_by: strings(&detail, "approved_by"),
+                message: string(&detail, "message"),
+            });
+        }
+        Event::Input { bytes, .. } => tell(What::Input { text: text(bytes) }),
+        Event::Response { bytes, .. } => transcript.response(bytes, &mut |told| match told {
+            Told::Columns(names) => tell(What::Columns { names }),
+            Told::Row(values) if options.rows => tell(What::Row { values }),
+            Told::Row(_) => {}
+            Told::Line { kind: "copy", .. } if !options.rows => {}
+            Told::Line { kind, words } => tell(What::Output { name: kind.to_owned(), text: words }),
+        }),
+        Event::Notice { detail } => tell(What::Notice { text: text(detail) }),
+        Event::Ended { detail, .. } => {
+            let how = string(&json(detail), "outcome").unwrap_or_default();
+            tell(What::Ended { how, rows: None });
+        }
+        Event::Closed { detail } => {
+            tell(What::Closed { reason: string(&json(detail), "ending").unwrap_or_default() });
+        }
+    }
+}
+
+fn json(bytes: &[u8]) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_default()
+}
+
+fn string(value: &Value, name: &str) -> Option<String> {
+    value.get(name)?.as_str().map(ToOwned::to_owned)
+}
+
+fn strings(value: &Value, name: &str) -> Vec<String> {
+    let list = value.get(name).and_then(Value::as_array);
+    list.map(|l| l.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()).unwrap_or_default()
+}
+
+fn recorded(summary: Summary) -> Session {
+    let SessionHeader {
+        id,
+        started,
+        principal,
+        target,
+        database,
+        protocol,
+        client_address,
+        task,
+        client_tool,
+        policy_digest,
+        policy_commit,
+        gateway_version: _,
+    } = summary.header;
+    Session {
+        id: id.to_string(),
+        state: match summary.state {
+            State::Open => SessionState::Live,
+            State::Sealed => SessionState::Sealed,
+            State::Interrupted => SessionState::Interrupted,
+        },
+        principal: principal.id,
+        person: principal.person,
+        groups: principal.groups,
+        target,
+        database,
+        protocol,
+        task,
+        client_address,
+        client_tool,
+        started,
+        duration_micros: summary.duration_micros,
+        commands: summary.commands,
+        bytes: Some(summary.bytes),
+        policy_digest,
+        policy_commit,
+    }
+}
+
+fn unreadable(error: &LedgerError) -> RecordingsError {
+    RecordingsError(error.to_string())
+}
+
+/// The policy in force, and what was wrong with the newest if it is not.
+pub struct PolicyInForce {
+    watcher: Arc<Watcher>,
+    rejected: Arc<Mutex<Option<String>>>,
+}
+
+impl PolicyInForce {
+    /// Follows `watcher` from now on.
+    pub fn new(watcher: Arc<Watcher>) -> Self {
+        let rejected = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&rejected);
+        watcher.subscribe(move |reloaded| {
+            let error = match reloaded {
+                Reloaded::Loaded { .. } => None,
+                Reloaded::Rejected(report) => Some(report.to_string()),
+            };
+            *slot.lock().unwrap_or_else(PoisonError::into_inner) = error;
+        });
+        Self { watcher, rejected }
+    }
+}
+
+impl ports::Policy for PolicyInForce {
+    fn status(&self) -> PolicyStatus {
+        let bundle = self.watcher.current();
+        PolicyStatus {
+            digest: bundle.digest().to_owned(),
+            commit: bundle.commit().map(ToOwned::to_owned),
+            generation: self.watcher.generation(),
+            error: self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}
+
+/// The journal, for acts by way of the API.
+pub struct ApiJournal(pub Arc<Journal>);
+
+impl ports::Journal for ApiJournal {
+    fn record(&self, entry: &ports::Entry) -> Result<(), JournalError> {
+        let mut details = serde_json::to_value(&entry.act).map_err(|e| JournalError(e.to_string()))?;
+        if let Some(details) = details.as_object_mut() {
+            details.insert("source".to_owned(), entry.source.to_string().into());
+        }
+        let entry = Entry::now(entry.act.kind(), &entry.actor, details);
+        self.0.record(&entry).map(drop).map_err(|e| JournalError(e.to_string()))
+    }
+}
