@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 
 use crate::act::{Act, Resource, Situation, Subject};
 use crate::classify::{Classification, ClassifyFile};
-use crate::decision::{Decision, Disclosure, Lifetime, Reveal};
+use crate::decision::{Decision, Disclosure, Lifetime, Reveal, RuleId};
 use crate::files::{self, Files};
 use crate::git;
 use crate::needs::Needs;
@@ -149,6 +149,17 @@ impl Bundle {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(String::as_str)
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    /// The ids of all rules, in the order of their files.
+    pub fn rule_ids(&self) -> impl Iterator<Item = RuleId> {
+        self.rules.rules.iter().map(|rule| rule.id.clone())
     }
 
     /// What the rules read.

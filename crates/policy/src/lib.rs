@@ -12,6 +12,7 @@
 mod act;
 mod annotations;
 mod bundle;
+mod cases;
 mod classify;
 mod decision;
 mod files;
@@ -27,6 +28,7 @@ mod watcher;
 
 pub use act::{Act, ActionName, Attributes, Resource, Situation, Subject, SubjectKind, Value};
 pub use bundle::{Bundle, Loader};
+pub use cases::{Case, CaseReport};
 pub use classify::{Classification, ColumnName, Detected, Trust};
 pub use decision::{Approvals, Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId};
 pub use mask::{MaskSyntaxError, stricter};

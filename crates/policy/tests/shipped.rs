@@ -216,6 +216,53 @@ fn the_example_masks_by_class() {
     );
 }
 
+/// What the commands of the example's cases are understood as.
+fn understand(command: &str) -> Act {
+    let hazard = |action: &str, names: &[&str]| {
+        statement(
+            action,
+            &[("hazards", Value::strings(names.iter().copied()))],
+        )
+    };
+    match command {
+        "SELEC 1" => Act::new(ActionName::unparsed(), []),
+        "SELECT * FROM no_such_table" => statement("select", &[("unresolved", true.into())]),
+        "SELECT most_common_vals FROM pg_stats" => hazard("select", &["statistics"]),
+        "ALTER TABLE orders ADD COLUMN note text" => statement("add_column", &[]),
+        "DROP TABLE customers" => statement("drop_table", &[]),
+        "DELETE FROM orders" => statement(
+            "delete",
+            &[("unrestricted", Value::strings(["public.orders"]))],
+        ),
+        "DELETE FROM orders WHERE id = 7" => statement("delete", &[]),
+        "COPY orders TO PROGRAM 'cat'" => hazard("copy_to", &["server_program"]),
+        "SET ROLE postgres" => hazard("set_role", &["session_identity"]),
+        other if other.starts_with("DO ") => hazard("do", &["dynamic_sql"]),
+        other if other.contains("WHERE card_number") => {
+            statement("select", &[("inferred_classes", classes(&["pci"]))])
+        }
+        other => {
+            assert!(other.starts_with("SELECT "), "{other}");
+            statement("select", &[])
+        }
+    }
+}
+
+#[test]
+fn the_example_passes_its_own_cases_and_they_cover_its_rules() {
+    let bundle = shipped("policy");
+    let cases = bundle.cases().unwrap();
+    let find = |name: &str| (name == "orders").then(orders);
+    let report = bundle.run(&cases, find, |case, _| {
+        Ok(vec![understand(case.command.as_deref().unwrap())])
+    });
+    let said: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+    assert!(said.is_empty(), "{said:#?}");
+    assert_eq!(report.passed, cases.len());
+    let uncovered: Vec<String> = report.uncovered.iter().map(ToString::to_string).collect();
+    assert!(uncovered.is_empty(), "{uncovered:?}");
+}
+
 /// Any role of the corpus.
 fn role() -> Subject {
     Subject {

@@ -1,0 +1,277 @@
+//! The cases of a bundle (`tests/*.toml`): who runs what, and what must come of it.
+//!
+//! A case has the raw command, not its facts, because what a command is understood as is a part of what the
+//! case is about; whoever runs the cases brings the understanding.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use smol_str::SmolStr;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use toml::Spanned;
+
+use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
+use crate::bundle::Bundle;
+use crate::decision::{Decision, Outcome, Reveal, RuleId};
+use crate::problem::Problem;
+
+/// One case.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// What it shows, one sentence.
+    pub name: String,
+    /// Who does it.
+    pub who: Subject,
+    /// The target's name.
+    pub target: String,
+    /// The raw command; `None` when the case is about connecting.
+    pub command: Option<String>,
+    /// The situation. Without `at` the time is the start of 2026-01-01 UTC.
+    pub situation: Situation,
+    replication: bool,
+    expect: Outcome,
+    rule: Option<SmolStr>,
+    rules: Option<BTreeSet<SmolStr>>,
+    masks: BTreeMap<SmolStr, SmolStr>,
+    file: String,
+    offset: std::ops::Range<usize>,
+}
+
+/// What came of running the cases.
+#[derive(Debug, Clone, Default)]
+pub struct CaseReport {
+    /// How many came out as they should.
+    pub passed: usize,
+    /// Those that did not, with their place.
+    pub failures: Vec<Problem>,
+    /// Rules that decided no case.
+    pub uncovered: Vec<RuleId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    case: Vec<Spanned<Raw>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    name: String,
+    who: Who,
+    target: String,
+    task: Option<String>,
+    source: Option<IpAddr>,
+    at: Option<toml::value::Datetime>,
+    #[serde(default)]
+    approved_by: BTreeSet<String>,
+    command: Option<String>,
+    #[serde(default)]
+    connect: bool,
+    #[serde(default)]
+    replication: bool,
+    expect: Outcome,
+    rule: Option<SmolStr>,
+    rules: Option<BTreeSet<SmolStr>>,
+    #[serde(default)]
+    mask: BTreeMap<SmolStr, SmolStr>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Who {
+    user: Option<String>,
+    machine: Option<String>,
+    #[serde(default)]
+    groups: Vec<String>,
+}
+
+impl Who {
+    fn subject(self) -> Option<Subject> {
+        let (kind, id) = match (self.user, self.machine) {
+            (Some(id), None) => (SubjectKind::User, id),
+            (None, Some(id)) => (SubjectKind::Machine, id),
+            (Some(_), Some(_)) | (None, None) => return None,
+        };
+        Some(Subject {
+            kind,
+            id,
+            groups: self.groups,
+        })
+    }
+}
+
+impl Bundle {
+    /// Reads the cases.
+    ///
+    /// # Errors
+    /// With everything that is wrong with them.
+    pub fn cases(&self) -> Result<Vec<Case>, Vec<Problem>> {
+        let mut cases = Vec::new();
+        let mut problems = Vec::new();
+        for (file, text) in self.files().filter(|(path, _)| path.starts_with("tests/")) {
+            match toml::from_str::<File>(text) {
+                Ok(parsed) => {
+                    for raw in parsed.case {
+                        let span = raw.span();
+                        match case(file, span.clone(), raw.into_inner()) {
+                            Ok(case) => cases.push(case),
+                            Err(why) => problems.push(Problem::at(file, text, span, why)),
+                        }
+                    }
+                }
+                Err(error) => {
+                    let span = error.span().unwrap_or(0..0);
+                    problems.push(Problem::at(file, text, span, error.message()));
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(cases)
+        } else {
+            Err(problems)
+        }
+    }
+
+    /// Runs cases. `target` finds a target by name, `understand` says what acts a command is.
+    pub fn run(
+        &self,
+        cases: &[Case],
+        target: impl Fn(&str) -> Option<Resource>,
+        mut understand: impl FnMut(&Case, &Resource) -> Result<Vec<Act>, String>,
+    ) -> CaseReport {
+        let mut report = CaseReport::default();
+        let mut covered: BTreeSet<RuleId> = BTreeSet::new();
+        for case in cases {
+            let wrong = match target(&case.target) {
+                Some(target) => self.run_case(case, &target, &mut understand, &mut covered),
+                None => vec![format!("there is no target `{}`", case.target)],
+            };
+            if wrong.is_empty() {
+                report.passed += 1;
+            }
+            let text = self.file(&case.file).unwrap_or("");
+            report.failures.extend(wrong.into_iter().map(|why| {
+                let message = format!("{}: {why}", case.name);
+                Problem::at(&case.file, text, case.offset.clone(), message)
+            }));
+        }
+        report.uncovered = self.rule_ids().filter(|id| !covered.contains(id)).collect();
+        report
+    }
+
+    fn run_case(
+        &self,
+        case: &Case,
+        target: &Resource,
+        understand: &mut impl FnMut(&Case, &Resource) -> Result<Vec<Act>, String>,
+        covered: &mut BTreeSet<RuleId>,
+    ) -> Vec<String> {
+        let acts = match &case.command {
+            Some(_) => understand(case, target),
+            None => Ok(vec![case.connecting()]),
+        };
+        let decision = match acts {
+            Ok(acts) => self.decide(&case.who, target, &acts, &case.situation),
+            Err(why) => return vec![why],
+        };
+        covered.extend(decision.rules.iter().cloned());
+        let mut wrong = case.compare(&decision);
+        for (class, wanted) in &case.masks {
+            let disclosure = self.reveal(&case.who, target, class, &case.situation);
+            covered.extend(disclosure.rules);
+            let shown = match disclosure.reveal {
+                Reveal::Clear => SmolStr::new_static("clear"),
+                Reveal::Mask(strategy) => strategy,
+                Reveal::Withhold => SmolStr::new_static("withheld"),
+            };
+            if shown != *wanted {
+                wrong.push(format!(
+                    "values of `{class}` are shown `{shown}`, not `{wanted}`"
+                ));
+            }
+        }
+        wrong
+    }
+}
+
+impl Case {
+    fn connecting(&self) -> Act {
+        let facts: [(SmolStr, Value); 4] = [
+            (SmolStr::new_static("database"), self.target.as_str().into()),
+            (SmolStr::new_static("user"), self.who.id.as_str().into()),
+            (SmolStr::new_static("replication"), self.replication.into()),
+            (SmolStr::new_static("tls"), true.into()),
+        ];
+        Act::new(ActionName::connect(), facts)
+    }
+
+    fn compare(&self, decision: &Decision) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let rules: BTreeSet<SmolStr> = decision.rules.iter().map(|id| id.0.clone()).collect();
+        let list = rules
+            .iter()
+            .map(SmolStr::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        if decision.outcome != self.expect {
+            let said = decision.message.as_deref().unwrap_or(&list);
+            wrong.push(format!(
+                "{} ({said}), not {}",
+                decision.outcome, self.expect
+            ));
+        }
+        if let Some(rule) = self.rule.as_ref().filter(|rule| !rules.contains(*rule)) {
+            wrong.push(format!("decided by [{list}], not by `{rule}`"));
+        }
+        if let Some(wanted) = self.rules.as_ref().filter(|wanted| **wanted != rules) {
+            let wanted = wanted
+                .iter()
+                .map(SmolStr::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
+            wrong.push(format!("decided by [{list}], not by [{wanted}]"));
+        }
+        wrong
+    }
+}
+
+fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, String> {
+    if raw.command.is_some() == raw.connect {
+        return Err("a case has either a `command` or `connect = true`".to_owned());
+    }
+    if raw.replication && !raw.connect {
+        return Err("`replication` is about connecting".to_owned());
+    }
+    let now = match raw.at {
+        Some(at) => OffsetDateTime::parse(&at.to_string(), &Rfc3339)
+            .map_err(|_| "`at` is a time with an offset: 2026-11-21T09:00:00Z".to_owned())?,
+        None => time::macros::datetime!(2026-01-01 00:00 UTC),
+    };
+    let (task, source, approved_by) = (raw.task, raw.source, raw.approved_by);
+    Ok(Case {
+        name: raw.name,
+        who: raw
+            .who
+            .subject()
+            .ok_or("`who` is either a `user` or a `machine`")?,
+        target: raw.target,
+        command: raw.command,
+        situation: Situation {
+            task,
+            now,
+            source,
+            approved_by,
+        },
+        replication: raw.replication,
+        expect: raw.expect,
+        rule: raw.rule,
+        rules: raw.rules,
+        masks: raw.mask,
+        file: file.to_owned(),
+        offset,
+    })
+}

@@ -1,0 +1,130 @@
+//! Cases say what is wrong, and where.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::fs;
+
+use sallyport_policy::{Bundle, CaseReport};
+use support::{orders, sql, statement, write};
+
+const RULES: &str = r#"
+    @id("all") permit (principal, action, resource);
+    @id("wait") @hold("dba") forbid (principal, action in Sql::Action::"ddl", resource)
+    unless { context.approved_by.contains(Group::"dba") };
+    @id("pii") @mask("partial") forbid (principal, action == Action::"reveal", resource == Classification::"pii");
+    @id("late") forbid (principal, action == Action::"connect", resource)
+    when { context.now > datetime("2026-06-01") };"#;
+
+fn bundle(cases: &str) -> Bundle {
+    let dir = write(RULES, "classes = [{ name = \"pii\" }]");
+    fs::create_dir(dir.path().join("tests")).unwrap();
+    fs::write(dir.path().join("tests/a.toml"), cases).unwrap();
+    Bundle::load(dir.path(), &[sql()]).unwrap()
+}
+
+/// Runs cases whose commands are names of actions.
+fn run(cases: &str) -> CaseReport {
+    let bundle = bundle(cases);
+    let find = |name: &str| (name == "orders").then(orders);
+    bundle.run(&bundle.cases().unwrap(), find, |case, _| {
+        match case.command.as_deref().unwrap() {
+            "?" => Err("not understood".to_owned()),
+            action => Ok(vec![statement(action, &[])]),
+        }
+    })
+}
+
+fn case(rest: &str) -> String {
+    format!("[[case]]\nname = \"c\"\nwho = {{ user = \"a\" }}\ntarget = \"orders\"\n{rest}\n")
+}
+
+#[test]
+fn what_comes_out_as_expected_passes() {
+    let text = [
+        "command = \"select\"\nexpect = \"allow\"\nrules = [\"all\"]\nmask = { pii = \"partial\", x = \"clear\" }",
+        "command = \"rename\"\nexpect = \"hold\"\nrule = \"wait\"",
+        "command = \"rename\"\nexpect = \"allow\"\napproved_by = [\"dba\"]",
+        "connect = true\nexpect = \"allow\"",
+        "connect = true\nexpect = \"deny\"\nat = 2026-07-01T10:00:00+02:00\nrule = \"late\"",
+    ]
+    .map(case)
+    .concat();
+    let report = run(&text);
+    assert_eq!(
+        (report.passed, report.failures.len(), report.uncovered.len()),
+        (5, 0, 0)
+    );
+}
+
+#[test]
+fn what_does_not_is_named_with_its_place() {
+    let text = [
+        "command = \"rename\"\nexpect = \"allow\"",
+        "command = \"select\"\nexpect = \"allow\"\nrule = \"other\"",
+        "command = \"select\"\nexpect = \"allow\"\nrules = []",
+        "command = \"select\"\nexpect = \"allow\"\nmask = { pii = \"clear\" }",
+        "command = \"?\"\nexpect = \"deny\"",
+    ]
+    .map(case)
+    .concat();
+    let report = run(&text);
+    let said: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+    assert_eq!(report.passed, 0);
+    assert_eq!(
+        said[0],
+        "tests/a.toml:1:1: c: hold (waits for approval by `dba`), not allow"
+    );
+    assert_eq!(
+        said[1],
+        "tests/a.toml:7:1: c: decided by [all], not by `other`"
+    );
+    assert_eq!(said[2], "tests/a.toml:14:1: c: decided by [all], not by []");
+    assert_eq!(
+        said[3],
+        "tests/a.toml:21:1: c: values of `pii` are shown `partial`, not `clear`"
+    );
+    assert!(said[4].ends_with("c: not understood"), "{}", said[4]);
+    assert_eq!(report.uncovered[0].as_str(), "late");
+}
+
+#[test]
+fn cases_are_checked() {
+    for (text, said) in [
+        (
+            case("expect = \"allow\""),
+            "either a `command` or `connect = true`",
+        ),
+        (
+            case("command = \"x\"\nconnect = true\nexpect = \"allow\""),
+            "either a `command`",
+        ),
+        (
+            case("command = \"x\"\nexpect = \"maybe\""),
+            "unknown variant `maybe`",
+        ),
+        (
+            case("command = \"x\"\nexpect = \"deny\"\nat = 2026-01-01"),
+            "a time with an offset",
+        ),
+        (
+            case("command = \"x\"\nexpect = \"deny\"\nreplication = true"),
+            "about connecting",
+        ),
+        (
+            "[[case]]\nname = \"c\"\nwho = {}\ntarget = \"t\"\nconnect = true\nexpect = \"deny\""
+                .into(),
+            "either a `user` or a `machine`",
+        ),
+        ("[[cases]]\n".into(), "unknown field `cases`"),
+    ] {
+        let problems = bundle(&text).cases().unwrap_err();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].to_string().contains(said), "{}", problems[0]);
+    }
+}
