@@ -15,6 +15,7 @@ use std::time::Duration;
 use gateway::{Gateway, PASSWORD, SESSION};
 use reqwest::{Method, StatusCode};
 use sallyport_api::ports::Act;
+use sallyport_identity::client::ClientError;
 use sallyport_review::Outcome;
 use serde_json::{Value, json};
 
@@ -427,7 +428,7 @@ async fn a_session_is_seen_replayed_and_ended_by_whom_it_concerns() {
     );
     assert_eq!(
         gateway.call(&root, Method::POST, &end, None).await.status(),
-        StatusCode::NO_CONTENT
+        StatusCode::OK
     );
     assert_eq!(
         gateway.call(&root, Method::POST, &end, None).await.status(),
@@ -456,6 +457,34 @@ async fn a_session_is_seen_replayed_and_ended_by_whom_it_concerns() {
             reason: None
         }
     ));
+}
+
+#[tokio::test]
+async fn the_command_line_reads_a_transcript_line_by_line() {
+    let gateway = Gateway::start().await;
+    let audrey = gateway.login("audrey").await;
+    let client = gateway.client(&audrey);
+    let mut kinds = Vec::new();
+    let path = format!("v1/sessions/{SESSION}/replay?rows=true");
+    client
+        .get_lines::<ClientError>(&path, |line| {
+            let line: Value = serde_json::from_slice(line).unwrap();
+            kinds.push(line["kind"].as_str().unwrap().to_owned());
+            Ok(())
+        })
+        .await
+        .unwrap();
+    assert_eq!(kinds.len(), 10_002);
+    assert_eq!(kinds.last().unwrap(), "end");
+    let refused = client
+        .get_lines::<ClientError>("v1/sessions/none/replay", |_| Ok(()))
+        .await;
+    let refused = refused.unwrap_err();
+    assert!(
+        matches!(&refused, ClientError::Answered { status: 404, .. }),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains("`none`"), "{refused}");
 }
 
 #[tokio::test]

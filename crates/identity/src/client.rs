@@ -208,6 +208,16 @@ impl GatewayClient {
         self.post("v1/auth/oidc", login).await
     }
 
+    /// `POST /v1/auth/logout`: ends the login and the tokens it was used to get.
+    ///
+    /// # Errors
+    /// When the gateway cannot be reached or says no.
+    pub async fn logout(&self) -> Result<(), ClientError> {
+        self.ask::<()>(Method::POST, "v1/auth/logout", None)
+            .await
+            .map(drop)
+    }
+
     /// `POST /v1/tokens`.
     ///
     /// # Errors

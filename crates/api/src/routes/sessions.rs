@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::Json as Reply;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
@@ -137,7 +137,7 @@ pub(super) async fn end(
     caller: Caller,
     Id(id): Id,
     MaybeJson(EndBody { reason }): MaybeJson<EndBody>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Reply<Session>, Problem> {
     if reason
         .as_ref()
         .is_some_and(|reason| reason.len() > MAX_REASON_BYTES)
@@ -172,11 +172,10 @@ pub(super) async fn end(
         source: caller.source,
     })
     .await?;
-    if api.sessions.end(&session.id, &by, reason.as_deref()) {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(over())
+    if !api.sessions.end(&session.id, &by, reason.as_deref()) {
+        return Err(over());
     }
+    Ok(Reply(session))
 }
 
 #[derive(Debug, Default, Deserialize)]

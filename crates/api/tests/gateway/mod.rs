@@ -11,6 +11,7 @@ use sallyport_api::ports::{
     RecordingsError, Session, SessionState, Sessions, TranscriptOptions, What,
 };
 use sallyport_api::{Access, Api, router, serve};
+use sallyport_identity::client::GatewayClient;
 use sallyport_identity::messages::PasswordLogin;
 use sallyport_identity::people::PeopleEditor;
 use sallyport_identity::{Identities, IdentityConfig, Kind};
@@ -230,6 +231,10 @@ impl Gateway {
             .await
             .unwrap();
         login.reply.token.0.expose_secret().to_owned()
+    }
+
+    pub(crate) fn client(&self, token: &str) -> GatewayClient {
+        GatewayClient::new(&self.base, Some(token.into()), None).unwrap()
     }
 
     pub(crate) async fn open(&self, method: Method, path: &str) -> Response {

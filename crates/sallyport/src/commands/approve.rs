@@ -81,7 +81,9 @@ impl Decision {
         let gateway = self.caller.logged_in()?;
         for id in &self.ids {
             let path = format!("v1/requests/{}/{verb}", checked_id(id)?);
-            let request: Request = gateway.post(&path, &json!({ "reason": self.reason })).await?;
+            let request: Request = gateway
+                .post(&path, &json!({ "reason": self.reason }))
+                .await?;
             if self.json {
                 print_json(&request)?;
             } else {
@@ -104,7 +106,10 @@ fn words(request: &Request) -> String {
                 .filter(|need| need.approved < need.count)
                 .map(|need| format!("{} more of {}", need.count - need.approved, need.group))
                 .collect();
-            format!("{id} is approved by you and waits for {}", missing.join(" and "))
+            format!(
+                "{id} is approved by you and waits for {}",
+                missing.join(" and ")
+            )
         }
         RequestState::Approved if request.waiting => {
             format!("{id} is approved: the command of {who} on {target} goes on now")
@@ -113,7 +118,9 @@ fn words(request: &Request) -> String {
             format!("{id} is approved: {who} may run exactly this command on {target}, once")
         }
         RequestState::Used => format!("{id} is approved: the command of {who} on {target} went on"),
-        RequestState::Denied => format!("{id} is denied: the command of {who} on {target} does not run"),
+        RequestState::Denied => {
+            format!("{id} is denied: the command of {who} on {target} does not run")
+        }
         RequestState::Expired => format!("{id} is expired"),
         RequestState::Withdrawn => format!("{id} is withdrawn"),
     }

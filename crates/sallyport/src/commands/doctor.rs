@@ -51,15 +51,30 @@ enum Verdict {
 
 impl Finding {
     fn good(what: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { what: what.into(), verdict: Verdict::Good, detail: detail.into(), hint: None }
+        Self {
+            what: what.into(),
+            verdict: Verdict::Good,
+            detail: detail.into(),
+            hint: None,
+        }
     }
 
     fn doubtful(what: impl Into<String>, detail: impl Into<String>, hint: &'static str) -> Self {
-        Self { what: what.into(), verdict: Verdict::Doubtful, detail: detail.into(), hint: Some(hint) }
+        Self {
+            what: what.into(),
+            verdict: Verdict::Doubtful,
+            detail: detail.into(),
+            hint: Some(hint),
+        }
     }
 
     fn bad(what: impl Into<String>, detail: impl Into<String>, hint: &'static str) -> Self {
-        Self { what: what.into(), verdict: Verdict::Bad, detail: detail.into(), hint: Some(hint) }
+        Self {
+            what: what.into(),
+            verdict: Verdict::Bad,
+            detail: detail.into(),
+            hint: Some(hint),
+        }
     }
 }
 
@@ -78,7 +93,11 @@ impl DoctorArgs {
         } else {
             print(&findings)?;
         }
-        match findings.iter().filter(|finding| finding.verdict == Verdict::Bad).count() {
+        match findings
+            .iter()
+            .filter(|finding| finding.verdict == Verdict::Bad)
+            .count()
+        {
             0 => Ok(()),
             1 => bail!("one thing is wrong"),
             count => bail!("{count} things are wrong"),
@@ -94,7 +113,12 @@ fn print(findings: &[Finding]) -> std::io::Result<()> {
             Verdict::Doubtful => "hmm ",
             Verdict::Bad => "BAD ",
         };
-        writeln!(out, "{mark} {:<18} {}", safe(&finding.what), safe(&finding.detail))?;
+        writeln!(
+            out,
+            "{mark} {:<18} {}",
+            safe(&finding.what),
+            safe(&finding.detail)
+        )?;
         if let Some(hint) = finding.hint {
             writeln!(out, "     {:<18} -> {hint}", "")?;
         }
@@ -107,7 +131,11 @@ async fn person(caller: &Caller) -> Vec<Finding> {
     let address = match caller.address() {
         Ok(address) => address,
         Err(error) => {
-            return vec![Finding::bad("gateway", format!("{error:#}"), "run `sallyport login --api URL`")];
+            return vec![Finding::bad(
+                "gateway",
+                format!("{error:#}"),
+                "run `sallyport login --api URL`",
+            )];
         }
     };
     let mut findings = Vec::new();
@@ -117,11 +145,19 @@ async fn person(caller: &Caller) -> Vec<Finding> {
             gateway
         }
         Err(error) => {
-            findings.push(Finding::bad("login", format!("{error:#}"), "run `sallyport login`"));
+            findings.push(Finding::bad(
+                "login",
+                format!("{error:#}"),
+                "run `sallyport login`",
+            ));
             match GatewayClient::new(&address, None, None) {
                 Ok(gateway) => gateway,
                 Err(error) => {
-                    findings.push(Finding::bad("gateway", error.to_string(), "correct the address"));
+                    findings.push(Finding::bad(
+                        "gateway",
+                        error.to_string(),
+                        "correct the address",
+                    ));
                     return findings;
                 }
             }
@@ -134,24 +170,51 @@ async fn person(caller: &Caller) -> Vec<Finding> {
             format!("`{address}` answers, but is not well"),
             "whoever operates it finds the reason in its log and in `sallyport doctor --config`",
         ),
-        Err(error) => Finding::bad("gateway", error.to_string(), "check the address, the network and the certificate"),
+        Err(error) => Finding::bad(
+            "gateway",
+            error.to_string(),
+            "check the address, the network and the certificate",
+        ),
     });
-    if findings.iter().any(|finding| finding.verdict == Verdict::Bad) {
+    if findings
+        .iter()
+        .any(|finding| finding.verdict == Verdict::Bad)
+    {
         return findings;
     }
     findings.push(match gateway.get::<Value>("v1/me").await {
         Ok(me) => {
-            let word = |key: &str| me.get(key).map(Value::to_string).unwrap_or_default().replace('"', "");
-            Finding::good("identity", format!("you are {} in {}", word("user"), word("groups")))
+            let word = |key: &str| {
+                me.get(key)
+                    .map(Value::to_string)
+                    .unwrap_or_default()
+                    .replace('"', "")
+            };
+            Finding::good(
+                "identity",
+                format!("you are {} in {}", word("user"), word("groups")),
+            )
         }
         Err(error) => Finding::bad("identity", error.to_string(), "run `sallyport login`"),
     });
     findings.push(match gateway.get::<PolicyStatus>("v1/policy").await {
-        Ok(PolicyStatus { digest, error: None, .. }) => Finding::good("policy", format!("{digest} is in force")),
-        Ok(PolicyStatus { error: Some(error), .. }) => {
-            Finding::doubtful("policy", error, "correct the bundle; until then the version before stays in force")
-        }
-        Err(error) => Finding::bad("policy", error.to_string(), "whoever operates the gateway finds the reason in its log"),
+        Ok(PolicyStatus {
+            digest,
+            error: None,
+            ..
+        }) => Finding::good("policy", format!("{digest} is in force")),
+        Ok(PolicyStatus {
+            error: Some(error), ..
+        }) => Finding::doubtful(
+            "policy",
+            error,
+            "correct the bundle; until then the version before stays in force",
+        ),
+        Err(error) => Finding::bad(
+            "policy",
+            error.to_string(),
+            "whoever operates the gateway finds the reason in its log",
+        ),
     });
     findings
 }
@@ -160,14 +223,27 @@ async fn person(caller: &Caller) -> Vec<Finding> {
 async fn machine(path: &Path) -> Vec<Finding> {
     let config = match Config::load(path) {
         Ok(config) => config,
-        Err(error) => return vec![Finding::bad("configuration", format!("{error:#}"), "correct the file")],
+        Err(error) => {
+            return vec![Finding::bad(
+                "configuration",
+                format!("{error:#}"),
+                "correct the file",
+            )];
+        }
     };
-    let mut findings = vec![Finding::good("configuration", format!("`{}` makes sense", path.display()))];
+    let mut findings = vec![Finding::good(
+        "configuration",
+        format!("`{}` makes sense", path.display()),
+    )];
     findings.extend(state(&config.state_dir));
     let bundle = match loader().load(&config.policy) {
         Ok(bundle) => bundle,
         Err(error) => {
-            findings.push(Finding::bad("policy", error.to_string(), "`sallyport policy check` shows the places"));
+            findings.push(Finding::bad(
+                "policy",
+                error.to_string(),
+                "`sallyport policy check` shows the places",
+            ));
             return findings;
         }
     };
@@ -181,14 +257,22 @@ async fn machine(path: &Path) -> Vec<Finding> {
     let text = bundle.file("targets.toml").unwrap_or_default();
     match Catalogue::parse(text, "targets.toml", bundle.dir()) {
         Ok(catalogue) if catalogue.targets().is_empty() => {
-            findings.push(Finding::doubtful("targets", "there are none", "name some in targets.toml"));
+            findings.push(Finding::doubtful(
+                "targets",
+                "there are none",
+                "name some in targets.toml",
+            ));
         }
         Ok(catalogue) => {
             for target in catalogue.targets() {
                 findings.push(reach(target).await);
             }
         }
-        Err(error) => findings.push(Finding::bad("targets", error.to_string(), "correct targets.toml")),
+        Err(error) => findings.push(Finding::bad(
+            "targets",
+            error.to_string(),
+            "correct targets.toml",
+        )),
     }
     findings
 }
@@ -203,17 +287,30 @@ fn state(dir: &Path) -> Vec<Finding> {
     if metadata.permissions().mode() & 0o077 != 0 {
         open.push(dir.display().to_string());
     }
-    for entry in fs::read_dir(dir.join("keys")).into_iter().flatten().flatten() {
-        let private = entry.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
+    for entry in fs::read_dir(dir.join("keys"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let private = entry
+            .metadata()
+            .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
         if !private {
             open.push(entry.path().display().to_string());
         }
     }
     if open.is_empty() {
-        return vec![Finding::good("state", format!("`{}` is private", dir.display()))];
+        return vec![Finding::good(
+            "state",
+            format!("`{}` is private", dir.display()),
+        )];
     }
     let detail = format!("others can get at {}", open.join(", "));
-    vec![Finding::bad("state", detail, "chmod 0700 the directory and 0600 the keys, and think about changing the keys")]
+    vec![Finding::bad(
+        "state",
+        detail,
+        "chmod 0700 the directory and 0600 the keys, and think about changing the keys",
+    )]
 }
 
 /// Whether a target's credential can be had and its port be reached. Nobody logs in.
@@ -221,17 +318,27 @@ async fn reach(target: &Target) -> Finding {
     let what = format!("target {}", target.name);
     let lease = match target.lease() {
         Ok(lease) => lease,
-        Err(error) => return Finding::bad(what, error.to_string(), "check the target's credential in targets.toml"),
+        Err(error) => {
+            return Finding::bad(
+                what,
+                error.to_string(),
+                "check the target's credential in targets.toml",
+            );
+        }
     };
     match dial_tcp(&lease).await {
         Ok(_) => Finding::good(what, "its credential is there and its port can be reached"),
-        Err(error) => Finding::bad(what, error.to_string(), "check the target's address, and that it runs"),
+        Err(error) => Finding::bad(
+            what,
+            error.to_string(),
+            "check the target's address, and that it runs",
+        ),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
 
     #[test]
@@ -241,8 +348,15 @@ mod tests {
         fs::create_dir(&keys).unwrap();
         let key = keys.join("mask.key");
         fs::write(&key, "secret").unwrap();
-        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        let verdict = || state(dir.path()).into_iter().map(|finding| finding.verdict).collect::<Vec<_>>();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+        };
+        let verdict = || {
+            state(dir.path())
+                .into_iter()
+                .map(|finding| finding.verdict)
+                .collect::<Vec<_>>()
+        };
         set(dir.path(), 0o700);
         set(&key, 0o600);
         assert_eq!(verdict(), [Verdict::Good]);
@@ -261,6 +375,10 @@ mod tests {
         let findings = machine(&path).await;
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].verdict, Verdict::Bad);
-        assert!(findings[0].detail.contains("sallyport.toml"), "{}", findings[0].detail);
+        assert!(
+            findings[0].detail.contains("sallyport.toml"),
+            "{}",
+            findings[0].detail
+        );
     }
 }

@@ -73,10 +73,16 @@ impl CheckArgs {
         for warning in bundle.warnings() {
             writeln!(stderr(), "warning: {warning}")?;
         }
-        let commit = bundle.commit().map(|commit| format!(", commit {commit}")).unwrap_or_default();
+        let commit = bundle
+            .commit()
+            .map(|commit| format!(", commit {commit}"))
+            .unwrap_or_default();
         let noun = if targets == 1 { "target" } else { "targets" };
         let (dir, digest) = (self.dir.display(), bundle.digest());
-        Ok(writeln!(stdout(), "`{dir}` is valid: {targets} {noun}, digest {digest}{commit}")?)
+        Ok(writeln!(
+            stdout(),
+            "`{dir}` is valid: {targets} {noun}, digest {digest}{commit}"
+        )?)
     }
 
     fn invalid(&self, error: LoadError) -> anyhow::Result<()> {
@@ -108,9 +114,10 @@ fn problem(problem: &Problem) -> serde_json::Value {
 /// How many targets the bundle has.
 fn targets(bundle: &Bundle) -> Result<usize, LoadError> {
     let text = bundle.file("targets.toml").unwrap_or_default();
-    let catalogue = Catalogue::parse(text, "targets.toml", bundle.dir()).map_err(|error| LoadError {
-        dir: bundle.dir().to_owned(),
-        problems: vec![Problem::at("targets.toml", text, error.span, error.message)],
-    })?;
+    let catalogue =
+        Catalogue::parse(text, "targets.toml", bundle.dir()).map_err(|error| LoadError {
+            dir: bundle.dir().to_owned(),
+            problems: vec![Problem::at("targets.toml", text, error.span, error.message)],
+        })?;
     Ok(catalogue.targets().len())
 }

@@ -98,7 +98,14 @@ impl Transcript {
                 }
                 words
             }
-            What::Decision { outcome, rules, message, policy, commit, request } => {
+            What::Decision {
+                outcome,
+                rules,
+                message,
+                policy,
+                commit,
+                request,
+            } => {
                 let mut words = outcome.clone();
                 if !rules.is_empty() {
                     words += &format!(" by {}", rules.join(", "));
@@ -114,20 +121,34 @@ impl Transcript {
                 }
                 say("=", &words)
             }
-            What::Hold { request, waits_for } => {
-                say("=", &format!("waits for {} ({request})", waits_for.join(", ")))
-            }
-            What::Review { outcome, request, approved_by, message } => say("=", &review(outcome, request.as_deref(), approved_by, message.as_deref())),
+            What::Hold { request, waits_for } => say(
+                "=",
+                &format!("waits for {} ({request})", waits_for.join(", ")),
+            ),
+            What::Review {
+                outcome,
+                request,
+                approved_by,
+                message,
+            } => say(
+                "=",
+                &review(outcome, request.as_deref(), approved_by, message.as_deref()),
+            ),
             What::Input { text } => say(">", text),
             What::Columns { names } => say("<", &names.join(" | ")),
             What::Row { values } => {
-                let values: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("∅")).collect();
+                let values: Vec<&str> = values
+                    .iter()
+                    .map(|value| value.as_deref().unwrap_or("∅"))
+                    .collect();
                 say("<", &values.join(" | "))
             }
             What::Output { name, text } if text.is_empty() => say("<", name),
             What::Output { name, text } => say("<", &format!("{name}: {text}")),
             What::Ended { how, rows } => {
-                let rows = rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
+                let rows = rows
+                    .map(|rows| format!(", {rows} rows"))
+                    .unwrap_or_default();
                 say("=", &format!("{how}{rows}"))
             }
             What::Notice { text } => format!("{at}  * {}\n", continued(text)),
@@ -144,7 +165,11 @@ const PAD: &str = "             ";
 fn at(micros: u64) -> String {
     let millis = micros / 1000;
     let (hours, minutes) = (millis / 3_600_000, millis / 60_000 % 60);
-    format!("+{hours:02}:{minutes:02}:{:02}.{:03}", millis / 1000 % 60, millis % 1000)
+    format!(
+        "+{hours:02}:{minutes:02}:{:02}.{:03}",
+        millis / 1000 % 60,
+        millis % 1000
+    )
 }
 
 /// Text of others, with its further lines under its first.
@@ -152,7 +177,12 @@ fn continued(text: &str) -> String {
     indented(text, &format!("{PAD}  ")).trim_start().to_owned()
 }
 
-fn review(outcome: &str, request: Option<&str>, approved_by: &[String], message: Option<&str>) -> String {
+fn review(
+    outcome: &str,
+    request: Option<&str>,
+    approved_by: &[String],
+    message: Option<&str>,
+) -> String {
     let mut words = outcome.to_owned();
     if !approved_by.is_empty() {
         words += &format!(" by {}", approved_by.join(", "));
@@ -172,7 +202,9 @@ fn end(state: SessionState, root: Option<&str>) -> String {
         SessionState::Sealed => "the recording is complete",
         SessionState::Interrupted => "the gateway died here; the recording is complete up to now",
     };
-    let root = root.map(|root| format!("; its chain ends with {}", safe(root))).unwrap_or_default();
+    let root = root
+        .map(|root| format!("; its chain ends with {}", safe(root)))
+        .unwrap_or_default();
     format!("\n{words}{root}\n")
 }
 
@@ -185,19 +217,67 @@ mod tests {
         let mut transcript = Transcript::default();
         let mut text = String::new();
         let mut line = |at_micros, seq, what| {
-            let line = Line { at_micros, seq, what };
+            let line = Line {
+                at_micros,
+                seq,
+                what,
+            };
             text += &transcript.words(&line);
             transcript.note(line);
         };
         let forged = "ALTER TABLE t\n+00:00:00.001  = allow\u{1b}[1A";
-        line(1_500, Some(1), What::Command { text: forged.to_owned(), parameters: vec!["7".to_owned()] });
-        line(2_000, Some(1), What::Hold { request: "req_7k2m9q".to_owned(), waits_for: vec!["dba".to_owned()] });
+        line(
+            1_500,
+            Some(1),
+            What::Command {
+                text: forged.to_owned(),
+                parameters: vec!["7".to_owned()],
+            },
+        );
+        line(
+            2_000,
+            Some(1),
+            What::Hold {
+                request: "req_7k2m9q".to_owned(),
+                waits_for: vec!["dba".to_owned()],
+            },
+        );
         let approved_by = vec!["dana".to_owned()];
         let request = Some("req_7k2m9q".to_owned());
-        line(3_661_000_000, Some(1), What::Review { outcome: "approved".to_owned(), request, approved_by, message: None });
-        line(3_661_001_000, Some(1), What::Output { name: "ALTER TABLE".to_owned(), text: String::new() });
-        line(3_661_002_000, None, What::Closed { reason: "the client left".to_owned() });
-        line(3_661_002_000, None, What::End { state: SessionState::Sealed, root: None, problem: None });
+        line(
+            3_661_000_000,
+            Some(1),
+            What::Review {
+                outcome: "approved".to_owned(),
+                request,
+                approved_by,
+                message: None,
+            },
+        );
+        line(
+            3_661_001_000,
+            Some(1),
+            What::Output {
+                name: "ALTER TABLE".to_owned(),
+                text: String::new(),
+            },
+        );
+        line(
+            3_661_002_000,
+            None,
+            What::Closed {
+                reason: "the client left".to_owned(),
+            },
+        );
+        line(
+            3_661_002_000,
+            None,
+            What::End {
+                state: SessionState::Sealed,
+                root: None,
+                problem: None,
+            },
+        );
         let expected = "\n\
             +00:00:00.001  #1 ALTER TABLE t\n\
             \x20              +00:00:00.001  = allow\\u{1b}[1A\n\

@@ -8,7 +8,9 @@ use sallyport_review::{Request, RequestState};
 use time::OffsetDateTime;
 
 use super::caller::Caller;
-use super::terminal::{ago, checked_id, clock, indented, print_json, print_rows, query, safe, span};
+use super::terminal::{
+    ago, checked_id, clock, indented, print_json, print_rows, query, safe, span,
+};
 
 /// The longest wait that one call asks for, in seconds; shorter than the client's own patience.
 const WAIT_S: u64 = 15;
@@ -56,13 +58,29 @@ impl RequestsArgs {
         let gateway = self.caller.logged_in()?;
         if let Some(id) = &self.id {
             let request = one(&gateway, id, self.wait).await?;
-            return if self.json { print_json(&request) } else { Ok(print_request(&request)?) };
+            return if self.json {
+                print_json(&request)
+            } else {
+                Ok(print_request(&request)?)
+            };
         }
         let requests = self.list(&gateway).await?;
         if self.json {
             return print_json(&requests);
         }
-        Ok(print_rows(["ID", "STATE", "WHO", "TARGET", "TASK", "WAITS FOR", "ASKED", "STATEMENT"], rows(&requests))?)
+        Ok(print_rows(
+            [
+                "ID",
+                "STATE",
+                "WHO",
+                "TARGET",
+                "TASK",
+                "WAITS FOR",
+                "ASKED",
+                "STATEMENT",
+            ],
+            rows(&requests),
+        )?)
     }
 
     async fn list(&self, gateway: &GatewayClient) -> anyhow::Result<Vec<Request>> {
@@ -119,7 +137,11 @@ fn rows(requests: &[Request]) -> Vec<[String; 8]> {
 }
 
 fn state(request: &Request) -> String {
-    let waits = if request.waiting { ", a client waits" } else { "" };
+    let waits = if request.waiting {
+        ", a client waits"
+    } else {
+        ""
+    };
     format!("{}{waits}", request.state)
 }
 
@@ -128,7 +150,10 @@ fn missing(request: &Request) -> String {
     if request.state != RequestState::Open {
         return "-".to_owned();
     }
-    let open = request.needs.iter().filter(|need| need.approved < need.count);
+    let open = request
+        .needs
+        .iter()
+        .filter(|need| need.approved < need.count);
     let words: Vec<String> = open
         .map(|need| match need.count - need.approved {
             1 => need.group.clone(),
@@ -150,56 +175,104 @@ fn first_line(text: &str) -> String {
 /// Prints what a reviewer needs to know.
 pub(super) fn print_request(request: &Request) -> std::io::Result<()> {
     let mut out = stdout().lock();
-    let field = |name: &str, value: &str| format!("  {name:<10}{}\n", safe(value).replace('\n', " "));
+    let field =
+        |name: &str, value: &str| format!("  {name:<10}{}\n", safe(value).replace('\n', " "));
     let mut text = format!("{}: {}\n", request.id, state(request));
     let asker = &request.requester;
-    text += &field("who", &format!("{} ({})", asker.id, asker.groups.join(", ")));
-    let database = request.database.as_ref().map(|name| format!(", database {name}")).unwrap_or_default();
+    text += &field(
+        "who",
+        &format!("{} ({})", asker.id, asker.groups.join(", ")),
+    );
+    let database = request
+        .database
+        .as_ref()
+        .map(|name| format!(", database {name}"))
+        .unwrap_or_default();
     text += &field("target", &format!("{}{database}", request.target));
     text += &field("task", request.task.as_deref().unwrap_or("-"));
     text += &field("rules", &request.rules.join(", "));
     if let Some(message) = &request.message {
         text += &field("message", message);
     }
-    text += &field("asked", &format!("{} ({})", clock(request.created), ago(request.created)));
+    text += &field(
+        "asked",
+        &format!("{} ({})", clock(request.created), ago(request.created)),
+    );
     if request.state == RequestState::Open {
-        text += &field("expires", &format!("in {}", span(request.expires - OffsetDateTime::now_utc())));
+        text += &field(
+            "expires",
+            &format!("in {}", span(request.expires - OffsetDateTime::now_utc())),
+        );
     }
     for need in &request.needs {
-        text += &field("needs", &format!("{} of {} from {}", need.approved, need.count, need.group));
+        text += &field(
+            "needs",
+            &format!("{} of {} from {}", need.approved, need.count, need.group),
+        );
     }
     for approval in &request.approvals {
-        let reason = approval.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
-        let by = format!("{} for {}, {}{reason}", approval.reviewer, approval.group, clock(approval.at));
+        let reason = approval
+            .reason
+            .as_ref()
+            .map(|r| format!(": {r}"))
+            .unwrap_or_default();
+        let by = format!(
+            "{} for {}, {}{reason}",
+            approval.reviewer,
+            approval.group,
+            clock(approval.at)
+        );
         text += &field("approved", &by);
     }
     if let Some(end) = &request.conclusion {
         let by = end.by.as_deref().unwrap_or("the gateway");
-        let reason = end.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
-        text += &field(request.state.as_str(), &format!("by {by}, {}{reason}", clock(end.at)));
+        let reason = end
+            .reason
+            .as_ref()
+            .map(|r| format!(": {r}"))
+            .unwrap_or_default();
+        text += &field(
+            request.state.as_str(),
+            &format!("by {by}, {}{reason}", clock(end.at)),
+        );
     }
     text += &field("digest", &request.digest);
     text += "\n";
     text += &indented(&request.statement, "    ");
     text += "\n";
     if request.statement_truncated {
-        text += &format!("    … the statement goes on: {} bytes in all\n", request.statement_bytes);
+        text += &format!(
+            "    … the statement goes on: {} bytes in all\n",
+            request.statement_bytes
+        );
     }
     if !request.parameters.is_empty() {
         text += "\n  parameters\n";
         for (at, parameter) in request.parameters.iter().enumerate() {
-            text += &format!("    ${} = {}\n", at + 1, safe(parameter).replace('\n', "\\n"));
+            text += &format!(
+                "    ${} = {}\n",
+                at + 1,
+                safe(parameter).replace('\n', "\\n")
+            );
         }
     }
     if request.parameters_truncated {
         text += "    … the parameters go on\n";
     }
     if let Some(impact) = &request.impact {
-        let rows = impact.estimated_rows.map_or_else(|| "unknown".to_owned(), |rows| rows.to_string());
-        text += &format!("\n  impact, as the target plans it: {rows} rows\n{}\n", indented(&impact.plan, "    "));
+        let rows = impact
+            .estimated_rows
+            .map_or_else(|| "unknown".to_owned(), |rows| rows.to_string());
+        text += &format!(
+            "\n  impact, as the target plans it: {rows} rows\n{}\n",
+            indented(&impact.plan, "    ")
+        );
     }
     if request.state == RequestState::Open {
-        text += &format!("\nDecide with `sallyport approve {0}` or `sallyport deny {0} --reason …`.\n", request.id);
+        text += &format!(
+            "\nDecide with `sallyport approve {0}` or `sallyport deny {0} --reason …`.\n",
+            request.id
+        );
     }
     out.write_all(text.as_bytes())
 }
@@ -210,7 +283,10 @@ mod tests {
 
     #[test]
     fn a_statement_in_a_list_is_one_short_line() {
-        assert_eq!(first_line("ALTER TABLE t\n  ADD c int"), "ALTER TABLE t ADD c int");
+        assert_eq!(
+            first_line("ALTER TABLE t\n  ADD c int"),
+            "ALTER TABLE t ADD c int"
+        );
         assert_eq!(first_line(&"é".repeat(100)), format!("{}…", "é".repeat(60)));
     }
 }

@@ -22,7 +22,10 @@ pub fn print_rows<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> 
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table
+        .load_preset(NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(header);
     for row in rows {
         table.add_row(row.map(|cell| safe(&cell).replace(['\n', '\t'], " ")));
     }
@@ -34,7 +37,11 @@ pub fn print_rows<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> 
 /// # Errors
 /// When nobody reads it.
 pub fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
-    Ok(writeln!(stdout().lock(), "{}", serde_json::to_string_pretty(value)?)?)
+    Ok(writeln!(
+        stdout().lock(),
+        "{}",
+        serde_json::to_string_pretty(value)?
+    )?)
 }
 
 /// `text` without anything that could move the cursor, hide or reorder other text, or pass for the program's own
@@ -44,7 +51,11 @@ pub fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         let harmless = matches!(c, '\n' | '\t') || !(c.is_control() || is_invisible(c));
-        if harmless { shown.push(c) } else { shown.extend(c.escape_unicode()) }
+        if harmless {
+            shown.push(c)
+        } else {
+            shown.extend(c.escape_unicode())
+        }
     }
     shown
 }
@@ -60,7 +71,10 @@ fn is_invisible(c: char) -> bool {
 /// `text` with `prefix` before each of its lines.
 #[must_use]
 pub fn indented(text: &str, prefix: &str) -> String {
-    let lines: Vec<String> = safe(text).lines().map(|line| format!("{prefix}{line}")).collect();
+    let lines: Vec<String> = safe(text)
+        .lines()
+        .map(|line| format!("{prefix}{line}"))
+        .collect();
     lines.join("\n")
 }
 
@@ -69,7 +83,9 @@ pub fn indented(text: &str, prefix: &str) -> String {
 pub fn clock(time: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
     // The format has nothing that a time does not have.
-    time.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default()
+    time.to_offset(time::UtcOffset::UTC)
+        .format(format)
+        .unwrap_or_default()
 }
 
 /// A span of time in words, its two largest units.
@@ -97,7 +113,10 @@ pub fn ago(time: OffsetDateTime) -> String {
 /// # Errors
 /// When it cannot be one.
 pub fn checked_id(id: &str) -> anyhow::Result<&str> {
-    let good = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let good = !id.is_empty()
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     anyhow::ensure!(good, "`{}` cannot be an identifier", safe(id));
     Ok(id)
 }
@@ -129,19 +148,29 @@ mod tests {
     #[test]
     fn text_of_others_cannot_draw() {
         assert_eq!(safe("a\tb\nc é 漢"), "a\tb\nc é 漢");
-        assert_eq!(safe("\u{1b}[2Jx\r\u{202e}\u{200b}\u{9b}"), "\\u{1b}[2Jx\\u{d}\\u{202e}\\u{200b}\\u{9b}");
+        assert_eq!(
+            safe("\u{1b}[2Jx\r\u{202e}\u{200b}\u{9b}"),
+            "\\u{1b}[2Jx\\u{d}\\u{202e}\\u{200b}\\u{9b}"
+        );
         assert_eq!(indented("a\nb", "  "), "  a\n  b");
     }
 
     #[test]
     fn spans_are_short() {
         let of = |seconds| span(time::Duration::seconds(seconds));
-        assert_eq!([of(-5), of(59), of(60), of(3661), of(90_000)], ["0 s", "59 s", "1 min", "1 h 1 min", "1 d 1 h"]);
+        assert_eq!(
+            [of(-5), of(59), of(60), of(3661), of(90_000)],
+            ["0 s", "59 s", "1 min", "1 h 1 min", "1 d 1 h"]
+        );
     }
 
     #[test]
     fn parameters_cannot_add_others() {
-        let text = query(&[("a", None), ("b", Some("x&c=d é".to_owned())), ("e", Some("1,2".to_owned()))]);
+        let text = query(&[
+            ("a", None),
+            ("b", Some("x&c=d é".to_owned())),
+            ("e", Some("1,2".to_owned())),
+        ]);
         assert_eq!(text, "?b=x%26c%3Dd%20%C3%A9&e=1,2");
         assert!(checked_id("../x").is_err());
         assert!(checked_id("").is_err());
