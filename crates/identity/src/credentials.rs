@@ -8,7 +8,6 @@ use time::OffsetDateTime;
 
 use crate::files::write_private;
 use crate::messages::Sealed;
-use crate::secret::TokenId;
 
 /// The largest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -41,9 +40,6 @@ pub struct SavedLogin {
     pub user: String,
     /// The API token.
     pub token: Sealed,
-    /// Its name, to end it by.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<TokenId>,
     /// When it ends.
     #[serde(with = "time::serde::rfc3339")]
     pub expires: OffsetDateTime,
@@ -192,7 +188,6 @@ mod tests {
         let login = SavedLogin {
             user: "alice".into(),
             token: SecretString::from("sps_secret").into(),
-            id: None,
             expires: OffsetDateTime::UNIX_EPOCH,
             ca_file: None,
         };

@@ -312,6 +312,9 @@ impl Store {
     /// # Errors
     /// When the store cannot be written.
     pub async fn person_of(&self, keys: &[String]) -> Result<String, StoreError> {
+        if let Some(person) = self.known_person(keys).await? {
+            return Ok(person);
+        }
         let mut tx = self.begin().await?;
         let mut person: Option<String> = None;
         for key in keys {
@@ -348,6 +351,23 @@ impl Store {
         Ok(person)
     }
 
+    /// The person, when all keys are known to be of the same one: then there is nothing to write.
+    async fn known_person(&self, keys: &[String]) -> Result<Option<String>, StoreError> {
+        let mut person: Option<String> = None;
+        for key in keys {
+            let known: Option<String> =
+                sqlx::query_scalar("SELECT person FROM persons WHERE key = ?1")
+                    .bind(key)
+                    .fetch_optional(self.read())
+                    .await?;
+            if known.is_none() || person.as_ref().is_some_and(|p| Some(p) != known.as_ref()) {
+                return Ok(None);
+            }
+            person = known;
+        }
+        Ok(person)
+    }
+
     /// Whom a person's name stands for today: a name given before two persons turned out to be one still finds them.
     ///
     /// # Errors
@@ -361,7 +381,8 @@ impl Store {
     }
 }
 
-/// A person is named by the first of its keys, so an old name is a key and goes on resolving.
+/// A person is named by the first of its keys, so an old name is a key and goes on resolving. Requests follow, so
+/// that an approval that turns out to be the asker's own counts no more (invariant I5).
 async fn merge(
     tx: &mut Transaction<'static, Sqlite>,
     from: &str,
@@ -370,6 +391,16 @@ async fn merge(
     for statement in [
         "UPDATE persons SET person = ?2 WHERE person = ?1",
         "UPDATE tokens SET person = ?2 WHERE person = ?1",
+        "UPDATE requests SET person = ?2 WHERE person = ?1",
+        // In open requests: of two approvals by one person one counts, and the asker's own does not.
+        "DELETE FROM request_votes WHERE person = ?1
+           AND request IN (SELECT id FROM requests WHERE state = 'open')
+           AND EXISTS (SELECT 1 FROM request_votes AS other
+                       WHERE other.request = request_votes.request AND other.person = ?2)",
+        "DELETE FROM request_votes WHERE person IN (?1, ?2)
+           AND request IN (SELECT id FROM requests WHERE state = 'open' AND person = ?2)",
+        "UPDATE request_votes SET person = ?2 WHERE person = ?1
+           AND request IN (SELECT id FROM requests WHERE state = 'open')",
     ] {
         sqlx::query(statement)
             .bind(from)

@@ -118,7 +118,8 @@ impl RequestsTx {
         Ok(query.fetch_all(&mut *self.tx).await?)
     }
 
-    /// Stores a request that a client waits for. Returns false when the id is taken.
+    /// Stores a request that a client waits for, under the person that its key stands for today. Returns false when
+    /// the id is taken.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -126,7 +127,7 @@ impl RequestsTx {
         let done = sqlx::query(
             "INSERT INTO requests (id, digest, state, waiting, session, principal, person, target, task, \
              policy_digest, detail, created_ms, expires_ms) \
-             VALUES (?1, ?2, 'open', 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
+             VALUES (?1, ?2, 'open', 1, ?3, ?4, coalesce((SELECT person FROM persons WHERE key = ?5), ?5), ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO NOTHING",
         )
         .bind(&new.id)
         .bind(new.digest.as_slice())
