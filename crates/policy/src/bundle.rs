@@ -10,11 +10,13 @@ use cedar_policy::Entity;
 use smol_str::SmolStr;
 
 use crate::act::{Act, Resource, Situation, Subject};
-use crate::classify::{Classification, ClassifyFile};
+use crate::classify::Classification;
+use crate::classify_file::ClassifyFile;
 use crate::decision::{Decision, Disclosure, Lifetime, Reveal, RuleId};
 use crate::files::{self, Files};
 use crate::git;
 use crate::needs::Needs;
+use crate::places::Places;
 use crate::problem::{LoadError, Problem};
 use crate::rules::Rules;
 use crate::schema::{self, SchemaFragment};
@@ -93,6 +95,12 @@ impl Loader {
         };
         let known: BTreeSet<SmolStr> = classify.classes.keys().cloned().collect();
         problems.extend(rules.unknown("Classification", &known, &files));
+        let mut warnings = warnings;
+        match Places::read(&files) {
+            Ok(Some(places)) => warnings.extend(places.unknown(&rules, &classify, &files)),
+            Ok(None) => {}
+            Err(problem) => problems.push(problem),
+        }
         if !problems.is_empty() {
             return Err(problems);
         }

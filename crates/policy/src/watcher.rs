@@ -85,9 +85,11 @@ impl Watcher {
         notify
             .watch(dir, RecursiveMode::Recursive)
             .map_err(|error| unwatchable(error.to_string()))?;
+        let bundle = loader.load(dir)?;
+        warn(&bundle);
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
-            current: ArcSwap::from_pointee(loader.load(dir)?),
+            current: ArcSwap::from_pointee(bundle),
             loader,
             generation: AtomicU64::new(1),
             observers: Mutex::default(),
@@ -132,6 +134,12 @@ impl Watcher {
     }
 }
 
+fn warn(bundle: &Bundle) {
+    for warning in bundle.warnings() {
+        tracing::warn!(%warning, "odd in the policy");
+    }
+}
+
 fn follow(shared: &Shared, changes: &Receiver<()>) {
     while changes.recv().is_ok() {
         let deadline = Instant::now() + PATIENCE;
@@ -158,6 +166,7 @@ fn reload(shared: &Shared) -> Option<Reloaded> {
                 return None;
             }
             let bundle = Arc::new(bundle);
+            warn(&bundle);
             shared.current.store(Arc::clone(&bundle));
             let generation = shared.generation.fetch_add(1, Ordering::AcqRel) + 1;
             tracing::info!(

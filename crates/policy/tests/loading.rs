@@ -337,3 +337,45 @@ fn fragments_tell_their_actions_and_groups() {
             .starts_with("x.cedarschema:1:")
     );
 }
+
+#[test]
+fn names_that_no_target_has_are_warned_of() {
+    let rules = "@id(\"a\") permit (principal, action, resource in Environment::\"producton\");
+        @id(\"b\") permit (principal, action, resource == Target::\"orders\");
+        @id(\"c\") permit (principal, action, resource in Tag::\"pci\");";
+    let dir = write(
+        rules,
+        "[[columns]]\ntarget = \"order\"\ncolumn = \"a.b.c\"\nclass = \"x\"",
+    );
+    let warnings = |targets: &str| {
+        fs::write(dir.path().join("targets.toml"), targets).unwrap();
+        let bundle = Bundle::load(dir.path(), &[sql()]).unwrap();
+        bundle
+            .warnings()
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    let said =
+        warnings("[[target]]\nname = \"orders\"\nenvironment = \"production\"\ntags = [\"pci\"]");
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[0].starts_with("rules/all.cedar:1:1: rule `a` names `Environment::\"producton\"`"),
+        "{}",
+        said[0]
+    );
+    assert!(
+        said[1].contains("classifies the target `order`"),
+        "{}",
+        said[1]
+    );
+    assert_eq!(warnings("").len(), 4);
+    fs::write(dir.path().join("targets.toml"), "[[target]]\nname = 1").unwrap();
+    let error = Bundle::load(dir.path(), &[sql()]).unwrap_err();
+    assert!(
+        error.problems[0]
+            .to_string()
+            .starts_with("targets.toml:2:8: "),
+        "{error}"
+    );
+}

@@ -251,6 +251,7 @@ fn understand(command: &str) -> Act {
 #[test]
 fn the_example_passes_its_own_cases_and_they_cover_its_rules() {
     let bundle = shipped("policy");
+    assert!(bundle.warnings().is_empty(), "{:?}", bundle.warnings());
     let cases = bundle.cases().unwrap();
     let find = |name: &str| (name == "orders").then(orders);
     let report = bundle.run(&cases, find, |case, _| {

@@ -1,0 +1,78 @@
+//! What `targets.toml` calls things, as far as rules and classifications speak of them. The file belongs to
+//! the target catalogue; here only names are read, to find those that are misspelt elsewhere.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use smol_str::SmolStr;
+
+use crate::classify_file::ClassifyFile;
+use crate::files::Files;
+use crate::problem::Problem;
+use crate::rules::Rules;
+
+const FILE: &str = "targets.toml";
+
+/// The names of targets, environments and tags.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    targets: BTreeSet<SmolStr>,
+    environments: BTreeSet<SmolStr>,
+    tags: BTreeSet<SmolStr>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    target: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: SmolStr,
+    environment: Option<SmolStr>,
+    #[serde(default)]
+    tags: Vec<SmolStr>,
+}
+
+impl Places {
+    /// Reads the file, if the bundle has one.
+    pub(crate) fn read(files: &Files) -> Result<Option<Self>, Problem> {
+        let Some(text) = files.get(FILE) else {
+            return Ok(None);
+        };
+        let file: File = toml::from_str(text).map_err(|error| {
+            Problem::at(FILE, text, error.span().unwrap_or(0..0), error.message())
+        })?;
+        let mut places = Self::default();
+        for target in file.target {
+            places.targets.insert(target.name);
+            places.environments.extend(target.environment);
+            places.tags.extend(target.tags);
+        }
+        Ok(Some(places))
+    }
+
+    /// Names elsewhere in the bundle that no target has. Not an error, because targets come and go; but a
+    /// rule about a misspelt environment never applies.
+    pub(crate) fn unknown(
+        &self,
+        rules: &Rules,
+        classify: &ClassifyFile,
+        files: &Files,
+    ) -> Vec<Problem> {
+        let mut problems = rules.unknown("Target", &self.targets, files);
+        problems.extend(rules.unknown("Environment", &self.environments, files));
+        problems.extend(rules.unknown("Tag", &self.tags, files));
+        for target in classify
+            .targets()
+            .into_iter()
+            .filter(|name| !self.targets.contains(*name))
+        {
+            let message =
+                format!("classifies the target `{target}`, which targets.toml does not have");
+            problems.push(Problem::in_file("classify.toml", message));
+        }
+        problems
+    }
+}
