@@ -40,6 +40,14 @@ enum Command {
     Logout(commands::login::LogoutArgs),
     Token(commands::token::TokenArgs),
     People(commands::people::PeopleArgs),
+    Requests(commands::requests::RequestsArgs),
+    Approve(commands::approve::ApproveArgs),
+    Deny(commands::approve::DenyArgs),
+    Withdraw(commands::approve::WithdrawArgs),
+    Sessions(commands::sessions::SessionsArgs),
+    Replay(commands::replay::ReplayArgs),
+    Policy(commands::policy_check::PolicyArgs),
+    Doctor(commands::doctor::DoctorArgs),
 }
 
 fn main() -> ExitCode {
@@ -76,6 +84,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Logout(args) => args.run().await,
         Command::Token(args) => args.run().await,
         Command::People(args) => args.run(),
+        Command::Requests(args) => args.run().await,
+        Command::Approve(args) => args.run().await,
+        Command::Deny(args) => args.run().await,
+        Command::Withdraw(args) => args.run().await,
+        Command::Sessions(args) => args.run().await,
+        Command::Replay(args) => args.run().await,
+        Command::Policy(args) => args.run(),
+        Command::Doctor(args) => args.run().await,
     }
 }
 

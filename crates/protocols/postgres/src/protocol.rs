@@ -18,7 +18,7 @@ use crate::dial::{self, Dialer, Upstream};
 use crate::greet::{self, Greeted, Replication, Startup};
 use crate::refuse;
 use crate::settings::Settings;
-use crate::wire::backend::{self, Authentication, NegotiateProtocolVersion, ParameterStatus, ReadyForQuery};
+use crate::wire::backend::{self, Authentication, ParameterStatus, ReadyForQuery};
 use crate::wire::startup::Version;
 
 /// PostgreSQL, as a gateway speaks it.
@@ -164,7 +164,7 @@ impl Protocol for Postgres {
         for (name, value) in &upstream.parameters {
             settings.set(name.as_bytes(), value.as_bytes());
         }
-        let welcome = welcome(&startup, &upstream, &key);
+        let welcome = welcome(&upstream, &key);
         if wire.write_all(&welcome).await.is_err() || wire.flush().await.is_err() {
             return (Ending::Client, gate);
         }
@@ -226,12 +226,8 @@ fn claim(startup: &Startup, proof: Proof) -> Claim {
 }
 
 /// What a client is told once it is in: what the target reported, and a key of the gateway's own.
-fn welcome(startup: &Startup, upstream: &Upstream, key: &CancelKey) -> BytesMut {
+fn welcome(upstream: &Upstream, key: &CancelKey) -> BytesMut {
     let mut out = BytesMut::new();
-    if let Some((version, options)) = startup.negotiation() {
-        let options = options.iter().map(Vec::as_slice).collect();
-        NegotiateProtocolVersion { version: version.code(), unknown: options }.encode(&mut out);
-    }
     Authentication::encode_ok(&mut out);
     for (name, value) in &upstream.parameters {
         ParameterStatus { name: name.as_bytes(), value: value.as_bytes() }.encode(&mut out);
