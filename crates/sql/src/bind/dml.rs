@@ -143,7 +143,7 @@ impl Binder<'_> {
         };
         self.write(&relation, Event::Update);
         for source in update.from_clause() {
-            self.from_item(source, &mut scope);
+            self.source(source, &mut scope);
         }
         self.assignments(update.target_list().iter(), &relation, &scope);
         self.infer(update.where_clause(), &scope);
@@ -162,7 +162,7 @@ impl Binder<'_> {
         };
         self.write(&relation, Event::Delete);
         for source in delete.using_clause() {
-            self.from_item(source, &mut scope);
+            self.source(source, &mut scope);
         }
         self.infer(delete.where_clause(), &scope);
         let mut conditions = vec![delete.where_clause()];
@@ -178,7 +178,7 @@ impl Binder<'_> {
         let Some((relation, item)) = self.target(merge.relation(), &mut scope) else {
             return Self::lost_target();
         };
-        self.from_item(merge.source_relation(), &mut scope);
+        self.source(merge.source_relation(), &mut scope);
         self.infer(merge.join_condition(), &scope);
         for when in merge.merge_when_clauses() {
             self.infer(when.condition(), &scope);
@@ -214,7 +214,7 @@ impl Binder<'_> {
                 if names.is_empty() {
                     self.written(relation, all.iter().map(SmolStr::as_str));
                 } else {
-                    self.written(relation, names.into_iter());
+                    self.written(relation, names);
                 }
                 return;
             }

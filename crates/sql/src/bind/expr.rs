@@ -37,16 +37,13 @@ impl Binder<'_> {
         all
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "every node that is no expression is refused: fail closed"
-    )]
     fn expr_here(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
         match node {
-            Node::None
-            | Node::SetToDefault(_)
-            | Node::CurrentOfExpr(_)
-            | Node::MergeSupportFunc(_) => Flow::default(),
+            Node::None | Node::SetToDefault(_) | Node::CurrentOfExpr(_) => Flow::default(),
+            Node::MergeSupportFunc(_) => {
+                self.shadowed_by_syntax(node);
+                Flow::of_type(TEXT)
+            }
             Node::A_Const(c) => constant(c),
             Node::ParamRef(p) => {
                 self.facts.parameters = self
@@ -90,11 +87,8 @@ impl Binder<'_> {
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "every node that is no expression is refused: fail closed"
-    )]
     fn json(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
+        self.shadowed_by_syntax(node);
         match node {
             Node::JsonValueExpr(v) => self.exprs([v.raw_expr(), v.formatted_expr()], scope),
             Node::JsonKeyValue(kv) => {
@@ -133,6 +127,33 @@ impl Binder<'_> {
                 self.unresolved(&format!("expression {}", kind(other)));
                 Flow::default()
             }
+        }
+    }
+
+    /// What newer servers parse as syntax is an ordinary call on older ones: a user's function of
+    /// that name is what runs there.
+    fn shadowed_by_syntax(&mut self, node: Node<'_>) {
+        use nodes::JsonExprOp as J;
+        let name = match node {
+            Node::JsonFuncExpr(f) => match f.op {
+                J::JSON_EXISTS_OP => "json_exists",
+                J::JSON_QUERY_OP => "json_query",
+                J::JSON_VALUE_OP => "json_value",
+                _ => "json_table",
+            },
+            Node::JsonObjectConstructor(_) => "json_object",
+            Node::JsonArrayConstructor(_) | Node::JsonArrayQueryConstructor(_) => "json_array",
+            Node::JsonObjectAgg(_) => "json_objectagg",
+            Node::JsonArrayAgg(_) => "json_arrayagg",
+            Node::JsonParseExpr(_) => "json",
+            Node::JsonScalarExpr(_) => "json_scalar",
+            Node::JsonSerializeExpr(_) => "json_serialize",
+            Node::MergeSupportFunc(_) => "merge_action",
+            _ => return,
+        };
+        let functions = self.names.catalog.inner.functions.get(name);
+        for function in functions.into_iter().flatten().filter(|f| !f.is_builtin()) {
+            self.facts.code.insert(function.identity.clone());
         }
     }
 

@@ -352,7 +352,7 @@ pub(crate) fn literal_text(node: Node<'_>) -> Option<String> {
 
 /// Whether a cast to this type leaves the text of a literal as it is.
 fn keeps_text(name: &nodes::TypeName) -> bool {
-    let last = name.names().iter().last().and_then(|s| s.sval());
+    let last = name.names().iter().next_back().and_then(|s| s.sval());
     name.typmods().is_empty() && matches!(last, Some("text" | "varchar" | "name" | "bool"))
 }
 

@@ -3,10 +3,15 @@
 //! Tautologies cannot be listed, so they are not looked for. A condition counts only when it is of a
 //! form that restricts: a plain column against constants, or a key joined to something restricted.
 
-use pg_raw_parse::{ConstValue, Node, nodes};
+mod forms;
 
-use super::scope::{Found, Scope};
+use pg_raw_parse::{Node, nodes};
+
+use super::scope::Scope;
 use super::{Binder, strings};
+use forms::{
+    flipped, is_bound, is_constant, is_never, names_booleans, own_item, place_of, place_of_node,
+};
 
 /// What later analysis needs to know of a query that was bound.
 #[derive(Debug, Clone, Default)]
@@ -144,7 +149,7 @@ impl Binder<'_> {
                 }
             }
             Node::BoolExpr(e) if e.boolop == nodes::BoolExprType::OR_EXPR => {
-                self.judge_or(e, scope, verdict, depth)
+                self.judge_or(e, scope, verdict, depth);
             }
             Node::BoolExpr(e) => {
                 if let Some(arg) = e.args().first()
@@ -154,7 +159,7 @@ impl Binder<'_> {
                 }
             }
             Node::BooleanTest(t) if t.booltesttype == nodes::BoolTestType::IS_TRUE => {
-                self.judge(t.arg(), scope, verdict, depth + 1)
+                self.judge(t.arg(), scope, verdict, depth + 1);
             }
             Node::A_Expr(e) => self.judge_comparison(e, scope, verdict),
             Node::SubLink(s) => self.judge_sublink(s, scope, verdict),
@@ -294,7 +299,7 @@ impl Binder<'_> {
         match (place_of_node(left, scope), place_of_node(right, scope)) {
             (Some((0, a)), Some((0, b))) if a != b => verdict.joins.push((a, b)),
             (Some((0, here)), Some((1, out))) | (Some((1, out)), Some((0, here))) => {
-                verdict.outer.push((here, out))
+                verdict.outer.push((here, out));
             }
             _ => {}
         }
@@ -367,197 +372,5 @@ pub(super) fn join_conditions<'n>(
             conditions.push(join.quals());
             open.extend([join.larg(), join.rarg()]);
         }
-    }
-}
-
-/// Level and item of a plain column.
-fn place_of(column: &nodes::ColumnRef, scope: &Scope<'_>) -> Option<(usize, usize)> {
-    let parts = strings(column.fields());
-    if parts.len() != column.fields().len() {
-        return None;
-    }
-    let found = match parts.as_slice() {
-        [name] => scope.column(name),
-        [item, name] => scope.qualified(None, item, name),
-        [schema, item, name] | [_, schema, item, name] => scope.qualified(Some(schema), item, name),
-        _ => Found::Nothing,
-    };
-    match found {
-        Found::Column(_, place) => Some((place.level, place.item)),
-        // of the system columns only the row's own address tells rows apart
-        Found::Other(_, place) if parts.last() == Some(&"ctid") => Some((place.level, place.item)),
-        _ => None,
-    }
-}
-
-/// A plain column, looked for behind casts that keep values apart.
-fn place_of_node(node: Node<'_>, scope: &Scope<'_>) -> Option<(usize, usize)> {
-    match node {
-        Node::ColumnRef(c) => place_of(c, scope),
-        Node::CollateClause(c) => place_of_node(c.arg(), scope),
-        Node::TypeCast(c) => {
-            let name = c
-                .type_name()
-                .and_then(|t| t.names().iter().last()?.sval())?;
-            let keeps = matches!(
-                name,
-                "text"
-                    | "varchar"
-                    | "bpchar"
-                    | "int4"
-                    | "int8"
-                    | "numeric"
-                    | "uuid"
-                    | "date"
-                    | "timestamp"
-                    | "timestamptz"
-                    | "citext"
-            );
-            place_of_node(c.arg(), scope)
-                .filter(|_| keeps && c.type_name().is_some_and(|t| t.typmods().is_empty()))
-        }
-        Node::FuncCall(f) => {
-            let name = strings(f.funcname());
-            let keeps = matches!(name.as_slice(), [.., "lower" | "upper" | "btrim" | "date"])
-                && f.args().len() == 1;
-            f.args()
-                .first()
-                .filter(|_| keeps)
-                .and_then(|arg| place_of_node(arg, scope))
-        }
-        _ => None,
-    }
-}
-
-/// The item of this query whose plain column this is.
-fn own_item(node: Node<'_>, scope: &Scope<'_>) -> Option<usize> {
-    match place_of_node(node, scope) {
-        Some((0, item)) => Some(item),
-        _ => None,
-    }
-}
-
-/// No column, no subquery: the same for all rows.
-fn is_constant(node: Node<'_>) -> bool {
-    match node {
-        Node::A_Const(_) | Node::ParamRef(_) | Node::SQLValueFunction(_) => true,
-        Node::TypeCast(c) => is_constant(c.arg()),
-        Node::CollateClause(c) => is_constant(c.arg()),
-        Node::A_Expr(e) => {
-            (matches!(e.lexpr(), Node::None) || is_constant(e.lexpr())) && is_constant(e.rexpr())
-        }
-        Node::FuncCall(f) => f.args().iter().all(is_constant) && f.over().is_none(),
-        Node::A_ArrayExpr(a) => a.elements().iter().all(is_constant),
-        Node::RowExpr(r) => r.args().iter().all(is_constant),
-        Node::NodeList(l) => l.iter().all(is_constant),
-        Node::NamedArgExpr(a) => is_constant(a.arg()),
-        Node::A_Indirection(i) => is_constant(i.arg()),
-        _ => false,
-    }
-}
-
-/// Literal booleans: a handful of them covers a whole column.
-fn names_booleans(node: Node<'_>) -> bool {
-    match node {
-        Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Boolean(_))),
-        Node::TypeCast(c) => {
-            c.type_name().is_some_and(|t| {
-                t.names()
-                    .iter()
-                    .last()
-                    .is_some_and(|s| s.sval() == Some("bool"))
-            }) || names_booleans(c.arg())
-        }
-        Node::NodeList(l) => l.iter().any(names_booleans),
-        Node::A_ArrayExpr(a) => a.elements().iter().any(names_booleans),
-        _ => false,
-    }
-}
-
-fn flipped(symbol: &str) -> &'static str {
-    match symbol {
-        "<" => ">",
-        ">" => "<",
-        "<=" => ">=",
-        ">=" => "<=",
-        _ => "",
-    }
-}
-
-/// Whether `column <symbol> value` leaves something out that a column is likely to hold. Bounds at
-/// the edge of a type, or at the start of what counters and dates begin with, do not.
-fn is_bound(symbol: &str, value: Node<'_>) -> bool {
-    let lower = matches!(symbol, ">" | ">=");
-    if !(lower || matches!(symbol, "<" | "<=")) || !is_constant(value) {
-        return false;
-    }
-    let Some(text) = signed_text(value) else {
-        return true;
-    };
-    if let Ok(number) = text.parse::<f64>() {
-        return if lower {
-            number > 1.0 && number.is_finite()
-        } else {
-            number < 1e9 && number.is_finite()
-        };
-    }
-    let year: Option<i32> = text.get(..4).and_then(|y| y.parse().ok());
-    match year {
-        Some(year) if lower => year > 1970,
-        Some(year) => year < 2100,
-        None => {
-            !text.trim().is_empty()
-                && !text
-                    .trim_start_matches(['-', '+'])
-                    .eq_ignore_ascii_case("infinity")
-        }
-    }
-}
-
-/// The text of a literal, a minus before it included.
-fn signed_text(node: Node<'_>) -> Option<String> {
-    match node {
-        Node::A_Expr(e) if matches!(e.lexpr(), Node::None) => {
-            let sign = strings(e.name()).last().copied().unwrap_or_default();
-            Some(format!("{sign}{}", signed_text(e.rexpr())?))
-        }
-        Node::TypeCast(c) => signed_text(c.arg()),
-        other => super::functions::literal_text(other),
-    }
-}
-
-/// False for every row: `false`, `1 = 2`, `NULL`.
-fn is_never(node: Node<'_>) -> bool {
-    match node {
-        Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Boolean(false)) | None),
-        Node::TypeCast(c) => {
-            matches!(
-                super::functions::literal_text(c.arg()).as_deref(),
-                Some("f" | "false")
-            ) && names_booleans(node)
-        }
-        Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
-            let (Some(left), Some(right)) = (integer(e.lexpr()), integer(e.rexpr())) else {
-                return false;
-            };
-            match strings(e.name()).as_slice() {
-                ["="] => left != right,
-                ["<>"] => left == right,
-                ["<"] => left >= right,
-                [">"] => left <= right,
-                _ => false,
-            }
-        }
-        _ => false,
-    }
-}
-
-fn integer(node: Node<'_>) -> Option<i32> {
-    match node {
-        Node::A_Const(c) => match c.val() {
-            Some(ConstValue::Integer(i)) => Some(i),
-            _ => None,
-        },
-        _ => None,
     }
 }

@@ -7,6 +7,7 @@ use smol_str::SmolStr;
 
 use super::restrict::QueryNote;
 use super::scope::{Cte, Found, Scope};
+use super::titles::column_name;
 use super::{Binder, Field, Flow, Shape, Ty, strings};
 use crate::facts::{Action, How};
 
@@ -23,10 +24,6 @@ impl Binder<'_> {
             })
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "anything else is refused: fail closed"
-    )]
     fn query_here(&mut self, node: Node<'_>, parent: &Scope<'_>) -> Shape {
         match node {
             Node::SelectStmt(select) => self.select(select, parent),
@@ -66,7 +63,7 @@ impl Binder<'_> {
     /// SELECT … FROM … WHERE.
     fn plain(&mut self, select: &nodes::SelectStmt, scope: &mut Scope<'_>) -> (Shape, QueryNote) {
         for source in select.from_clause() {
-            self.from_item(source, scope);
+            self.source(source, scope);
         }
         let scope = &*scope;
         self.infer(select.where_clause(), scope);
@@ -74,7 +71,7 @@ impl Binder<'_> {
         let mut shape = self.targets(select.target_list().iter(), scope);
         let multiplied = self.set_returning > set_returning;
         for group in select.group_clause() {
-            self.group_by(group, scope, &shape, select);
+            self.group_by(group, scope, &shape);
         }
         self.infer(select.having_clause(), scope);
         for window in select.window_clause() {
@@ -119,7 +116,7 @@ impl Binder<'_> {
                 Node::ColumnRef(column)
                     if column.fields().iter().any(|f| matches!(f, Node::A_Star(_))) =>
                 {
-                    self.star(column, scope, &mut shape)
+                    self.star(column, scope, &mut shape);
                 }
                 Node::A_Indirection(path)
                     if path
@@ -127,7 +124,7 @@ impl Binder<'_> {
                         .iter()
                         .any(|f| matches!(f, Node::A_Star(_))) =>
                 {
-                    self.row_star(path, scope, &mut shape)
+                    self.row_star(path, scope, &mut shape);
                 }
                 value => {
                     let flow = self.expr(value, scope);
@@ -279,13 +276,7 @@ impl Binder<'_> {
     }
 
     /// GROUP BY: an input column first, an output column else.
-    fn group_by(
-        &mut self,
-        node: Node<'_>,
-        scope: &Scope<'_>,
-        shape: &Shape,
-        select: &nodes::SelectStmt,
-    ) {
+    fn group_by(&mut self, node: Node<'_>, scope: &Scope<'_>, shape: &Shape) {
         match node {
             Node::A_Const(c) => {
                 if let Some(field) = numbered(c, shape) {
@@ -294,7 +285,7 @@ impl Binder<'_> {
             }
             Node::GroupingSet(set) => {
                 for inner in set.content() {
-                    self.group_by(inner, scope, shape, select);
+                    self.group_by(inner, scope, shape);
                 }
             }
             Node::ColumnRef(c) => {
@@ -476,92 +467,5 @@ fn numbered<'s>(constant: &nodes::A_Const, shape: &'s Shape) -> Option<&'s Field
     match constant.val() {
         Some(ConstValue::Integer(n)) => shape.fields.get(usize::try_from(n).ok()?.checked_sub(1)?),
         _ => None,
-    }
-}
-
-/// The name that the server gives a result column (`FigureColname` in `parse_target.c`).
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the name is for display; all others are `?column?`"
-)]
-pub(crate) fn column_name(node: Node<'_>) -> SmolStr {
-    use nodes::SQLValueFunctionOp as V;
-    let name = match node {
-        Node::ColumnRef(c) => strings(c.fields()).last().copied().unwrap_or("?column?"),
-        Node::A_Indirection(i) => match strings(i.indirection()).last() {
-            Some(name) => name,
-            None => return column_name(i.arg()),
-        },
-        Node::FuncCall(f) => strings(f.funcname()).last().copied().unwrap_or("?column?"),
-        Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_NULLIF => "nullif",
-        Node::TypeCast(c) => {
-            let inner = column_name(c.arg());
-            if inner != "?column?" {
-                return inner;
-            }
-            return c
-                .type_name()
-                .and_then(|t| t.names().iter().last()?.sval())
-                .map_or(inner, SmolStr::new);
-        }
-        Node::CollateClause(c) => return column_name(c.arg()),
-        Node::SubLink(s) => return sublink_name(s),
-        Node::CaseExpr(c) => {
-            let inner = column_name(c.defresult());
-            return if inner == "?column?" {
-                SmolStr::new_static("case")
-            } else {
-                inner
-            };
-        }
-        Node::A_ArrayExpr(_) => "array",
-        Node::RowExpr(_) => "row",
-        Node::CoalesceExpr(_) => "coalesce",
-        Node::MinMaxExpr(m) if m.op == nodes::MinMaxOp::IS_GREATEST => "greatest",
-        Node::MinMaxExpr(_) => "least",
-        Node::GroupingFunc(_) => "grouping",
-        Node::XmlSerialize(_) => "xmlserialize",
-        Node::XmlExpr(x) => match x.op {
-            nodes::XmlExprOp::IS_XMLCONCAT => "xmlconcat",
-            nodes::XmlExprOp::IS_XMLELEMENT => "xmlelement",
-            nodes::XmlExprOp::IS_XMLFOREST => "xmlforest",
-            nodes::XmlExprOp::IS_XMLPARSE => "xmlparse",
-            nodes::XmlExprOp::IS_XMLPI => "xmlpi",
-            nodes::XmlExprOp::IS_XMLROOT => "xmlroot",
-            _ => "?column?",
-        },
-        Node::SQLValueFunction(v) => match v.op {
-            V::SVFOP_CURRENT_DATE => "current_date",
-            V::SVFOP_CURRENT_TIME | V::SVFOP_CURRENT_TIME_N => "current_time",
-            V::SVFOP_CURRENT_TIMESTAMP | V::SVFOP_CURRENT_TIMESTAMP_N => "current_timestamp",
-            V::SVFOP_LOCALTIME | V::SVFOP_LOCALTIME_N => "localtime",
-            V::SVFOP_LOCALTIMESTAMP | V::SVFOP_LOCALTIMESTAMP_N => "localtimestamp",
-            V::SVFOP_CURRENT_ROLE => "current_role",
-            V::SVFOP_CURRENT_USER => "current_user",
-            V::SVFOP_USER => "user",
-            V::SVFOP_SESSION_USER => "session_user",
-            V::SVFOP_CURRENT_CATALOG => "current_catalog",
-            _ => "current_schema",
-        },
-        _ => "?column?",
-    };
-    SmolStr::new(name)
-}
-
-fn sublink_name(link: &nodes::SubLink) -> SmolStr {
-    use nodes::SubLinkType as T;
-    match link.sub_link_type {
-        T::EXISTS_SUBLINK => SmolStr::new_static("exists"),
-        T::ARRAY_SUBLINK => SmolStr::new_static("array"),
-        T::EXPR_SUBLINK => match link.subselect() {
-            Node::SelectStmt(s) => match s.target_list().first() {
-                Some(target) => target
-                    .name()
-                    .map_or_else(|| column_name(target.val()), SmolStr::new),
-                None => SmolStr::new_static("column1"),
-            },
-            _ => SmolStr::new_static("?column?"),
-        },
-        _ => SmolStr::new_static("?column?"),
     }
 }

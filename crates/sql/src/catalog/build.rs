@@ -134,7 +134,6 @@ impl CatalogBuilder {
             }
             "triggers" => {
                 let trigger = Trigger {
-                    name: row.name(1)?,
                     bits: row.number(2)?,
                     function: row.number(3)?,
                 };
@@ -142,7 +141,6 @@ impl CatalogBuilder {
             }
             "event_triggers" => self.inner.event_triggers.push(AttachedCode {
                 kind: row.name(1)?,
-                name: row.name(0)?,
                 function: row.number(2)?,
             }),
             "inherits" => self.inherits.push((row.number(0)?, row.number(1)?)),
@@ -239,7 +237,6 @@ impl CatalogBuilder {
         let function = Function {
             schema: row.name(1)?,
             name: row.name(2)?,
-            kind: row.letter(3)?,
             volatility: row.letter(4)?,
             language: row.name(5)?,
             args: row.numbers(9)?,
@@ -261,7 +258,6 @@ impl CatalogBuilder {
             schema: row.name(0)?,
             left: row.number(2)?,
             right: row.number(3)?,
-            result: row.number(4)?,
             function: row.number(5)?,
         };
         self.inner
@@ -275,7 +271,6 @@ impl CatalogBuilder {
     fn feed_attached(&mut self, row: &Row<'_>) -> Result<(), CatalogError> {
         let code = AttachedCode {
             kind: row.name(0)?,
-            name: row.name(2)?,
             function: row.number(3)?,
         };
         let id: u32 = row.number(1)?;

@@ -105,7 +105,6 @@ pub(crate) struct Rule {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Trigger {
-    pub(crate) name: SmolStr,
     /// `tgtype`, the bits of `TRIGGER_TYPE_*`.
     pub(crate) bits: u32,
     pub(crate) function: u32,
@@ -116,7 +115,6 @@ pub(crate) struct Trigger {
 pub(crate) struct AttachedCode {
     /// `policy`, `check`, `default`, `index`, `domain` or the event of an event trigger.
     pub(crate) kind: SmolStr,
-    pub(crate) name: SmolStr,
     pub(crate) function: u32,
 }
 
@@ -124,8 +122,6 @@ pub(crate) struct AttachedCode {
 pub(crate) struct Function {
     pub(crate) schema: SmolStr,
     pub(crate) name: SmolStr,
-    /// `prokind`: f, p, a, w.
-    pub(crate) kind: char,
     /// `provolatile`: i, s, v.
     pub(crate) volatility: char,
     pub(crate) language: SmolStr,
@@ -147,7 +143,6 @@ pub(crate) struct Operator {
     pub(crate) schema: SmolStr,
     pub(crate) left: TypeId,
     pub(crate) right: TypeId,
-    pub(crate) result: TypeId,
     pub(crate) function: u32,
 }
 

@@ -11,10 +11,6 @@ use crate::catalog::Relation;
 use crate::facts::{Action, Hazard, How, RelName};
 
 impl Statement<'_> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "one of several tables; what none of them lists is refused"
-    )]
     pub(super) fn alter(&mut self, node: Node<'_>) -> bool {
         match node {
             Node::AlterTableStmt(s) => self.alter_table(s),
@@ -30,13 +26,13 @@ impl Statement<'_> {
                 self.upsetting(Action::AlterType);
             }
             Node::AlterFunctionStmt(_) | Node::AlterOperatorStmt(_) => {
-                self.upsetting(Action::AlterFunction)
+                self.upsetting(Action::AlterFunction);
             }
             Node::AlterExtensionStmt(_) | Node::AlterExtensionContentsStmt(_) => {
-                self.upsetting(Action::AlterExtension)
+                self.upsetting(Action::AlterExtension);
             }
             Node::AlterDatabaseStmt(_) | Node::AlterDatabaseRefreshCollStmt(_) => {
-                self.changing(Action::AlterDatabase)
+                self.changing(Action::AlterDatabase);
             }
             Node::AlterDatabaseSetStmt(s) => {
                 self.changing(Action::AlterDatabase);
@@ -202,7 +198,7 @@ impl Statement<'_> {
             }
             Node::PartitionCmd(partition) => self.joined_relation(partition.name()),
             Node::RangeVar(var) if matches!(c.subtype, T::AT_AddInherit) => {
-                self.joined_relation(Some(var))
+                self.joined_relation(Some(var));
             }
             other => {
                 if matches!(c.subtype, T::AT_ColumnDefault) {
@@ -297,7 +293,7 @@ impl Statement<'_> {
             let last = t
                 .names()
                 .iter()
-                .last()
+                .next_back()
                 .and_then(|s| s.sval())
                 .unwrap_or_default();
             t.typmods().is_empty()

@@ -34,9 +34,9 @@ impl Statement<'_> {
         }
         self.binder.facts.effects.copy = Some(options);
         if s.is_from {
-            self.copy_from(s)
+            self.copy_from(s);
         } else {
-            self.copy_to(s, peer)
+            self.copy_to(s, peer);
         }
     }
 
@@ -114,9 +114,7 @@ fn text_of(option: &nodes::DefElem) -> Option<&str> {
 fn options(s: &nodes::CopyStmt, peer: CopyPeer) -> Copy {
     let find = |name: &str| {
         s.options()
-            .iter()
-            .filter(|o| o.defname() == Some(name))
-            .last()
+            .iter().rfind(|o| o.defname() == Some(name))
     };
     let format = match find("format").and_then(text_of) {
         Some("csv") => CopyFormat::Csv,

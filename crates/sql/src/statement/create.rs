@@ -11,10 +11,6 @@ use crate::bind::{Field, Flow, Item, Scope, Shape, Ty, strings};
 use crate::facts::{Action, Hazard, How, RelName};
 
 impl Statement<'_> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "one of several tables; what none of them lists is refused"
-    )]
     pub(super) fn define(&mut self, node: Node<'_>) -> bool {
         match node {
             Node::CreateStmt(s) => self.create_table(s),
@@ -75,10 +71,6 @@ impl Statement<'_> {
     }
 
     /// Definitions without relations: types, operators, casts, databases …
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "one of several tables; what none of them lists is refused"
-    )]
     fn define_code(&mut self, node: Node<'_>) -> bool {
         let action = match node {
             Node::CreateExtensionStmt(_) => Action::CreateExtension,

@@ -10,10 +10,6 @@ use crate::bind::{Scope, literal_text};
 use crate::facts::{Action, ColumnUse, Cursor, How, OneOrAll, Output, Outputs, StatementFacts};
 
 impl Statement<'_> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "one of several tables; what none of them lists is refused"
-    )]
     pub(super) fn cursors(&mut self, node: Node<'_>) -> bool {
         match node {
             Node::PrepareStmt(s) => self.prepare(s),

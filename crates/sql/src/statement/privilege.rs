@@ -6,10 +6,6 @@ use super::Statement;
 use crate::facts::{Action, Hazard};
 
 impl Statement<'_> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "one of several tables; what none of them lists is refused"
-    )]
     pub(super) fn privilege(&mut self, node: Node<'_>) -> bool {
         let action = match node {
             Node::GrantStmt(s) => {

@@ -7,10 +7,6 @@ use crate::bind::{Event, strings};
 use crate::facts::{Action, Hazard};
 
 impl Statement<'_> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "one of several tables; what none of them lists is refused"
-    )]
     pub(super) fn remove(&mut self, node: Node<'_>) -> bool {
         match node {
             Node::DropStmt(s) => self.drop_objects(s),
@@ -21,7 +17,7 @@ impl Statement<'_> {
                 self.hazard(Hazard::Privileges);
             }
             Node::DropSubscriptionStmt(_) | Node::DropUserMappingStmt(_) => {
-                self.changing(Action::DropOther)
+                self.changing(Action::DropOther);
             }
             _ => return false,
         }

@@ -8,10 +8,6 @@ use crate::bind::{Binder, literal_text};
 use crate::facts::{Action, Discard, Hazard, OneOrAll, Output, Outputs, Setting, Transaction};
 
 impl Statement<'_> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "one of several tables; what none of them lists is refused"
-    )]
     pub(super) fn session(&mut self, node: Node<'_>) -> bool {
         match node {
             Node::TransactionStmt(s) => self.transaction(s),
@@ -192,7 +188,7 @@ impl Binder<'_> {
                 self.hazard(Hazard::ParserSetting);
             }
             "client_encoding" | "names" if !is(&["utf8", "utf-8", "unicode"]) => {
-                self.hazard(Hazard::ParserSetting)
+                self.hazard(Hazard::ParserSetting);
             }
             "backslash_quote" | "transform_null_equals" | "array_nulls"
                 if !is(&["safe_encoding", "off", "on"]) || is(&["on"]) && name != "array_nulls" =>
