@@ -124,12 +124,15 @@ impl Identities {
         Ok(credential)
     }
 
-    /// Who calls the API with this token of a login.
+    /// Who calls the API with this token: that of a login, or one that was made for everything
+    /// ([`Identities::issue_token`]). One for targets does not open the API.
     ///
     /// # Errors
     /// The reason, fit to be shown to the client.
     pub async fn by_api_token(&self, token: &SecretString) -> Result<Credential, Refusal> {
-        let hash = hash_presented(token, API_PREFIX).ok_or(Refusal::UnknownToken)?;
+        let hash =
+            hash_presented(token, API_PREFIX).or_else(|| hash_presented(token, TARGET_PREFIX));
+        let hash = hash.ok_or(Refusal::UnknownToken)?;
         let (token, revocation) = self.live_token(hash, Scope::Api).await?;
         self.credential(&token, revocation)
     }
@@ -289,8 +292,13 @@ impl Identities {
         hash: TokenHash,
         scope: Scope,
     ) -> Result<(Arc<LiveToken>, Revocation), Refusal> {
-        if let Some(found) = self.live.get(&hash) {
-            return Ok(found);
+        let opens = |its: Scope| its == scope || its == Scope::All;
+        if let Some((token, revocation)) = self.live.get(&hash) {
+            return if opens(token.scope) {
+                Ok((token, revocation))
+            } else {
+                Err(Refusal::UnknownToken)
+            };
         }
         for _ in 0..MAX_READS {
             let generation = self.live.generation();
@@ -300,7 +308,7 @@ impl Identities {
                 .await
                 .map_err(Refusal::Unavailable)?;
             let row = row
-                .filter(|row| row.scope == scope)
+                .filter(|row| opens(row.scope))
                 .ok_or(Refusal::UnknownToken)?;
             if row.revoked.is_some() {
                 return Err(Refusal::Revoked);
@@ -392,7 +400,7 @@ fn live(row: TokenRow) -> LiveToken {
     };
     let times = (row.issued, row.expires);
     LiveToken::new(
-        TokenId(row.id.into()),
+        (TokenId(row.id.into()), row.scope),
         Arc::new(principal),
         row.target.map(Into::into),
         times,

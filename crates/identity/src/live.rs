@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sallyport_store::tokens::Scope;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -40,6 +41,7 @@ impl Revocation {
 #[derive(Debug)]
 pub(crate) struct LiveToken {
     pub(crate) id: TokenId,
+    pub(crate) scope: Scope,
     pub(crate) principal: Arc<Principal>,
     pub(crate) target: Option<SmolStr>,
     pub(crate) issued: OffsetDateTime,
@@ -49,13 +51,14 @@ pub(crate) struct LiveToken {
 
 impl LiveToken {
     pub(crate) fn new(
-        id: TokenId,
+        (id, scope): (TokenId, Scope),
         principal: Arc<Principal>,
         target: Option<SmolStr>,
         (issued, expires): (OffsetDateTime, OffsetDateTime),
     ) -> Self {
         Self {
             id,
+            scope,
             principal,
             target,
             issued,

@@ -160,4 +160,6 @@ pub enum TokenScope {
     Target,
     /// Sallyport's own API.
     Api,
+    /// Both.
+    All,
 }

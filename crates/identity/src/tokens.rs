@@ -70,7 +70,8 @@ impl Identities {
         self.issue(&by.principal, &wanted, now).await
     }
 
-    /// A token for targets without a login, for who runs the gateway: the demo, a test, a program's first token.
+    /// A token without a login, for who runs the gateway: the demo, a test, a program's first token. Without a target
+    /// it opens every target, and the API as a login does; with one, that target alone.
     ///
     /// # Errors
     /// When it may not live so long or the target's name cannot be used.
@@ -84,7 +85,11 @@ impl Identities {
         let expires = now + self.lifetime(Some(ttl.as_secs()))?;
         let target = label("target", target)?;
         let wanted = Wanted {
-            scope: Scope::Target,
+            scope: if target.is_some() {
+                Scope::Target
+            } else {
+                Scope::All
+            },
             target,
             name: None,
             parent: None,
@@ -178,7 +183,7 @@ impl Identities {
         now: OffsetDateTime,
     ) -> Result<IssuedToken, IssueError> {
         let (token, hash) = generate(match wanted.scope {
-            Scope::Target => TARGET_PREFIX,
+            Scope::Target | Scope::All => TARGET_PREFIX,
             Scope::Api => API_PREFIX,
         })?;
         let row = TokenRow {
@@ -244,6 +249,7 @@ fn info(row: &TokenRow) -> TokenInfo {
         scope: match row.scope {
             Scope::Target => TokenScope::Target,
             Scope::Api => TokenScope::Api,
+            Scope::All => TokenScope::All,
         },
         user: row.principal.as_str().into(),
         kind: if row.machine {

@@ -89,6 +89,36 @@ async fn tokens_of_one_kind_do_not_open_the_other() {
 }
 
 #[tokio::test]
+async fn who_runs_the_gateway_can_make_a_token_for_everything() {
+    let gateway = Gateway::start().await;
+    let alice = gateway.ids.local_principal("alice").unwrap();
+    let hour = Duration::from_secs(3600);
+    let all = gateway.ids.issue_token(&alice, None, hour).await.unwrap();
+    for _ in 0..2 {
+        gateway
+            .ids
+            .by_token(&all.token, "alice", "orders")
+            .await
+            .unwrap();
+        gateway.ids.by_api_token(&all.token).await.unwrap();
+    }
+    let one = gateway
+        .ids
+        .issue_token(&alice, Some("orders"), hour)
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        gateway
+            .ids
+            .by_token(&one.token, "alice", "orders")
+            .await
+            .unwrap();
+        let refused = gateway.ids.by_api_token(&one.token).await.unwrap_err();
+        assert!(matches!(refused, Refusal::UnknownToken));
+    }
+}
+
+#[tokio::test]
 async fn what_has_not_the_form_of_a_token_is_unknown() {
     let gateway = Gateway::start().await;
     for text in [

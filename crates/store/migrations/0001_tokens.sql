@@ -2,7 +2,7 @@
 CREATE TABLE tokens (
   id             TEXT    NOT NULL PRIMARY KEY,
   hash           BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
-  scope          TEXT    NOT NULL CHECK (scope IN ('target', 'api')),
+  scope          TEXT    NOT NULL CHECK (scope IN ('target', 'api', 'all')),
   principal      TEXT    NOT NULL,
   kind           TEXT    NOT NULL CHECK (kind IN ('user', 'machine')),
   person         TEXT    NOT NULL,

@@ -13,6 +13,8 @@ pub enum Scope {
     Target,
     /// Sallyport's own API.
     Api,
+    /// Both.
+    All,
 }
 
 impl Scope {
@@ -20,6 +22,7 @@ impl Scope {
         match self {
             Self::Target => "target",
             Self::Api => "api",
+            Self::All => "all",
         }
     }
 }
@@ -70,6 +73,7 @@ impl FromRow<'_, SqliteRow> for TokenRow {
             scope: match scope.as_str() {
                 "target" => Scope::Target,
                 "api" => Scope::Api,
+                "all" => Scope::All,
                 other => return Err(unreadable(&format!("the scope `{other}`"))),
             },
             principal: row.try_get("principal")?,

@@ -119,6 +119,7 @@ fn list(tokens: &[TokenInfo], json: bool) -> anyhow::Result<()> {
     for token in tokens {
         let opens = match (token.scope, &token.target) {
             (TokenScope::Api, _) => "the API (a login)",
+            (TokenScope::All, _) => "all targets and the API",
             (TokenScope::Target, None) => "all targets",
             (TokenScope::Target, Some(target)) => target.as_str(),
         };
