@@ -31,6 +31,7 @@ impl Inner {
     pub(crate) async fn commit(&self, tx: RequestsTx, act: Act) -> Result<(), ReviewError> {
         self.witness.witness(&act)?;
         tx.commit().await?;
+        metrics::counter!("sallyport_review_acts_total", "act" => act.kind.as_str()).increment(1);
         tracing::info!(
             act = act.kind.as_str(),
             request = act.request,

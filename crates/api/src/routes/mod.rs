@@ -88,6 +88,8 @@ async fn guard(request: Request, next: Next) -> Response {
         Ok(response) => response,
         Err(_) => Problem::unavailable("the gateway took too long").into_response(),
     };
+    let status = response.status().as_u16().to_string();
+    metrics::counter!("sallyport_api_responses_total", "status" => status).increment(1);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(

@@ -131,39 +131,40 @@ async fn person(caller: &Caller) -> Vec<Finding> {
     let address = match caller.address() {
         Ok(address) => address,
         Err(error) => {
-            return vec![Finding::bad(
-                "gateway",
-                format!("{error:#}"),
-                "run `sallyport login --api URL`",
-            )];
+            let hint = "run `sallyport login --api URL`";
+            return vec![Finding::bad("gateway", format!("{error:#}"), hint)];
         }
     };
-    let mut findings = Vec::new();
-    let gateway = match caller.logged_in() {
+    let (login, gateway) = match caller.logged_in() {
         Ok(gateway) => {
-            findings.push(Finding::good("login", "there is one that has not ended"));
-            gateway
+            let login = Finding::good("login", "there is one that has not ended");
+            (login, Ok(gateway))
         }
         Err(error) => {
-            findings.push(Finding::bad(
-                "login",
-                format!("{error:#}"),
-                "run `sallyport login`",
-            ));
-            match GatewayClient::new(&address, None, None) {
-                Ok(gateway) => gateway,
-                Err(error) => {
-                    findings.push(Finding::bad(
-                        "gateway",
-                        error.to_string(),
-                        "correct the address",
-                    ));
-                    return findings;
-                }
-            }
+            let login = Finding::bad("login", format!("{error:#}"), "run `sallyport login`");
+            (login, GatewayClient::new(&address, None, None))
         }
     };
-    findings.push(match gateway.get::<Value>("healthz").await {
+    let gateway = match gateway {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            let address = Finding::bad("gateway", error.to_string(), "correct the address");
+            return vec![login, address];
+        }
+    };
+    let mut findings = vec![login, health(&gateway, &address).await];
+    if findings
+        .iter()
+        .all(|finding| finding.verdict != Verdict::Bad)
+    {
+        findings.push(identity(&gateway).await);
+        findings.push(policy(&gateway).await);
+    }
+    findings
+}
+
+async fn health(gateway: &GatewayClient, address: &str) -> Finding {
+    match gateway.get::<Value>("healthz").await {
         Ok(_) => Finding::good("gateway", format!("`{address}` answers and is well")),
         Err(ClientError::Answered { status: 503, .. }) => Finding::bad(
             "gateway",
@@ -175,29 +176,30 @@ async fn person(caller: &Caller) -> Vec<Finding> {
             error.to_string(),
             "check the address, the network and the certificate",
         ),
-    });
-    if findings
-        .iter()
-        .any(|finding| finding.verdict == Verdict::Bad)
-    {
-        return findings;
     }
-    findings.push(match gateway.get::<Value>("v1/me").await {
-        Ok(me) => {
-            let word = |key: &str| {
-                me.get(key)
-                    .map(Value::to_string)
-                    .unwrap_or_default()
-                    .replace('"', "")
-            };
-            Finding::good(
-                "identity",
-                format!("you are {} in {}", word("user"), word("groups")),
-            )
-        }
-        Err(error) => Finding::bad("identity", error.to_string(), "run `sallyport login`"),
-    });
-    findings.push(match gateway.get::<PolicyStatus>("v1/policy").await {
+}
+
+async fn identity(gateway: &GatewayClient) -> Finding {
+    let me = match gateway.get::<Value>("v1/me").await {
+        Ok(me) => me,
+        Err(error) => return Finding::bad("identity", error.to_string(), "run `sallyport login`"),
+    };
+    let groups: Vec<&str> = me
+        .get("groups")
+        .and_then(Value::as_array)
+        .map(|groups| groups.iter().filter_map(Value::as_str).collect())
+        .unwrap_or_default();
+    let user = me.get("user").and_then(Value::as_str).unwrap_or("nobody");
+    let groups = if groups.is_empty() {
+        "no groups".to_owned()
+    } else {
+        groups.join(", ")
+    };
+    Finding::good("identity", format!("you are {user}, in {groups}"))
+}
+
+async fn policy(gateway: &GatewayClient) -> Finding {
+    match gateway.get::<PolicyStatus>("v1/policy").await {
         Ok(PolicyStatus {
             digest,
             error: None,
@@ -215,8 +217,7 @@ async fn person(caller: &Caller) -> Vec<Finding> {
             error.to_string(),
             "whoever operates the gateway finds the reason in its log",
         ),
-    });
-    findings
+    }
 }
 
 /// What only the gateway's machine shows: files, policy, targets.

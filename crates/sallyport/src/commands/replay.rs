@@ -98,29 +98,7 @@ impl Transcript {
                 }
                 words
             }
-            What::Decision {
-                outcome,
-                rules,
-                message,
-                policy,
-                commit,
-                request,
-            } => {
-                let mut words = outcome.clone();
-                if !rules.is_empty() {
-                    words += &format!(" by {}", rules.join(", "));
-                }
-                if let Some(request) = request {
-                    words += &format!(", approved in {request}");
-                }
-                if let Some(policy) = commit.as_ref().or(policy.as_ref()) {
-                    words += &format!(" (policy {})", policy.chars().take(12).collect::<String>());
-                }
-                if let Some(message) = message.as_ref().filter(|_| outcome != "allow") {
-                    words += &format!("\n{message}");
-                }
-                say("=", &words)
-            }
+            What::Decision { .. } => say("=", &decision(&line.what)),
             What::Hold { request, waits_for } => say(
                 "=",
                 &format!("waits for {} ({request})", waits_for.join(", ")),
@@ -175,6 +153,36 @@ fn at(micros: u64) -> String {
 /// Text of others, with its further lines under its first.
 fn continued(text: &str) -> String {
     indented(text, &format!("{PAD}  ")).trim_start().to_owned()
+}
+
+/// What policy said, and under which bundle.
+fn decision(what: &What) -> String {
+    let What::Decision {
+        outcome,
+        rules,
+        message,
+        policy,
+        commit,
+        request,
+    } = what
+    else {
+        return String::new();
+    };
+    let mut words = outcome.clone();
+    if !rules.is_empty() {
+        words += &format!(" by {}", rules.join(", "));
+    }
+    if let Some(request) = request {
+        words += &format!(", approved in {request}");
+    }
+    if let Some(policy) = commit.as_ref().or(policy.as_ref()) {
+        let short: String = policy.chars().take(12).collect();
+        words += &format!(" (policy {short})");
+    }
+    if let Some(message) = message.as_ref().filter(|_| outcome != "allow") {
+        words += &format!("\n{message}");
+    }
+    words
 }
 
 fn review(

@@ -174,9 +174,25 @@ fn first_line(text: &str) -> String {
 
 /// Prints what a reviewer needs to know.
 pub(super) fn print_request(request: &Request) -> std::io::Result<()> {
-    let mut out = stdout().lock();
-    let field =
-        |name: &str, value: &str| format!("  {name:<10}{}\n", safe(value).replace('\n', " "));
+    let mut text = head(request);
+    text += &people(request);
+    text += &field("digest", &request.digest);
+    text += &command(request);
+    if request.state == RequestState::Open {
+        text += &format!(
+            "\nDecide with `sallyport approve {0}` or `sallyport deny {0} --reason …`.\n",
+            request.id
+        );
+    }
+    stdout().lock().write_all(text.as_bytes())
+}
+
+fn field(name: &str, value: &str) -> String {
+    format!("  {name:<10}{}\n", safe(value).replace('\n', " "))
+}
+
+/// Who asks for what, where and when.
+fn head(request: &Request) -> String {
     let mut text = format!("{}: {}\n", request.id, state(request));
     let asker = &request.requester;
     text += &field(
@@ -186,65 +202,57 @@ pub(super) fn print_request(request: &Request) -> std::io::Result<()> {
     let database = request
         .database
         .as_ref()
-        .map(|name| format!(", database {name}"))
-        .unwrap_or_default();
-    text += &field("target", &format!("{}{database}", request.target));
+        .map(|name| format!(", database {name}"));
+    text += &field(
+        "target",
+        &format!("{}{}", request.target, database.unwrap_or_default()),
+    );
     text += &field("task", request.task.as_deref().unwrap_or("-"));
     text += &field("rules", &request.rules.join(", "));
     if let Some(message) = &request.message {
         text += &field("message", message);
     }
-    text += &field(
-        "asked",
-        &format!("{} ({})", clock(request.created), ago(request.created)),
-    );
+    let asked = format!("{} ({})", clock(request.created), ago(request.created));
+    text += &field("asked", &asked);
     if request.state == RequestState::Open {
-        text += &field(
-            "expires",
-            &format!("in {}", span(request.expires - OffsetDateTime::now_utc())),
-        );
+        let left = request.expires - OffsetDateTime::now_utc();
+        text += &field("expires", &format!("in {}", span(left)));
     }
-    for need in &request.needs {
-        text += &field(
-            "needs",
-            &format!("{} of {} from {}", need.approved, need.count, need.group),
-        );
-    }
-    for approval in &request.approvals {
-        let reason = approval
-            .reason
+    text
+}
+
+/// Who has to decide, and who has.
+fn people(request: &Request) -> String {
+    let because = |reason: &Option<String>| {
+        reason
             .as_ref()
             .map(|r| format!(": {r}"))
-            .unwrap_or_default();
-        let by = format!(
-            "{} for {}, {}{reason}",
-            approval.reviewer,
-            approval.group,
-            clock(approval.at)
-        );
+            .unwrap_or_default()
+    };
+    let mut text = String::new();
+    for need in &request.needs {
+        let needs = format!("{} of {} from {}", need.approved, need.count, need.group);
+        text += &field("needs", &needs);
+    }
+    for approval in &request.approvals {
+        let when = format!("{}{}", clock(approval.at), because(&approval.reason));
+        let by = format!("{} for {}, {when}", approval.reviewer, approval.group);
         text += &field("approved", &by);
     }
     if let Some(end) = &request.conclusion {
         let by = end.by.as_deref().unwrap_or("the gateway");
-        let reason = end
-            .reason
-            .as_ref()
-            .map(|r| format!(": {r}"))
-            .unwrap_or_default();
-        text += &field(
-            request.state.as_str(),
-            &format!("by {by}, {}{reason}", clock(end.at)),
-        );
+        let how = format!("by {by}, {}{}", clock(end.at), because(&end.reason));
+        text += &field(request.state.as_str(), &how);
     }
-    text += &field("digest", &request.digest);
-    text += "\n";
-    text += &indented(&request.statement, "    ");
-    text += "\n";
+    text
+}
+
+/// The command itself, and what it would touch.
+fn command(request: &Request) -> String {
+    let mut text = format!("\n{}\n", indented(&request.statement, "    "));
     if request.statement_truncated {
-        text += &format!(
-            "    … the statement goes on: {} bytes in all\n",
-            request.statement_bytes
-        );
+        let bytes = request.statement_bytes;
+        text += &format!("    … the statement goes on: {bytes} bytes in all\n");
     }
     if !request.parameters.is_empty() {
         text += "\n  parameters\n";
@@ -262,19 +270,11 @@ pub(super) fn print_request(request: &Request) -> std::io::Result<()> {
     if let Some(impact) = &request.impact {
         let rows = impact
             .estimated_rows
-            .map_or_else(|| "unknown".to_owned(), |rows| rows.to_string());
-        text += &format!(
-            "\n  impact, as the target plans it: {rows} rows\n{}\n",
-            indented(&impact.plan, "    ")
-        );
+            .map_or_else(|| "an unknown number of".to_owned(), |n| n.to_string());
+        text += &format!("\n  impact, as the target plans it: {rows} rows\n");
+        text += &format!("{}\n", indented(&impact.plan, "    "));
     }
-    if request.state == RequestState::Open {
-        text += &format!(
-            "\nDecide with `sallyport approve {0}` or `sallyport deny {0} --reason …`.\n",
-            request.id
-        );
-    }
-    out.write_all(text.as_bytes())
+    text
 }
 
 #[cfg(test)]
