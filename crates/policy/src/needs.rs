@@ -20,6 +20,14 @@ impl Reads {
         self.everything || self.attributes.contains(attribute)
     }
 
+    /// As if something read all of it.
+    pub(crate) fn all() -> Self {
+        Self {
+            everything: true,
+            attributes: BTreeSet::new(),
+        }
+    }
+
     pub(crate) fn extend(&mut self, other: &Self) {
         self.everything |= other.everything;
         self.attributes.extend(other.attributes.iter().cloned());

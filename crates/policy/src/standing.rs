@@ -147,6 +147,34 @@ impl Standing {
         }
     }
 
+    /// Whether an act on the target has exactly the facts that the schema declares, each of its type. Deciding
+    /// does not ask, because it builds only what rules read; protocols' tests do.
+    ///
+    /// # Errors
+    /// With what is missing, superfluous or of another type.
+    pub fn conforms(&self, act: &Act, situation: &Situation) -> Result<(), String> {
+        let unknown = || format!("policy does not know the action `{}`", act.action);
+        let at = self.rules.bucket_of(&act.action).ok_or_else(unknown)?;
+        let action = self
+            .rules
+            .buckets
+            .get(at)
+            .ok_or_else(unknown)?
+            .action
+            .clone();
+        let context = self.context(&Reads::all(), act, situation, &situation.approved_by)?;
+        let (principal, resource) = (self.principal.clone(), self.target.clone());
+        Request::new(
+            principal,
+            action,
+            resource,
+            context,
+            Some(&self.rules.schema),
+        )
+        .map(|_| ())
+        .map_err(|error| error.to_string())
+    }
+
     fn decide_act(&self, act: &Act, situation: &Situation) -> Decision {
         let (narrow, verdict) = match self.judge(act, None, situation, &situation.approved_by) {
             Ok(judged) => judged,

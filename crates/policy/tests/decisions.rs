@@ -380,3 +380,22 @@ fn groups_belong_to_the_subject_and_not_to_its_name() {
     assert_eq!(decide(user("alice", &[])), Outcome::Deny);
     assert_eq!(decide(user("ops", &["x\"] + [\""])), Outcome::Deny);
 }
+
+#[test]
+fn an_act_conforms_when_it_has_the_declared_facts() {
+    let bundle = load("", "");
+    let standing = bundle.standing(&user("alice", &[]), &orders()).unwrap();
+    let full = Situation {
+        task: Some("OPS-1".into()),
+        source: Some("::1".parse().unwrap()),
+        ..approved(&["dba"])
+    };
+    let check = |act: &Act| standing.conforms(act, &full);
+    assert_eq!(check(&statement("select", &[])), Ok(()));
+    assert_eq!(check(&connect()), Ok(()));
+    assert_eq!(check(&Act::new(ActionName::unparsed(), [])), Ok(()));
+    assert!(check(&Act::new(ActionName::new("Sql", "select"), [])).is_err());
+    assert!(check(&statement("select", &[("extra", Value::Bool(true))])).is_err());
+    assert!(check(&statement("select", &[("reads", Value::Bool(true))])).is_err());
+    assert!(check(&Act::new(ActionName::new("Sql", "fly"), [])).is_err());
+}
