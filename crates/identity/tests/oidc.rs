@@ -1,6 +1,7 @@
 //! Logins at a real OpenID provider (npm's oidc-provider), driven as a person with a browser would.
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,

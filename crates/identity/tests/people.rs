@@ -257,7 +257,7 @@ async fn a_pinned_certificate_is_its_owner_until_it_is_taken_out() {
     gateway.edit(|people| {
         people
             .add_certificate("alice", fingerprint(&chain[0]))
-            .unwrap()
+            .unwrap();
     });
     assert!(gateway.ids.reload_people().await.unwrap());
     let session = gateway.ids.by_certificate(&chain, "alice").unwrap();

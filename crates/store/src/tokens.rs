@@ -329,7 +329,7 @@ impl Store {
                     .await?;
             match (known, &person) {
                 (Some(known), Some(chosen)) if known != *chosen => {
-                    merge(&mut tx, &known, chosen).await?
+                    merge(&mut tx, &known, chosen).await?;
                 }
                 (Some(known), None) => person = Some(known),
                 (Some(_), Some(_)) | (None, _) => {}
