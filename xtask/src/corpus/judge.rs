@@ -58,7 +58,7 @@ impl Scene<'_> {
             "noerr" => self.played.errors().is_empty(),
             "file" => Path::new(value).exists(),
             "filehas" => file_has(value)?,
-            "sql" => single(admin, value)? == "t",
+            "sql" => asked(admin, value)?,
             "tag" => self.played.tags().iter().any(|tag| tag == value),
             "closed" => {
                 self.played.closed()
@@ -96,6 +96,25 @@ impl Scene<'_> {
         })
     }
 }
+
+/// What an administrator's query says. One that asks for something that does not exist says no: an attack
+/// that was stopped early left nothing to ask about.
+fn asked(admin: &mut Connection, query: &str) -> Result<bool> {
+    match single(admin, query) {
+        Ok(answer) => Ok(answer == "t"),
+        Err(error)
+            if UNDEFINED
+                .iter()
+                .any(|code| error.to_string().contains(code)) =>
+        {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// An undefined schema, table, column, function or object, as the end of an error's text has it.
+const UNDEFINED: &[&str] = &[": 3F000 ", ": 42P01 ", ": 42703 ", ": 42883 ", ": 42704 "];
 
 fn file_has(value: &str) -> Result<bool> {
     let (path, needle) = value

@@ -67,14 +67,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         .iter()
         .map(|case| profile(case, server, &cutters))
         .collect();
-    let door = if options.direct {
-        Door::direct(server)
-    } else {
-        crate::demo::build()?;
-        Door::gateway(
+    let door = match options.program()? {
+        Some(program) => Door::gateway(
+            &program,
             bundle::write(&profiles)?.path(),
             &bundle::targets(&profiles),
-        )?
+        )?,
+        None => Door::direct(server),
     };
     let outcomes: Vec<Outcome> = cases
         .iter()

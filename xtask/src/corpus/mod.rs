@@ -32,8 +32,9 @@ pub(crate) enum Corpus {
     /// Runs cases handed over by the parent process, in a network of its own
     #[command(hide = true)]
     Worker {
+        /// The gateway's program; none to go without
         #[arg(long)]
-        direct: bool,
+        program: Option<PathBuf>,
         /// The worker has a network and a `/tmp/gwtest` of its own
         #[arg(long)]
         isolated: bool,
@@ -48,6 +49,9 @@ pub(crate) struct Options {
     /// Without the gateway: checks the corpus and this runner, since every attack must then succeed
     #[arg(long)]
     direct: bool,
+    /// Use this program instead of building it
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Cases at a time
     #[arg(long, default_value_t = 2)]
     jobs: usize,
@@ -57,6 +61,17 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The gateway's program, built unless it is given; none when the cases go without it.
+    fn program(&self) -> Result<Option<PathBuf>> {
+        if self.direct {
+            return Ok(None);
+        }
+        self.program
+            .clone()
+            .map_or_else(crate::demo::build, Ok)
+            .map(Some)
+    }
+
     fn wants(&self, id: &str, class: &str) -> bool {
         self.only.is_empty()
             || self
@@ -71,7 +86,9 @@ pub(crate) fn run(corpus: Corpus) -> Result<bool> {
     match corpus {
         Corpus::Sql(options) => sql::run(&options),
         Corpus::Mask(options) => mask::run(&options),
-        Corpus::Worker { direct, isolated } => worker::serve(direct, isolated).map(|()| true),
+        Corpus::Worker { program, isolated } => {
+            worker::serve(program.as_deref(), isolated).map(|()| true)
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The SQL corpora.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Result, bail};
 use sallyport_testbed::Template;
@@ -15,7 +16,7 @@ use super::snapshot::Snapshot;
 use super::through::Door;
 use super::wire::Message;
 use super::{Options, cluster, read, worker};
-use crate::{demo, process};
+use crate::process;
 
 /// Whom the cases connect as: a role's name is the credential towards the server.
 const ROLES: &[&str] = &["app", "dba", "analyst", "repl", "pgadmin"];
@@ -30,10 +31,8 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let unscored = all - cases.len();
     // Made here, so that the workers do not each make it.
     cluster::template()?;
-    if !options.direct {
-        demo::build()?;
-    }
-    let outcomes = worker::run(cases, options.jobs, options.direct)?;
+    let program = options.program()?;
+    let outcomes = worker::run(cases, options.jobs, program.as_deref())?;
     Ok(report::print(
         &outcomes,
         ["stopped", "let through"],
@@ -43,7 +42,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
 }
 
 /// The gateway with the policy that the corpora assume, and one target for each role in each database.
-pub(crate) fn door() -> Result<Door> {
+pub(crate) fn door(program: &Path) -> Result<Door> {
     let mut profiles = Vec::new();
     for role in ROLES {
         for database in DATABASES {
@@ -61,7 +60,7 @@ pub(crate) fn door() -> Result<Door> {
         .join("tests")
         .join("policies")
         .join("corpus-sql");
-    Door::gateway(&policy, &bundle::targets(&profiles))
+    Door::gateway(program, &policy, &bundle::targets(&profiles))
 }
 
 /// Runs one case. With `direct` there is no gateway, and the attacks succeed.

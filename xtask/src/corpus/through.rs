@@ -1,12 +1,10 @@
 //! How the clients of a case reach the server: through the gateway, or straight.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use sallyport_testbed::{Gateway, GatewayOptions, Person};
-
-use crate::process;
 
 /// Who runs every case.
 const PERSON: &str = "corpus";
@@ -36,9 +34,9 @@ impl Door {
     }
 
     /// Through a gateway that is started for this, with a policy and its targets.
-    pub(crate) fn gateway(policy: &Path, targets: &str) -> Result<Door> {
+    pub(crate) fn gateway(program: &Path, policy: &Path, targets: &str) -> Result<Door> {
         let gateway = Gateway::start(&GatewayOptions {
-            program: program()?,
+            program: program.to_owned(),
             policy: policy.to_owned(),
             targets: Some(targets.to_owned()),
             people: vec![Person::new(PERSON, &["corpus"])],
@@ -82,9 +80,4 @@ impl Door {
             Door::Gateway { .. } | Door::Direct(_) => None,
         }
     }
-}
-
-/// The program, as `cargo build` left it.
-fn program() -> Result<PathBuf> {
-    Ok(process::target_dir()?.join("debug").join("sallyport"))
 }

@@ -4,6 +4,7 @@
 //! its own `/tmp/gwtest`. Where that is not permitted, one worker runs without.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
@@ -18,7 +19,11 @@ use crate::process;
 const OWN_NETWORK: &[&str] = &["--net", "--mount", "--propagation", "private", "--"];
 
 /// Runs the cases in worker processes and returns the outcomes in the order of the cases.
-pub(super) fn run(cases: Vec<SqlCase>, jobs: usize, direct: bool) -> Result<Vec<Outcome>> {
+pub(super) fn run(
+    cases: Vec<SqlCase>,
+    jobs: usize,
+    program: Option<&Path>,
+) -> Result<Vec<Outcome>> {
     let isolated = process::capture(Command::new("unshare").args(OWN_NETWORK).arg("true")).is_ok();
     let jobs = if isolated {
         jobs.clamp(1, cases.len().max(1))
@@ -33,7 +38,7 @@ pub(super) fn run(cases: Vec<SqlCase>, jobs: usize, direct: bool) -> Result<Vec<
     let done: Mutex<Vec<(usize, Outcome)>> = Mutex::new(Vec::with_capacity(total));
     std::thread::scope(|scope| -> Result<()> {
         let threads: Vec<_> = (0..jobs)
-            .map(|_| scope.spawn(|| drive(&queue, &done, total, isolated, direct)))
+            .map(|_| scope.spawn(|| drive(&queue, &done, total, isolated, program)))
             .collect();
         for thread in threads {
             match thread.join() {
@@ -57,9 +62,9 @@ fn drive(
     done: &Mutex<Vec<(usize, Outcome)>>,
     total: usize,
     isolated: bool,
-    direct: bool,
+    program: Option<&Path>,
 ) -> Result<()> {
-    let mut worker = start(isolated, direct)?;
+    let mut worker = start(isolated, program)?;
     let mut input = worker.stdin.take().context("a worker without input")?;
     let output = worker.stdout.take().context("a worker without output")?;
     let mut lines = BufReader::new(output).lines();
@@ -90,20 +95,21 @@ fn drive(
     Ok(())
 }
 
-fn start(isolated: bool, direct: bool) -> Result<Child> {
-    let program = std::env::current_exe()?;
+fn start(isolated: bool, program: Option<&Path>) -> Result<Child> {
+    let own = std::env::current_exe()?;
     let mut command = if isolated {
         Command::new("unshare")
     } else {
-        Command::new(&program)
+        Command::new(&own)
     };
     if isolated {
-        command.args(OWN_NETWORK).arg(&program);
+        command.args(OWN_NETWORK).arg(&own);
     }
     command.args(["corpus", "worker"]);
-    command
-        .args(direct.then_some("--direct"))
-        .args(isolated.then_some("--isolated"));
+    command.args(isolated.then_some("--isolated"));
+    if let Some(program) = program {
+        command.arg("--program").arg(program);
+    }
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -112,15 +118,14 @@ fn start(isolated: bool, direct: bool) -> Result<Child> {
 }
 
 /// A worker: reads cases, writes outcomes.
-pub(super) fn serve(direct: bool, isolated: bool) -> Result<()> {
+pub(super) fn serve(program: Option<&Path>, isolated: bool) -> Result<()> {
     if isolated {
         isolate()?;
     }
     let template = cluster::template()?;
-    let door = if direct {
-        Door::direct(cluster::address())
-    } else {
-        sql::door()?
+    let door = match program {
+        Some(program) => sql::door(program)?,
+        None => Door::direct(cluster::address()),
     };
     for line in std::io::stdin().lock().lines() {
         let case: SqlCase = serde_json::from_str(&line?)?;

@@ -1,0 +1,136 @@
+import java.io.StringReader;
+import java.sql.Array;
+import java.sql.Connection;
+import java.sql.DriverManager;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.Arrays;
+import java.util.Properties;
+import org.postgresql.PGConnection;
+import org.postgresql.PGNotification;
+
+/** What a program with JDBC does. Prints what it saw. */
+public final class JdbcDriver {
+    public static void main(String[] arguments) throws Exception {
+        Properties properties = new Properties();
+        properties.setProperty("user", arguments[1]);
+        properties.setProperty("password", arguments[2]);
+        properties.setProperty("sslmode", "disable");
+        properties.setProperty("prepareThreshold", "3");
+        try (Connection connection = DriverManager.getConnection(arguments[0], properties)) {
+            types(connection);
+            statements(connection);
+            failures(connection);
+            copy(connection);
+            notifications(connection);
+            cancel(connection);
+            try (Statement statement = connection.createStatement()) {
+                statement.execute("DROP TABLE jdbc_t");
+            }
+            System.out.println("product " + connection.getMetaData().getDatabaseProductName());
+        }
+        System.out.println("done");
+    }
+
+    private static void types(Connection connection) throws SQLException {
+        try (PreparedStatement statement = connection.prepareStatement(
+                "SELECT ?::int, ?::bigint, ?::numeric, ?::text, ?::bool, ?::date, ?::bytea")) {
+            for (int round = 0; round < 6; round++) {
+                statement.setInt(1, round);
+                statement.setLong(2, 1L << 40);
+                statement.setBigDecimal(3, new java.math.BigDecimal("1.50"));
+                statement.setString(4, "é'x");
+                statement.setBoolean(5, true);
+                statement.setDate(6, java.sql.Date.valueOf("2026-01-02"));
+                statement.setBytes(7, new byte[] {0, 1, (byte) 255});
+                try (ResultSet row = statement.executeQuery()) {
+                    row.next();
+                    System.out.println("types " + row.getInt(1) + " " + row.getLong(2) + " " + row.getBigDecimal(3) + " "
+                            + row.getString(4) + " " + row.getBoolean(5) + " " + row.getDate(6) + " "
+                            + Arrays.toString(row.getBytes(7)));
+                }
+            }
+        }
+        Array array = connection.createArrayOf("text", new String[] {"a", null, "{"});
+        try (PreparedStatement statement = connection.prepareStatement("SELECT ?::text[]")) {
+            statement.setArray(1, array);
+            try (ResultSet row = statement.executeQuery()) {
+                row.next();
+                System.out.println("array " + row.getString(1));
+            }
+        }
+    }
+
+    private static void statements(Connection connection) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            statement.execute("CREATE TABLE jdbc_t (id serial PRIMARY KEY, name text UNIQUE)");
+        }
+        try (PreparedStatement insert = connection.prepareStatement(
+                "INSERT INTO jdbc_t (name) VALUES (?)", Statement.RETURN_GENERATED_KEYS)) {
+            for (int i = 0; i < 100; i++) {
+                insert.setString(1, "n" + i);
+                insert.addBatch();
+            }
+            System.out.println("batch " + insert.executeBatch().length);
+            try (ResultSet keys = insert.getGeneratedKeys()) {
+                keys.next();
+                System.out.println("key " + keys.getInt(1));
+            }
+        }
+        connection.setAutoCommit(false);
+        try (Statement statement = connection.createStatement()) {
+            statement.setFetchSize(9);
+            int sum = 0;
+            try (ResultSet rows = statement.executeQuery("SELECT id FROM jdbc_t ORDER BY id")) {
+                while (rows.next()) {
+                    sum += rows.getInt(1);
+                }
+            }
+            System.out.println("portal " + sum);
+        }
+        connection.commit();
+        connection.setAutoCommit(true);
+    }
+
+    private static void failures(Connection connection) throws SQLException {
+        for (String text : new String[] {"SELECT 1/0", "SELEC", "INSERT INTO jdbc_t (name) VALUES ('n1')"}) {
+            try (Statement statement = connection.createStatement()) {
+                statement.execute(text);
+            } catch (SQLException error) {
+                System.out.println("error " + error.getSQLState() + " " + error.getMessage().split("\n")[0]);
+            }
+        }
+    }
+
+    private static void copy(Connection connection) throws Exception {
+        var copies = connection.unwrap(PGConnection.class).getCopyAPI();
+        System.out.println("copy in " + copies.copyIn("COPY jdbc_t (name) FROM STDIN", new StringReader("x1\nx2\nx3\n")));
+        var out = new java.io.StringWriter();
+        copies.copyOut("COPY (SELECT name FROM jdbc_t WHERE name LIKE 'x%' ORDER BY 1) TO STDOUT", out);
+        System.out.println("copy out " + out.toString().replace("\n", "|"));
+    }
+
+    private static void notifications(Connection connection) throws SQLException {
+        try (Statement statement = connection.createStatement()) {
+            statement.execute("LISTEN jdbc_channel");
+            statement.execute("NOTIFY jdbc_channel, 'hello'");
+        }
+        PGNotification[] notifications = connection.unwrap(PGConnection.class).getNotifications(10_000);
+        System.out.println("notify " + notifications[0].getName() + " " + notifications[0].getParameter());
+    }
+
+    private static void cancel(Connection connection) throws Exception {
+        try (Statement statement = connection.createStatement()) {
+            statement.setQueryTimeout(1);
+            statement.execute("SELECT pg_sleep(60)");
+        } catch (SQLException error) {
+            System.out.println("cancelled " + error.getSQLState());
+        }
+        try (Statement statement = connection.createStatement(); ResultSet row = statement.executeQuery("SELECT 'alive'")) {
+            row.next();
+            System.out.println(row.getString(1));
+        }
+    }
+}

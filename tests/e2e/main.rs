@@ -1,0 +1,7 @@
+//! End to end: real clients, the real gateway, a real server.
+
+mod demo;
+mod drivers;
+mod killed;
+mod secrets;
+mod story;

@@ -1,0 +1,145 @@
+//! A server, a gateway before it, and the two ways to the server.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use sallyport_testbed::{Gateway, GatewayOptions, Options, Person, Postgres, Role};
+use tempfile::TempDir;
+
+use crate::Endpoint;
+
+/// The role as which the gateway logs in at the server.
+pub const ROLE: &str = "app";
+/// That role's password, which no client ever sees.
+pub const ROLE_PASSWORD: &str = "the-role-s-own-password-4711";
+/// The database.
+pub const DATABASE: &str = "shop";
+/// The target's name, by which clients ask for it.
+pub const TARGET: &str = "orders";
+
+/// What the stage should be like.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The policy bundle.
+    pub policy: PathBuf,
+    /// Who is there.
+    pub people: Vec<Person>,
+    /// How the server is set up, beside its role and database.
+    pub server: Options,
+    /// Further lines of the target's entry.
+    pub target: String,
+    /// Further lines of `sallyport.toml`.
+    pub settings: String,
+}
+
+impl Plan {
+    /// A policy of this repository, by its path from the root; alice is a developer, dana a DBA.
+    pub fn with_policy(path: &str) -> Plan {
+        Plan {
+            policy: root().join(path),
+            people: vec![
+                Person::new("alice", &["developers"]),
+                Person::new("dana", &["dba"]),
+                Person::new("audrey", &["auditors"]),
+            ],
+            server: Options::default(),
+            target: "tls = \"disable\"".to_owned(),
+            settings: String::new(),
+        }
+    }
+}
+
+/// A running server with a running gateway.
+pub struct Stage {
+    /// The gateway; it ends first.
+    pub gateway: Gateway,
+    /// The server.
+    pub server: Postgres,
+    _secret: TempDir,
+}
+
+impl Stage {
+    /// Starts both.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(plan: &Plan) -> Result<Stage> {
+        let mut options = plan.server.clone();
+        options.roles.insert(0, Role::new(ROLE, ROLE_PASSWORD));
+        options.databases.insert(0, DATABASE.to_owned());
+        let server = Postgres::start(&options)?;
+        let secret = tempfile::tempdir()?;
+        let password = secret.path().join("password");
+        std::fs::write(&password, ROLE_PASSWORD)?;
+        let targets = format!(
+            "[[target]]\nname = \"{TARGET}\"\nprotocol = \"postgres\"\naddress = \"localhost:{}\"\n\
+             environment = \"production\"\nuser = \"{ROLE}\"\ndatabase = \"{DATABASE}\"\n\
+             password_file = {password:?}\n{}\n",
+            server.port(),
+            plan.target
+        );
+        let gateway = Gateway::start(&GatewayOptions {
+            program: program()?,
+            policy: plan.policy.clone(),
+            targets: Some(targets),
+            people: plan.people.clone(),
+            settings: plan.settings.clone(),
+        })?;
+        Ok(Stage {
+            gateway,
+            server,
+            _secret: secret,
+        })
+    }
+
+    /// Straight to the server.
+    pub fn direct(&self) -> Endpoint {
+        let at = SocketAddr::from(([127, 0, 0, 1], self.server.port()));
+        endpoint(at, ROLE, ROLE_PASSWORD, DATABASE)
+    }
+
+    /// Through the gateway, with a fresh token.
+    ///
+    /// # Errors
+    /// When the gateway gives no token.
+    pub fn through(&self, person: &str) -> Result<Endpoint> {
+        let token = self.gateway.token(person)?;
+        Ok(endpoint(self.gateway.postgres(), person, &token, TARGET))
+    }
+}
+
+fn endpoint(at: SocketAddr, user: &str, password: &str, database: &str) -> Endpoint {
+    Endpoint {
+        host: at.ip().to_string(),
+        port: at.port(),
+        user: user.to_owned(),
+        password: password.to_owned(),
+        database: database.to_owned(),
+    }
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// The program, beside the test's own: `cargo xtask test` builds it first.
+///
+/// # Errors
+/// When it has not been built.
+pub fn program() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let dir = test
+        .parent()
+        .and_then(Path::parent)
+        .context("a test without a directory")?;
+    let program = dir.join("sallyport");
+    ensure!(
+        program.exists(),
+        "`{}` is not there: `cargo build -p sallyport` makes it",
+        program.display()
+    );
+    Ok(program)
+}
