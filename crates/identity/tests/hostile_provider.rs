@@ -104,13 +104,13 @@ fn document(issuer: &str) -> Value {
     })
 }
 
-fn ok(body: impl ToString) -> (u16, String, String) {
+fn ok(body: &impl ToString) -> (u16, String, String) {
     (200, String::new(), body.to_string())
 }
 
 fn well(keys: Value) -> impl Fn(&str, &str) -> (u16, String, String) + Send {
     move |issuer, path| match path {
-        "/.well-known/openid-configuration" => ok(document(issuer)),
+        "/.well-known/openid-configuration" => ok(&document(issuer)),
         "/jwks" => ok(&keys),
         _ => (404, String::new(), String::new()),
     }
@@ -148,16 +148,17 @@ async fn present(gateway: &Gateway, kid: &str) -> LoginError {
 }
 
 fn fault(error: &LoginError) -> Option<&TokenFault> {
-    match error {
-        LoginError::Oidc(OidcError::Token(fault)) => Some(fault),
-        _ => None,
+    if let LoginError::Oidc(OidcError::Token(fault)) = error {
+        Some(fault)
+    } else {
+        None
     }
 }
 
 #[tokio::test]
 async fn redirects_are_not_followed() {
     let provider = Provider::start(|issuer, path| match path {
-        "/elsewhere" => ok(document(issuer)),
+        "/elsewhere" => ok(&document(issuer)),
         _ => (
             302,
             format!("Location: {issuer}/elsewhere\r\n"),
@@ -176,7 +177,7 @@ async fn documents_have_a_largest_size() {
     let provider = Provider::start(move |issuer, _| {
         let mut document = document(issuer);
         document["more"] = json!(long);
-        ok(document)
+        ok(&document)
     })
     .await;
     let error = provider.begin().await.unwrap_err();
@@ -193,7 +194,7 @@ async fn a_document_cannot_send_us_to_another_host() {
     let provider = Provider::start(|issuer, _| {
         let mut document = document(issuer);
         document["token_endpoint"] = json!("http://127.0.0.2:1/token");
-        ok(document)
+        ok(&document)
     })
     .await;
     let error = provider.begin().await.unwrap_err();
@@ -249,7 +250,7 @@ async fn an_error_page_does_not_replace_the_keys() {
     ] {
         provider.now_answers(move |issuer, path| match path {
             "/jwks" => (poison.0, String::new(), poison.1.to_owned()),
-            _ => ok(document(issuer)),
+            _ => ok(&document(issuer)),
         });
         // The unknown key makes us ask; the known one goes on to be known.
         assert_eq!(
