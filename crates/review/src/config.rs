@@ -48,6 +48,12 @@ impl Default for ReviewConfig {
 }
 
 /// An address that is told of requests.
+///
+/// Each event is one POST with a JSON body. `Sallyport-Event` names it (`request.opened`, `.approved`, `.granted`,
+/// `.denied`, `.withdrawn`, `.expired`); `Sallyport-Delivery` is the same for each try of one event;
+/// `Sallyport-Signature` is `t=TIME,v1=HEX`, where HEX is the HMAC-SHA-256 of `TIME.BODY` under the secret and TIME is
+/// in seconds since 1970: refuse what is older than a few minutes. Any 2xx is success; 408, 429, 5xx and broken
+/// connections are tried again, five times in all.
 #[derive(Clone, Debug)]
 pub struct Webhook {
     /// Where to post.

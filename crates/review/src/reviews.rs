@@ -322,7 +322,8 @@ impl Reviews {
             .map_or_else(|| Err(ReviewError::NotFound(id.to_owned())), Request::read)
     }
 
-    /// The requests that `filter` wants and `visibility` shows, newest first.
+    /// The requests that `filter` wants and `visibility` shows, newest first. Long ones come abridged; see
+    /// [`Self::get`] for the whole.
     ///
     /// # Errors
     /// When the store cannot be used.

@@ -21,6 +21,8 @@ const QUEUE: usize = 256;
 const ATTEMPTS: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of a statement that a program is sent; messages wait in memory.
+const JSON_STATEMENT_BYTES: usize = 64 * 1024;
 /// Chats cut longer texts.
 const SLACK_STATEMENT_BYTES: usize = 2000;
 
@@ -151,11 +153,11 @@ fn body(hook: &Webhook, event: &str, act: &Act, request: &Request, link: Option<
             if hook.include_statement
                 && let Some(fields) = body.get_mut("request").and_then(|r| r.as_object_mut())
             {
-                fields.insert("statement".to_owned(), json!(request.statement));
-                fields.insert(
-                    "statement_truncated".to_owned(),
-                    json!(request.statement_truncated),
-                );
+                let shown = head(&request.statement, JSON_STATEMENT_BYTES);
+                let truncated =
+                    request.statement_truncated || shown.len() < request.statement.len();
+                fields.insert("statement".to_owned(), json!(shown));
+                fields.insert("statement_truncated".to_owned(), json!(truncated));
             }
             body.to_string()
         }

@@ -861,6 +861,18 @@ async fn what_reviewers_see_is_bounded_and_says_so() {
     assert_eq!(request.parameters, ["1"]);
     assert!(!request.parameters_truncated);
     assert_eq!(request.impact, Some(impact));
+    let listed = office
+        .reviews
+        .list(ListFilter::default(), Visibility::All)
+        .await
+        .unwrap();
+    assert!(
+        listed[0].statement_truncated && listed[0].parameters_truncated,
+        "a list is abridged"
+    );
+    assert_eq!(listed[0].statement, statement[..2048]);
+    assert!(listed[0].parameters.is_empty());
+    assert_eq!(listed[0].impact.as_ref().unwrap().estimated_rows, Some(1));
     assert_eq!(request.digest, digest(&statement, "alice").to_hex());
 }
 

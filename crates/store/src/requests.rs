@@ -275,16 +275,22 @@ pub struct Requests {
 // One place for the columns: a request with its needs and votes as JSON, and persons as they are known today.
 macro_rules! select {
     ($rest:literal) => {
+        select!("r.detail", $rest)
+    };
+    ($detail:literal, $rest:literal) => {
         concat!(
-            "SELECT r.*, \
+            "SELECT r.id, r.digest, r.state, r.waiting, r.session, r.principal, r.target, r.task, \
+             r.policy_digest, r.created_ms, r.expires_ms, r.grant_expires_ms, \
+             r.ended_ms, r.ended_by, r.ended_reason, \
              coalesce((SELECT p.person FROM persons p WHERE p.key = r.person), r.person) AS asker, \
              (SELECT json_group_array(json_object('group', n.group_name, 'count', n.count)) \
               FROM request_needs n WHERE n.request = r.id) AS needs, \
              (SELECT json_group_array(json_object( \
               'person', coalesce((SELECT p.person FROM persons p WHERE p.key = v.person), v.person), \
               'reviewer', v.reviewer, 'groups', json(v.groups), 'reason', v.reason, 'at_ms', v.at_ms)) \
-              FROM request_votes v WHERE v.request = r.id) AS votes \
-             FROM requests r ",
+              FROM request_votes v WHERE v.request = r.id) AS votes, ",
+            $detail,
+            " AS detail FROM requests r ",
             $rest
         )
     };
@@ -322,7 +328,8 @@ impl Requests {
             .await?)
     }
 
-    /// The requests that `filter` wants, newest first.
+    /// The requests that `filter` wants, newest first. Long ones come abridged, so that a list stays small: the
+    /// beginning of the statement and of the message, no parameters, no plan.
     ///
     /// # Errors
     /// When the store cannot be used.
@@ -331,6 +338,13 @@ impl Requests {
         let states = (!states.is_empty()).then(|| json_text(&states));
         let viewer = filter.viewer.as_ref();
         let rows = sqlx::query_as(select!(
+            "CASE WHEN length(r.detail) <= 16384 THEN r.detail ELSE json_replace(r.detail, \
+              '$.statement', substr(r.detail ->> '$.statement', 1, 2048), \
+              '$.parameters', json_array(), \
+              '$.parameters_truncated', \
+              json(iif(json_array_length(r.detail, '$.parameters') > 0, 'true', r.detail -> '$.parameters_truncated')), \
+              '$.message', substr(r.detail ->> '$.message', 1, 2048), \
+              '$.impact.plan', '') END",
             "WHERE (?1 IS NULL OR r.state IN (SELECT value FROM json_each(?1))) \
              AND (?2 IS NULL OR r.principal = ?2) \
              AND (?3 IS NULL OR r.target = ?3) \

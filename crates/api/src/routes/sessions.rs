@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json as Reply;
 use axum::body::Body;
@@ -13,7 +14,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 use crate::extract::{Caller, Id, MaybeJson, Params};
 use crate::ports::{
@@ -28,6 +31,10 @@ const MAX_LIST: usize = 500;
 const CHUNK_BYTES: usize = 32 * 1024;
 /// How many chunks may wait for a slow reader.
 const CHUNKS: usize = 8;
+/// How long a reader may take none of them.
+const READER_PATIENCE: Duration = Duration::from_secs(60);
+/// Replays at the same time: each occupies a thread.
+static REPLAYS: Semaphore = Semaphore::const_new(16);
 /// The longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 4 * 1024;
 
@@ -197,6 +204,11 @@ pub(super) async fn replay(
             "only auditors and administrators replay sessions here",
         ));
     }
+    let Ok(permit) = REPLAYS.try_acquire() else {
+        return Err(Problem::unavailable(
+            "too many sessions are being replayed; try again soon",
+        ));
+    };
     let act = Act::Replayed {
         session: session.id.clone(),
         rows: params.rows,
@@ -212,8 +224,10 @@ pub(super) async fn replay(
     let (sender, mut receiver) = mpsc::channel(CHUNKS);
     let recordings = Arc::clone(&api.recordings);
     let options = TranscriptOptions { rows: params.rows };
-    let reading =
-        tokio::task::spawn_blocking(move || send(&*recordings, &session.id, options, &sender));
+    let reading = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        send(&*recordings, &session.id, options, &sender)
+    });
     // Nothing is answered before there is something to answer, so that a failure still has its status.
     let Some(first) = receiver.recv().await else {
         let error = match reading.await {
@@ -244,6 +258,12 @@ fn send(
     options: TranscriptOptions,
     chunks: &mpsc::Sender<Bytes>,
 ) -> Result<(), RecordingsError> {
+    // A reader that stops reading must not keep the thread.
+    let runtime = Handle::current();
+    let pass = |chunk: Vec<u8>| {
+        let sent = runtime.block_on(timeout(READER_PATIENCE, chunks.send(chunk.into())));
+        matches!(sent, Ok(Ok(())))
+    };
     let mut buffer = Vec::with_capacity(CHUNK_BYTES);
     let mut line = |line: Line| {
         if serde_json::to_writer(&mut buffer, &line).is_err() {
@@ -254,15 +274,16 @@ fn send(
         if buffer.len() < CHUNK_BYTES {
             return ControlFlow::Continue(());
         }
-        match chunks.blocking_send(std::mem::take(&mut buffer).into()) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        if pass(std::mem::take(&mut buffer)) {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
         }
     };
     recordings.transcript(id, options, &mut line)?;
     if !buffer.is_empty() {
         // A reader that is gone needs no last chunk.
-        let _ = chunks.blocking_send(buffer.into());
+        pass(buffer);
     }
     Ok(())
 }

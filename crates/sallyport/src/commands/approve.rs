@@ -27,21 +27,21 @@ struct Decision {
 
 /// Approve held commands: each may then run exactly as it was asked for, once.
 #[derive(Debug, Args)]
-pub struct ApproveArgs {
+pub(crate) struct ApproveArgs {
     #[command(flatten)]
     decision: Decision,
 }
 
 /// Deny held commands, or take back approvals that were not used yet.
 #[derive(Debug, Args)]
-pub struct DenyArgs {
+pub(crate) struct DenyArgs {
     #[command(flatten)]
     decision: Decision,
 }
 
 /// Withdraw your own requests.
 #[derive(Debug, Args)]
-pub struct WithdrawArgs {
+pub(crate) struct WithdrawArgs {
     #[command(flatten)]
     decision: Decision,
 }
@@ -51,7 +51,7 @@ impl ApproveArgs {
     ///
     /// # Errors
     /// When nobody is logged in, or the gateway says no.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.decision.run("approve").await
     }
 }
@@ -61,7 +61,7 @@ impl DenyArgs {
     ///
     /// # Errors
     /// When nobody is logged in, or the gateway says no.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.decision.run("deny").await
     }
 }
@@ -71,7 +71,7 @@ impl WithdrawArgs {
     ///
     /// # Errors
     /// When nobody is logged in, or the gateway says no.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         self.decision.run("withdraw").await
     }
 }

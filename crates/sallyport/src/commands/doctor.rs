@@ -20,7 +20,7 @@ use crate::gateway::loader;
 
 /// Find out what is wrong: with your login and the gateway, or, with --config, on the gateway's machine.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     #[command(flatten)]
     caller: Caller,
     /// Examine the gateway of this configuration, on its machine.
@@ -83,7 +83,7 @@ impl DoctorArgs {
     ///
     /// # Errors
     /// When something is wrong.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let findings = match &self.config {
             Some(path) => machine(path).await,
             None => person(&self.caller).await,

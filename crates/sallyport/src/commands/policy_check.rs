@@ -14,7 +14,7 @@ use crate::gateway::loader;
 
 /// Work with policy bundles: directories with rules, targets and classifications.
 #[derive(Debug, Args)]
-pub struct PolicyArgs {
+pub(crate) struct PolicyArgs {
     #[command(subcommand)]
     action: Action,
 }
@@ -40,7 +40,7 @@ impl PolicyArgs {
     ///
     /// # Errors
     /// When the bundle is not valid.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::Check(args) => args.run(),
         }

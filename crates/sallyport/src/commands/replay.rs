@@ -12,7 +12,7 @@ use super::terminal::{checked_id, indented, query, safe};
 
 /// Replay a session: every command, who or what decided about it, and what came back. Replaying is itself recorded.
 #[derive(Debug, Args)]
-pub struct ReplayArgs {
+pub(crate) struct ReplayArgs {
     #[command(flatten)]
     caller: Caller,
     /// The session, as `sallyport sessions` shows it.
@@ -30,7 +30,7 @@ impl ReplayArgs {
     ///
     /// # Errors
     /// When nobody is logged in, the gateway says no, the recording is damaged, or the transcript is cut off.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let gateway = self.caller.logged_in()?;
         let id = checked_id(&self.id)?;
         let mut out = stdout().lock();

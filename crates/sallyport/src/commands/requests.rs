@@ -17,7 +17,7 @@ const WAIT_S: u64 = 15;
 
 /// Show held commands: your own, and those that one of your groups is asked to review.
 #[derive(Debug, Args)]
-pub struct RequestsArgs {
+pub(crate) struct RequestsArgs {
     #[command(flatten)]
     caller: Caller,
     /// Show this one with everything a reviewer needs to know.
@@ -54,7 +54,7 @@ impl RequestsArgs {
     ///
     /// # Errors
     /// When nobody is logged in, or the gateway says no.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let gateway = self.caller.logged_in()?;
         if let Some(id) = &self.id {
             let request = one(&gateway, id, self.wait).await?;

@@ -13,7 +13,7 @@ use super::terminal::{checked_id, clock, print_json, print_rows, query, safe, sp
 /// Show sessions, live and recorded: your own; for auditors and administrators, everybody's.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct SessionsArgs {
+pub(crate) struct SessionsArgs {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ impl SessionsArgs {
     ///
     /// # Errors
     /// When nobody is logged in, or the gateway says no.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let gateway = self.caller.logged_in()?;
         match self.action {
             None => {

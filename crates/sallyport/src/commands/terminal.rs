@@ -12,7 +12,10 @@ use time::macros::format_description;
 ///
 /// # Errors
 /// When nobody reads it.
-pub fn print_rows<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> io::Result<()> {
+pub(crate) fn print_rows<const N: usize>(
+    header: [&str; N],
+    rows: Vec<[String; N]>,
+) -> io::Result<()> {
     let mut out = stdout().lock();
     if !stdout().is_terminal() {
         for row in rows {
@@ -36,7 +39,7 @@ pub fn print_rows<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> 
 ///
 /// # Errors
 /// When nobody reads it.
-pub fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
+pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
     Ok(writeln!(
         stdout().lock(),
         "{}",
@@ -47,7 +50,7 @@ pub fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
 /// `text` without anything that could move the cursor, hide or reorder other text, or pass for the program's own
 /// words: what somebody else wrote is shown to people who decide by it. Line ends and tabs stay.
 #[must_use]
-pub fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         let harmless = matches!(c, '\n' | '\t') || !(c.is_control() || is_invisible(c));
@@ -70,7 +73,7 @@ fn is_invisible(c: char) -> bool {
 
 /// `text` with `prefix` before each of its lines.
 #[must_use]
-pub fn indented(text: &str, prefix: &str) -> String {
+pub(crate) fn indented(text: &str, prefix: &str) -> String {
     let lines: Vec<String> = safe(text)
         .lines()
         .map(|line| format!("{prefix}{line}"))
@@ -80,7 +83,7 @@ pub fn indented(text: &str, prefix: &str) -> String {
 
 /// A time of day, UTC.
 #[must_use]
-pub fn clock(time: OffsetDateTime) -> String {
+pub(crate) fn clock(time: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
     // The format has nothing that a time does not have.
     time.to_offset(time::UtcOffset::UTC)
@@ -90,11 +93,12 @@ pub fn clock(time: OffsetDateTime) -> String {
 
 /// A span of time in words, its two largest units.
 #[must_use]
-pub fn span(duration: time::Duration) -> String {
+pub(crate) fn span(duration: time::Duration) -> String {
     let seconds = duration.whole_seconds().max(0);
     let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
     let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
     match (days, hours, minutes) {
+        (0, 0, 0) if rest == 0 => format!("{} ms", duration.whole_milliseconds().max(0)),
         (0, 0, 0) => format!("{rest} s"),
         (0, 0, _) => format!("{minutes} min"),
         (0, _, _) => format!("{hours} h {minutes} min"),
@@ -104,7 +108,7 @@ pub fn span(duration: time::Duration) -> String {
 
 /// How long ago `time` was.
 #[must_use]
-pub fn ago(time: OffsetDateTime) -> String {
+pub(crate) fn ago(time: OffsetDateTime) -> String {
     format!("{} ago", span(OffsetDateTime::now_utc() - time))
 }
 
@@ -112,7 +116,7 @@ pub fn ago(time: OffsetDateTime) -> String {
 ///
 /// # Errors
 /// When it cannot be one.
-pub fn checked_id(id: &str) -> anyhow::Result<&str> {
+pub(crate) fn checked_id(id: &str) -> anyhow::Result<&str> {
     let good = !id.is_empty()
         && id
             .bytes()
@@ -123,7 +127,7 @@ pub fn checked_id(id: &str) -> anyhow::Result<&str> {
 
 /// The `?…` of a path, from the parameters that have a value.
 #[must_use]
-pub fn query(parameters: &[(&str, Option<String>)]) -> String {
+pub(crate) fn query(parameters: &[(&str, Option<String>)]) -> String {
     let mut text = String::new();
     for (name, value) in parameters {
         let Some(value) = value else { continue };
@@ -160,7 +164,7 @@ mod tests {
         let of = |seconds| span(time::Duration::seconds(seconds));
         assert_eq!(
             [of(-5), of(59), of(60), of(3661), of(90_000)],
-            ["0 s", "59 s", "1 min", "1 h 1 min", "1 d 1 h"]
+            ["0 ms", "59 s", "1 min", "1 h 1 min", "1 d 1 h"]
         );
     }
 
