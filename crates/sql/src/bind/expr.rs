@@ -1,6 +1,7 @@
 //! Expressions: which columns a value comes from.
 
 use pg_raw_parse::{ConstValue, Node, nodes};
+use smol_str::SmolStr;
 
 use super::flow::{BOOL, INT4, NUMERIC, TEXT};
 use super::scope::{Found, Scope};
@@ -62,8 +63,9 @@ impl Binder<'_> {
             Node::CaseExpr(c) => self.case(c, scope),
             Node::CoalesceExpr(c) => self.one_of(c.args(), scope),
             Node::MinMaxExpr(c) => self.one_of(c.args(), scope),
-            Node::RowExpr(r) => self.exprs(r.args(), scope),
-            Node::A_ArrayExpr(a) => self.exprs(a.elements(), scope),
+            Node::RowExpr(r) => self.row_of(r, scope),
+            Node::A_ArrayExpr(a) => self.array_of(a, scope),
+            Node::A_Indices(i) => self.exprs([i.lidx(), i.uidx()], scope),
             Node::A_Indirection(i) => self.indirection(i, scope),
             Node::TypeCast(c) => self.cast(c, scope),
             Node::CollateClause(c) => {
@@ -334,6 +336,49 @@ impl Binder<'_> {
         result.derived(ty)
     }
 
+    /// `ROW(a, b)`: fields `f1`, `f2` …; `ROW(t.*)` has the columns of `t`.
+    fn row_of(&mut self, row: &nodes::RowExpr, scope: &Scope<'_>) -> Flow {
+        let mut fields: Vec<Field> = Vec::new();
+        for arg in row.args() {
+            let flow = self.expr(arg, scope);
+            let star = matches!(arg, Node::ColumnRef(c) if c.fields().iter().any(|f| matches!(f, Node::A_Star(_))));
+            match flow.row.as_ref().filter(|_| star) {
+                Some(row) => fields.extend(row.iter().cloned()),
+                None => fields.push(Field {
+                    name: SmolStr::default(),
+                    flow,
+                }),
+            }
+        }
+        for (index, field) in fields.iter_mut().enumerate() {
+            field.name = SmolStr::new(format!("f{}", index + 1));
+        }
+        Flow::of_row(fields, Ty::Unknown)
+    }
+
+    fn array_of(&mut self, array: &nodes::A_ArrayExpr, scope: &Scope<'_>) -> Flow {
+        let mut element = Ty::Unknown;
+        let mut all = Flow::default();
+        for node in array.elements() {
+            let flow = self.expr(node, scope);
+            if element == Ty::Unknown {
+                element = flow.ty;
+            }
+            all.add(&flow);
+        }
+        // nested brackets are further dimensions of the same array
+        let nested = array
+            .elements()
+            .first()
+            .is_some_and(|e| matches!(e, Node::A_ArrayExpr(_)));
+        let ty = if nested {
+            element
+        } else {
+            self.array_type(element)
+        };
+        all.derived(ty)
+    }
+
     fn cast(&mut self, cast: &nodes::TypeCast, scope: &Scope<'_>) -> Flow {
         let inner = self.expr(cast.arg(), scope);
         let target = match cast.type_name() {
@@ -421,10 +466,23 @@ fn constant(node: &nodes::A_Const) -> Flow {
 
 /// The name of a node's kind, for messages.
 pub(crate) fn kind(node: Node<'_>) -> String {
-    let debug = format!("{node:?}");
-    debug
-        .split(['(', ' ', '{'])
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    /// Takes the first word, then fails, so that the tree below is never walked.
+    struct FirstWord(String);
+    impl std::fmt::Write for FirstWord {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            let word = text
+                .split(|c: char| !c.is_alphanumeric() && c != '_')
+                .next()
+                .unwrap_or_default();
+            self.0.push_str(word);
+            if word.len() == text.len() && self.0.len() < 64 {
+                Ok(())
+            } else {
+                Err(std::fmt::Error)
+            }
+        }
+    }
+    let mut word = FirstWord(String::new());
+    let _cut_short = std::fmt::Write::write_fmt(&mut word, format_args!("{node:?}"));
+    word.0
 }

@@ -202,17 +202,30 @@ impl Binder<'_> {
 
     /// The rows of one function in FROM: its name and the columns that it returns.
     fn function_rows(&mut self, call: Node<'_>, scope: &Scope<'_>) -> (SmolStr, Shape) {
+        if let Node::FuncCall(f) = call
+            && f.args().len() > 1
+            && matches!(
+                strings(f.funcname()).as_slice(),
+                ["unnest"] | ["pg_catalog", "unnest"]
+            )
+        {
+            return (SmolStr::new_static("unnest"), self.unnest(f, scope));
+        }
+        self.last_call.clear();
         let flow = self.expr(call, scope);
         // what decides about the rows of a source is more than what its columns show
         self.use_columns(&flow, How::Inferred);
         let Node::FuncCall(function) = call else {
-            let name = super::titles::column_name(call);
+            let name = if self.too_deep {
+                SmolStr::default()
+            } else {
+                super::titles::column_name(call)
+            };
             return (name.clone(), one_column(name, flow));
         };
         let parts = strings(function.funcname());
         let name = SmolStr::new(parts.last().copied().unwrap_or_default());
-        let count = function.args().len();
-        let outs = self.out_columns(&parts, count);
+        let outs = self.out_columns();
         if !outs.is_empty() {
             let field = |(name, ty): (SmolStr, u32)| Field {
                 name,
@@ -256,29 +269,35 @@ impl Binder<'_> {
         (name.clone(), one_column(name, flow))
     }
 
-    /// The OUT columns of a function, when it is the only one of its name and number of arguments.
-    fn out_columns(&self, name: &[&str], count: usize) -> Vec<(SmolStr, u32)> {
-        let Some(functions) = name
-            .last()
-            .and_then(|n| self.names.catalog.inner.functions.get(*n))
-        else {
-            return Vec::new();
-        };
-        let mut fitting = functions.iter().filter(|f| {
-            f.args.len() >= count && f.args.len() <= count + f.defaults && !f.outs.is_empty()
-        });
-        match fitting.next() {
-            Some(first)
-                if fitting.all(|f| {
-                    f.outs
-                        .iter()
-                        .map(|o| &o.0)
-                        .eq(first.outs.iter().map(|o| &o.0))
-                }) =>
-            {
-                first.outs.clone()
-            }
+    /// The OUT columns of the function called last, when its candidates agree on them.
+    fn out_columns(&self) -> Vec<(SmolStr, u32)> {
+        let mut candidates = self.last_call.iter();
+        match candidates.next() {
+            Some(first) if candidates.all(|f| f.outs == first.outs) => first.outs.clone(),
             _ => Vec::new(),
+        }
+    }
+
+    /// `unnest(a, b, …)` in FROM is one call for each of its arguments.
+    fn unnest(&mut self, call: &nodes::FuncCall, scope: &Scope<'_>) -> Shape {
+        let name = SmolStr::new_static("unnest");
+        let mut fields = Vec::new();
+        for arg in call.args() {
+            let flow = self.expr(arg, scope);
+            self.use_columns(&flow, How::Inferred);
+            let ty = self.element_of(flow.ty);
+            fields.push(Field {
+                name: name.clone(),
+                flow: flow.derived(ty),
+            });
+        }
+        self.facts
+            .functions
+            .insert(SmolStr::new_static("pg_catalog.unnest"));
+        self.set_returning += 1;
+        Shape {
+            fields,
+            ..Shape::default()
         }
     }
 

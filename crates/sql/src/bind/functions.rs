@@ -104,12 +104,18 @@ impl Binder<'_> {
         let Some(function) = resolved.only() else {
             return Ty::Unknown;
         };
-        let same = function
-            .args
-            .iter()
-            .zip(types)
-            .find(|&(&declared, _)| Ty::Known(declared) == result);
-        same.map_or(Ty::Unknown, |(_, &ty)| ty)
+        for (&declared, &given) in function.args.iter().zip(types) {
+            if Ty::Known(declared) == result {
+                return given;
+            }
+            // anyelement of anyarray, and the other way about
+            match (declared, result) {
+                (2277 | 5078, Ty::Known(2283 | 5077)) => return self.element_of(given),
+                (2283 | 5077, Ty::Known(2277 | 5078)) => return self.array_type(given),
+                _ => {}
+            }
+        }
+        Ty::Unknown
     }
 
     /// Every function that the name and number of arguments can mean, the path's order kept.
@@ -184,14 +190,21 @@ impl Binder<'_> {
         if candidates.iter().any(|f| f.set_returning) {
             self.set_returning += 1;
         }
+        self.last_call.clone_from(&candidates);
         Resolved { candidates }
     }
 
     /// Whether a value of this type can be passed without an explicit cast, as far as is certain.
     fn could_take(&self, declared: TypeId, given: Ty) -> bool {
         let Ty::Known(given) = given else { return true };
-        if declared == given || is_polymorphic(Ty::Known(declared)) {
+        if declared == given {
             return true;
+        }
+        if is_polymorphic(Ty::Known(declared)) {
+            return !matches!(declared, 2277 | 5078) || self.is_array(given) || given >= 16384;
+        }
+        if self.is_array(given) && given < 16384 {
+            return self.is_array(declared);
         }
         // only what is certain is excluded: the common scalar types among themselves
         match (family(declared), family(given)) {
@@ -231,6 +244,7 @@ impl Binder<'_> {
     /// `set_config(name, value, is_local)`: SET as a function.
     fn set_config(&mut self, call: Option<&nodes::FuncCall>) {
         self.hazard(Hazard::SettingWrite);
+        let call = call.filter(|_| !self.too_deep);
         let literal = |i: usize| call.and_then(|c| c.args().get(i)).and_then(literal_text);
         match literal(0) {
             Some(name) => {

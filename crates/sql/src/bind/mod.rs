@@ -23,7 +23,6 @@ mod titles;
 mod types;
 mod views;
 
-use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -43,6 +42,9 @@ use crate::state::Prepared;
 
 /// How deep expressions and queries may nest; deeper ones are not resolved.
 const MAX_DEPTH: usize = 160;
+
+/// How many expressions and queries are looked at; statements with more are not resolved.
+const MAX_STEPS: usize = 400_000;
 
 /// What earlier statements of the same string did to the names.
 #[derive(Debug, Clone)]
@@ -85,11 +87,16 @@ pub(crate) struct Binder<'a> {
     pub(crate) facts: StatementFacts,
     /// Types of values seen, for implicit casts.
     types: HashSet<TypeId>,
-    depth: Cell<usize>,
+    depth: usize,
+    steps: usize,
+    /// A bound was hit: nothing that walks the tree by itself may look at it any more.
+    too_deep: bool,
     /// The depth of the outermost query whose columns were named since this was last reset.
     outermost: usize,
     /// What is known of the queries bound so far, by the place of their node.
     queries: HashMap<usize, restrict::QueryNote>,
+    /// What the call that was bound last may mean.
+    last_call: Vec<Arc<crate::catalog::Function>>,
     /// Set-returning functions called so far.
     set_returning: usize,
     /// Views being expanded, outermost first.
@@ -107,9 +114,12 @@ impl<'a> Binder<'a> {
             prepared,
             facts,
             types: HashSet::new(),
-            depth: Cell::new(0),
+            depth: 0,
+            steps: 0,
+            too_deep: false,
             outermost: usize::MAX,
             queries: HashMap::new(),
+            last_call: Vec::new(),
             set_returning: 0,
             expanding: Vec::new(),
         }
@@ -146,16 +156,17 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Goes one level deeper; `None` when that is too deep.
+    /// Goes one level deeper; `None` when that is too deep, or the statement too much work.
     fn deeper<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        let depth = self.depth.get();
-        if depth >= MAX_DEPTH {
+        self.steps += 1;
+        if self.depth >= MAX_DEPTH || self.steps > MAX_STEPS {
+            self.too_deep = true;
             self.unresolved("nesting too deep");
             return None;
         }
-        self.depth.set(depth + 1);
+        self.depth += 1;
         let result = body(self);
-        self.depth.set(depth);
+        self.depth -= 1;
         Some(result)
     }
 

@@ -76,10 +76,11 @@ impl Binder<'_> {
             .iter()
             .enumerate()
             .all(|(i, item)| item.join || found.item(i));
-        let own_output = select
-            .target_list()
-            .first()
-            .is_some_and(|t| self.is_own(t.val(), scope));
+        let own_output = !self.too_deep
+            && select
+                .target_list()
+                .first()
+                .is_some_and(|t| self.is_own(t.val(), scope));
         QueryNote {
             restricted: all && !multiplied,
             own_output,
@@ -101,7 +102,8 @@ impl Binder<'_> {
     /// Which items of the scope the conditions restrict, all of them holding.
     pub(super) fn restricted(&mut self, scope: &Scope<'_>, conditions: &[Node<'_>]) -> Restricted {
         let mut verdict = Verdict::default();
-        for &condition in conditions {
+        let walkable = !self.too_deep;
+        for &condition in conditions.iter().filter(|_| walkable) {
             self.judge(condition, scope, &mut verdict, 0);
         }
         let mut items: Vec<bool> = scope

@@ -128,9 +128,11 @@ impl Binder<'_> {
                 }
                 value => {
                     let flow = self.expr(value, scope);
-                    let name = target
-                        .name()
-                        .map_or_else(|| column_name(value), SmolStr::new);
+                    let name = match target.name() {
+                        Some(name) => SmolStr::new(name),
+                        None if self.too_deep => SmolStr::new_static("?column?"),
+                        None => column_name(value),
+                    };
                     shape.fields.push(Field { name, flow });
                 }
             }
@@ -341,7 +343,9 @@ impl Binder<'_> {
         }
         for cte in clause.ctes() {
             let shape = self.query(cte.ctequery(), scope);
-            scope.ctes.push(Arc::new(named(cte, shape)));
+            scope
+                .ctes
+                .push(Arc::new(with_marks(cte, named(cte, shape))));
         }
     }
 
@@ -366,6 +370,9 @@ impl Binder<'_> {
                 }
             }
             if settled {
+                for (cte, known) in clause.ctes().iter().zip(scope.ctes.iter_mut().skip(start)) {
+                    *known = Arc::new(with_marks(cte, (**known).clone()));
+                }
                 return;
             }
         }
@@ -428,7 +435,7 @@ fn same(a: &Shape, b: &Shape) -> bool {
             .all(|(x, y)| x.flow.columns == y.flow.columns && x.flow.direct == y.flow.direct)
 }
 
-/// A common table expression with its column names, SEARCH and CYCLE columns included.
+/// A common table expression with its column names.
 fn named(cte: &nodes::CommonTableExpr, mut shape: Shape) -> Cte {
     for (index, name) in strings(cte.aliascolnames()).into_iter().enumerate() {
         match shape.fields.get_mut(index) {
@@ -442,20 +449,6 @@ fn named(cte: &nodes::CommonTableExpr, mut shape: Shape) -> Cte {
             }
         }
     }
-    let search = cte.search_clause().and_then(|s| s.search_seq_column());
-    let cycle = cte
-        .cycle_clause()
-        .map(|c| [c.cycle_mark_column(), c.cycle_path_column()])
-        .into_iter()
-        .flatten()
-        .flatten();
-    let all = Binder::all_of(&shape);
-    for name in search.into_iter().chain(cycle) {
-        shape.fields.push(Field {
-            name: SmolStr::new(name),
-            flow: all.clone(),
-        });
-    }
     Cte {
         name: SmolStr::new(cte.ctename().unwrap_or_default()),
         shape,
@@ -468,4 +461,23 @@ fn numbered<'s>(constant: &nodes::A_Const, shape: &'s Shape) -> Option<&'s Field
         Some(ConstValue::Integer(n)) => shape.fields.get(usize::try_from(n).ok()?.checked_sub(1)?),
         _ => None,
     }
+}
+
+/// Adds the columns of SEARCH and CYCLE, which the query itself does not see.
+fn with_marks(cte: &nodes::CommonTableExpr, mut bound: Cte) -> Cte {
+    let search = cte.search_clause().and_then(|s| s.search_seq_column());
+    let cycle = cte
+        .cycle_clause()
+        .map(|c| [c.cycle_mark_column(), c.cycle_path_column()])
+        .into_iter()
+        .flatten()
+        .flatten();
+    let all = Binder::all_of(&bound.shape);
+    for name in search.into_iter().chain(cycle) {
+        bound.shape.fields.push(Field {
+            name: SmolStr::new(name),
+            flow: all.clone(),
+        });
+    }
+    bound
 }

@@ -76,12 +76,18 @@ fn sublink_name(link: &nodes::SubLink) -> SmolStr {
         T::EXISTS_SUBLINK => SmolStr::new_static("exists"),
         T::ARRAY_SUBLINK => SmolStr::new_static("array"),
         T::EXPR_SUBLINK => match link.subselect() {
-            Node::SelectStmt(s) => match s.target_list().first() {
-                Some(target) => target
-                    .name()
-                    .map_or_else(|| column_name(target.val()), SmolStr::new),
-                None => SmolStr::new_static("column1"),
-            },
+            Node::SelectStmt(s) => {
+                let mut first = s;
+                while let Some(left) = first.larg() {
+                    first = left;
+                }
+                match first.target_list().first() {
+                    Some(target) => target
+                        .name()
+                        .map_or_else(|| column_name(target.val()), SmolStr::new),
+                    None => SmolStr::new_static("column1"),
+                }
+            }
             _ => SmolStr::new_static("?column?"),
         },
         _ => SmolStr::new_static("?column?"),

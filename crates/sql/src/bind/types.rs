@@ -1,10 +1,8 @@
 //! Types by name, and the casts of users that a conversion would run.
 
-use pg_raw_parse::nodes::TypeName;
-use smol_str::SmolStr;
-
 use super::{Binder, Ty};
 use crate::catalog::TypeId;
+use pg_raw_parse::nodes::TypeName;
 
 impl Binder<'_> {
     /// The type that a name means; arrays become their array type where that is known.
@@ -19,15 +17,23 @@ impl Binder<'_> {
         if name.array_bounds().is_empty() {
             return Ty::Known(base);
         }
-        let types = &self.names.catalog.inner.types;
-        let array = types.get(&base).and_then(|t| {
-            let name = SmolStr::new(format!("_{}", t.name));
-            let ids = self.names.catalog.inner.types_by_name.get(&name)?;
-            ids.iter()
-                .copied()
-                .find(|id| types.get(id).is_some_and(|a| a.element == base))
-        });
-        array.map_or(Ty::Unknown, Ty::Known)
+        self.array_type(Ty::Known(base))
+    }
+
+    /// The type of arrays of this type.
+    pub(crate) fn array_type(&self, element: Ty) -> Ty {
+        let Ty::Known(element) = element else {
+            return Ty::Unknown;
+        };
+        let array = self.names.catalog.inner.arrays.get(&element);
+        array.map_or(Ty::Unknown, |&id| Ty::Known(id))
+    }
+
+    /// Whether the type is an array.
+    pub(crate) fn is_array(&self, ty: TypeId) -> bool {
+        let inner = &self.names.catalog.inner;
+        let element = inner.types.get(&ty).map(|t| t.element);
+        element.is_some_and(|e| inner.arrays.get(&e) == Some(&ty))
     }
 
     fn type_by_name(&self, schema: Option<&str>, name: &str) -> Option<TypeId> {

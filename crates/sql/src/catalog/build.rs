@@ -172,6 +172,9 @@ impl CatalogBuilder {
             base: row.number(6)?,
             spelled,
         };
+        if ty.element != 0 && ty.name.starts_with('_') {
+            self.inner.arrays.insert(ty.element, id);
+        }
         self.inner.types.insert(id, ty);
         Ok(())
     }
@@ -231,7 +234,8 @@ impl CatalogBuilder {
             .enumerate()
             .filter(|(_, (mode, _))| matches!(mode.as_str(), "o" | "b" | "t"));
         let outs = outs.map(|(i, (_, ty))| {
-            let name = names.get(i).cloned().unwrap_or_default();
+            let name = names.get(i).filter(|n| !n.is_empty()).cloned();
+            let name = name.unwrap_or_else(|| SmolStr::new(format!("column{}", i + 1)));
             (name, ty.parse().unwrap_or_default())
         });
         let function = Function {

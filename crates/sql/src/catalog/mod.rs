@@ -44,6 +44,8 @@ pub(crate) struct Inner {
     pub(crate) path: Vec<SmolStr>,
     pub(crate) schemas: HashSet<SmolStr>,
     pub(crate) types: HashMap<TypeId, Type>,
+    /// The array type of each element type.
+    pub(crate) arrays: HashMap<TypeId, TypeId>,
     pub(crate) types_by_name: HashMap<SmolStr, Vec<TypeId>>,
     pub(crate) relations: HashMap<u32, Arc<Relation>>,
     pub(crate) relations_by_name: HashMap<RelName, u32>,

@@ -22,7 +22,7 @@ impl Statement<'_> {
             }
             Node::AlterEnumStmt(_) | Node::AlterTypeStmt(_) => self.upsetting(Action::AlterType),
             Node::AlterDomainStmt(s) => {
-                self.constraint(s.def(), &Scope::default());
+                self.constraint(s.def(), &super::value_scope());
                 self.upsetting(Action::AlterType);
             }
             Node::AlterFunctionStmt(_) | Node::AlterOperatorStmt(_) => {
@@ -165,11 +165,16 @@ impl Statement<'_> {
             _ => Action::AlterTable,
         };
         self.act(action);
-        self.alter_details(c, relation);
+        self.alter_details(c, relation, objtype);
     }
 
     /// Expressions, constraints and relations inside one ALTER TABLE command.
-    fn alter_details(&mut self, c: &nodes::AlterTableCmd, relation: Option<&Arc<Relation>>) {
+    fn alter_details(
+        &mut self,
+        c: &nodes::AlterTableCmd,
+        relation: Option<&Arc<Relation>>,
+        objtype: nodes::ObjectType::Type,
+    ) {
         use nodes::AlterTableType as T;
         let mut scope = Scope::default();
         if let Some(relation) = relation {
@@ -196,7 +201,9 @@ impl Statement<'_> {
                 self.constraint(Node::from(constraint), &scope);
                 self.keys(constraint, relation);
             }
-            Node::PartitionCmd(partition) => self.joined_relation(partition.name()),
+            Node::PartitionCmd(partition) if objtype != nodes::ObjectType::OBJECT_INDEX => {
+                self.joined_relation(partition.name());
+            }
             Node::RangeVar(var) if matches!(c.subtype, T::AT_AddInherit) => {
                 self.joined_relation(Some(var));
             }

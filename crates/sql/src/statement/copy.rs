@@ -112,10 +112,7 @@ fn text_of(option: &nodes::DefElem) -> Option<&str> {
 
 /// The options, with the server's defaults for what is not named (`copy.c`, `ProcessCopyOptions`).
 fn options(s: &nodes::CopyStmt, peer: CopyPeer) -> Copy {
-    let find = |name: &str| {
-        s.options()
-            .iter().rfind(|o| o.defname() == Some(name))
-    };
+    let find = |name: &str| s.options().iter().rfind(|o| o.defname() == Some(name));
     let format = match find("format").and_then(text_of) {
         Some("csv") => CopyFormat::Csv,
         Some("binary") => CopyFormat::Binary,

@@ -91,8 +91,9 @@ impl Statement<'_> {
                 Action::CreateType
             }
             Node::CreateDomainStmt(s) => {
+                let scope = super::value_scope();
                 for constraint in s.constraints() {
-                    self.binder.expr(constraint.raw_expr(), &Scope::default());
+                    self.binder.expr(constraint.raw_expr(), &scope);
                 }
                 Action::CreateType
             }

@@ -22,7 +22,7 @@ use smol_str::SmolStr;
 
 pub(crate) use simulate::Change;
 
-use crate::bind::{Binder, Names, Scope};
+use crate::bind::{Binder, Field, Flow, Item, Names, Scope};
 use crate::facts::{Action, Hazard, How, Outputs, RelName, StatementFacts};
 use crate::state::Prepared;
 
@@ -277,4 +277,15 @@ impl Statement<'_> {
         }
         self.touch(Some(var));
     }
+}
+
+/// What the checks of a domain see: the value, by that name.
+fn value_scope() -> Scope<'static> {
+    let value = Field {
+        name: SmolStr::new_static("value"),
+        flow: Flow::default(),
+    };
+    let mut scope = Scope::default();
+    scope.items.push(Item::new(SmolStr::default(), vec![value]));
+    scope
 }

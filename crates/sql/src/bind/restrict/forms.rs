@@ -73,15 +73,22 @@ pub(super) fn own_item(node: Node<'_>, scope: &Scope<'_>) -> Option<usize> {
     }
 }
 
-/// No column, no subquery: the same for all rows.
+/// No column, no subquery: the same for all rows. Chains of operators are walked, not recursed into.
 pub(super) fn is_constant(node: Node<'_>) -> bool {
+    let mut node = node;
+    while let Node::A_Expr(e) = node {
+        if !is_constant(e.rexpr()) {
+            return false;
+        }
+        if matches!(e.lexpr(), Node::None) {
+            return true;
+        }
+        node = e.lexpr();
+    }
     match node {
         Node::A_Const(_) | Node::ParamRef(_) | Node::SQLValueFunction(_) => true,
         Node::TypeCast(c) => is_constant(c.arg()),
         Node::CollateClause(c) => is_constant(c.arg()),
-        Node::A_Expr(e) => {
-            (matches!(e.lexpr(), Node::None) || is_constant(e.lexpr())) && is_constant(e.rexpr())
-        }
         Node::FuncCall(f) => f.args().iter().all(is_constant) && f.over().is_none(),
         Node::A_ArrayExpr(a) => a.elements().iter().all(is_constant),
         Node::RowExpr(r) => r.args().iter().all(is_constant),
