@@ -56,6 +56,8 @@ pub struct Shape {
     pub shows: Vec<SmolStr>,
     /// Why the command could not be understood, if so.
     pub unparsed: Option<Unparsed>,
+    /// The parser understood all of it, and there is nothing in it to run: comments, or nothing at all.
+    pub empty: bool,
     /// The facts in JSON, for the recording.
     pub facts: String,
 }

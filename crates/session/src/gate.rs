@@ -252,6 +252,16 @@ impl Gate {
     }
 
     fn decide(&mut self, command: &Command) -> Arc<Decision> {
+        if command.shape.empty {
+            // Nothing runs, so no rule can have a say; it is recorded like every command.
+            return Arc::new(Decision {
+                outcome: Outcome::Allow,
+                rules: Vec::new(),
+                message: None,
+                hold: None,
+                cache: Lifetime::Forever,
+            });
+        }
         let id = command.shape.id;
         if let Some(cached) = self.decisions.get(&id)
             && cached.generation == self.generation

@@ -221,6 +221,7 @@ fn connect_command<C: Caller>(caller: &C, gate: &Gate) -> Command {
         acts: vec![Act::new(ActionName::connect(), context)],
         shows: Vec::new(),
         unparsed: None,
+        empty: false,
         facts: "{}".to_owned(),
     };
     Command {

@@ -68,7 +68,8 @@ impl<'a> Scrubber<'a> {
             None => false,
             Some(understood) if understood.shape.unparsed.is_some() || understood.runs_unknown_code => true,
             Some(understood) => understood.facts.statements.iter().any(|s| {
-                s.unresolved() || s.touches.iter().any(|relation| self.masks.hides_some_of(&relation.to_string()))
+                let mut relations = s.reads.iter().chain(&s.writes).chain(&s.touches);
+                s.unresolved() || relations.any(|relation| self.masks.hides_some_of(&relation.to_string()))
             }),
         }
     }

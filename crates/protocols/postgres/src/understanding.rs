@@ -118,6 +118,7 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
         acts,
         shows: shows.into_iter().collect(),
         unparsed: None,
+        empty: facts.statements.is_empty(),
         facts: serde_json::to_string(&*facts).unwrap_or_default(),
     };
     let untrusted = |s: &StatementFacts| s.code.iter().any(|code| !trusted(code, from));
@@ -154,6 +155,7 @@ pub(crate) fn unparsed(text: Bytes, error: &SyntaxError, under: Under) -> Unders
         acts: vec![Act::new(ActionName::unparsed(), Vec::new())],
         shows: Vec::new(),
         unparsed: Some(Unparsed { message: error.message.clone(), position: error.position }),
+        empty: false,
         facts: "{}".to_owned(),
     };
     Understood {

@@ -131,11 +131,14 @@ impl PostgresConversation {
     }
 
     fn on_query(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
-        let query = frontend::Query::decode(body).map_err(client_error)?;
         if !self.names_are_known(out) {
             return Ok(Step::Stall);
         }
-        let understood = self.understand(query.text, out);
+        let understood = match frontend::Query::decode(body) {
+            Ok(query) => self.understand(query.text, out),
+            // A message that is whole but malformed is a command that nobody understands (I3).
+            Err(error) => self.not_understood(owned(body), &error.to_string(), out),
+        };
         self.ask(whole, What::Query { understood: Arc::clone(&understood) }, understood, Phase::Run, Bytes::new(), out);
         Ok(Step::Done)
     }

@@ -192,7 +192,8 @@ impl Sources<'_> {
     fn unknown(&self, statement: Option<&StatementFacts>) -> BTreeSet<SmolStr> {
         match statement {
             Some(s) if !s.unresolved() => {
-                s.touches.iter().flat_map(|r| self.classification.of_relation(&r.to_string())).collect()
+                let relations = s.reads.iter().chain(&s.writes).chain(&s.touches);
+                relations.flat_map(|r| self.classification.of_relation(&r.to_string())).collect()
             }
             _ => self.classification.all_classes(),
         }
