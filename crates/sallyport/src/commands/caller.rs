@@ -7,10 +7,10 @@ use secrecy::SecretString;
 
 /// The gateway's API and the login to use there.
 #[derive(Clone, Debug, Args)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// Address of the gateway's API; that of the last login when left out.
     #[arg(long, global = true, env = "SALLYPORT_API", value_name = "URL")]
-    pub api: Option<String>,
+    pub(crate) api: Option<String>,
 }
 
 impl Caller {
@@ -18,7 +18,7 @@ impl Caller {
     ///
     /// # Errors
     /// When nobody is logged in, or the login has ended.
-    pub fn logged_in(&self) -> anyhow::Result<GatewayClient> {
+    pub(crate) fn logged_in(&self) -> anyhow::Result<GatewayClient> {
         let token = std::env::var("SALLYPORT_TOKEN")
             .ok()
             .filter(|t| !t.is_empty())
@@ -30,7 +30,7 @@ impl Caller {
     ///
     /// # Errors
     /// When there is neither.
-    pub fn address(&self) -> anyhow::Result<String> {
+    pub(crate) fn address(&self) -> anyhow::Result<String> {
         use sallyport_identity::credentials::Credentials;
         if let Some(api) = &self.api {
             return Ok(api.clone());

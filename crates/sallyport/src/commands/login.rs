@@ -19,7 +19,7 @@ use super::caller::Caller;
 
 /// Log in at a gateway: with the browser, by device code, or with a password.
 #[derive(Debug, Args)]
-pub struct LoginArgs {
+pub(crate) struct LoginArgs {
     #[command(flatten)]
     caller: Caller,
     /// Authorities (PEM) of the gateway's certificate, instead of the system's.
@@ -44,7 +44,7 @@ pub struct LoginArgs {
 
 /// End the login at a gateway, and every token it was used to get.
 #[derive(Debug, Args)]
-pub struct LogoutArgs {
+pub(crate) struct LogoutArgs {
     #[command(flatten)]
     caller: Caller,
 }
@@ -54,7 +54,7 @@ impl LoginArgs {
     ///
     /// # Errors
     /// When the login fails or cannot be kept.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let api = self.caller.address()?;
         let path = Credentials::default_path()?;
         // Read before anybody is bothered, so that a file that cannot be used is told now.
@@ -125,7 +125,7 @@ impl LogoutArgs {
     ///
     /// # Errors
     /// When the gateway cannot be reached: then the login is forgotten here all the same.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let api = self.caller.address()?;
         let mut credentials = Credentials::load(&Credentials::default_path()?)?;
         let Some(login) = credentials.forget(&api) else {
@@ -136,7 +136,10 @@ impl LogoutArgs {
             return Ok(());
         }
         let gateway = GatewayClient::new(&api, Some(login.token.0), login.ca_file.as_deref())?;
-        gateway.logout().await.context("the login is forgotten here, but goes on at the gateway")
+        gateway
+            .logout()
+            .await
+            .context("the login is forgotten here, but goes on at the gateway")
     }
 }
 

@@ -18,7 +18,7 @@ use super::login::ask_password;
 
 /// Change the people file. A running gateway takes changes over within a second.
 #[derive(Debug, Args)]
-pub struct PeopleArgs {
+pub(crate) struct PeopleArgs {
     #[command(subcommand)]
     action: Action,
     /// The people file.
@@ -88,7 +88,7 @@ impl PeopleArgs {
     ///
     /// # Errors
     /// When the file or the change makes no sense; then it stays as it was.
-    pub fn run(self) -> anyhow::Result<()> {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut people = PeopleEditor::open(&self.file)?;
         let now = OffsetDateTime::now_utc();
         match self.action {

@@ -16,7 +16,7 @@ use super::login::duration_words;
 /// Get a short-lived token: the password for psql and other clients.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct TokenArgs {
+pub(crate) struct TokenArgs {
     #[command(subcommand)]
     action: Option<Action>,
     #[command(flatten)]
@@ -59,7 +59,7 @@ impl TokenArgs {
     ///
     /// # Errors
     /// When nobody is logged in, or the gateway says no.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         let gateway = self.caller.logged_in()?;
         match self.action {
             Some(Action::List { all, json }) => list(&gateway.list_tokens(all).await?, json),
