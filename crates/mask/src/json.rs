@@ -18,7 +18,16 @@ const SECRET_KEY: &[u8] = b"aws_secret_access_key";
 /// A number that holds a value becomes `null`, or another number where the strategy has one. The text need not be
 /// valid JSON: what is neither string nor number is copied.
 pub fn mask(scanner: &Scanner, text: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
-    Document { scanner, scratch, text, done: 0, out, changed: false, secret_follows: false }.run(0)
+    Document {
+        scanner,
+        scratch,
+        text,
+        done: 0,
+        out,
+        changed: false,
+        secret_follows: false,
+    }
+    .run(0)
 }
 
 /// Appends `text` as a JSON string, escaped as PostgreSQL does: only what must be.
@@ -53,14 +62,16 @@ impl Document<'_> {
             };
         }
         if self.changed {
-            self.out.extend_from_slice(self.text.get(self.done..).unwrap_or_default());
+            self.out
+                .extend_from_slice(self.text.get(self.done..).unwrap_or_default());
         }
         self.changed
     }
 
     /// Copies what stands before `start` and goes on after `end`.
     fn cut(&mut self, start: usize, end: usize) {
-        self.out.extend_from_slice(self.text.get(self.done..start).unwrap_or_default());
+        self.out
+            .extend_from_slice(self.text.get(self.done..start).unwrap_or_default());
         self.done = end;
         self.changed = true;
     }
@@ -127,9 +138,8 @@ impl Document<'_> {
     fn number(&mut self, start: usize) -> usize {
         self.secret_follows = false;
         let rest = self.text.get(start..).unwrap_or_default();
-        let part = |byte: &u8| {
-            byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
-        };
+        let part =
+            |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
         let length = rest.iter().take_while(|byte| part(byte)).count().max(1);
         let token = rest.get(..length).unwrap_or_default();
         if let Some(hit) = self.scanner.first_in_number(token, self.scratch) {
@@ -191,7 +201,9 @@ fn integral(token: &[u8]) -> Option<Vec<u8>> {
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;
-    let point = usize::try_from(point).ok().filter(|point| *point <= NUMBER_MAX)?;
+    let point = usize::try_from(point)
+        .ok()
+        .filter(|point| *point <= NUMBER_MAX)?;
     let mut digits = [whole, fraction].concat().into_bytes();
     while digits.len() < point {
         digits.push(b'0');
@@ -204,7 +216,10 @@ fn integral(token: &[u8]) -> Option<Vec<u8>> {
 fn closing_quote(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     let mut escaped = false;
-    while let Some(next) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+    while let Some(next) = text
+        .get(at..)
+        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
+    {
         at += next;
         if text.get(at) == Some(&b'"') {
             return (at, escaped);
@@ -263,8 +278,10 @@ fn unicode(tail: &[u8], out: &mut Vec<u8>) -> usize {
         out.push(b'\\');
         return 1;
     };
-    let second =
-        (tail.get(6..8) == Some(b"\\u")).then(|| unit(8)).flatten().filter(|_| first >> 10 == 0x36);
+    let second = (tail.get(6..8) == Some(b"\\u"))
+        .then(|| unit(8))
+        .flatten()
+        .filter(|_| first >> 10 == 0x36);
     let (code, used) = match second {
         Some(second) if second >> 10 == 0x37 => {
             (0x10000 + ((first & 0x3FF) << 10) + (second & 0x3FF), 12)
@@ -316,14 +333,26 @@ mod tests {
 
     #[test]
     fn strings_are_looked_at_as_what_they_mean() {
-        assert_eq!(masked(r#"{"a":"\u0035\u0033\u0032-71-9001"}"#), r#"{"a":"***-**-****"}"#);
-        assert_eq!(masked(r#"["tab\tada@example.com"]"#), r#"["tab\ta***@example.com"]"#);
-        assert_eq!(masked(r#""\ud83d\ude00 \"532-71-9001\"""#), r#""😀 \"***-**-****\"""#);
+        assert_eq!(
+            masked(r#"{"a":"\u0035\u0033\u0032-71-9001"}"#),
+            r#"{"a":"***-**-****"}"#
+        );
+        assert_eq!(
+            masked(r#"["tab\tada@example.com"]"#),
+            r#"["tab\ta***@example.com"]"#
+        );
+        assert_eq!(
+            masked(r#""\ud83d\ude00 \"532-71-9001\"""#),
+            r#""😀 \"***-**-****\"""#
+        );
     }
 
     #[test]
     fn numbers_become_null_and_keys_are_looked_at() {
-        assert_eq!(masked(r#"{"card": 4111111111111111, "n": 42}"#), r#"{"card": null, "n": 42}"#);
+        assert_eq!(
+            masked(r#"{"card": 4111111111111111, "n": 42}"#),
+            r#"{"card": null, "n": 42}"#
+        );
         assert_eq!(masked("[4.111111111111111e15]"), "[null]");
         assert_eq!(masked(r#"{"532-71-9001" : 1}"#), r#"{"***-**-****" : 1}"#);
     }
@@ -347,7 +376,12 @@ mod tests {
 
     #[test]
     fn what_holds_nothing_is_left_alone() {
-        for text in [r#"{"a": [1, 2.5e3, true, null, "x\n"]}"#, "", "nonsense", r#""open \"#] {
+        for text in [
+            r#"{"a": [1, 2.5e3, true, null, "x\n"]}"#,
+            "",
+            "nonsense",
+            r#""open \"#,
+        ] {
             assert_eq!(masked(text), text);
         }
     }

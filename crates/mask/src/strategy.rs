@@ -151,14 +151,25 @@ fn hash(key: &MaskKey, value: &[u8], out: &mut Vec<u8>) {
     let number = key.number("hash", value);
     for nibble in (0..16).rev() {
         let digit = (number >> (nibble * 4) & 0xf) as u8;
-        out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+        out.push(if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' + digit - 10
+        });
     }
 }
 
 /// Digits become zeros if there is nothing else but punctuation; any other text is redacted.
 fn zero(value: &[u8], out: &mut Vec<u8>) {
-    if value.iter().all(|b| b.is_ascii_digit() || b"+-., $/:".contains(b)) {
-        out.extend(value.iter().map(|b| if b.is_ascii_digit() { b'0' } else { *b }));
+    if value
+        .iter()
+        .all(|b| b.is_ascii_digit() || b"+-., $/:".contains(b))
+    {
+        out.extend(
+            value
+                .iter()
+                .map(|b| if b.is_ascii_digit() { b'0' } else { *b }),
+        );
     } else {
         out.extend_from_slice(b"***");
     }
@@ -168,7 +179,9 @@ fn zero(value: &[u8], out: &mut Vec<u8>) {
 fn year(value: &[u8], out: &mut Vec<u8>) {
     match value {
         [a, b, c, d, b'-', m1, m2, b'-', d1, d2, rest @ ..]
-            if [a, b, c, d, m1, m2, d1, d2].iter().all(|x| x.is_ascii_digit())
+            if [a, b, c, d, m1, m2, d1, d2]
+                .iter()
+                .all(|x| x.is_ascii_digit())
                 && rest.first().is_none_or(|x| matches!(x, b' ' | b'T')) =>
         {
             out.extend_from_slice(&[*a, *b, *c, *d]);

@@ -26,7 +26,12 @@ pub struct TextStream {
 impl TextStream {
     /// A stream that has not begun.
     pub fn new(scanner: Arc<Scanner>) -> Self {
-        Self { scanner, scratch: Scratch::default(), held: Vec::new(), in_key: false }
+        Self {
+            scanner,
+            scratch: Scratch::default(),
+            held: Vec::new(),
+            in_key: false,
+        }
     }
 
     /// Takes the next piece and appends what can be shown now to `out`.
@@ -87,11 +92,15 @@ impl TextStream {
     fn quiet_place(&mut self) -> usize {
         let middle = self.held.len() / 2;
         let half = self.held.get(..middle).unwrap_or_default();
-        let blank = half.iter().rposition(u8::is_ascii_whitespace).map_or(middle, |at| at + 1);
+        let blank = half
+            .iter()
+            .rposition(u8::is_ascii_whitespace)
+            .map_or(middle, |at| at + 1);
         let mut place = blank;
         let mut from = 0;
-        while let Some(hit) =
-            self.scanner.first(self.held.get(from..).unwrap_or_default(), &mut self.scratch)
+        while let Some(hit) = self
+            .scanner
+            .first(self.held.get(from..).unwrap_or_default(), &mut self.scratch)
         {
             let (start, end) = (from + hit.start, from + hit.end);
             if start >= place {

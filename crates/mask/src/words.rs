@@ -73,6 +73,7 @@ pub(crate) fn is_mark(c: char) -> bool {
 }
 
 /// Whether the character that starts at `at` is a word character.
+#[inline]
 pub(crate) fn word_at(bytes: &[u8], at: usize) -> bool {
     match bytes.get(at) {
         None => false,
@@ -82,14 +83,15 @@ pub(crate) fn word_at(bytes: &[u8], at: usize) -> bool {
 }
 
 /// Whether the character that ends just before `at` is a word character or one of `also`.
+#[inline]
 pub(crate) fn word_before(bytes: &[u8], at: usize, also: &[u8]) -> bool {
-    let Some(byte) = at.checked_sub(1).and_then(|last| bytes.get(last)) else {
-        return false;
-    };
-    if *byte < 0x80 {
-        return byte.is_ascii_alphanumeric() || *byte == b'_' || also.contains(byte);
+    match at.checked_sub(1).and_then(|last| bytes.get(last)) {
+        None => false,
+        Some(byte) if *byte < 0x80 => {
+            byte.is_ascii_alphanumeric() || *byte == b'_' || also.contains(byte)
+        }
+        Some(_) => matches!(decode_before(bytes, at), Some((Some(c), _)) if is_word(c)),
     }
-    matches!(decode_before(bytes, at), Some((Some(c), _)) if is_word(c))
 }
 
 /// Whether a word character or `-` starts at `at`.

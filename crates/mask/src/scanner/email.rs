@@ -21,46 +21,41 @@ pub(super) fn find(text: &[u8], at: usize) -> Option<Range<usize>> {
 /// another encoding.
 fn local_start(text: &[u8], at: usize) -> usize {
     let mut start = at;
-    while let Some(byte) = start.checked_sub(1).and_then(|before| text.get(before)) {
-        if *byte < 0x80 {
-            if !local(*byte) {
-                break;
-            }
-            start -= 1;
-            continue;
+    loop {
+        let before = text.get(..start).unwrap_or_default();
+        start -= before.iter().rev().take_while(|byte| local(**byte)).count();
+        match start.checked_sub(1).and_then(|last| text.get(last)) {
+            Some(0x80..) => {}
+            Some(_) | None => return start,
         }
         match decode_before(text, start) {
             Some((c, before)) if c.is_none_or(|c| is_word(c) || is_mark(c)) => start = before,
-            Some(_) | None => break,
+            Some(_) | None => return start,
         }
     }
-    start
 }
 
-fn local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
+/// The ASCII characters of a local part: letters, digits and `.!#$%&'*+/=?^`{|}~_-`.
+const LOCAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        let other = matches!(
             byte,
-            b'_' | b'.'
-                | b'!'
-                | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'/'
-                | b'='
-                | b'?'
-                | b'^'
-                | b'`'
-                | b'{'
-                | b'|'
-                | b'}'
-                | b'~'
-                | b'-'
-        )
+            b'_' | b'.' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'/' | b'=' | b'?' | b'^' | b'`'
+                | b'{'..=b'~' | b'-'
+        );
+        #[expect(clippy::indexing_slicing, reason = "in a constant, below 128 of 256")]
+        {
+            table[byte as usize] = byte.is_ascii_alphanumeric() || other;
+        }
+        byte += 1;
+    }
+    table
+};
+
+fn local(byte: u8) -> bool {
+    LOCAL.get(usize::from(byte)).copied().unwrap_or_default()
 }
 
 /// One label of a host name.
@@ -91,10 +86,15 @@ fn domain_end(text: &[u8], from: usize) -> Option<usize> {
 
 fn label(text: &[u8], from: usize) -> Label {
     let mut at = from;
+    let ascii = text.get(from..).unwrap_or_default();
+    let run = ascii.iter().take_while(|byte| host(**byte)).count();
+    if !matches!(ascii.get(run), Some(0x80..)) {
+        return ascii_label(ascii.get(..run).unwrap_or_default(), from);
+    }
     let (mut count, mut letters, mut last_dash) = (0, true, true);
     while let Some(byte) = text.get(at) {
         if *byte < 0x80 {
-            if !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')) {
+            if !host(*byte) {
                 break;
             }
             letters &= byte.is_ascii_alphabetic();
@@ -114,12 +114,33 @@ fn label(text: &[u8], from: usize) -> Label {
     }
     let bytes = text.get(from..at).unwrap_or_default();
     let first_dash = bytes.first() == Some(&b'-');
-    let international = bytes.strip_prefix(b"xn--").is_some_and(|rest| !rest.is_empty());
+    let international = bytes
+        .strip_prefix(b"xn--")
+        .is_some_and(|rest| !rest.is_empty());
     Label {
         end: at,
         sound: (1..=LABEL_LIMIT).contains(&count) && !first_dash && !last_dash,
         top: international || (letters && count >= 2),
     }
+}
+
+/// A label without characters of other scripts, which starts at `from`.
+fn ascii_label(bytes: &[u8], from: usize) -> Label {
+    let international = bytes
+        .strip_prefix(b"xn--")
+        .is_some_and(|rest| !rest.is_empty());
+    let letters = bytes.len() >= 2 && bytes.iter().all(u8::is_ascii_alphabetic);
+    let dash = bytes.first() == Some(&b'-') || bytes.last() == Some(&b'-');
+    Label {
+        end: from + bytes.len(),
+        sound: (1..=LABEL_LIMIT).contains(&bytes.len()) && !dash,
+        top: international || letters,
+    }
+}
+
+/// The ASCII characters of a label.
+fn host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
 }
 
 /// How many bytes of the local part are shown: its first letter with the marks on it.
@@ -155,7 +176,15 @@ mod tests {
 
     #[test]
     fn what_only_has_an_at_sign_is_no_address() {
-        for text in ["a@b", "foo@2x.p", "1@2.3", "@example.com", "a@-b.com", "a@.com", "a@b..com"] {
+        for text in [
+            "a@b",
+            "foo@2x.p",
+            "1@2.3",
+            "@example.com",
+            "a@-b.com",
+            "a@.com",
+            "a@b..com",
+        ] {
             assert_eq!(found(text), None, "{text}");
         }
     }

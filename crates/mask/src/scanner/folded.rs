@@ -16,14 +16,19 @@ pub(super) fn search(scanner: &Scanner, text: &[u8], scratch: &mut Scratch) {
     let mut folded = std::mem::take(&mut scratch.folded);
     if folded.fold(text) {
         let known = scratch.spans.len();
-        let _ascii = Search::new(scanner, &folded.text, &mut scratch.spans).run();
+        let search = Search::new(scanner, &folded.text, &mut scratch.spans);
+        let _still_foreign = search.run(&mut scratch.blocks);
         for span in scratch.spans.iter_mut().skip(known) {
             span.start = folded.origin.get(span.start).copied().unwrap_or(text.len());
             span.end = folded.origin.get(span.end).copied().unwrap_or(text.len());
         }
         // A value that the first search found too would be there twice.
         let (first, second) = scratch.spans.split_at(known);
-        let new: Vec<_> = second.iter().filter(|span| !first.contains(span)).copied().collect();
+        let new: Vec<_> = second
+            .iter()
+            .filter(|span| !first.contains(span))
+            .copied()
+            .collect();
         scratch.spans.truncate(known);
         scratch.spans.extend(new);
     }
@@ -68,14 +73,10 @@ enum Fold {
 fn look_alike(c: char) -> Fold {
     match c {
         '\u{AD}' | '\u{200B}'..='\u{200D}' | '\u{2060}' | '\u{FEFF}' => Fold::Nothing,
-        '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => {
-            Fold::To(b' ')
-        }
+        '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => Fold::To(b' '),
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{FE58}' | '\u{FE63}' => Fold::To(b'-'),
         // The full-width forms are ASCII, moved.
-        '\u{FF01}'..='\u{FF5E}' => {
-            u8::try_from(c as u32 - 0xFEE0).map_or(Fold::Itself, Fold::To)
-        }
+        '\u{FF01}'..='\u{FF5E}' => u8::try_from(c as u32 - 0xFEE0).map_or(Fold::Itself, Fold::To),
         other => match digit(other) {
             Some(value) => Fold::To(b'0' + value),
             None => Fold::Itself,
@@ -87,8 +88,8 @@ fn look_alike(c: char) -> Fold {
 fn digit(c: char) -> Option<u8> {
     const ZEROS: [u32; 24] = [
         0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6,
-        0x0D66, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x17E0, 0x1810, 0x1D7CE, 0x1D7D8, 0x1D7E2,
-        0x1D7EC, 0x1D7F6, 0x1FBF0,
+        0x0D66, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x17E0, 0x1810, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC,
+        0x1D7F6, 0x1FBF0,
     ];
     if !is_word(c) {
         return None;

@@ -8,10 +8,18 @@ use crate::words::{word_before, word_or_dash_at};
 /// The IPv4 address whose first dot is at `dot`. An address that is the whole text but for `/32` is what
 /// PostgreSQL prints for `inet::text`; the suffix belongs to it.
 pub(super) fn v4(text: &[u8], dot: usize) -> Option<Range<usize>> {
-    let before = text.get(dot.saturating_sub(3)..dot)?;
-    let first = before.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let start = dot - first;
-    if first == 0 || word_before(text, start, b".-") {
+    let digit = |back: usize| {
+        dot.checked_sub(back)
+            .and_then(|at| text.get(at))
+            .is_some_and(u8::is_ascii_digit)
+    };
+    let start = match (digit(1), digit(2), digit(3)) {
+        (false, ..) => return None,
+        (true, false, _) => dot - 1,
+        (true, true, false) => dot - 2,
+        (true, true, true) => dot - 3,
+    };
+    if word_before(text, start, b".-") {
         return None;
     }
     let mut at = start;
@@ -25,8 +33,7 @@ pub(super) fn v4(text: &[u8], dot: usize) -> Option<Range<usize>> {
             at += 1;
         }
     }
-    let decimals =
-        matches!(text.get(at..), Some([b'.', digit, ..]) if digit.is_ascii_digit());
+    let decimals = matches!(text.get(at..), Some([b'.', digit, ..]) if digit.is_ascii_digit());
     if decimals || word_or_dash_at(text, at) {
         return None;
     }
@@ -37,19 +44,33 @@ pub(super) fn v4(text: &[u8], dot: usize) -> Option<Range<usize>> {
 }
 
 /// The length of the number below 256, without leading zeros, that `text` starts with.
+#[inline]
 fn octet(text: &[u8]) -> Option<usize> {
-    let length = text.iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
-    let digits = text.get(..length)?;
-    let value = digits.iter().fold(0_u32, |value, byte| value * 10 + u32::from(byte - b'0'));
-    let plain = length == 1 || digits.first() != Some(&b'0');
-    ((1..=3).contains(&length) && value < 256 && plain).then_some(length)
+    let digit = |at: usize| {
+        text.get(at)
+            .map(|byte| byte.wrapping_sub(b'0'))
+            .filter(|d| *d < 10)
+    };
+    let first = u32::from(digit(0)?);
+    let Some(second) = digit(1) else {
+        return Some(1);
+    };
+    let two = first * 10 + u32::from(second);
+    match digit(2) {
+        _ if first == 0 => None,
+        None => Some(2),
+        Some(third) if two * 10 + u32::from(third) < 256 && digit(3).is_none() => Some(3),
+        Some(_) => None,
+    }
 }
 
 /// Appends the address with its last two numbers starred.
 pub(super) fn show_v4(address: &[u8], out: &mut Vec<u8>) {
-    let mut dots = memchr::memchr_iter(b'.', address);
-    let second = dots.nth(1).and_then(|dot| address.get(..dot));
-    out.extend_from_slice(second.unwrap_or_default());
+    let dot = |from: usize| {
+        let rest = address.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|byte| **byte != b'.').count()
+    };
+    out.extend_from_slice(address.get(..dot(dot(0) + 1)).unwrap_or_default());
     out.extend_from_slice(b".*.*");
 }
 
@@ -62,7 +83,12 @@ pub(super) fn v6(text: &[u8], colon: usize) -> Option<Range<usize>> {
     let before = text.get(colon.saturating_sub(V6_LIMIT + 1)..colon)?;
     let mut start = colon - before.iter().rev().take_while(|byte| run(byte)).count();
     let after = text.get(colon..)?;
-    let mut end = colon + after.iter().take(V6_LIMIT + 1).take_while(|byte| run(byte)).count();
+    let mut end = colon
+        + after
+            .iter()
+            .take(V6_LIMIT + 1)
+            .take_while(|byte| run(byte))
+            .count();
     // A colon alone at either end is punctuation: `from: …`, `…: refused`.
     if matches!(text.get(start..end), Some([b':', next, ..]) if *next != b':') {
         start += 1;
@@ -94,8 +120,11 @@ fn embedded_v4(text: &[u8], start: usize, end: usize) -> Option<usize> {
     }
     let last = start + memchr::memrchr(b':', text.get(start..end)?)? + 1;
     let rest = text.get(last..)?;
-    let length =
-        rest.iter().take(16).take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+    let length = rest
+        .iter()
+        .take(16)
+        .take_while(|b| b.is_ascii_digit() || **b == b'.')
+        .count();
     let quad = rest.get(..length)?;
     let quad = quad.strip_suffix(b".").unwrap_or(quad);
     let parsed: Result<std::net::Ipv4Addr, _> = std::str::from_utf8(quad).ok()?.parse();
@@ -131,7 +160,14 @@ mod tests {
         assert_eq!(found4("a=192.168.0.1,"), Some("192.168.0.1"));
         assert_eq!(found4("10.1.2.3:443"), Some("10.1.2.3"));
         assert_eq!(found4("203.0.113.7/32"), Some("203.0.113.7/32"));
-        for text in ["256.1.1.1", "1.2.3.4.5", "01.02.03.04", "v1.2.3.4", "1.2.3.4-beta", "1.2.3"] {
+        for text in [
+            "256.1.1.1",
+            "1.2.3.4.5",
+            "01.02.03.04",
+            "v1.2.3.4",
+            "1.2.3.4-beta",
+            "1.2.3",
+        ] {
             assert_eq!(found4(text), None, "{text}");
         }
     }
@@ -142,7 +178,14 @@ mod tests {
         assert_eq!(found6("::ffff:10.0.0.1."), Some("::ffff:10.0.0.1"));
         assert_eq!(found6("from 2001:db8::1: refused"), Some("2001:db8::1"));
         assert_eq!(found6("2001:db8:0:0:0:0:0:1"), Some("2001:db8:0:0:0:0:0:1"));
-        for text in ["12:34:56", "aa:bb:cc:dd:ee:ff", "std::dec", "' ::text", "x::date", "::"] {
+        for text in [
+            "12:34:56",
+            "aa:bb:cc:dd:ee:ff",
+            "std::dec",
+            "' ::text",
+            "x::date",
+            "::",
+        ] {
             assert_eq!(found6(text), None, "{text}");
         }
     }

@@ -17,9 +17,9 @@ struct Header {
     enc: Option<IgnoredAny>,
 }
 
-/// The token whose `eyJ` has its `y` at `y`.
-pub(super) fn find(text: &[u8], y: usize) -> Option<Range<usize>> {
-    let start = y.checked_sub(1)?;
+/// The token whose `eyJ` has its `J` at `at`.
+pub(super) fn find(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let start = at.checked_sub(2)?;
     if !text.get(start..)?.starts_with(b"eyJ") || word_before(text, start, b".-") {
         return None;
     }
@@ -84,8 +84,11 @@ mod tests {
     #[test]
     fn a_header_without_an_algorithm_is_no_token() {
         // {"typ":"JWT"}
-        assert_eq!(find(b"eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiIxIn0.abc", 1), None);
+        assert_eq!(find(b"eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiIxIn0.abc", 2), None);
         // {"alg":"none"}
-        assert_eq!(find(b"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", 1), Some(0..36));
+        assert_eq!(
+            find(b"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", 2),
+            Some(0..36)
+        );
     }
 }

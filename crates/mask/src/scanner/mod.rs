@@ -1,7 +1,7 @@
 //! Finds values by their content and replaces them.
 
-pub(crate) mod card;
 mod candidates;
+pub(crate) mod card;
 mod classes;
 mod email;
 mod folded;
@@ -11,15 +11,18 @@ mod jwt;
 mod numbers;
 pub(crate) mod pem;
 mod render;
+mod row;
 mod search;
 mod spans;
 mod tokens;
 
 use std::fmt;
 
+use fearless_simd::Level;
 use regex::bytes::Regex;
 
 use crate::{Detector, MaskKey, Strategy};
+use candidates::Wanted;
 use spans::{Found, Span};
 
 /// What a scanner looks for.
@@ -82,7 +85,9 @@ pub struct Hit<'a> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     spans: Vec<Span>,
+    blocks: Vec<classes::Classes>,
     folded: folded::Folded,
+    row: row::Windows,
 }
 
 /// Finds values by their content and replaces them, in one pass over the text.
@@ -90,7 +95,8 @@ pub struct Scratch {
 /// A scanner is immutable; share it in an `Arc`.
 pub struct Scanner {
     strategies: [Strategy; Detector::ALL.len()],
-    wanted: u32,
+    wanted: Wanted,
+    level: Level,
     customs: Vec<Custom>,
     key: MaskKey,
 }
@@ -100,7 +106,8 @@ impl Scanner {
     pub fn new(rules: &[(Detector, Strategy)], key: &MaskKey) -> Self {
         let mut scanner = Self {
             strategies: [Strategy::Partial; Detector::ALL.len()],
-            wanted: 0,
+            wanted: Wanted::default(),
+            level: Level::new(),
             customs: Vec::new(),
             key: key.clone(),
         };
@@ -123,7 +130,10 @@ impl Scanner {
                     let compiled = regex::bytes::RegexBuilder::new(regex)
                         .size_limit(REGEX_LIMIT)
                         .build()
-                        .map_err(|source| RuleError::Regex { name: name.clone(), source })?;
+                        .map_err(|source| RuleError::Regex {
+                            name: name.clone(),
+                            source,
+                        })?;
                     if compiled.is_match(b"") {
                         return Err(RuleError::Empty { name: name.clone() });
                     }
@@ -139,7 +149,7 @@ impl Scanner {
     }
 
     fn add(&mut self, detector: Detector, strategy: Strategy) {
-        self.wanted |= detector.bit();
+        self.wanted.add(detector);
         if let Some(slot) = self.strategies.get_mut(detector.index()) {
             *slot = strategy;
         }
@@ -147,12 +157,12 @@ impl Scanner {
 
     /// Whether the scanner looks for nothing.
     pub fn is_empty(&self) -> bool {
-        self.wanted == 0 && self.customs.is_empty()
+        self.wanted.is_empty() && self.customs.is_empty()
     }
 
     /// Whether the scanner looks for this.
     pub fn looks_for(&self, detector: Detector) -> bool {
-        self.wanted & detector.bit() != 0
+        self.wanted.has(detector)
     }
 
     /// Whether users' expressions are among the rules: they can match any value of any type.
@@ -169,13 +179,22 @@ impl Scanner {
     /// [`Scanner::scan`] with memory of the caller's.
     pub fn scan_with(&self, text: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
         self.search(text, scratch);
+        self.rewrite(text, scratch, out)
+    }
+
+    /// Appends `text` with the spans replaced, if there are any.
+    fn rewrite(&self, text: &[u8], scratch: &Scratch, out: &mut Vec<u8>) -> bool {
         if scratch.spans.is_empty() {
             return false;
         }
         let mut done = 0;
         for span in &scratch.spans {
             out.extend_from_slice(text.get(done..span.start).unwrap_or_default());
-            self.replace(text.get(span.start..span.end).unwrap_or_default(), span, out);
+            self.replace(
+                text.get(span.start..span.end).unwrap_or_default(),
+                span,
+                out,
+            );
             done = span.end;
         }
         out.extend_from_slice(text.get(done..).unwrap_or_default());
@@ -200,9 +219,10 @@ impl Scanner {
     fn name(&self, found: Found) -> &str {
         match found {
             Found::Builtin(detector) => detector.name(),
-            Found::Custom(number) => {
-                self.customs.get(number).map_or("", |custom| custom.name.as_str())
-            }
+            Found::Custom(number) => self
+                .customs
+                .get(number)
+                .map_or("", |custom| custom.name.as_str()),
             Found::Rest => "",
         }
     }
@@ -210,12 +230,18 @@ impl Scanner {
     /// Fills `scratch.spans` with what is in `text`, in order, without overlaps.
     fn search(&self, text: &[u8], scratch: &mut Scratch) {
         scratch.spans.clear();
-        if self.wanted != 0 {
-            let foreign = search::Search::new(self, text, &mut scratch.spans).run();
+        if !self.wanted.is_empty() {
+            let search = search::Search::new(self, text, &mut scratch.spans);
+            let foreign = search.run(&mut scratch.blocks);
             if foreign {
                 folded::search(self, text, scratch);
             }
         }
+        self.search_custom(text, scratch);
+        spans::settle(&mut scratch.spans);
+    }
+
+    fn search_custom(&self, text: &[u8], scratch: &mut Scratch) {
         for (number, custom) in self.customs.iter().enumerate() {
             for captures in custom.regex.captures_iter(text) {
                 if let Some(found) = captures.name("value").or_else(|| captures.get(0)) {
@@ -228,15 +254,19 @@ impl Scanner {
                 }
             }
         }
-        spans::settle(&mut scratch.spans);
     }
 }
 
 impl fmt::Debug for Scanner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let builtin: Vec<_> =
-            Detector::ALL.into_iter().filter(|detector| self.looks_for(*detector)).collect();
+        let builtin: Vec<_> = Detector::ALL
+            .into_iter()
+            .filter(|detector| self.looks_for(*detector))
+            .collect();
         let custom: Vec<_> = self.customs.iter().map(|custom| &custom.name).collect();
-        f.debug_struct("Scanner").field("builtin", &builtin).field("custom", &custom).finish()
+        f.debug_struct("Scanner")
+            .field("builtin", &builtin)
+            .field("custom", &custom)
+            .finish()
     }
 }

@@ -10,8 +10,10 @@ pub(super) fn ssn(text: &[u8], start: usize) -> Option<Range<usize>> {
     let [a1, a2, a3, s1, g1, g2, s2, n1, n2, n3, n4] =
         *text.get(start..end)?.first_chunk::<11>()?;
     let digits = [a1, a2, a3, g1, g2, n1, n2, n3, n4];
-    let issued = !matches!([a1, a2, a3], [b'0', b'0', b'0'] | [b'6', b'6', b'6'] | [b'9', _, _])
-        && [g1, g2] != *b"00"
+    let issued = !matches!(
+        [a1, a2, a3],
+        [b'0', b'0', b'0'] | [b'6', b'6', b'6'] | [b'9', _, _]
+    ) && [g1, g2] != *b"00"
         && [n1, n2, n3, n4] != *b"0000";
     let written = s1 == s2
         && matches!(s1, b' ' | b'-')
@@ -24,10 +26,14 @@ pub(super) fn ssn(text: &[u8], start: usize) -> Option<Range<usize>> {
 /// The North American number whose shape (`ddd-ddd-dddd` or with dots) starts at `start`.
 pub(super) fn phone_plain(text: &[u8], start: usize) -> Option<Range<usize>> {
     let end = start + 12;
-    let shaped = text.get(start..end)?.iter().enumerate().all(|(at, byte)| match at {
-        3 | 7 => matches!(byte, b'-' | b'.'),
-        _ => byte.is_ascii_digit(),
-    });
+    let shaped = text
+        .get(start..end)?
+        .iter()
+        .enumerate()
+        .all(|(at, byte)| match at {
+            3 | 7 => matches!(byte, b'-' | b'.'),
+            _ => byte.is_ascii_digit(),
+        });
     (shaped && !word_before(text, start, b".+-") && !word_or_dash_at(text, end))
         .then_some(start..end)
 }
@@ -47,7 +53,8 @@ pub(super) fn phone_marked(text: &[u8], start: usize) -> Option<Range<usize>> {
 /// `(ddd) ddd-dddd`.
 fn bracketed(text: &[u8], start: usize) -> Option<Range<usize>> {
     let digits = |from: usize, count: usize| {
-        text.get(from..from + count).is_some_and(|part| part.iter().all(u8::is_ascii_digit))
+        text.get(from..from + count)
+            .is_some_and(|part| part.iter().all(u8::is_ascii_digit))
     };
     let gap = |at: usize| matches!(text.get(at), Some(b' ' | b'.' | b'-'));
     if !digits(start + 1, 3) || text.get(start + 4) != Some(&b')') {
@@ -110,8 +117,11 @@ fn area(text: &[u8], at: usize) -> Option<usize> {
 }
 
 fn digit_run(text: &[u8], from: usize) -> usize {
-    let rest = text.get(from..).unwrap_or_default();
-    rest.iter().take(RUN_LIMIT + 1).take_while(|byte| byte.is_ascii_digit()).count()
+    let mut at = from;
+    while text.get(at).is_some_and(u8::is_ascii_digit) && at <= from + RUN_LIMIT {
+        at += 1;
+    }
+    at - from
 }
 
 /// The lengths of the runs of digits after a `+`.
@@ -144,13 +154,16 @@ impl Groups {
             return false;
         }
         (1..=3).any(|code| {
-            first.checked_sub(code).is_some_and(|left| left > 0 && after_code_in(left, rest))
+            first
+                .checked_sub(code)
+                .is_some_and(|left| left > 0 && after_code_in(left, rest))
         })
     }
 }
 
 fn after_code(runs: &[usize]) -> bool {
-    runs.split_first().is_some_and(|(first, rest)| after_code_in(*first, rest))
+    runs.split_first()
+        .is_some_and(|(first, rest)| after_code_in(*first, rest))
 }
 
 /// The first group of one to four digits, then the others.
@@ -186,7 +199,11 @@ mod tests {
             "(415) 555-0132",
             "(415)555.0132",
         ] {
-            assert_eq!(phone_marked(text.as_bytes(), 0), Some(0..text.len()), "{text}");
+            assert_eq!(
+                phone_marked(text.as_bytes(), 0),
+                Some(0..text.len()),
+                "{text}"
+            );
         }
     }
 
@@ -200,7 +217,13 @@ mod tests {
     #[test]
     fn only_numbers_that_could_be_issued() {
         assert_eq!(ssn(b"219 09 9932", 0), Some(0..11));
-        for text in ["666-12-3456", "219-00-9932", "219-09-0000", "219-09 9932", "219-09-99321"] {
+        for text in [
+            "666-12-3456",
+            "219-00-9932",
+            "219-09-0000",
+            "219-09 9932",
+            "219-09-99321",
+        ] {
             assert_eq!(ssn(text.as_bytes(), 0), None, "{text}");
         }
     }

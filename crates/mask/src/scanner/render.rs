@@ -10,7 +10,10 @@ impl Scanner {
         match (span.strategy, span.found) {
             (Strategy::Partial, Found::Builtin(detector)) => partial(detector, value, out),
             (Strategy::Partial, Found::Custom(number)) => {
-                let name = self.customs.get(number).map_or("", |custom| custom.name.as_str());
+                let name = self
+                    .customs
+                    .get(number)
+                    .map_or("", |custom| custom.name.as_str());
                 out.extend_from_slice(b"[REDACTED:");
                 out.extend_from_slice(name.as_bytes());
                 out.push(b']');
@@ -63,6 +66,23 @@ fn partial(detector: Detector, value: &[u8], out: &mut Vec<u8>) {
 
 /// A star for every digit but the last `shown`; separators stay.
 fn star_digits(value: &[u8], shown: usize, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(value);
+    let (mut kept, mut high) = (0, 0);
+    for byte in out.get_mut(start..).unwrap_or_default().iter_mut().rev() {
+        high |= *byte;
+        if byte.is_ascii_digit() {
+            if kept < shown {
+                kept += 1;
+            } else {
+                *byte = b'*';
+            }
+        }
+    }
+    if high < 0x80 {
+        return;
+    }
+    out.truncate(start);
     let digit = |c: Option<char>| c.is_some_and(char::is_numeric);
     let total = words::characters(value).filter(|c| digit(c.char)).count();
     let mut seen = 0;

@@ -3,10 +3,14 @@
 use std::ops::Range;
 
 use super::candidates::{Candidates, positions};
-use super::classes::{Classes, STRIDE, WINDOW};
+use super::classes::{Classes, STRIDE, WINDOW, classify, window};
 use super::spans::{Found, Span};
 use super::{Scanner, card, email, iban, ip, jwt, numbers, pem, tokens};
 use crate::Detector;
+
+/// So many bytes are classified before they are searched: whole blocks and whole windows, few enough for the
+/// fastest cache.
+const CHUNK: usize = 20 * STRIDE * 4;
 
 pub(super) struct Search<'a> {
     scanner: &'a Scanner,
@@ -21,125 +25,142 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(scanner: &'a Scanner, text: &'a [u8], spans: &'a mut Vec<Span>) -> Self {
-        Self { scanner, text, spans, card_end: 0, v6_end: 0, pem_end: 0, slack_end: 0 }
+        Self {
+            scanner,
+            text,
+            spans,
+            card_end: 0,
+            v6_end: 0,
+            pem_end: 0,
+            slack_end: 0,
+        }
     }
 
     /// Finds everything, and says whether the text holds bytes that are not ASCII.
-    pub(super) fn run(mut self) -> bool {
-        let mut classes = Classes::first(self.text);
-        let mut base = 0;
-        let mut high = 0;
-        loop {
-            high |= classes.high;
-            let candidates = Candidates::of(&classes, self.scanner.wanted);
-            if !candidates.none() {
-                self.verify(base, &candidates);
+    pub(super) fn run(mut self, blocks: &mut Vec<Classes>) -> bool {
+        let mut high = false;
+        let mut chunk = 0;
+        while chunk < self.text.len() {
+            let end = (chunk + CHUNK).min(self.text.len());
+            // One block more: the last windows reach into it.
+            let bytes = self.text.get(chunk..(end + WINDOW).min(self.text.len()));
+            blocks.clear();
+            high |= classify(self.scanner.level, bytes.unwrap_or_default(), blocks);
+            let mut at = chunk;
+            while at < end {
+                let candidates = Candidates::of(&window(blocks, at - chunk), &self.scanner.wanted);
+                if candidates.any() != 0 {
+                    self.verify(at, &candidates);
+                }
+                at += STRIDE;
             }
-            base += STRIDE;
-            if base >= self.text.len() {
-                return high != 0;
-            }
-            let rest = self.text.get(base + WINDOW - STRIDE..).unwrap_or_default();
-            classes = classes.next(rest);
+            chunk = end;
         }
+        high
     }
 
-    fn verify(&mut self, base: usize, found: &Candidates) {
-        self.verify_numbers(base, found);
-        for at in positions(found.email) {
-            self.add(Detector::Email, email::find(self.text, base + at));
+    /// Looks at candidates of a window that starts at `base`, which wraps if it starts before the text.
+    #[inline]
+    pub(super) fn verify(&mut self, base: usize, found: &Candidates) {
+        if found.card | found.ssn | found.phone | found.ip4 != 0 {
+            self.verify_numbers(base, found);
         }
-        if found.ip4 | found.ip6 | found.iban | found.url != 0 {
-            self.verify_addresses(base, found);
+        for at in positions(found.mark) {
+            self.verify_mark(base.wrapping_add(at));
         }
-        let tokens =
-            found.jwt | found.pem | found.aws | found.gcp | found.underscore | found.slack;
-        if tokens | found.gitlab != 0 {
-            self.verify_tokens(base, found);
+        if found.ip6 | found.iban | found.url | found.dash | found.capitals != 0 {
+            self.verify_others(base, found);
         }
     }
 
     fn verify_numbers(&mut self, base: usize, found: &Candidates) {
-        for at in positions(found.card) {
-            if base + at < self.card_end {
+        for at in positions(found.card).map(|at| base.wrapping_add(at)) {
+            if at < self.card_end {
                 continue;
             }
-            if let Some(range) = card::find(self.text, base + at) {
+            if let Some(range) = card::find(self.text, at) {
                 self.card_end = range.end;
                 self.push(Detector::CreditCard, range);
             }
         }
-        for at in positions(found.ssn) {
-            self.add(Detector::Ssn, numbers::ssn(self.text, base + at));
+        for at in positions(found.ssn).map(|at| base.wrapping_add(at)) {
+            self.add(Detector::Ssn, numbers::ssn(self.text, at));
         }
-        for at in positions(found.phone) {
-            self.add(Detector::Phone, numbers::phone_plain(self.text, base + at));
+        for at in positions(found.phone).map(|at| base.wrapping_add(at)) {
+            self.add(Detector::Phone, numbers::phone_plain(self.text, at));
         }
-        for at in positions(found.phone_mark) {
-            self.add(Detector::Phone, numbers::phone_marked(self.text, base + at));
+        for at in positions(found.ip4).map(|at| base.wrapping_add(at)) {
+            self.add(Detector::Ip, ip::v4(self.text, at));
         }
     }
 
-    fn verify_addresses(&mut self, base: usize, found: &Candidates) {
-        for at in positions(found.ip4) {
-            self.add(Detector::Ip, ip::v4(self.text, base + at));
+    fn verify_mark(&mut self, at: usize) {
+        match self.text.get(at) {
+            Some(b'@') => self.add(Detector::Email, email::find(self.text, at)),
+            Some(b'_') => self.verify_underscore(at),
+            Some(b'J') => self.add(Detector::Jwt, jwt::find(self.text, at)),
+            Some(_) => self.add(Detector::Phone, numbers::phone_marked(self.text, at)),
+            None => {}
         }
-        for at in positions(found.ip6) {
-            if base + at < self.v6_end {
+    }
+
+    fn verify_others(&mut self, base: usize, found: &Candidates) {
+        for at in positions(found.ip6).map(|at| base.wrapping_add(at)) {
+            if at < self.v6_end {
                 continue;
             }
-            if let Some(range) = ip::v6(self.text, base + at) {
+            if let Some(range) = ip::v6(self.text, at) {
                 self.v6_end = range.end;
                 self.push(Detector::Ip, range);
             }
         }
-        for at in positions(found.iban) {
-            self.add(Detector::Iban, iban::find(self.text, base + at));
+        for at in positions(found.iban).map(|at| base.wrapping_add(at)) {
+            self.add(Detector::Iban, iban::find(self.text, at));
         }
-        for at in positions(found.url) {
-            if self.scanner.looks_for(Detector::UrlPassword) {
-                self.add(Detector::UrlPassword, tokens::url_password(self.text, base + at));
+        for at in positions(found.capitals).map(|at| base.wrapping_add(at)) {
+            self.add(
+                Detector::AwsAccessKey,
+                tokens::aws_access_key(self.text, at),
+            );
+            self.add(Detector::GcpApiKey, tokens::gcp_api_key(self.text, at));
+        }
+        for at in positions(found.url).map(|at| base.wrapping_add(at)) {
+            if self.text.get(at + 1) == Some(&b'/') && self.text.get(at + 2) == Some(&b'/') {
+                self.add(Detector::UrlPassword, tokens::url_password(self.text, at));
+                self.add(Detector::SlackWebhook, tokens::slack_webhook(self.text, at));
             }
-            if self.scanner.looks_for(Detector::SlackWebhook) {
-                self.add(Detector::SlackWebhook, tokens::slack_webhook(self.text, base + at));
-            }
+        }
+        for at in positions(found.dash).map(|at| base.wrapping_add(at)) {
+            self.verify_dash(at);
         }
     }
 
-    fn verify_tokens(&mut self, base: usize, found: &Candidates) {
-        for at in positions(found.jwt) {
-            self.add(Detector::Jwt, jwt::find(self.text, base + at));
-        }
-        for at in positions(found.pem) {
-            if base + at < self.pem_end {
-                continue;
+    /// The letters around a hyphen say what it can be part of.
+    fn verify_dash(&mut self, at: usize) {
+        let before = at.checked_sub(1).and_then(|last| self.text.get(last));
+        match before {
+            Some(b'-') if self.text.get(at + 1) == Some(&b'B') => self.verify_pem(at),
+            Some(b't') => self.add(Detector::GitlabToken, tokens::gitlab_token(self.text, at)),
+            Some(b'a' | b'b' | b'p' | b'r' | b's') if at >= self.slack_end => {
+                match tokens::slack_token(self.text, at) {
+                    Some(Ok(range)) => self.push(Detector::SlackToken, range),
+                    Some(Err(end)) => self.slack_end = end,
+                    None => {}
+                }
             }
-            if let Some(range) = pem::find(self.text, base + at) {
-                self.pem_end = range.end;
-                self.push(Detector::PrivateKey, range);
-            }
+            Some(_) | None => {}
         }
-        for at in positions(found.aws) {
-            self.add(Detector::AwsAccessKey, tokens::aws_access_key(self.text, base + at));
-        }
-        for at in positions(found.gcp) {
-            self.add(Detector::GcpApiKey, tokens::gcp_api_key(self.text, base + at));
-        }
-        for at in positions(found.underscore) {
-            self.verify_underscore(base + at);
-        }
-        for at in positions(found.slack) {
-            if base + at < self.slack_end {
-                continue;
-            }
-            match tokens::slack_token(self.text, base + at) {
-                Some(Ok(range)) => self.push(Detector::SlackToken, range),
-                Some(Err(end)) => self.slack_end = end,
-                None => {}
-            }
-        }
-        for at in positions(found.gitlab) {
-            self.add(Detector::GitlabToken, tokens::gitlab_token(self.text, base + at));
+    }
+
+    fn verify_pem(&mut self, at: usize) {
+        let Some(start) = at.checked_sub(4).filter(|start| *start >= self.pem_end) else {
+            return;
+        };
+        if self.scanner.looks_for(Detector::PrivateKey)
+            && let Some(range) = pem::find(self.text, start)
+        {
+            self.pem_end = range.end;
+            self.push(Detector::PrivateKey, range);
         }
     }
 

@@ -7,7 +7,11 @@ use crate::words::{word_at, word_before, word_or_dash_at};
 /// Where the run of bytes of an alphabet that starts at `from` ends; at most `limit` bytes are looked at.
 fn run(text: &[u8], from: usize, limit: usize, member: impl Fn(u8) -> bool) -> usize {
     let rest = text.get(from..).unwrap_or_default();
-    from + rest.iter().take(limit).take_while(|byte| member(**byte)).count()
+    from + rest
+        .iter()
+        .take(limit)
+        .take_while(|byte| member(**byte))
+        .count()
 }
 
 fn starts(text: &[u8], at: usize, prefix: &[u8]) -> bool {
@@ -17,10 +21,15 @@ fn starts(text: &[u8], at: usize, prefix: &[u8]) -> bool {
 /// `AKIA` or `ASIA` and sixteen of base 32, from the capital at `start`.
 pub(super) fn aws_access_key(text: &[u8], start: usize) -> Option<Range<usize>> {
     let member = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
-    let joined = start.checked_sub(1).and_then(|at| text.get(at)).is_some_and(|b| member(*b));
+    let joined = start
+        .checked_sub(1)
+        .and_then(|at| text.get(at))
+        .is_some_and(|b| member(*b));
     let end = start + 20;
     let key = text.get(start + 4..end)?;
-    let base32 = key.iter().all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(byte));
+    let base32 = key
+        .iter()
+        .all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(byte));
     let prefix = starts(text, start, b"AKIA") || starts(text, start, b"ASIA");
     let longer = text.get(end).is_some_and(|byte| member(*byte));
     (prefix && base32 && !joined && !longer).then_some(start..end)
@@ -39,7 +48,11 @@ pub(super) fn gcp_api_key(text: &[u8], start: usize) -> Option<Range<usize>> {
 }
 
 /// `ghp_` and its kin, `npm_`: a three-letter prefix before the underscore at `at`, thirty-six characters.
-pub(super) fn three_letters(text: &[u8], at: usize, prefix: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
+pub(super) fn three_letters(
+    text: &[u8],
+    at: usize,
+    prefix: impl Fn(&[u8]) -> bool,
+) -> Option<Range<usize>> {
     let start = at.checked_sub(3)?;
     let end = at + 37;
     let body = text.get(at + 1..end)?;
@@ -52,15 +65,15 @@ pub(super) fn three_letters(text: &[u8], at: usize, prefix: impl Fn(&[u8]) -> bo
 
 /// `ghp_`, `gho_`, `ghu_`, `ghs_`, `ghr_` or `github_pat_` around the underscore at `at`.
 pub(super) fn github_token(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let classic = |prefix: &[u8]| {
-        matches!(prefix, [b'g', b'h', kind] if matches!(kind, b'p' | b'o' | b'u' | b's' | b'r'))
-    };
+    let classic = |prefix: &[u8]| matches!(prefix, [b'g', b'h', kind] if matches!(kind, b'p' | b'o' | b'u' | b's' | b'r'));
     three_letters(text, at, classic).or_else(|| {
         let start = at.checked_sub(6)?;
         let end = start + 93;
         let body = text.get(start + 11..end)?;
         (starts(text, start, b"github_pat_")
-            && body.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+            && body
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
             && !word_before(text, start, b"")
             && !word_at(text, end))
         .then_some(start..end)
@@ -73,7 +86,9 @@ pub(super) fn stripe_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     if !starts(text, start, b"sk_live_") && !starts(text, start, b"rk_live_") {
         return None;
     }
-    let end = run(text, start + 8, usize::MAX, |byte| byte.is_ascii_alphanumeric());
+    let end = run(text, start + 8, usize::MAX, |byte| {
+        byte.is_ascii_alphanumeric()
+    });
     (end - start >= 32 && !word_before(text, start, b"") && !word_at(text, end))
         .then_some(start..end)
 }
@@ -82,7 +97,10 @@ pub(super) fn stripe_key(text: &[u8], at: usize) -> Option<Range<usize>> {
 pub(super) fn aws_secret_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     const NAME: &[u8] = b"aws_secret_access_key";
     let start = at.checked_sub(3)?;
-    if !text.get(start..start + NAME.len())?.eq_ignore_ascii_case(NAME) {
+    if !text
+        .get(start..start + NAME.len())?
+        .eq_ignore_ascii_case(NAME)
+    {
         return None;
     }
     let blank = |from: usize| run(text, from, 256, |byte| byte.is_ascii_whitespace());
@@ -101,9 +119,10 @@ pub(super) fn aws_secret(text: &[u8], start: usize) -> Option<Range<usize>> {
     (end - start == 40).then_some(start..end)
 }
 
-/// `xoxb-` and its kin from `start`, and at least ten characters. `Err` is the end of a run that cannot be
+/// `xoxb-` and its kin with the hyphen at `at`, and at least ten characters. `Err` is the end of a run that cannot be
 /// one, so that no part of it is looked at again.
-pub(super) fn slack_token(text: &[u8], start: usize) -> Option<Result<Range<usize>, usize>> {
+pub(super) fn slack_token(text: &[u8], at: usize) -> Option<Result<Range<usize>, usize>> {
+    let start = at.checked_sub(4)?;
     let kind = matches!(
         text.get(start..)?,
         [b'x', b'o', b'x', b'a' | b'b' | b'p' | b'r' | b's', b'-', ..]
@@ -136,8 +155,9 @@ pub(super) fn slack_webhook(text: &[u8], colon: usize) -> Option<Range<usize>> {
         return None;
     }
     let path = start + PREFIX.len();
-    let end =
-        run(text, path, usize::MAX, |byte| byte.is_ascii_alphanumeric() || byte == b'/');
+    let end = run(text, path, usize::MAX, |byte| {
+        byte.is_ascii_alphanumeric() || byte == b'/'
+    });
     (end > path).then_some(start..end)
 }
 
@@ -145,8 +165,9 @@ pub(super) fn slack_webhook(text: &[u8], colon: usize) -> Option<Range<usize>> {
 /// and no space.
 pub(super) fn url_password(text: &[u8], colon: usize) -> Option<Range<usize>> {
     let scheme = text.get(..colon)?.iter().rev();
-    let scheme = scheme
-        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'.' | b'-'));
+    let scheme = scheme.take_while(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'.' | b'-')
+    });
     if !scheme.into_iter().any(u8::is_ascii_alphabetic) {
         return None;
     }

@@ -262,7 +262,10 @@ impl Masker {
 impl TypeKind {
     /// The array of elements of this type, with the usual delimiter.
     pub const fn array_of(element: u32) -> Self {
-        Self::Array { element, delimiter: b',' }
+        Self::Array {
+            element,
+            delimiter: b',',
+        }
     }
 }
 

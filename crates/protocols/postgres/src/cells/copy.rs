@@ -83,8 +83,16 @@ pub struct CopyMasker {
 }
 
 enum Rows {
-    Text { options: TextOptions, header: bool, searched: usize },
-    Csv { options: CsvOptions, header: bool, search: copy_csv::Search },
+    Text {
+        options: TextOptions,
+        header: bool,
+        searched: usize,
+    },
+    Csv {
+        options: CsvOptions,
+        header: bool,
+        search: copy_csv::Search,
+    },
     Binary(Binary),
 }
 
@@ -114,16 +122,25 @@ impl CopyMasker {
             CopyFormat::Text(_) | CopyFormat::Csv(_) => Format::Text,
         };
         let format = match format {
-            CopyFormat::Text(options) => {
-                Rows::Text { header: options.header, options, searched: 0 }
-            }
-            CopyFormat::Csv(options) => {
-                Rows::Csv { header: options.header, options, search: copy_csv::Search::default() }
-            }
+            CopyFormat::Text(options) => Rows::Text {
+                header: options.header,
+                options,
+                searched: 0,
+            },
+            CopyFormat::Csv(options) => Rows::Csv {
+                header: options.header,
+                options,
+                search: copy_csv::Search::default(),
+            },
             CopyFormat::Binary => Rows::Binary(Binary::default()),
         };
         let columns = Columns::new(columns, wire, Masker::new(scanner, key, types));
-        Self { format, carry: Vec::new(), limit: ROW_LIMIT, columns }
+        Self {
+            format,
+            carry: Vec::new(),
+            limit: ROW_LIMIT,
+            columns,
+        }
     }
 
     /// Whether nothing can change, so that the data may be forwarded without a look at it.
@@ -140,11 +157,15 @@ impl CopyMasker {
         let start = out.len();
         let mut held = std::mem::take(&mut self.carry);
         if held.is_empty() {
-            let used = self.whole_rows(chunk, out).inspect_err(|_| out.truncate(start))?;
+            let used = self
+                .whole_rows(chunk, out)
+                .inspect_err(|_| out.truncate(start))?;
             held.extend_from_slice(chunk.get(used..).unwrap_or_default());
         } else {
             held.extend_from_slice(chunk);
-            let used = self.whole_rows(&held, out).inspect_err(|_| out.truncate(start))?;
+            let used = self
+                .whole_rows(&held, out)
+                .inspect_err(|_| out.truncate(start))?;
             held.drain(..used);
         }
         if held.len() > self.limit {
@@ -182,11 +203,16 @@ impl CopyMasker {
         let columns = &mut self.columns;
         match &mut self.format {
             Rows::Binary(binary) => binary.rows(columns, data, out),
-            Rows::Text { options, header, searched } => {
+            Rows::Text {
+                options,
+                header,
+                searched,
+            } => {
                 let mut used = 0;
                 let mut from = std::mem::take(searched);
-                while let Some(end) =
-                    data.get(from..).and_then(|rest| memchr::memchr(b'\n', rest))
+                while let Some(end) = data
+                    .get(from..)
+                    .and_then(|rest| memchr::memchr(b'\n', rest))
                 {
                     let row = data.get(used..from + end).unwrap_or_default();
                     if std::mem::take(header) {
@@ -201,7 +227,11 @@ impl CopyMasker {
                 *searched = data.len() - used;
                 Ok(used)
             }
-            Rows::Csv { options, header, search } => {
+            Rows::Csv {
+                options,
+                header,
+                search,
+            } => {
                 let mut used = 0;
                 while let Some(end) = search.row_end(options, data, used) {
                     let row = data.get(used..end).unwrap_or_default();
@@ -221,17 +251,28 @@ impl CopyMasker {
 
 impl Columns {
     fn new(plans: Vec<ColumnPlan>, wire: Format, masker: Masker) -> Self {
-        let plans: Vec<ColumnPlan> =
-            plans.into_iter().map(|plan| ColumnPlan { format: wire, ..plan }).collect();
+        let plans: Vec<ColumnPlan> = plans
+            .into_iter()
+            .map(|plan| ColumnPlan {
+                format: wire,
+                ..plan
+            })
+            .collect();
         let watched: Vec<bool> = plans
             .iter()
-            .map(|plan| plan.rule.is_some() || masker.can_change(plan.type_oid, plan.format))
+            .map(|plan| plan.rule.is_some() || masker.can_change(plan.type_oid))
             .collect();
         let plain = plans
             .iter()
             .zip(&watched)
             .all(|(plan, watched)| !watched || masker.is_plain_text(plan));
-        Self { masker, plans, watched, plain, cell: Vec::new() }
+        Self {
+            masker,
+            plans,
+            watched,
+            plain,
+            cell: Vec::new(),
+        }
     }
 
     fn untouched(&self) -> bool {
@@ -258,12 +299,17 @@ impl Columns {
 
     /// Masks the value of a column; the new one is in `cell`.
     pub(super) fn value(&mut self, number: usize, format: Format, value: &[u8]) -> Outcome {
-        let plan = self.plans.get(number).copied().unwrap_or(ColumnPlan::unknown(format));
+        let plan = self
+            .plans
+            .get(number)
+            .copied()
+            .unwrap_or(ColumnPlan::unknown(format));
         if self.watched.get(number) == Some(&false) {
             return Outcome::Same;
         }
         self.cell.clear();
-        self.masker.value(plan.rule, plan.type_oid, format, value, &mut self.cell)
+        self.masker
+            .value(plan.rule, plan.type_oid, format, value, &mut self.cell)
     }
 }
 

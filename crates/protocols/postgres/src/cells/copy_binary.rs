@@ -80,15 +80,13 @@ fn header(data: &[u8]) -> Result<Option<Part>, CellError> {
         return Err(MALFORMED);
     }
     let extension = usize::try_from(extension).map_err(|_| MALFORMED)?;
-    Ok(reader.bytes(extension).map(|_| Part::Whole(reader.seen().len())))
+    Ok(reader
+        .bytes(extension)
+        .map(|_| Part::Whole(reader.seen().len())))
 }
 
 /// One tuple, if all of it is there.
-fn tuple(
-    columns: &mut Columns,
-    data: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<Option<Part>, CellError> {
+fn tuple(columns: &mut Columns, data: &[u8], out: &mut Vec<u8>) -> Result<Option<Part>, CellError> {
     let mut reader = Reader::new(data);
     let Some(count) = reader.short() else {
         return Ok(None);

@@ -65,8 +65,9 @@ fn field(
 fn field_end(options: &TextOptions, row: &[u8]) -> usize {
     if options.encoding == Encoding::Plain {
         let mut at = 0;
-        while let Some(next) =
-            row.get(at..).and_then(|rest| memchr::memchr2(options.delimiter, b'\\', rest))
+        while let Some(next) = row
+            .get(at..)
+            .and_then(|rest| memchr::memchr2(options.delimiter, b'\\', rest))
         {
             at += next;
             if row.get(at) == Some(&options.delimiter) {

@@ -209,12 +209,19 @@ fn decoded(format: Format, value: &[u8]) -> Option<Vec<u8>> {
     let Some(hex) = value.strip_prefix(b"\\x") else {
         return unescaped(value);
     };
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let (pairs, rest) = hex.as_chunks::<2>();
     if !rest.is_empty() {
         return None;
     }
-    pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect()
+    pairs
+        .iter()
+        .map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?))
+        .collect()
 }
 
 fn unescaped(value: &[u8]) -> Option<Vec<u8>> {
@@ -249,7 +256,11 @@ fn encode(format: Format, old: &[u8], new: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"\\x");
         for byte in new {
             for digit in [byte >> 4, byte & 0xF] {
-                out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
+                out.push(if digit < 10 {
+                    b'0' + digit
+                } else {
+                    b'a' + digit - 10
+                });
             }
         }
     } else {

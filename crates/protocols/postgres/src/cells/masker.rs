@@ -1,5 +1,6 @@
 //! One value: by its type and format to the code that knows them.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sallyport_mask::{Detector, MaskKey, Scanner, Scratch, Strategy};
@@ -31,20 +32,26 @@ pub(super) struct Masker {
 
 impl Masker {
     pub(super) fn new(scanner: Arc<Scanner>, key: Arc<MaskKey>, types: Arc<TypeMap>) -> Self {
-        Self { scanner, key, types, scratch: Scratch::default(), depth: 0 }
+        Self {
+            scanner,
+            key,
+            types,
+            scratch: Scratch::default(),
+            depth: 0,
+        }
     }
 
     /// Whether a value of this type can change without a rule.
-    pub(super) fn can_change(&self, oid: u32, format: Format) -> bool {
+    pub(super) fn can_change(&self, oid: u32) -> bool {
         if self.scanner.is_empty() {
             return false;
         }
-        self.scanner.has_custom() || self.detectable(&self.types.kind(oid), format, 0)
+        self.scanner.has_custom() || self.detectable(&self.types.kind(oid), 0)
     }
 
-    fn detectable(&self, kind: &TypeKind, format: Format, depth: usize) -> bool {
+    fn detectable(&self, kind: &TypeKind, depth: usize) -> bool {
         let inner = |oid: u32| {
-            depth >= DEPTH_LIMIT || self.detectable(&self.types.kind(oid), format, depth + 1)
+            depth >= DEPTH_LIMIT || self.detectable(&self.types.kind(oid), depth + 1)
         };
         match kind {
             TypeKind::Text
@@ -74,8 +81,43 @@ impl Masker {
     /// Whether a search through a row's text finds whatever a search through this column would.
     pub(super) fn is_plain_text(&self, plan: &ColumnPlan) -> bool {
         let text = plan.type_oid == 0
-            || matches!(self.types.kind(plan.type_oid), TypeKind::Text | TypeKind::Bpchar);
+            || matches!(
+                self.types.kind(plan.type_oid),
+                TypeKind::Text | TypeKind::Bpchar
+            );
         plan.rule.is_none() && plan.format == Format::Text && text
+    }
+
+    /// Looks at a whole row, before [`Masker::looked_at`] masks its plain cells in order.
+    pub(super) fn look_at(&mut self, row: &[u8], cells: &[Option<Range<usize>>]) {
+        let mut end = 0;
+        let texts = cells.iter().flatten();
+        let gaps = texts.map(|cell| std::mem::replace(&mut end, cell.end)..cell.start);
+        self.scanner.look_at_row(row, gaps, &mut self.scratch);
+    }
+
+    /// A plain cell of the row that was looked at.
+    pub(super) fn looked_at(
+        &mut self,
+        row: &[u8],
+        cell: &Range<usize>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        if self
+            .scanner
+            .scan_cell(row, cell.clone(), &mut self.scratch, out)
+        {
+            Outcome::Changed
+        } else {
+            Outcome::Same
+        }
+    }
+
+    /// Whether a column's cells are nothing but text, in either format, without a rule.
+    pub(super) fn is_text(&self, plan: &ColumnPlan) -> bool {
+        plan.rule.is_none()
+            && (matches!(self.types.kind(plan.type_oid), TypeKind::Text)
+                || plan.type_oid == 0 && plan.format == Format::Text)
     }
 
     /// Whether nothing is found in a text.
@@ -129,9 +171,7 @@ impl Masker {
             }
             TypeKind::Bpchar => self.padded(Some(strategy), value, out),
             TypeKind::Name => self.named(Some(strategy), value, out),
-            TypeKind::Json | TypeKind::Jsonb => {
-                self.ruled_json(strategy, kind, format, value, out)
-            }
+            TypeKind::Json | TypeKind::Jsonb => self.ruled_json(strategy, kind, format, value, out),
             TypeKind::Xml => self.ruled_xml(strategy, value, out),
             TypeKind::Bytea => self.ruled_bytea(strategy, format, value, out),
             TypeKind::Array { element, delimiter } => {
@@ -228,7 +268,10 @@ impl Masker {
 
     /// Blank-padded text: the padding is no part of the value, and fills what the new value leaves.
     fn padded(&mut self, rule: Option<Strategy>, value: &[u8], out: &mut Vec<u8>) -> Outcome {
-        let end = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
+        let end = value
+            .iter()
+            .rposition(|byte| *byte != b' ')
+            .map_or(0, |last| last + 1);
         let bare = value.get(..end).unwrap_or_default();
         if bare.is_empty() {
             return Outcome::Same;
@@ -238,7 +281,10 @@ impl Masker {
             return Outcome::Same;
         }
         let new = characters(out.get(start..).unwrap_or_default());
-        out.extend(std::iter::repeat_n(b' ', characters(value).saturating_sub(new)));
+        out.extend(std::iter::repeat_n(
+            b' ',
+            characters(value).saturating_sub(new),
+        ));
         Outcome::Changed
     }
 

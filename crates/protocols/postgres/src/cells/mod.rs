@@ -16,8 +16,8 @@ mod dates;
 mod documents;
 mod encoding;
 mod masker;
-mod row;
 mod numeric;
+mod row;
 mod scalars;
 mod types;
 
@@ -43,7 +43,11 @@ pub struct ColumnPlan {
 impl ColumnPlan {
     /// A column of which nothing is known.
     pub const fn unknown(format: Format) -> Self {
-        Self { rule: None, type_oid: 0, format }
+        Self {
+            rule: None,
+            type_oid: 0,
+            format,
+        }
     }
 }
 

@@ -23,7 +23,11 @@ pub(super) fn to_text(value: &[u8]) -> Option<String> {
         return None;
     }
     let group = |at: i32| {
-        usize::try_from(weight - at).ok().and_then(|index| groups.get(index)).copied().unwrap_or(0)
+        usize::try_from(weight - at)
+            .ok()
+            .and_then(|index| groups.get(index))
+            .copied()
+            .unwrap_or(0)
     };
     let mut text = String::from(if sign == NEGATIVE { "-" } else { "" });
     let mut whole = String::new();
@@ -54,7 +58,11 @@ pub(super) fn from_digits(digits: &str, scale: u16, out: &mut Vec<u8>) {
         .as_bytes()
         .rchunks(4)
         .rev()
-        .map(|group| group.iter().fold(0, |sum, byte| sum * 10 + u16::from(byte - b'0')))
+        .map(|group| {
+            group
+                .iter()
+                .fold(0, |sum, byte| sum * 10 + u16::from(byte - b'0'))
+        })
         .collect();
     let weight = groups.len().saturating_sub(1) as u16;
     while groups.last() == Some(&0) {
@@ -82,7 +90,14 @@ mod tests {
 
     #[test]
     fn whole_numbers_there_and_back() {
-        for text in ["0", "7", "10000", "4111111111111111", "12345678901234567890", "42000000000000"] {
+        for text in [
+            "0",
+            "7",
+            "10000",
+            "4111111111111111",
+            "12345678901234567890",
+            "42000000000000",
+        ] {
             let mut binary = Vec::new();
             from_digits(text, 0, &mut binary);
             assert_eq!(to_text(&binary).unwrap(), text);

@@ -1,5 +1,6 @@
 //! `DataRow` messages.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use sallyport_mask::{MaskKey, Scanner};
@@ -12,19 +13,29 @@ use super::{CellError, ColumnPlan, TypeMap};
 struct Column {
     plan: ColumnPlan,
     watched: bool,
+    /// Searched as the text that it is, so one look at the row tells where.
+    plain: bool,
 }
+
+/// The longest row that one look takes in; the cells of longer ones are searched one by one.
+const LOOK_LIMIT: usize = 64 * 1024;
 
 /// Masks the rows of one result.
 pub struct RowMasker {
     columns: Vec<Column>,
     untouched: bool,
+    /// Some column is searched as text.
+    look: bool,
     masker: Masker,
     /// The new value of one cell.
     cell: Vec<u8>,
+    /// Where the cells of the row lie; `None` for NULL.
+    cells: Vec<Option<Range<usize>>>,
 }
 
 /// `DataRow`'s type byte.
 const TAG: u8 = b'D';
+const MALFORMED: CellError = CellError::Malformed("DataRow");
 
 impl RowMasker {
     /// A masker for a result with these columns.
@@ -39,11 +50,20 @@ impl RowMasker {
             .into_iter()
             .map(|plan| Column {
                 plan,
-                watched: plan.rule.is_some() || masker.can_change(plan.type_oid, plan.format),
+                watched: plan.rule.is_some() || masker.can_change(plan.type_oid),
+                plain: masker.is_text(&plan),
             })
             .collect();
         let untouched = !columns.iter().any(|column| column.watched);
-        Self { columns, untouched, masker, cell: Vec::new() }
+        let look = columns.iter().any(|column| column.watched && column.plain);
+        Self {
+            columns,
+            untouched,
+            look,
+            masker,
+            cell: Vec::new(),
+            cells: Vec::new(),
+        }
     }
 
     /// Whether nothing can change, so that messages may be forwarded without a look at them.
@@ -67,52 +87,80 @@ impl RowMasker {
     }
 
     fn rewrite(&mut self, body: &[u8], out: &mut Vec<u8>) -> Result<bool, CellError> {
-        const MALFORMED: CellError = CellError::Malformed("DataRow");
+        self.find_cells(body)?;
         let start = out.len();
-        let mut reader = Reader::new(body);
-        let count = reader.short().and_then(|count| usize::try_from(count).ok());
-        let count = count.ok_or(MALFORMED)?;
-        if count != self.columns.len() {
-            return Err(CellError::Columns { expected: self.columns.len(), got: count });
+        let looked = self.look && body.len() <= LOOK_LIMIT;
+        if looked {
+            self.masker.look_at(body, &self.cells);
         }
         // So much of `body` is in `out`, once anything is.
         let mut copied = 0;
-        let mut changed = false;
-        for column in &self.columns {
-            let before = reader.seen().len();
-            let Some(cell) = reader.field().ok_or(MALFORMED)? else {
+        for (column, cell) in self.columns.iter().zip(&self.cells) {
+            let (true, Some(cell)) = (column.watched, cell) else {
                 continue;
             };
-            if !column.watched {
-                continue;
-            }
-            let ColumnPlan { rule, type_oid, format } = column.plan;
             self.cell.clear();
-            let outcome = self.masker.value(rule, type_oid, format, cell, &mut self.cell);
+            let outcome = if looked && column.plain {
+                self.masker.looked_at(body, cell, &mut self.cell)
+            } else {
+                let ColumnPlan {
+                    rule,
+                    type_oid,
+                    format,
+                } = column.plan;
+                let value = body.get(cell.clone()).unwrap_or_default();
+                self.masker
+                    .value(rule, type_oid, format, value, &mut self.cell)
+            };
             let length = match outcome {
                 Outcome::Same => continue,
                 Outcome::Null => -1,
                 Outcome::Changed => i32::try_from(self.cell.len()).map_err(|_| MALFORMED)?,
             };
-            if !changed {
+            if copied == 0 {
                 out.extend_from_slice(&[TAG, 0, 0, 0, 0]);
             }
-            out.extend_from_slice(body.get(copied..before).unwrap_or_default());
+            out.extend_from_slice(body.get(copied..cell.start - 4).unwrap_or_default());
             out.extend_from_slice(&length.to_be_bytes());
             out.extend_from_slice(&self.cell);
-            changed = true;
-            copied = reader.seen().len();
+            copied = cell.end;
         }
-        if !reader.is_empty() {
-            return Err(MALFORMED);
+        if copied == 0 {
+            return Ok(false);
         }
-        if changed {
-            out.extend_from_slice(body.get(copied..).unwrap_or_default());
-            let length = i32::try_from(out.len() - start - 1).map_err(|_| MALFORMED)?;
-            for (to, from) in out.iter_mut().skip(start + 1).zip(length.to_be_bytes()) {
-                *to = from;
-            }
+        out.extend_from_slice(body.get(copied..).unwrap_or_default());
+        let length = i32::try_from(out.len() - start - 1).map_err(|_| MALFORMED)?;
+        for (to, from) in out.iter_mut().skip(start + 1).zip(length.to_be_bytes()) {
+            *to = from;
         }
-        Ok(changed)
+        Ok(true)
+    }
+
+    /// Finds where the cells lie, and that there is nothing else.
+    fn find_cells(&mut self, body: &[u8]) -> Result<(), CellError> {
+        self.cells.clear();
+        let mut reader = Reader::new(body);
+        let count = reader.short().and_then(|count| usize::try_from(count).ok());
+        let count = count.ok_or(MALFORMED)?;
+        if count != self.columns.len() {
+            return Err(CellError::Columns {
+                expected: self.columns.len(),
+                got: count,
+            });
+        }
+        for _ in 0..count {
+            let cell = reader.field().ok_or(MALFORMED)?;
+            let end = reader.seen().len();
+            self.cells.push(cell.map(|cell| end - cell.len()..end));
+        }
+        if reader.is_empty() {
+            Ok(())
+        } else {
+            Err(MALFORMED)
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "row_tests.rs"]
+mod tests;

@@ -29,7 +29,11 @@ impl Masker {
                 self.time(strategy, kind, format, value, out)
             }
         };
-        if written.is_some() { Outcome::Changed } else { Outcome::Null }
+        if written.is_some() {
+            Outcome::Changed
+        } else {
+            Outcome::Null
+        }
     }
 
     /// A scalar in which a detector may find something.
@@ -88,7 +92,11 @@ impl Masker {
             Strategy::Card => {
                 let mut card = Vec::new();
                 sallyport_mask::apply(strategy, &self.key, text.as_bytes(), &mut card);
-                std::str::from_utf8(&card).ok()?.parse().ok().filter(|new| *new <= limit)?
+                std::str::from_utf8(&card)
+                    .ok()?
+                    .parse()
+                    .ok()
+                    .filter(|new| *new <= limit)?
             }
             Strategy::Redact
             | Strategy::KeepLast(_)
@@ -151,7 +159,9 @@ impl Masker {
                 let mut card = Vec::new();
                 sallyport_mask::apply(strategy, &self.key, whole.as_bytes(), &mut card);
                 let card = String::from_utf8(card).ok()?;
-                card.bytes().all(|byte| byte.is_ascii_digit()).then_some(card)?
+                card.bytes()
+                    .all(|byte| byte.is_ascii_digit())
+                    .then_some(card)?
             }
             Strategy::Redact
             | Strategy::KeepLast(_)
@@ -288,7 +298,9 @@ impl Masker {
             }
             Format::Binary => {
                 let old = i64::from_be_bytes(*exact(value)?);
-                let new = days.map(dates::midnight).or_else(|| dates::year_start_micros(old))?;
+                let new = days
+                    .map(dates::midnight)
+                    .or_else(|| dates::year_start_micros(old))?;
                 out.extend_from_slice(&new.to_be_bytes());
             }
             Format::Text => {
@@ -322,7 +334,10 @@ fn money(strategy: Strategy, format: Format, value: &[u8], out: &mut Vec<u8>) ->
     }
     let first = value.iter().position(u8::is_ascii_digit)?;
     let last = value.iter().rposition(u8::is_ascii_digit)?;
-    let sign = value.get(..first)?.iter().filter(|byte| !matches!(byte, b'-' | b'('));
+    let sign = value
+        .get(..first)?
+        .iter()
+        .filter(|byte| !matches!(byte, b'-' | b'('));
     out.extend(sign);
     out.push(b'0');
     if let Some([.., point, a, b]) = value.get(first..=last)
