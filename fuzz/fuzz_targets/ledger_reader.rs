@@ -9,7 +9,8 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use sallyport_ledger::{
-    Caller, Durability, Ending, Event, LedgerError, Reader, RecordedEvent, RecordingKey, RecordingStore, SessionHeader,
+    Caller, Durability, Ending, Event, LedgerError, Reader, RecordedEvent, RecordingKey,
+    RecordingStore, SessionHeader,
 };
 
 struct Original {
@@ -29,14 +30,31 @@ fn original() -> &'static Original {
         let header = header();
         let mut recorder = store.create(&header).unwrap();
         for seq in 1..=6_u64 {
-            recorder.append(Event::Command { seq, text: b"SELECT 1", detail: b"{}" }).unwrap();
-            recorder.append(Event::Decision { seq, detail: b"{}" }).unwrap();
+            recorder
+                .append(Event::Command {
+                    seq,
+                    text: b"SELECT 1",
+                    detail: b"{}",
+                })
+                .unwrap();
+            recorder
+                .append(Event::Decision { seq, detail: b"{}" })
+                .unwrap();
             assert!(recorder.flush().unwrap().is_ready());
-            recorder.append(Event::Response { seq, bytes: &[seq as u8; 90] }).unwrap();
+            recorder
+                .append(Event::Response {
+                    seq,
+                    bytes: &[seq as u8; 90],
+                })
+                .unwrap();
         }
         recorder.seal().unwrap().1.wait().unwrap();
         let bytes = std::fs::read(store.path(header.id).unwrap()).unwrap();
-        let events = Reader::from_source(Cursor::new(&bytes), &key()).unwrap().events().map(Result::unwrap).collect();
+        let events = Reader::from_source(Cursor::new(&bytes), &key())
+            .unwrap()
+            .events()
+            .map(Result::unwrap)
+            .collect();
         Original { bytes, events }
     })
 }
@@ -45,7 +63,12 @@ fn header() -> SessionHeader {
     SessionHeader {
         id: uuid::Uuid::now_v7(),
         started: time::OffsetDateTime::now_utc(),
-        principal: Caller { id: "a".into(), kind: "user".into(), groups: Vec::new(), person: "a".into() },
+        principal: Caller {
+            id: "a".into(),
+            kind: "user".into(),
+            groups: Vec::new(),
+            person: "a".into(),
+        },
         target: "t".into(),
         database: None,
         protocol: "p".into(),
@@ -62,20 +85,27 @@ fn header() -> SessionHeader {
 fn edited(original: &[u8], edits: &[u8]) -> Vec<u8> {
     let mut bytes = original.to_vec();
     for edit in edits.chunks_exact(5).take(64) {
-        let [what, high, low, length, value] = *edit else { continue };
+        let [what, high, low, length, value] = *edit else {
+            continue;
+        };
         let at = usize::from(u16::from_be_bytes([high, low])).min(bytes.len());
         let end = (at + usize::from(length)).min(bytes.len());
         match what % 6 {
             0 => bytes.truncate(at),
             1 => drop(bytes.drain(at..end)),
-            2 => bytes.splice(at..at, std::iter::repeat_n(value, usize::from(length))).for_each(drop),
+            2 => bytes
+                .splice(at..at, std::iter::repeat_n(value, usize::from(length)))
+                .for_each(drop),
             3 => {
                 let copied = bytes[at..end].to_vec();
                 let to = (at + 7 * usize::from(value)).min(bytes.len());
                 bytes.splice(to..to, copied).for_each(drop);
             }
             4 => bytes.extend(std::iter::repeat_n(value, usize::from(length))),
-            _ => bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= value),
+            _ => bytes
+                .get_mut(at)
+                .into_iter()
+                .for_each(|byte| *byte ^= value),
         }
     }
     bytes

@@ -10,8 +10,17 @@ fn scanners() -> &'static [Scanner] {
     static SCANNERS: OnceLock<Vec<Scanner>> = OnceLock::new();
     SCANNERS.get_or_init(|| {
         let key = MaskKey::new(&vec![7; 32].into());
-        let scanner = |strategy| Scanner::new(&Detector::ALL.map(|detector| (detector, strategy)), &key);
-        [Strategy::Partial, Strategy::Null, Strategy::Card, Strategy::Hash].into_iter().map(scanner).collect()
+        let scanner =
+            |strategy| Scanner::new(&Detector::ALL.map(|detector| (detector, strategy)), &key);
+        [
+            Strategy::Partial,
+            Strategy::Null,
+            Strategy::Card,
+            Strategy::Hash,
+        ]
+        .into_iter()
+        .map(scanner)
+        .collect()
     })
 }
 
@@ -23,6 +32,11 @@ fuzz_target!(|data: &[u8]| {
     assert!(changed || out.is_empty());
     let valid = |text: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
     if changed && valid(text) {
-        assert!(valid(&out), "{:?} became {:?}", String::from_utf8_lossy(text), String::from_utf8_lossy(&out));
+        assert!(
+            valid(&out),
+            "{:?} became {:?}",
+            String::from_utf8_lossy(text),
+            String::from_utf8_lossy(&out)
+        );
     }
 });

@@ -22,20 +22,29 @@ fn scanners() -> &'static [Arc<Scanner>] {
             Strategy::Email,
             Strategy::Card,
         ];
-        let scanner = |strategy| Arc::new(Scanner::new(&Detector::ALL.map(|detector| (detector, strategy)), &key));
+        let scanner = |strategy| {
+            Arc::new(Scanner::new(
+                &Detector::ALL.map(|detector| (detector, strategy)),
+                &key,
+            ))
+        };
         strategies.into_iter().map(scanner).collect()
     })
 }
 
 fuzz_target!(|data: &[u8]| {
-    let [which, cut, text @ ..] = data else { return };
+    let [which, cut, text @ ..] = data else {
+        return;
+    };
     let scanner = &scanners()[usize::from(*which) % scanners().len()];
     let mut scratch = Scratch::default();
     let before = b"kept".to_vec();
     let mut out = before.clone();
     let changed = scanner.scan_with(text, &mut scratch, &mut out);
     assert!(out.starts_with(&before), "what was in the output stays");
-    let hit = scanner.first(text, &mut scratch).map(|hit| (hit.start, hit.end));
+    let hit = scanner
+        .first(text, &mut scratch)
+        .map(|hit| (hit.start, hit.end));
     assert_eq!(hit.is_some(), changed);
     match hit {
         None => assert_eq!(out, before),

@@ -7,13 +7,15 @@ use std::sync::{Arc, OnceLock};
 use libfuzzer_sys::fuzz_target;
 use sallyport_mask::{Detector, MaskKey, Scanner, Strategy};
 use sallyport_postgres::cells::{
-    ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, RowMasker, TextOptions, TypeMap,
+    ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, RowMasker, TextOptions,
+    TypeMap,
 };
 
 /// Types with rules of their own: bool, bytea, the numbers, text, json, xml, network, dates, uuid, ranges, and arrays.
 const TYPES: [u32; 40] = [
-    0, 16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 142, 600, 650, 700, 701, 790, 829, 869, 1000, 1007, 1009, 1015, 1042,
-    1043, 1082, 1083, 1114, 1184, 1186, 1231, 1266, 1560, 1700, 2249, 2950, 3614, 3802, 3904, 4451,
+    0, 16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 142, 600, 650, 700, 701, 790, 829, 869, 1000, 1007,
+    1009, 1015, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1231, 1266, 1560, 1700, 2249, 2950, 3614,
+    3802, 3904, 4451,
 ];
 
 struct Shared {
@@ -26,8 +28,15 @@ fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
         let key = MaskKey::new(&vec![7; 32].into());
-        let scanner = Scanner::new(&Detector::ALL.map(|detector| (detector, Strategy::Partial)), &key);
-        Shared { scanner: Arc::new(scanner), key: Arc::new(key), types: Arc::new(TypeMap::builtin()) }
+        let scanner = Scanner::new(
+            &Detector::ALL.map(|detector| (detector, Strategy::Partial)),
+            &key,
+        );
+        Shared {
+            scanner: Arc::new(scanner),
+            key: Arc::new(key),
+            types: Arc::new(TypeMap::builtin()),
+        }
     })
 }
 
@@ -50,7 +59,11 @@ fn columns(plan: &[u8]) -> Vec<ColumnPlan> {
     let column = |pair: &[u8]| ColumnPlan {
         rule: rule(pair[1]),
         type_oid: TYPES[usize::from(pair[0]) % TYPES.len()],
-        format: if pair[1] & 0x80 == 0 { Format::Text } else { Format::Binary },
+        format: if pair[1] & 0x80 == 0 {
+            Format::Text
+        } else {
+            Format::Binary
+        },
     };
     plan.chunks_exact(2).map(column).collect()
 }
@@ -67,27 +80,64 @@ fn values(message: &[u8]) -> Option<usize> {
         cells = rest.get(usize::try_from(length.max(0)).ok()?..)?;
         (length >= -1).then_some(())?;
     }
-    (cells.is_empty() && usize::try_from(u32::from_be_bytes(*length)).ok()? == rest.len()).then_some(count)
+    (cells.is_empty() && usize::try_from(u32::from_be_bytes(*length)).ok()? == rest.len())
+        .then_some(count)
 }
 
 fuzz_target!(|data: &[u8]| {
-    let [how, count, cut, rest @ ..] = data else { return };
-    let Some((plan, bytes)) = rest.split_at_checked(2 * usize::from(count % 8)) else { return };
+    let [how, count, cut, rest @ ..] = data else {
+        return;
+    };
+    let Some((plan, bytes)) = rest.split_at_checked(2 * usize::from(count % 8)) else {
+        return;
+    };
     let columns = columns(plan);
-    let encoding = [Encoding::Plain, Encoding::Double, Encoding::Sjis, Encoding::Gb18030][usize::from(how >> 6)];
+    let encoding = [
+        Encoding::Plain,
+        Encoding::Double,
+        Encoding::Sjis,
+        Encoding::Gb18030,
+    ][usize::from(how >> 6)];
     let header = how & 0x20 != 0;
     match how % 4 {
         0 => row(columns, bytes),
-        1 => copy(&CopyFormat::Text(TextOptions { header, encoding, ..TextOptions::default() }), &columns, bytes, *cut),
-        2 => copy(&CopyFormat::Csv(CsvOptions { header, encoding, ..CsvOptions::default() }), &columns, bytes, *cut),
+        1 => copy(
+            &CopyFormat::Text(TextOptions {
+                header,
+                encoding,
+                ..TextOptions::default()
+            }),
+            &columns,
+            bytes,
+            *cut,
+        ),
+        2 => copy(
+            &CopyFormat::Csv(CsvOptions {
+                header,
+                encoding,
+                ..CsvOptions::default()
+            }),
+            &columns,
+            bytes,
+            *cut,
+        ),
         _ => copy(&CopyFormat::Binary, &columns, bytes, *cut),
     }
 });
 
 fn row(columns: Vec<ColumnPlan>, body: &[u8]) {
-    let Shared { scanner, key, types } = shared();
+    let Shared {
+        scanner,
+        key,
+        types,
+    } = shared();
     let count = columns.len();
-    let mut masker = RowMasker::new(columns, Arc::clone(scanner), Arc::clone(key), Arc::clone(types));
+    let mut masker = RowMasker::new(
+        columns,
+        Arc::clone(scanner),
+        Arc::clone(key),
+        Arc::clone(types),
+    );
     let mut out = b"kept".to_vec();
     match masker.row(body, &mut out) {
         Ok(true) => assert_eq!(values(out.strip_prefix(b"kept").unwrap()), Some(count)),
@@ -101,8 +151,16 @@ fn copy(format: &CopyFormat, columns: &[ColumnPlan], data: &[u8], cut: u8) {
     assert_eq!(whole, pieces, "cut into pieces of {cut}");
 }
 
-fn copied<'a>(format: &CopyFormat, columns: &[ColumnPlan], pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
-    let Shared { scanner, key, types } = shared();
+fn copied<'a>(
+    format: &CopyFormat,
+    columns: &[ColumnPlan],
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Option<Vec<u8>> {
+    let Shared {
+        scanner,
+        key,
+        types,
+    } = shared();
     let (scanner, key, types) = (Arc::clone(scanner), Arc::clone(key), Arc::clone(types));
     let mut masker = CopyMasker::new(format.clone(), columns.to_vec(), scanner, key, types);
     let mut out = Vec::new();

@@ -15,7 +15,8 @@ fn catalog() -> &'static Catalog {
         // The analysis survives a panic of the tree's library on text that is not UTF-8. The fuzzer's own hook would end
         // the process there; a panic that nobody catches still does.
         drop(std::panic::take_hook());
-        let rows: Vec<(String, Vec<Option<String>>)> = serde_json::from_str(include_str!("../catalog.json")).unwrap();
+        let rows: Vec<(String, Vec<Option<String>>)> =
+            serde_json::from_str(include_str!("../catalog.json")).unwrap();
         let mut builder = Catalog::builder();
         for (name, cells) in &rows {
             let cells: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
@@ -27,13 +28,23 @@ fn catalog() -> &'static Catalog {
 
 fuzz_target!(|data: &[u8]| {
     let catalog = catalog();
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let Ok(parsed) = parse(text) else { return };
     let facts = analyse(&parsed, catalog, &SessionState::default(), &NoNames);
     assert_eq!(facts.statements.len(), parsed.len());
     for statement in &facts.statements {
-        assert!(statement.span.end <= text.len(), "{:?} of {}", statement.span, text.len());
-        assert!(!statement.actions.is_empty(), "every statement does something");
+        assert!(
+            statement.span.end <= text.len(),
+            "{:?} of {}",
+            statement.span,
+            text.len()
+        );
+        assert!(
+            !statement.actions.is_empty(),
+            "every statement does something"
+        );
     }
     serde_json::to_string(&facts).unwrap();
 });

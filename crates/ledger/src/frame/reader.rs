@@ -181,12 +181,7 @@ impl<R: Read + Seek> FrameReader<R> {
             .buffer
             .split_at_mut_checked(PREFIX_BYTES)
             .ok_or_else(altered)?;
-        let key = match header.kind {
-            FrameKind::Segment => self.key.as_ref(),
-            FrameKind::Header | FrameKind::Events | FrameKind::Seal => {
-                self.segment_key.as_ref().or(self.key.as_ref())
-            }
-        };
+        let key = key_for(header.kind, self.key.as_ref(), self.segment_key.as_ref());
         let plain: &[u8] = match key {
             Some(key) => key
                 .open_in_place(nonce(at.sequence), Aad::from(&*prefix), body)
@@ -198,6 +193,18 @@ impl<R: Read + Seek> FrameReader<R> {
             at,
             plain,
         })
+    }
+}
+
+/// The key of a frame: those that start a segment are under the file's own.
+fn key_for<'a>(
+    kind: FrameKind,
+    file: Option<&'a LessSafeKey>,
+    segment: Option<&'a LessSafeKey>,
+) -> Option<&'a LessSafeKey> {
+    match kind {
+        FrameKind::Segment => file,
+        FrameKind::Header | FrameKind::Events | FrameKind::Seal => segment.or(file),
     }
 }
 
