@@ -374,3 +374,18 @@ fn certificate(
         name.to_owned(),
     )
 }
+
+#[tokio::test]
+async fn a_running_gateway_notices_by_itself() {
+    let gateway = Gateway::start().await;
+    let alice = gateway.login("alice").await;
+    let ids = std::sync::Arc::clone(&gateway.ids);
+    let maintaining = tokio::spawn(async move { ids.maintain().await });
+    gateway.edit(|people| people.remove("alice").unwrap());
+    let noticed = alice.revocation.revoked();
+    tokio::time::timeout(std::time::Duration::from_secs(30), noticed)
+        .await
+        .unwrap();
+    assert!(gateway.ids.local_principal("alice").is_none());
+    maintaining.abort();
+}

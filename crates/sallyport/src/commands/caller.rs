@@ -23,7 +23,12 @@ impl Caller {
             .ok()
             .filter(|t| !t.is_empty())
             .map(SecretString::from);
-        Ok(GatewayClient::logged_in(self.api.as_deref(), token)?)
+        // A token alone does not say where: the address of the last login will do.
+        let api = match &token {
+            Some(_) => Some(self.address()?),
+            None => self.api.clone(),
+        };
+        Ok(GatewayClient::logged_in(api.as_deref(), token)?)
     }
 
     /// The address that was given, or that of the last login.
