@@ -32,6 +32,9 @@ pub(crate) struct Arguments {
     /// Tests at a time
     #[arg(long, default_value_t = 4)]
     jobs: u32,
+    /// Use this program instead of building it
+    #[arg(long)]
+    program: Option<PathBuf>,
     /// Keep the two folders of results here
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -46,13 +49,15 @@ struct Way {
 /// Runs the tests both ways and compares; whether all results are the same.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     setup::run(setup::FOR_DEMO)?;
-    let suite = setup::regress()?;
-    demo::build()?;
+    let cached = setup::regress()?;
+    let program = arguments.program.clone().map_or_else(demo::build, Ok)?;
     let work = tempfile::Builder::new()
         .prefix("sallyport-regress-")
         .tempdir()?;
     // The server reads and writes files there, as another user.
-    process::capture(Command::new("chmod").arg("a+rwx").arg(work.path()))?;
+    let suite = work.path().join("suite");
+    process::capture(Command::new("cp").arg("-r").arg(&cached).arg(&suite))?;
+    process::capture(Command::new("chmod").args(["-R", "a+rwX"]).arg(work.path()))?;
     let (direct, through) = (work.path().join("direct"), work.path().join("through"));
     {
         let server = start_server()?;
@@ -64,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     }
     {
         let server = start_server()?;
-        let gateway = start_gateway(&server)?;
+        let gateway = start_gateway(&program, &server)?;
         let way = Way {
             port: gateway.postgres().port(),
             password: gateway.token(USER)?,
@@ -98,14 +103,14 @@ fn start_server() -> Result<Postgres> {
     Ok(server)
 }
 
-fn start_gateway(server: &Postgres) -> Result<Gateway> {
+fn start_gateway(program: &Path, server: &Postgres) -> Result<Gateway> {
     let targets = format!(
         "[[target]]\nname = \"{DATABASE}\"\nprotocol = \"postgres\"\naddress = \"127.0.0.1:{}\"\nuser = \"{USER}\"\n\
          tls = \"disable\"\nauth = [\"trust\"]\nstartup_settings = [\"intervalstyle\", \"datestyle\", \"timezone\"]\n",
         server.port()
     );
     let gateway = Gateway::start(&GatewayOptions {
-        program: process::target_dir()?.join("debug").join("sallyport"),
+        program: program.to_owned(),
         policy: process::root()
             .join("tests")
             .join("policies")
@@ -128,7 +133,8 @@ fn play(
     let driver = server
         .bin_dir()
         .join("../lib/pgxs/src/test/regress/pg_regress");
-    std::fs::create_dir(output)?;
+    std::fs::create_dir_all(output.join("results"))?;
+    process::capture(Command::new("chmod").args(["-R", "a+rwX"]).arg(output))?;
     let input = suite.join("regress");
     let mut command = Command::new(driver);
     command
@@ -170,14 +176,12 @@ fn play(
             String::from_utf8_lossy(&said.stderr)
         );
     }
-    let last = text
-        .lines()
-        .rev()
-        .find(|line| line.contains("tests") && line.contains("passed"));
+    let count = |word: &str| text.lines().filter(|line| line.contains(word)).count();
+    let name = output.file_name().unwrap_or_default().display();
     println!(
-        "{}: {}",
-        output.file_name().unwrap_or_default().display(),
-        last.unwrap_or("no summary").trim()
+        "{name}: {} as PostgreSQL expects, {} not",
+        count(" ... ok "),
+        count(" ... FAILED ")
     );
     Ok(())
 }
