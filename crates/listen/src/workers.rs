@@ -30,6 +30,10 @@ enum Order {
     Abort,
 }
 
+/// Address space of a worker's stack; only what is used becomes memory. Statements are taken apart on it, and one that
+/// nests as deep as its longest text allows must not end the process.
+const STACK_BYTES: usize = 256 << 20;
+
 /// Threads that each run a single-threaded runtime.
 pub struct Workers {
     workers: Vec<Worker>,
@@ -141,6 +145,7 @@ impl Worker {
         let (own, count) = (orders.downgrade(), alive.clone());
         let thread = thread::Builder::new()
             .name(format!("worker-{number}"))
+            .stack_size(STACK_BYTES)
             .spawn(move || {
                 let local = LocalSet::new();
                 local.block_on(&runtime, work(receiver, &own, &count));

@@ -142,15 +142,16 @@ impl Classification {
     /// Every class that a column or a detector of this target has.
     #[must_use]
     pub fn all_classes(&self) -> BTreeSet<SmolStr> {
-        let columns = self
-            .exact
-            .values()
-            .flatten()
-            .chain(self.patterns.iter().map(|(_, class)| class));
-        columns
-            .chain(self.detectors.iter().map(|d| &d.class))
-            .cloned()
-            .collect()
+        let mut classes = self.column_classes();
+        classes.extend(self.detectors.iter().map(|d| d.class.clone()));
+        classes
+    }
+
+    /// Every class that a column of this target has: what a column of unknown origin may carry.
+    #[must_use]
+    pub fn column_classes(&self) -> BTreeSet<SmolStr> {
+        let patterns = self.patterns.iter().map(|(_, class)| class);
+        self.exact.values().flatten().chain(patterns).cloned().collect()
     }
 
     /// What to look for in values.

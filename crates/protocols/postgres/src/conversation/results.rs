@@ -137,7 +137,7 @@ impl Masks {
             let (mut classes, direct) = match outputs {
                 Some(Outputs::Columns(list)) if list.len() == columns.len() => match list.get(index) {
                     Some(output) => (from.classes(output.origins.iter()), output.direct),
-                    None => (from.classification.all_classes(), false),
+                    None => (from.classification.column_classes(), false),
                 },
                 _ => (from.unknown(statement), false),
             };
@@ -195,7 +195,7 @@ impl Sources<'_> {
                 let relations = s.reads.iter().chain(&s.writes).chain(&s.touches);
                 relations.flat_map(|r| self.classification.of_relation(&r.to_string())).collect()
             }
-            _ => self.classification.all_classes(),
+            _ => self.classification.column_classes(),
         }
     }
 
