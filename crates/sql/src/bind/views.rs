@@ -100,7 +100,13 @@ impl Binder<'_> {
     }
 
     fn definition(&mut self, relation: &Arc<Relation>) -> Option<Arc<ViewFacts>> {
-        let text = relation.definition.as_ref()?;
+        let Some(text) = relation.definition.as_ref() else {
+            // a view of the snapshot whose definition could not be had may show anything
+            if matches!(relation.kind, 'v' | 'm') && !relation.opaque && relation.id != 0 {
+                self.unresolved(&format!("view {}", relation.name));
+            }
+            return None;
+        };
         let catalog = self.names.catalog;
         // numbers belong to the snapshot; views made by this string of statements have none
         if relation.id != 0
