@@ -14,6 +14,8 @@ pub(crate) struct Annotations {
     pub(crate) message: Option<String>,
     pub(crate) hold: Option<HoldSpec>,
     pub(crate) mask: Option<SmolStr>,
+    /// `@ends("session")`: what follows a refused command is not to be run either.
+    pub(crate) ends_session: bool,
 }
 
 /// The most approvals that one group can be asked for.
@@ -30,7 +32,7 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
     let forbids = policy.effect() == Effect::Forbid;
     let get = |key: &str| policy.annotation(key).map(str::to_owned);
     let hold = get("hold");
-    for key in ["message", "hold", "mask"] {
+    for key in ["message", "hold", "mask", "ends"] {
         if get(key).is_some() && !forbids {
             wrong.push(format!("`@{key}` belongs to a rule that forbids"));
         }
@@ -42,6 +44,9 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
     }
     if hold.is_some() && get("mask").is_some() {
         wrong.push("a rule either holds or masks, not both".to_owned());
+    }
+    if get("ends").is_some() && (hold.is_some() || get("mask").is_some()) {
+        wrong.push("`@ends` belongs to a plain refusal, which neither holds nor masks".to_owned());
     }
     let mut keep = |result: Result<Option<Duration>, String>| match result {
         Ok(value) => value,
@@ -81,6 +86,7 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
             expires,
         }),
         mask: get("mask").map(SmolStr::from),
+        ends_session: get("ends").is_some(),
     })
 }
 
@@ -105,6 +111,11 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
         "mask" => {
             if let Err(error) = mask::strictness(value) {
                 wrong.push(error.to_string());
+            }
+        }
+        "ends" => {
+            if value != "session" {
+                wrong.push("`@ends` can end the `session` and nothing else".to_owned());
             }
         }
         "hold" | "approvals" | "timeout" | "expires" => {}

@@ -151,7 +151,12 @@ impl Classification {
     #[must_use]
     pub fn column_classes(&self) -> BTreeSet<SmolStr> {
         let patterns = self.patterns.iter().map(|(_, class)| class);
-        self.exact.values().flatten().chain(patterns).cloned().collect()
+        self.exact
+            .values()
+            .flatten()
+            .chain(patterns)
+            .cloned()
+            .collect()
     }
 
     /// What to look for in values.

@@ -143,6 +143,8 @@ pub struct Decision {
     pub message: Option<String>,
     /// Whom it waits for; `Some` exactly for `Hold`.
     pub hold: Option<HoldSpec>,
+    /// A rule that refuses says `@ends("session")`: what the client sends next assumes that this took effect.
+    pub ends_session: bool,
     /// How long the answer may be reused.
     #[serde(skip)]
     pub cache: Lifetime,
@@ -157,6 +159,7 @@ impl Decision {
             rules: Vec::new(),
             message: Some(message.into()),
             hold: None,
+            ends_session: false,
             cache,
         }
     }
@@ -186,6 +189,7 @@ impl Decision {
             rules,
             message: self.message.or(other.message),
             hold,
+            ends_session: self.ends_session || other.ends_session,
             cache,
         }
     }

@@ -281,6 +281,12 @@ fn check_use(
             );
         }
     }
+    if annotations.ends_session && actions.contains(&reveal) {
+        wrong.push(
+            "a rule with `@ends` cannot cover `Action::\"reveal\"`: it is about commands"
+                .to_owned(),
+        );
+    }
     if annotations.mask.is_some() && actions.iter().any(|action| *action != reveal) {
         wrong.push("`@mask` belongs to a rule about `Action::\"reveal\"` only".to_owned());
     }

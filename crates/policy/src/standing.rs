@@ -191,6 +191,7 @@ impl Standing {
                 rules,
                 message: None,
                 hold: None,
+                ends_session: false,
                 cache,
             };
         }
@@ -210,6 +211,7 @@ impl Standing {
                     rules,
                     message,
                     hold,
+                    ends_session: false,
                     cache,
                 }
             }
@@ -221,6 +223,9 @@ impl Standing {
                     rules,
                     message,
                     hold: None,
+                    ends_session: self
+                        .rules_at(&verdict.forbids)
+                        .any(|rule| rule.annotations.ends_session),
                     cache,
                 }
             }

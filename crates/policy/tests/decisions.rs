@@ -74,6 +74,31 @@ fn every_act_must_be_allowed_and_the_strictest_answer_counts() {
 }
 
 #[test]
+fn a_refusal_can_end_the_session_and_a_stronger_answer_keeps_that() {
+    let rules = r#"
+        @id("all") permit (principal, action, resource);
+        @id("no-drop") forbid (principal, action in Sql::Action::"drop", resource);
+        @id("no-roles") @ends("session") forbid (principal, action == Sql::Action::"set_role", resource);
+        @id("wait") @hold("dba") forbid (principal, action == Sql::Action::"alter_table", resource)
+        unless { context.approved_by.contains(Group::"dba") };"#;
+    let (bundle, alice) = (load(rules, ""), user("alice", &[]));
+    let ends = |actions: &[&str]| {
+        let acts: Vec<Act> = actions.iter().map(|a| statement(a, &[])).collect();
+        let decision = bundle.decide(&alice, &orders(), &acts, &now());
+        (decision.outcome, decision.ends_session)
+    };
+    assert_eq!(ends(&["select"]), (Outcome::Allow, false));
+    assert_eq!(ends(&["drop_view"]), (Outcome::Deny, false));
+    assert_eq!(ends(&["set_role"]), (Outcome::Deny, true));
+    assert_eq!(
+        ends(&["drop_view", "set_role", "select"]),
+        (Outcome::Deny, true)
+    );
+    assert_eq!(ends(&["alter_table", "set_role"]), (Outcome::Deny, true));
+    assert_eq!(ends(&["alter_table", "select"]), (Outcome::Hold, false));
+}
+
+#[test]
 fn a_hold_names_whom_to_ask_and_ends_with_their_approval() {
     let rules = r#"
         @id("all") permit (principal, action, resource);

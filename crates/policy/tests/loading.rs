@@ -142,6 +142,24 @@ fn annotations_must_mean_something() {
             "`@mask` belongs to a rule about `Action::\"reveal\"`",
         ),
         (
+            "@ends(\"session\")",
+            "permit",
+            "",
+            "`@ends` belongs to a rule that forbids",
+        ),
+        (
+            "@ends(\"transaction\")",
+            "forbid",
+            "",
+            "`@ends` can end the `session`",
+        ),
+        (
+            "@hold(\"dba\") @ends(\"session\")",
+            "forbid",
+            unless,
+            "`@ends` belongs to a plain refusal",
+        ),
+        (
             "@message(\"two\\nlines\")",
             "forbid",
             "",
@@ -166,6 +184,11 @@ fn annotations_must_mean_something() {
         "",
     );
     assert!(said.contains("a result does not wait"), "{said}");
+    let said = one(
+        "@id(\"a\") @ends(\"session\") forbid (principal, action == Action::\"reveal\", resource);",
+        "",
+    );
+    assert!(said.contains("it is about commands"), "{said}");
 }
 
 #[test]

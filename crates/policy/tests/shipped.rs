@@ -159,7 +159,8 @@ fn the_example_refuses_what_gets_round_it() {
             ("server_file", "no-programs-or-files"),
             ("network", "no-programs-or-files"),
             ("session_identity", "no-change-of-identity"),
-            ("privileges", "no-change-of-identity"),
+            ("disables_triggers", "no-change-of-identity"),
+            ("privileges", "no-change-of-privileges"),
             ("dynamic_sql", "no-hidden-code"),
             ("unknown_function", "no-hidden-code"),
             ("raw_storage", "no-looking-below"),
@@ -236,6 +237,7 @@ fn understand(command: &str) -> Act {
         ),
         "DELETE FROM orders WHERE id = 7" => statement("delete", &[]),
         "COPY orders TO PROGRAM 'cat'" => hazard("copy_to", &["server_program"]),
+        "GRANT ALL ON orders TO alice" => hazard("grant", &["privileges"]),
         "SET ROLE postgres" => hazard("set_role", &["session_identity"]),
         other if other.starts_with("DO ") => hazard("do", &["dynamic_sql"]),
         other if other.contains("WHERE card_number") => {
@@ -303,6 +305,11 @@ fn the_corpus_policy_says_p1_to_p7() {
     refused(hazard("server_program"), "p4-programs");
     refused(hazard("server_file"), "p5-files");
     refused(hazard("session_identity"), "p6-identity");
+    refused(hazard("disables_triggers"), "p6-triggers");
+    for what in ["session_identity", "disables_triggers"] {
+        assert!(act(&bundle, &role(), hazard(what)).ends_session, "{what}");
+    }
+    refused(hazard("privileges"), "p6-hidden-privileges");
     refused(statement("alter_owner", &[]), "p6-privileges");
     refused(hazard("dynamic_sql"), "p7-dynamic-sql");
     refused(statement("create_rule", &[]), "p7-define-code");

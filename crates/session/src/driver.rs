@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
-use crate::gate::{Asked, Gate};
+use crate::gate::{Asked, Gate, Ruling};
 use crate::hold::{Hold, HoldStep, Waiting};
 use crate::refusal::{Reason, Refusal};
 
@@ -244,7 +244,7 @@ where
                 let Some((_, hold)) = self.hold.take() else { return Ok(false) };
                 self.signals.interrupt.holding.store(false, Ordering::Release);
                 let ruling = self.gate.resume(hold, outcome);
-                self.conversation.answer(id, ruling, &mut self.out);
+                self.answer(id, ruling)?;
                 self.advance_client()?;
             }
         }
@@ -317,7 +317,7 @@ where
         let Some(Ask { id, command }) = self.out.ask.take() else { return Ok(false) };
         match self.gate.ask(command) {
             Asked::Ruled(ruling) => {
-                self.conversation.answer(id, ruling, &mut self.out);
+                self.answer(id, ruling)?;
                 self.record()?;
                 Ok(true)
             }
@@ -325,6 +325,25 @@ where
                 self.hold = Some((id, hold));
                 self.signals.interrupt.holding.store(true, Ordering::Release);
                 Ok(false)
+            }
+        }
+    }
+
+    /// Tells the conversation what the gate said. A refusal that ends the session is its last word: nothing that the
+    /// client sent behind it is looked at.
+    fn answer(&mut self, id: AskId, ruling: Ruling) -> Result<(), Ending> {
+        match ruling {
+            Ruling::Refused { seq, refusal } if refusal.ends => {
+                let start = self.out.client().len();
+                let ending = self.end_for(refusal);
+                if let Some(bytes) = self.out.client().get(start..) {
+                    self.gate.note(Event::Response { seq, bytes });
+                }
+                Err(ending)
+            }
+            Ruling::Permitted { .. } | Ruling::Refused { .. } => {
+                self.conversation.answer(id, ruling, &mut self.out);
+                Ok(())
             }
         }
     }

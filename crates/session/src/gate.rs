@@ -259,6 +259,7 @@ impl Gate {
                 rules: Vec::new(),
                 message: None,
                 hold: None,
+                ends_session: false,
                 cache: Lifetime::Forever,
             });
         }
@@ -313,14 +314,15 @@ impl Gate {
             let hint = "only what is understood completely can be permitted; check the statement's syntax";
             let position = unparsed.position;
             let message = unparsed.message.clone();
-            return Refusal { reason: Reason::Unparsed, rules, message, hint: Some(hint.to_owned()), position };
+            let (hint, ends) = (Some(hint.to_owned()), decision.ends_session);
+            return Refusal { reason: Reason::Unparsed, rules, message, hint, position, ends };
         }
         let message = decision.message.clone().unwrap_or_else(|| "no rule of the policy permits this command".to_owned());
         let hint = format!(
             "the policy in force is {}; a change to it is a change to its repository",
             self.bundle.commit().unwrap_or_else(|| self.bundle.digest().get(..12).unwrap_or_default())
         );
-        Refusal { reason: Reason::Denied, rules, message, hint: Some(hint), position: None }
+        Refusal { reason: Reason::Denied, rules, message, hint: Some(hint), position: None, ends: decision.ends_session }
     }
 
     fn write(&mut self, seq: u64, command: &Command, decision: &Decision) -> Result<(), Refusal> {
@@ -334,6 +336,7 @@ impl Gate {
             "outcome": decision.outcome,
             "rules": decision.rules,
             "message": decision.message,
+            "ends_session": decision.ends_session,
             "policy": self.bundle.digest(),
             "commit": self.bundle.commit(),
             "request": request,

@@ -15,6 +15,8 @@ pub struct Refusal {
     pub hint: Option<String>,
     /// Where in the command the offence is: 1-based characters, if known.
     pub position: Option<usize>,
+    /// The session ends with it: what the client sends next assumes that the command took effect.
+    pub ends: bool,
 }
 
 /// The kinds of refusals.
@@ -42,7 +44,7 @@ impl Refusal {
     /// A refusal of kind `reason` with a sentence and nothing else.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, rules: Vec::new(), message: message.into(), hint: None, position: None }
+        Self { reason, rules: Vec::new(), message: message.into(), hint: None, position: None, ends: false }
     }
 
     /// Adds what to do next.

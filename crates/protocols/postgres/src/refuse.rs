@@ -39,9 +39,13 @@ pub(crate) fn login(refusal: &Refusal) -> Diagnostic<'static> {
     diagnostic
 }
 
-/// The last words of a session that the gateway ends.
+/// The last words of a session that the gateway ends: because of a command that was refused, or from outside.
 pub(crate) fn farewell(refusal: &Refusal) -> BytesMut {
-    let mut diagnostic = Diagnostic::fatal("57P01", refusal.message.clone());
+    let sqlstate = if refusal.ends { sqlstate(refusal.reason) } else { "57P01" };
+    let mut diagnostic = Diagnostic::fatal(sqlstate, refusal.message.clone());
+    if let Some(detail) = detail(refusal) {
+        diagnostic = diagnostic.detail(detail);
+    }
     if let Some(hint) = &refusal.hint {
         diagnostic = diagnostic.hint(hint.clone());
     }
