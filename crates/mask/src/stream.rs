@@ -6,7 +6,7 @@ use crate::scanner::pem;
 use crate::{Scanner, Scratch};
 
 /// So much is held back at most while a line, or a private key, has no end.
-const HELD_LIMIT: usize = 256 * 1024;
+const HELD_LIMIT: usize = 32 * 1024;
 /// The longest end line of a private key, for one that is cut in two.
 const END_LINE: usize = 160;
 

@@ -84,7 +84,7 @@ fn grouped(number: &[u8]) -> bool {
 
 /// The Luhn sum of the digits (values, not characters) is a multiple of ten.
 fn luhn(digits: &[u8]) -> bool {
-    luhn_sum(digits, false) % 10 == 0
+    luhn_sum(digits, false).is_multiple_of(10)
 }
 
 /// The digit that makes `digits` and it a Luhn number.

@@ -7,10 +7,10 @@ use crate::words::{decode, decode_before, is_mark, is_word};
 /// The longest label of a host name, in characters.
 const LABEL_LIMIT: usize = 63;
 
-/// The address around the `@` at `at`.
-pub(super) fn find(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let start = local_start(text, at);
-    if start == at {
+/// The address around the `@` at `at`; it starts at `from` (where the one before it ends) or later.
+pub(super) fn find(text: &[u8], from: usize, at: usize) -> Option<Range<usize>> {
+    let start = local_start(text, at).max(from);
+    if start >= at {
         return None;
     }
     let end = domain_end(text, at + 1)?;
@@ -162,7 +162,7 @@ mod tests {
     use super::find;
 
     fn found(text: &str) -> Option<&str> {
-        find(text.as_bytes(), text.find('@').unwrap()).and_then(|range| text.get(range))
+        find(text.as_bytes(), 0, text.find('@').unwrap()).and_then(|range| text.get(range))
     }
 
     #[test]
@@ -192,6 +192,6 @@ mod tests {
     #[test]
     fn other_encodings_do_not_hide_an_address() {
         let text = b"j\xf6rg@m\xfcller.de";
-        assert_eq!(find(text, 4), Some(0..text.len()));
+        assert_eq!(find(text, 0, 4), Some(0..text.len()));
     }
 }

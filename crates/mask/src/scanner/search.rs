@@ -18,6 +18,7 @@ pub(super) struct Search<'a> {
     spans: &'a mut Vec<Span>,
     /// Up to here the kinds of which one value can look like many need no second look.
     card_end: usize,
+    email_end: usize,
     v6_end: usize,
     pem_end: usize,
     slack_end: usize,
@@ -30,6 +31,7 @@ impl<'a> Search<'a> {
             text,
             spans,
             card_end: 0,
+            email_end: 0,
             v6_end: 0,
             pem_end: 0,
             slack_end: 0,
@@ -96,7 +98,12 @@ impl<'a> Search<'a> {
 
     fn verify_mark(&mut self, at: usize) {
         match self.text.get(at) {
-            Some(b'@') => self.add(Detector::Email, email::find(self.text, at)),
+            Some(b'@') => {
+                if let Some(range) = email::find(self.text, self.email_end, at) {
+                    self.email_end = range.end;
+                    self.push(Detector::Email, range);
+                }
+            }
             Some(b'_') => self.verify_underscore(at),
             Some(b'J') => self.add(Detector::Jwt, jwt::find(self.text, at)),
             Some(_) => self.add(Detector::Phone, numbers::phone_marked(self.text, at)),
