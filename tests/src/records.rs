@@ -49,7 +49,9 @@ pub fn transcript(gateway: &Gateway, token: &str, session: &str) -> Result<Vec<V
             .lines()
             .map(serde_json::from_str)
             .collect::<Result<_, _>>()?,
-        one => vec![one.clone()],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            vec![reply.body.clone()]
+        }
     };
     let last = lines.last().context("an empty transcript")?;
     ensure!(

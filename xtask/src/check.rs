@@ -21,9 +21,11 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
     )
 }
 
+type Step = fn() -> Result<()>;
+
 /// Everything that continuous integration runs; the tests come last, so that their summary ends the output.
 pub(crate) fn ci() -> Result<()> {
-    let steps: &[(&str, fn() -> Result<()>)] = &[
+    let steps: &[(&str, Step)] = &[
         ("tidy", tidy::run),
         ("fmt", || {
             process::run(process::cargo().args(["fmt", "--all", "--check"]))

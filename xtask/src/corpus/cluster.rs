@@ -110,9 +110,9 @@ fn lay_files() -> Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
         if path.is_dir() {
-            std::fs::remove_dir_all(&path)?
+            std::fs::remove_dir_all(&path)?;
         } else {
-            std::fs::remove_file(&path)?
+            std::fs::remove_file(&path)?;
         }
     }
     std::fs::write(dir.join("secret.txt"), "SERVER-FILE-SECRET-7f3a\n")?;

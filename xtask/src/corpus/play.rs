@@ -66,7 +66,7 @@ fn results(messages: &[Message]) -> Vec<Message> {
     {
         match kept.last_mut() {
             Some(last) if last.kind == b'd' && message.kind == b'd' => {
-                last.body.extend(&message.body)
+                last.body.extend(&message.body);
             }
             Some(_) | None => kept.push(message.clone()),
         }

@@ -82,7 +82,7 @@ fn drive(
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         if !outcome.passed {
             eprintln!("[{}/{total}] {} failed", done.len() + 1, outcome.id);
-        } else if (done.len() + 1) % 50 == 0 {
+        } else if (done.len() + 1).is_multiple_of(50) {
             eprintln!("[{}/{total}]", done.len() + 1);
         }
         done.push((index, outcome));

@@ -114,7 +114,7 @@ impl Reader {
                     path.push_str(&ident.to_string());
                 }
                 TokenTree::Punct(punct) if punct.as_char() == ':' && !path.is_empty() => {
-                    path.push(':')
+                    path.push(':');
                 }
                 TokenTree::Group(group) => {
                     self.flush(&mut path, line);

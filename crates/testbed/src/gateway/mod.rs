@@ -155,7 +155,7 @@ impl Gateway {
             dir: aside,
             program: self.program.clone(),
             postgres: self.postgres,
-            api: self.api.clone(),
+            api: self.api,
         })
     }
 
@@ -234,7 +234,7 @@ impl Killed {
             process,
             program: self.program.clone(),
             postgres: self.postgres,
-            api: self.api.clone(),
+            api: self.api,
         };
         gateway.wait_until_ready()?;
         Ok(gateway)
