@@ -77,6 +77,7 @@ fn the_demo_is_usable_and_leaves_nothing_behind() -> Result<()> {
             user: "alice".to_owned(),
             password: text(&ready, "/people/alice/token")?.to_owned(),
             database: text(&ready, "/postgres/database")?.to_owned(),
+            tls: true,
         };
         ensure!(alice.database == "orders", "{ready}");
         let count = run(alice

@@ -1,6 +1,7 @@
 //! Real drivers must not notice the gateway: what they see through it is what they see without it.
 
 use anyhow::{Context, Result, ensure};
+use sallyport_testbed::Options;
 use sallyport_tests::{
     Endpoint, Plan, Stage, asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, run,
 };
@@ -57,6 +58,34 @@ fn jdbc_notices_nothing() -> Result<()> {
 fn psql_notices_nothing() -> Result<()> {
     notices_nothing(psql, "DROP TABLE")
 }
+
+#[test]
+fn tls_stands_on_both_sides() -> Result<()> {
+    let mut plan = Plan::with_policy("tests/policies/permit-all");
+    plan.server = Options {
+        tls_only: true,
+        ..Options::default()
+    };
+    plan.target =
+        "tls = \"verify-full\"\nca_file = \"{ca}\"\nchannel_binding = \"require\"".to_owned();
+    let stage = Stage::start(&plan)?;
+    let mut through = stage.through("alice")?;
+    through.tls = true;
+    // psql shows its own connection's TLS; the server shows that of the connection to it.
+    let said = run(through
+        .program("psql")
+        .args(["-XAt", "-c", "\\conninfo", "-c", SERVER_TLS]))
+    .with_context(|| stage.gateway.log_tail())?;
+    ensure!(
+        said.contains("SSL connection (protocol: TLSv1.3") && said.trim_end().ends_with('t'),
+        "{said}"
+    );
+    let transcript = psycopg(&through).with_context(|| stage.gateway.log_tail())?;
+    ensure!(transcript.trim_end().ends_with("done"), "{transcript}");
+    Ok(())
+}
+
+const SERVER_TLS: &str = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
 
 #[test]
 fn pgbench_runs_in_its_three_modes() -> Result<()> {

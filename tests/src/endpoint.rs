@@ -13,15 +13,25 @@ pub struct Endpoint {
     pub password: String,
     /// The database, or the target.
     pub database: String,
+    /// Whether to ask for TLS and insist on it.
+    pub tls: bool,
 }
 
 impl Endpoint {
     /// libpq's connection string without the password.
     pub fn words(&self) -> String {
         format!(
-            "host={} port={} user={} dbname={} sslmode=disable",
-            self.host, self.port, self.user, self.database
+            "host={} port={} user={} dbname={} sslmode={}",
+            self.host,
+            self.port,
+            self.user,
+            self.database,
+            self.sslmode()
         )
+    }
+
+    fn sslmode(&self) -> &'static str {
+        if self.tls { "require" } else { "disable" }
     }
 
     /// libpq's connection string with the password.
@@ -43,7 +53,7 @@ impl Endpoint {
             .env("PGPASSWORD", &self.password);
         command
             .env("PGDATABASE", &self.database)
-            .env("PGSSLMODE", "disable");
+            .env("PGSSLMODE", self.sslmode());
         command.env("LC_ALL", "C.UTF-8");
         command
     }

@@ -27,7 +27,7 @@ pub struct Plan {
     pub people: Vec<Person>,
     /// How the server is set up, beside its role and database.
     pub server: Options,
-    /// Further lines of the target's entry.
+    /// Further lines of the target's entry; `{ca}` becomes the file with the authority of the server's certificate.
     pub target: String,
     /// Further lines of `sallyport.toml`.
     pub settings: String,
@@ -72,12 +72,16 @@ impl Stage {
         let secret = tempfile::tempdir()?;
         let password = secret.path().join("password");
         std::fs::write(&password, ROLE_PASSWORD)?;
+        let authority = server
+            .ca_path()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default();
         let targets = format!(
             "[[target]]\nname = \"{TARGET}\"\nprotocol = \"postgres\"\naddress = \"localhost:{}\"\n\
              environment = \"production\"\nuser = \"{ROLE}\"\ndatabase = \"{DATABASE}\"\n\
              password_file = {password:?}\n{}\n",
             server.port(),
-            plan.target
+            plan.target.replace("{ca}", &authority)
         );
         let gateway = Gateway::start(&GatewayOptions {
             program: program()?,
@@ -116,6 +120,7 @@ fn endpoint(at: SocketAddr, user: &str, password: &str, database: &str) -> Endpo
         user: user.to_owned(),
         password: password.to_owned(),
         database: database.to_owned(),
+        tls: false,
     }
 }
 
