@@ -92,7 +92,7 @@ actions! {
     DropOther "drop_other" Destroy "DROP of any other kind of object.",
     DropOwned "drop_owned" Destroy "DROP OWNED.",
     DropColumn "drop_column" Destroy "ALTER TABLE … DROP COLUMN.",
-    DropConstraint "drop_constraint" Ddl "ALTER TABLE … DROP CONSTRAINT.",
+    DropConstraint "drop_constraint" Destroy "ALTER TABLE … DROP CONSTRAINT.",
     DropTemporary "drop_temporary" Session "DROP or TRUNCATE of the session's own temporary objects.",
     CreateTable "create_table" Ddl "CREATE TABLE.",
     CreateTableAs "create_table_as" Ddl "CREATE TABLE AS, SELECT INTO.",

@@ -356,6 +356,7 @@ fn dangerous_functions_and_relations_have_names() {
             "catalog_write",
         ),
         ("SELECT * FROM pg_stats", "statistics"),
+        ("SELECT s::text FROM pg_stats s", "statistics"),
         ("SELECT stavalues1 FROM pg_statistic", "statistics"),
         (
             "SELECT pg_logical_slot_get_changes('s', NULL, NULL)",
@@ -382,6 +383,9 @@ fn dangerous_functions_and_relations_have_names() {
         "SET standard_conforming_strings = on",
         "SET client_encoding = 'UTF8'",
         "SHOW search_path",
+        "SELECT tablename, n_distinct FROM pg_stats",
+        "SET row_security = off",
+        "RESET ALL",
         "SELECT relname FROM pg_class WHERE relkind = 'r'",
         "SELECT random(), gen_random_uuid(), clock_timestamp()",
         "ANALYZE wards",
@@ -432,6 +436,41 @@ fn every_nested_statement_is_an_action() {
     ] {
         assert_eq!(strings(&last(sql).actions).join(","), expected, "{sql}");
     }
+}
+
+#[test]
+fn deleting_reaches_where_foreign_keys_lead() {
+    assert_eq!(
+        strings(&last("DELETE FROM orders_of WHERE id = 1").writes),
+        ["care.lines_of", "care.orders_of"]
+    );
+    assert!(
+        strings(&last("DELETE FROM orders_of WHERE id = 1").code)
+            .contains(&"care.trap()".to_owned())
+    );
+    assert_eq!(
+        strings(&last("INSERT INTO orders_of VALUES (1)").writes),
+        ["care.orders_of"]
+    );
+}
+
+#[test]
+fn one_setting_by_its_name_is_no_other() {
+    let dump = "SELECT set_config(name, 'view', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
+    assert_eq!(
+        last(dump).effects.sets[0].name,
+        "restrict_nonsystem_relation_kind"
+    );
+    assert!(!hazards(dump).contains("session_identity"));
+    assert!(
+        hazards("SELECT set_config(name, 'bob', false) FROM pg_settings WHERE name = 'role'")
+            .contains("session_identity")
+    );
+    assert!(
+        hazards("SELECT set_config(name, 'bob', false) FROM pg_settings WHERE name <> 'x'")
+            .contains("session_identity")
+    );
+    assert!(hazards("SELECT (SELECT set_config(name, 'x', false) FROM patients LIMIT 1) FROM pg_settings WHERE name = 'x'").contains("session_identity"));
 }
 
 #[test]

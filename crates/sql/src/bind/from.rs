@@ -28,7 +28,9 @@ impl Binder<'_> {
             Node::JsonTable(table) => self.json_table(table, scope),
             Node::JoinExpr(join) => return self.join(join, scope),
             Node::RangeTableSample(sample) => {
-                self.exprs(sample.args(), scope);
+                for arg in sample.args() {
+                    self.infer(arg, scope);
+                }
                 self.infer(sample.repeatable(), scope);
                 self.sampling_method(&strings(sample.method()));
                 return self.source(sample.relation(), scope);
@@ -100,17 +102,6 @@ impl Binder<'_> {
     /// System relations and views that hold more than names.
     fn hazards_of_reading(&mut self, name: &RelName) {
         let hazard = match name.name.as_str() {
-            "pg_statistic"
-            | "pg_stats"
-            | "pg_statistic_ext_data"
-            | "pg_stats_ext"
-            | "pg_stats_ext_exprs"
-            | "pg_stat_activity"
-            | "pg_stat_statements"
-            | "pg_stat_statements_info"
-            | "pg_prepared_statements"
-            | "pg_cursors"
-            | "pg_backend_memory_contexts" => Hazard::Statistics,
             "pg_largeobject" => Hazard::LargeObject,
             "pg_hba_file_rules" | "pg_ident_file_mappings" | "pg_file_settings" => {
                 Hazard::ServerFile

@@ -246,7 +246,11 @@ impl Binder<'_> {
         self.hazard(Hazard::SettingWrite);
         let call = call.filter(|_| !self.too_deep);
         let literal = |i: usize| call.and_then(|c| c.args().get(i)).and_then(literal_text);
-        match literal(0) {
+        let column = call.and_then(|c| c.args().get(0)).filter(
+            |a| matches!(a, Node::ColumnRef(c) if strings(c.fields()).last() == Some(&"name")),
+        );
+        let named = column.and_then(|_| self.setting_name.clone());
+        match literal(0).or(named) {
             Some(name) => {
                 let local = call.and_then(|c| c.args().get(2)).is_some_and(is_true);
                 self.setting(&name.to_ascii_lowercase(), literal(1).as_deref(), local);

@@ -95,6 +95,8 @@ pub(crate) struct Binder<'a> {
     outermost: usize,
     /// What is known of the queries bound so far, by the place of their node.
     queries: HashMap<usize, restrict::QueryNote>,
+    /// The setting that `name` stands for in `FROM pg_settings WHERE name = '…'`.
+    setting_name: Option<String>,
     /// What the call that was bound last may mean.
     last_call: Vec<Arc<crate::catalog::Function>>,
     /// Set-returning functions called so far.
@@ -119,6 +121,7 @@ impl<'a> Binder<'a> {
             too_deep: false,
             outermost: usize::MAX,
             queries: HashMap::new(),
+            setting_name: None,
             last_call: Vec::new(),
             set_returning: 0,
             expanding: Vec::new(),
@@ -173,6 +176,7 @@ impl<'a> Binder<'a> {
     /// Ends a statement: implicit casts are considered once all types are seen.
     pub(crate) fn finish(mut self) -> StatementFacts {
         self.implicit_casts();
+        self.revealing_columns();
         if self.facts.unresolved() && !matches!(self.facts.outputs, Outputs::NoRows) {
             self.facts.outputs = Outputs::Unknown {
                 relations: self.facts.reads.clone(),

@@ -182,7 +182,8 @@ impl Binder<'_> {
         verdict: &mut Verdict,
         depth: usize,
     ) {
-        let mut common: Option<Vec<usize>> = None;
+        // for each item that every arm restricts, in how many arms only by an interval
+        let mut common: Option<Vec<(usize, usize)>> = None;
         for arm in or.args() {
             if is_never(arm) {
                 continue;
@@ -192,22 +193,32 @@ impl Binder<'_> {
             if inner.never {
                 continue;
             }
-            let points: Vec<usize> = inner
-                .restricts
-                .iter()
-                .filter(|(_, s)| *s == Strength::Point)
-                .map(|&(i, _)| i)
-                .collect();
+            let firm = |item: usize| inner.restricts.contains(&(item, Strength::Point));
+            let named = |item: usize| inner.restricts.iter().any(|&(i, _)| i == item);
             common = Some(match common {
-                None => points,
-                Some(so_far) => so_far.into_iter().filter(|i| points.contains(i)).collect(),
+                None => inner
+                    .restricts
+                    .iter()
+                    .map(|&(i, _)| (i, usize::from(!firm(i))))
+                    .collect(),
+                Some(so_far) => {
+                    let kept = so_far.into_iter().filter(|&(i, _)| named(i));
+                    kept.map(|(i, n)| (i, n + usize::from(!firm(i)))).collect()
+                }
             });
         }
-        match common {
-            Some(items) => verdict
-                .restricts
-                .extend(items.into_iter().map(|i| (i, Strength::Point))),
-            None => verdict.never = true,
+        let Some(common) = common else {
+            verdict.never = true;
+            return;
+        };
+        // two intervals may cover everything between them; one and some values cannot
+        for (item, intervals) in common.into_iter().filter(|&(_, n)| n < 2) {
+            let strength = if intervals == 0 {
+                Strength::Point
+            } else {
+                Strength::Range
+            };
+            verdict.restricts.push((item, strength));
         }
     }
 
@@ -263,7 +274,7 @@ impl Binder<'_> {
                 let firm =
                     pattern.is_some_and(|p| p.chars().any(|c| !matches!(c, '%' | '_' | '\\')));
                 if let Some(item) = own_item(e.lexpr(), scope).filter(|_| firm) {
-                    verdict.restricts.push((item, Strength::Range));
+                    verdict.restricts.push((item, Strength::Point));
                 }
             }
             _ => {}

@@ -67,8 +67,11 @@ impl Binder<'_> {
         }
         let scope = &*scope;
         self.infer(select.where_clause(), scope);
+        let named = self.named_setting(select, scope);
+        let outside = std::mem::replace(&mut self.setting_name, named);
         let set_returning = self.set_returning;
         let mut shape = self.targets(select.target_list().iter(), scope);
+        self.setting_name = outside;
         let multiplied = self.set_returning > set_returning;
         for group in select.group_clause() {
             self.group_by(group, scope, &shape);
@@ -84,6 +87,28 @@ impl Binder<'_> {
         let note = self.note_of(select, scope, multiplied);
         shape.restricted = note.restricted;
         (shape, note)
+    }
+
+    /// The one setting that a query of `pg_settings` is about: pg_dump sets settings that a server
+    /// may not have in this way.
+    fn named_setting(&self, select: &nodes::SelectStmt, scope: &Scope<'_>) -> Option<String> {
+        let [only] = scope.items.as_slice() else {
+            return None;
+        };
+        let settings = only
+            .relation
+            .as_ref()
+            .is_some_and(|r| r.schema == "pg_catalog" && r.name == "pg_settings");
+        let Node::A_Expr(e) = select.where_clause() else {
+            return None;
+        };
+        let Node::ColumnRef(column) = e.lexpr() else {
+            return None;
+        };
+        let name = strings(column.fields()).last() == Some(&"name") && strings(e.name()) == ["="];
+        (settings && name && e.kind == nodes::A_Expr_Kind::AEXPR_OP && !self.too_deep)
+            .then(|| super::literal_text(e.rexpr()))
+            .flatten()
     }
 
     /// DISTINCT, ORDER BY, LIMIT.

@@ -7,6 +7,33 @@ use super::strings;
 
 /// The name that the server gives a result column (`FigureColname` in `parse_target.c`).
 pub(crate) fn column_name(node: Node<'_>) -> SmolStr {
+    match node {
+        // a name from below wins over the type's, a type's from below does not
+        Node::TypeCast(c) if is_weak(c.arg()) => {
+            let name = c
+                .type_name()
+                .and_then(|t| t.names().iter().next_back()?.sval());
+            SmolStr::new(name.unwrap_or("?column?"))
+        }
+        Node::TypeCast(c) => column_name(c.arg()),
+        Node::CaseExpr(c) if is_weak(c.defresult()) => SmolStr::new_static("case"),
+        Node::CaseExpr(c) => column_name(c.defresult()),
+        other => own_name(other),
+    }
+}
+
+/// Whether an expression has no name of its own that counts for more than a type's.
+fn is_weak(node: Node<'_>) -> bool {
+    match node {
+        Node::TypeCast(c) => is_weak(c.arg()),
+        Node::CaseExpr(c) => is_weak(c.defresult()),
+        Node::CollateClause(c) => is_weak(c.arg()),
+        Node::A_Indirection(i) if strings(i.indirection()).is_empty() => is_weak(i.arg()),
+        other => own_name(other) == "?column?",
+    }
+}
+
+fn own_name(node: Node<'_>) -> SmolStr {
     use nodes::SQLValueFunctionOp as V;
     let name = match node {
         Node::ColumnRef(c) => strings(c.fields()).last().copied().unwrap_or("?column?"),
@@ -16,26 +43,8 @@ pub(crate) fn column_name(node: Node<'_>) -> SmolStr {
         },
         Node::FuncCall(f) => strings(f.funcname()).last().copied().unwrap_or("?column?"),
         Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_NULLIF => "nullif",
-        Node::TypeCast(c) => {
-            let inner = column_name(c.arg());
-            if inner != "?column?" {
-                return inner;
-            }
-            return c
-                .type_name()
-                .and_then(|t| t.names().iter().next_back()?.sval())
-                .map_or(inner, SmolStr::new);
-        }
         Node::CollateClause(c) => return column_name(c.arg()),
         Node::SubLink(s) => return sublink_name(s),
-        Node::CaseExpr(c) => {
-            let inner = column_name(c.defresult());
-            return if inner == "?column?" {
-                SmolStr::new_static("case")
-            } else {
-                inner
-            };
-        }
         Node::A_ArrayExpr(_) => "array",
         Node::RowExpr(_) => "row",
         Node::CoalesceExpr(_) => "coalesce",
@@ -52,6 +61,19 @@ pub(crate) fn column_name(node: Node<'_>) -> SmolStr {
             nodes::XmlExprOp::IS_XMLROOT => "xmlroot",
             _ => "?column?",
         },
+        Node::JsonParseExpr(_) => "json",
+        Node::JsonScalarExpr(_) => "json_scalar",
+        Node::JsonSerializeExpr(_) => "json_serialize",
+        Node::JsonObjectConstructor(_) => "json_object",
+        Node::JsonArrayConstructor(_) | Node::JsonArrayQueryConstructor(_) => "json_array",
+        Node::JsonObjectAgg(_) => "json_objectagg",
+        Node::JsonArrayAgg(_) => "json_arrayagg",
+        Node::JsonFuncExpr(f) => match f.op {
+            nodes::JsonExprOp::JSON_EXISTS_OP => "json_exists",
+            nodes::JsonExprOp::JSON_QUERY_OP => "json_query",
+            _ => "json_value",
+        },
+        Node::MergeSupportFunc(_) => "merge_action",
         Node::SQLValueFunction(v) => match v.op {
             V::SVFOP_CURRENT_DATE => "current_date",
             V::SVFOP_CURRENT_TIME | V::SVFOP_CURRENT_TIME_N => "current_time",

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{
-    AttachedCode, Cast, Catalog, Column, Function, Inner, Operator, Relation, Rule, Trigger, Type,
-    TypeId,
+    AttachedCode, Cast, Catalog, Column, Follower, Function, Inner, Operator, Relation, Rule,
+    Trigger, Type, TypeId,
 };
 use crate::facts::{ColumnName, RelName};
 use crate::state::json_strings;
@@ -143,6 +143,18 @@ impl CatalogBuilder {
                 kind: row.name(1)?,
                 function: row.number(2)?,
             }),
+            "foreign_keys" => {
+                let follower = Follower {
+                    relation: row.number(0)?,
+                    on_delete: row.letter(2)?,
+                    on_update: row.letter(3)?,
+                };
+                self.inner
+                    .followers
+                    .entry(row.number(1)?)
+                    .or_default()
+                    .push(follower);
+            }
             "inherits" => self.inherits.push((row.number(0)?, row.number(1)?)),
             "attached" => self.feed_attached(&row)?,
             other => return Err(CatalogError::UnknownQuery(other.to_owned())),

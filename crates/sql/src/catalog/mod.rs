@@ -56,6 +56,8 @@ pub(crate) struct Inner {
     pub(crate) event_triggers: Vec<AttachedCode>,
     pub(crate) domain_checks: HashMap<TypeId, Vec<AttachedCode>>,
     pub(crate) children: HashMap<u32, Vec<u32>>,
+    /// By referenced table, the tables whose foreign keys follow it.
+    pub(crate) followers: HashMap<u32, Vec<Follower>>,
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +98,16 @@ pub(crate) struct Column {
     pub(crate) ty: TypeId,
     /// The column itself and those that share its values by inheritance.
     pub(crate) origins: Columns,
+}
+
+/// A foreign key that changes its own table when the referenced one changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Follower {
+    /// The referencing table.
+    pub(crate) relation: u32,
+    /// `confdeltype` and `confupdtype`: c(ascade), n(ull), d(efault) …
+    pub(crate) on_delete: char,
+    pub(crate) on_update: char,
 }
 
 /// `ev_type` of a rule: 1 SELECT, 2 UPDATE, 3 INSERT, 4 DELETE.

@@ -70,6 +70,9 @@ const TRIGGERS: &str = "SELECT t.tgrelid, t.tgname, t.tgtype, t.tgfoid FROM pg_c
 
 const EVENT_TRIGGERS: &str = "SELECT evtname, evtevent, evtfoid FROM pg_catalog.pg_event_trigger WHERE evtenabled OPERATOR(pg_catalog.<>) 'D'";
 
+const FOREIGN_KEYS: &str = "SELECT conrelid, confrelid, confdeltype, confupdtype FROM pg_catalog.pg_constraint \
+    WHERE contype OPERATOR(pg_catalog.=) 'f' AND confrelid OPERATOR(pg_catalog.<>) 0";
+
 const INHERITS: &str = "SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
 
 /// Functions of users that expressions attached to relations and domains call. The server keeps these
@@ -89,7 +92,11 @@ const ATTACHED: &str = "WITH called AS ( \
     UNION ALL SELECT 'default', a.adrelid, (SELECT attname FROM pg_catalog.pg_attribute x WHERE x.attrelid OPERATOR(pg_catalog.=) a.adrelid AND x.attnum OPERATOR(pg_catalog.=) a.adnum), c.fn \
       FROM called c JOIN pg_catalog.pg_attrdef a ON a.oid OPERATOR(pg_catalog.=) c.objid WHERE c.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass \
     UNION ALL SELECT 'index', i.indrelid, x.relname, c.fn FROM called c JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) c.objid JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) x.oid \
-      WHERE c.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass";
+      WHERE c.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+    UNION ALL SELECT 'check', x.oid, x.relname, c.fn FROM called c JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) c.objid \
+      WHERE c.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass AND x.relkind OPERATOR(pg_catalog.=) 'p' \
+    UNION ALL SELECT 'index', s.stxrelid, s.stxname, c.fn FROM called c JOIN pg_catalog.pg_statistic_ext s ON s.oid OPERATOR(pg_catalog.=) c.objid \
+      WHERE c.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass";
 
 /// All queries, in the order in which they are best run.
 pub(super) const ALL: &[CatalogQuery] = &[
@@ -140,6 +147,10 @@ pub(super) const ALL: &[CatalogQuery] = &[
     CatalogQuery {
         name: "event_triggers",
         sql: EVENT_TRIGGERS,
+    },
+    CatalogQuery {
+        name: "foreign_keys",
+        sql: FOREIGN_KEYS,
     },
     CatalogQuery {
         name: "inherits",

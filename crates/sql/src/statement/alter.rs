@@ -23,6 +23,10 @@ impl Statement<'_> {
             Node::AlterEnumStmt(_) | Node::AlterTypeStmt(_) => self.upsetting(Action::AlterType),
             Node::AlterDomainStmt(s) => {
                 self.constraint(s.def(), &super::value_scope());
+                // `X`: DROP CONSTRAINT
+                if u8::try_from(s.subtype) == Ok(b'X') {
+                    self.act(Action::DropConstraint);
+                }
                 self.upsetting(Action::AlterType);
             }
             Node::AlterFunctionStmt(_) | Node::AlterOperatorStmt(_) => {
@@ -157,6 +161,13 @@ impl Statement<'_> {
             | T::AT_DetachPartitionFinalize
             | T::AT_DropInherit
             | T::AT_DropOf => Action::DetachPartition,
+            T::AT_SetRelOptions | T::AT_ResetRelOptions | T::AT_ReplaceRelOptions
+                if objtype == nodes::ObjectType::OBJECT_VIEW =>
+            {
+                // security_barrier, security_invoker: whose rights a view reads with
+                self.hazard(Hazard::Privileges);
+                Action::AlterTable
+            }
             T::AT_SetUnLogged => {
                 // unlogged tables are emptied by a crash
                 self.hazard(Hazard::ErasesData);
@@ -265,6 +276,12 @@ impl Statement<'_> {
         let Some(relation) = relation else { return };
         let mut names = strings(constraint.keys());
         names.extend(strings(constraint.fk_attrs()));
+        for pair in constraint.exclusions() {
+            let element = pair.as_node_list().and_then(|p| p.get(0));
+            if let Some(Node::IndexElem(element)) = element {
+                names.extend(element.name());
+            }
+        }
         for column in relation
             .columns
             .iter()

@@ -98,7 +98,12 @@ impl Statement<'_> {
                 Action::CreateType
             }
             Node::CreateConversionStmt(_) => Action::CreateOther,
-            Node::CreatedbStmt(_) => Action::CreateDatabase,
+            Node::CreatedbStmt(s) => {
+                if s.options().iter().any(|o| o.defname() == Some("owner")) {
+                    self.hazard(Hazard::Privileges);
+                }
+                Action::CreateDatabase
+            }
             Node::CreateTableSpaceStmt(_) => {
                 self.hazard(Hazard::ServerFile);
                 Action::CreateTablespace

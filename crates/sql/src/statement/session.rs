@@ -180,33 +180,26 @@ impl Binder<'_> {
                 self.hazard(Hazard::SessionIdentity);
                 self.facts.effects.changes_path = true;
             }
-            "search_path" | "temp_tablespaces" => self.facts.effects.changes_path = true,
+            "search_path" => self.facts.effects.changes_path = true,
             "session_replication_role" if !is(&["origin"]) => self.hazard(Hazard::DisablesTriggers),
-            "standard_conforming_strings" | "escape_string_warning"
-                if !is(&["on", "true", "yes", "1"]) && name != "escape_string_warning" =>
-            {
-                self.hazard(Hazard::ParserSetting);
+            "standard_conforming_strings" if !is(&["on", "true", "yes", "1"]) => {
+                self.hazard(Hazard::ParserSetting)
             }
-            "client_encoding" | "names" if !is(&["utf8", "utf-8", "unicode"]) => {
-                self.hazard(Hazard::ParserSetting);
+            "client_encoding" if !is(&["utf8", "utf-8", "unicode"]) => {
+                self.hazard(Hazard::ParserSetting)
             }
-            "backslash_quote" | "transform_null_equals" | "array_nulls"
-                if !is(&["safe_encoding", "off", "on"]) || is(&["on"]) && name != "array_nulls" =>
-            {
-                self.hazard(Hazard::ParserSetting);
+            "backslash_quote" if !is(&["safe_encoding", "off"]) => {
+                self.hazard(Hazard::ParserSetting)
+            }
+            "transform_null_equals" if !is(&["off", "false", "no", "0"]) => {
+                self.hazard(Hazard::ParserSetting)
             }
             "session_preload_libraries"
             | "local_preload_libraries"
+            | "shared_preload_libraries"
             | "dynamic_library_path"
-            | "jit_provider"
-            | "shared_preload_libraries" => {
-                self.hazard(Hazard::ServerProgram);
-            }
-            "allow_system_table_mods" | "createrole_self_grant" | "row_security"
-                if !is(&["off"]) || name == "row_security" && is(&["off"]) =>
-            {
-                self.hazard(Hazard::Privileges);
-            }
+            | "jit_provider" => self.hazard(Hazard::ServerProgram),
+            "allow_system_table_mods" | "createrole_self_grant" => self.hazard(Hazard::Privileges),
             _ if name.starts_with("auto_explain.") => self.hazard(Hazard::Statistics),
             _ => {}
         }

@@ -54,6 +54,13 @@ pub(super) fn place_of_node(node: Node<'_>, scope: &Scope<'_>) -> Option<(usize,
         }
         Node::FuncCall(f) => {
             let name = strings(f.funcname());
+            if matches!(
+                name.as_slice(),
+                [.., "extract" | "date_part" | "date_trunc"]
+            ) {
+                let part = f.args().get(0).filter(|a| is_constant(*a));
+                return part.and_then(|_| place_of_node(f.args().get(1)?, scope));
+            }
             let keeps = matches!(name.as_slice(), [.., "lower" | "upper" | "btrim" | "date"])
                 && f.args().len() == 1;
             f.args()
