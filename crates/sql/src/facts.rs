@@ -405,8 +405,9 @@ pub struct StatementFacts {
     /// Functions called: `pg_catalog.lower`, and with argument types for others:
     /// `public.order_total(integer)`.
     pub functions: BTreeSet<SmolStr>,
-    /// User-defined code that may run: functions, and `trigger …`, `rule …`, `operator …`,
-    /// `cast …`, `policy …`, `check …`, `default …`, each with the function where known.
+    /// User-defined code that may run: the identities of functions, whether they are called or sit
+    /// behind operators, casts, triggers, policies, checks, defaults and indexes; and
+    /// `rule schema.table.name`, `do`.
     pub code: BTreeSet<SmolStr>,
     /// What else it can do.
     pub hazards: BTreeSet<Hazard>,

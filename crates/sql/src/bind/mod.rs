@@ -8,6 +8,7 @@
     reason = "nodes that no arm names fall into an arm that refuses or claims nothing: fail closed"
 )]
 
+mod cte;
 mod dml;
 mod expr;
 mod flow;

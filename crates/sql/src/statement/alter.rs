@@ -107,76 +107,47 @@ impl Statement<'_> {
         let temporary = relation.is_some_and(|r| r.temporary);
         let action = match c.subtype {
             T::AT_DropColumn if temporary => Action::DropTemporary,
-            T::AT_DropColumn => {
-                self.hazard(Hazard::ErasesData);
-                Action::DropColumn
+            other => alter_action(other),
+        };
+        self.act(action);
+        match action {
+            Action::DropColumn => self.hazard(Hazard::ErasesData),
+            Action::AlterRowSecurity | Action::AlterOwner => self.hazard(Hazard::Privileges),
+            Action::AlterColumnType => {
+                let harmless = temporary || objtype == nodes::ObjectType::OBJECT_TYPE;
+                self.column_type(c, relation, harmless);
             }
-            T::AT_AddColumn => Action::AddColumn,
-            T::AT_AlterColumnType => {
-                self.column_type(
-                    c,
-                    relation,
-                    temporary || objtype == nodes::ObjectType::OBJECT_TYPE,
-                );
-                Action::AlterColumnType
-            }
-            T::AT_ColumnDefault => Action::AlterDefault,
-            T::AT_DropExpression | T::AT_SetExpression => {
-                self.hazard(Hazard::ErasesData);
-                Action::AlterDefault
-            }
-            T::AT_AddConstraint
-            | T::AT_AddIndex
-            | T::AT_AddIndexConstraint
-            | T::AT_ValidateConstraint => Action::AddConstraint,
-            T::AT_DropConstraint => Action::DropConstraint,
-            T::AT_EnableTrig
-            | T::AT_EnableAlwaysTrig
-            | T::AT_EnableReplicaTrig
-            | T::AT_EnableTrigAll
-            | T::AT_EnableTrigUser
-            | T::AT_EnableRule
-            | T::AT_EnableAlwaysRule
-            | T::AT_EnableReplicaRule => Action::AlterTriggerState,
+            _ => self.alter_hazards(c.subtype, objtype),
+        }
+        self.alter_details(c, relation, objtype);
+    }
+
+    /// What some commands can do beyond their action.
+    fn alter_hazards(
+        &mut self,
+        subtype: nodes::AlterTableType::Type,
+        objtype: nodes::ObjectType::Type,
+    ) {
+        use nodes::AlterTableType as T;
+        match subtype {
             T::AT_DisableTrig
             | T::AT_DisableTrigAll
             | T::AT_DisableTrigUser
             | T::AT_DisableRule => {
                 self.hazard(Hazard::DisablesTriggers);
-                Action::AlterTriggerState
             }
-            T::AT_EnableRowSecurity
-            | T::AT_DisableRowSecurity
-            | T::AT_ForceRowSecurity
-            | T::AT_NoForceRowSecurity => {
-                self.hazard(Hazard::Privileges);
-                Action::AlterRowSecurity
+            // unlogged tables are emptied by a crash; an expression that goes takes its values along
+            T::AT_SetUnLogged | T::AT_DropExpression | T::AT_SetExpression => {
+                self.hazard(Hazard::ErasesData)
             }
-            T::AT_ChangeOwner => {
-                self.hazard(Hazard::Privileges);
-                Action::AlterOwner
-            }
-            T::AT_AttachPartition | T::AT_AddInherit | T::AT_AddOf => Action::AttachPartition,
-            T::AT_DetachPartition
-            | T::AT_DetachPartitionFinalize
-            | T::AT_DropInherit
-            | T::AT_DropOf => Action::DetachPartition,
+            // security_barrier, security_invoker: whose rights a view reads with
             T::AT_SetRelOptions | T::AT_ResetRelOptions | T::AT_ReplaceRelOptions
                 if objtype == nodes::ObjectType::OBJECT_VIEW =>
             {
-                // security_barrier, security_invoker: whose rights a view reads with
                 self.hazard(Hazard::Privileges);
-                Action::AlterTable
             }
-            T::AT_SetUnLogged => {
-                // unlogged tables are emptied by a crash
-                self.hazard(Hazard::ErasesData);
-                Action::AlterTable
-            }
-            _ => Action::AlterTable,
-        };
-        self.act(action);
-        self.alter_details(c, relation, objtype);
+            _ => {}
+        }
     }
 
     /// Expressions, constraints and relations inside one ALTER TABLE command.
@@ -430,5 +401,44 @@ impl Statement<'_> {
             }
             None => self.changes.push(Change::Lost),
         }
+    }
+}
+
+/// The action of one command of ALTER TABLE.
+fn alter_action(subtype: nodes::AlterTableType::Type) -> Action {
+    use nodes::AlterTableType as T;
+    match subtype {
+        T::AT_DropColumn => Action::DropColumn,
+        T::AT_AddColumn => Action::AddColumn,
+        T::AT_AlterColumnType => Action::AlterColumnType,
+        T::AT_ColumnDefault | T::AT_DropExpression | T::AT_SetExpression => Action::AlterDefault,
+        T::AT_AddConstraint
+        | T::AT_AddIndex
+        | T::AT_AddIndexConstraint
+        | T::AT_ValidateConstraint => Action::AddConstraint,
+        T::AT_DropConstraint => Action::DropConstraint,
+        T::AT_EnableTrig
+        | T::AT_EnableAlwaysTrig
+        | T::AT_EnableReplicaTrig
+        | T::AT_EnableTrigAll
+        | T::AT_EnableTrigUser
+        | T::AT_EnableRule
+        | T::AT_EnableAlwaysRule
+        | T::AT_EnableReplicaRule
+        | T::AT_DisableTrig
+        | T::AT_DisableTrigAll
+        | T::AT_DisableTrigUser
+        | T::AT_DisableRule => Action::AlterTriggerState,
+        T::AT_EnableRowSecurity
+        | T::AT_DisableRowSecurity
+        | T::AT_ForceRowSecurity
+        | T::AT_NoForceRowSecurity => Action::AlterRowSecurity,
+        T::AT_ChangeOwner => Action::AlterOwner,
+        T::AT_AttachPartition | T::AT_AddInherit | T::AT_AddOf => Action::AttachPartition,
+        T::AT_DetachPartition
+        | T::AT_DetachPartitionFinalize
+        | T::AT_DropInherit
+        | T::AT_DropOf => Action::DetachPartition,
+        _ => Action::AlterTable,
     }
 }

@@ -56,17 +56,14 @@ pub(crate) fn facts_of(
         ..
     } = statement;
     let facts = binder.finish();
-    let runs_code = facts.hazards.contains(&Hazard::DynamicSql)
-        || facts.actions.contains(&Action::Call)
-        || facts.hazards.contains(&Hazard::SettingWrite);
-    if runs_code
-        && facts
-            .effects
-            .sets
-            .iter()
-            .any(|s| s.name == "*" || s.name == "search_path")
-        || facts.hazards.contains(&Hazard::DynamicSql)
-    {
+    // SET's own path is followed; one that a function sets, or hidden code, is not
+    let written = facts.hazards.contains(&Hazard::SettingWrite);
+    let path = facts
+        .effects
+        .sets
+        .iter()
+        .any(|s| s.name == "*" || s.name == "search_path");
+    if facts.hazards.contains(&Hazard::DynamicSql) || (written && path) {
         changes.push(Change::Lost);
     }
     (facts, changes)

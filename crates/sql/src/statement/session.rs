@@ -183,16 +183,16 @@ impl Binder<'_> {
             "search_path" => self.facts.effects.changes_path = true,
             "session_replication_role" if !is(&["origin"]) => self.hazard(Hazard::DisablesTriggers),
             "standard_conforming_strings" if !is(&["on", "true", "yes", "1"]) => {
-                self.hazard(Hazard::ParserSetting)
+                self.hazard(Hazard::ParserSetting);
             }
             "client_encoding" if !is(&["utf8", "utf-8", "unicode"]) => {
-                self.hazard(Hazard::ParserSetting)
+                self.hazard(Hazard::ParserSetting);
             }
             "backslash_quote" if !is(&["safe_encoding", "off"]) => {
-                self.hazard(Hazard::ParserSetting)
+                self.hazard(Hazard::ParserSetting);
             }
             "transform_null_equals" if !is(&["off", "false", "no", "0"]) => {
-                self.hazard(Hazard::ParserSetting)
+                self.hazard(Hazard::ParserSetting);
             }
             "session_preload_libraries"
             | "local_preload_libraries"

@@ -117,72 +117,22 @@ fn of_server(name: &str) -> Option<Class> {
 
 fn of_server_administration(name: &str) -> Option<Class> {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|p| name.starts_with(p));
-    if starts(&[
-        "pg_logical_slot",
-        "pg_replication_",
-        "pg_create_logical",
-        "pg_create_physical",
-        "pg_copy_logical",
-        "pg_copy_physical",
-        "pg_drop_replication",
-        "pg_sync_replication",
-        "binary_upgrade_",
-        "pg_wal_replay",
-        "pg_walfile",
-        "pg_wal_summar",
-        "pg_available_wal_summ",
-        "pg_get_wal_summ",
-    ]) {
+    if starts(&["pg_ls_", "pg_read_"]) {
+        return Some(FILE);
+    }
+    if starts(REPLICATION_PREFIXES) {
         return Some(REPLICATION);
     }
-    if starts(&[
-        "pg_restore_",
-        "pg_clear_attribute_stats",
-        "pg_clear_relation_stats",
-        "pg_clear_extended",
-    ]) {
+    if starts(CATALOG_PREFIXES) {
         return Some(Class::Hazards(&[
             Hazard::CatalogWrite,
             Hazard::ServerControl,
         ]));
     }
-    if starts(&[
-        "pg_terminate_backend",
-        "pg_cancel_backend",
-        "pg_reload_conf",
-        "pg_rotate_logfile",
-        "pg_switch_wal",
-        "pg_switch_xlog",
-        "pg_promote",
-        "pg_backup_st",
-        "pg_start_backup",
-        "pg_stop_backup",
-        "pg_create_restore_point",
-        "pg_log_backend",
-        "pg_log_standby",
-        "pg_stat_reset",
-        "pg_stat_force",
-        "pg_import_system_collations",
-        "pg_extension_config_dump",
-        "pg_nextoid",
-        "pg_stop_making_pinned",
-        "pg_signal",
-        "pg_numa",
-        "pg_get_process_memory_contexts",
-    ]) {
+    if starts(CONTROL_PREFIXES) {
         return Some(CONTROL);
     }
-    if starts(&[
-        "pg_stat_get_activity",
-        "pg_stat_get_backend_activity",
-        "pg_stat_get_statement",
-        "pg_stats_ext",
-        "pg_mcv_list",
-        "pg_cursor",
-        "pg_prepared_statement",
-        "pg_get_backend_memory_contexts",
-        "pg_statistics_ext",
-    ]) {
+    if starts(STATISTICS_PREFIXES) {
         return Some(STATISTICS);
     }
     match name {
@@ -201,119 +151,186 @@ fn of_server_administration(name: &str) -> Option<Class> {
 
 /// Volatile functions of the server that only compute, read counters or wait.
 fn is_harmless_volatile(name: &str) -> bool {
-    let prefixes = [
-        "pg_advisory_",
-        "pg_try_advisory_",
-        "pg_sleep",
-        "pg_stat_get_",
-        "pg_get_",
-        "txid_",
-        "pg_xact_",
-        "pg_snapshot_",
-        "pg_timezone_",
-        "pg_current_",
-        "pg_last_",
-        "pg_is_",
-        "pg_mcv",
-        "has_",
-        "pg_available_",
-        "pg_visible_",
-        "pg_total_",
-        "pg_relation_size",
-        "pg_table_size",
-        "pg_indexes_size",
-        "pg_database_size",
-        "pg_tablespace_size",
-        "uuid",
-        "random",
-        "json",
-        "range_",
-        "multirange_",
-        "hash",
-        "array_",
-        "unique_key_",
-        "RI_FKey_",
-        "gist",
-        "gin",
-        "spg",
-        "brin_",
-        "bt",
-        "amvalidate",
-        "pg_isolation_",
-    ];
-    if prefixes.iter().any(|p| name.starts_with(p)) {
-        return true;
-    }
-    matches!(
-        name,
-        "clock_timestamp"
-            | "timeofday"
-            | "gen_random_uuid"
-            | "nextval"
-            | "currval"
-            | "lastval"
-            | "setseed"
-            | "statement_timestamp"
-            | "pg_collation_actual_version"
-            | "pg_database_collation_actual_version"
-            | "pg_lock_status"
-            | "pg_blocking_pids"
-            | "pg_safe_snapshot_blocking_pids"
-            | "pg_listening_channels"
-            | "pg_notification_queue_usage"
-            | "pg_prepared_xact"
-            | "pg_show_all_settings"
-            | "pg_config"
-            | "pg_control_system"
-            | "pg_control_checkpoint"
-            | "pg_control_recovery"
-            | "pg_control_init"
-            | "pg_my_temp_schema"
-            | "pg_conf_load_time"
-            | "pg_postmaster_start_time"
-            | "pg_jit_available"
-            | "pg_size_pretty"
-            | "pg_sequence_last_value"
-            | "pg_sequence_parameters"
-            | "pg_describe_object"
-            | "pg_identify_object"
-            | "pg_identify_object_as_address"
-            | "pg_column_size"
-            | "pg_column_compression"
-            | "pg_column_toast_chunk_id"
-            | "pg_event_trigger_ddl_commands"
-            | "pg_event_trigger_dropped_objects"
-            | "pg_partition_tree"
-            | "pg_partition_ancestors"
-            | "pg_partition_root"
-            | "pg_backend_pid"
-            | "pg_trigger_depth"
-            | "pg_relation_filenode"
-            | "pg_filenode_relation"
-            | "suppress_redundant_updates_trigger"
-            | "tsvector_update_trigger"
-            | "tsvector_update_trigger_column"
-            | "currtid2"
-            | "pg_tablespace_databases"
-            | "aclexplode"
-            | "merge_action"
-            | "pg_relation_is_updatable"
-            | "pg_column_is_updatable"
-            | "pg_encoding_max_length"
-            | "inet_client_addr"
-            | "inet_server_addr"
-            | "ts_debug"
-            | "gin_clean_pending_list"
-            | "brin_summarize_new_values"
-            | "pg_stat_have_stats"
-            | "pg_input_is_valid"
-            | "pg_input_error_info"
-            | "generate_series"
-            | "pg_get_keywords"
-            | "xmlvalidate"
-            | "xml_is_well_formed"
-    )
+    HARMLESS.contains(&name) || HARMLESS_PREFIXES.iter().any(|p| name.starts_with(p))
 }
+
+const HARMLESS_PREFIXES: &[&str] = &[
+    "pg_advisory_",
+    "pg_try_advisory_",
+    "pg_sleep",
+    "pg_stat_get_",
+    "pg_get_",
+    "txid_",
+    "pg_xact_",
+    "pg_snapshot_",
+    "pg_timezone_",
+    "pg_current_",
+    "pg_last_",
+    "pg_is_",
+    "pg_mcv",
+    "has_",
+    "pg_available_",
+    "pg_visible_",
+    "pg_total_",
+    "pg_relation_size",
+    "pg_table_size",
+    "pg_indexes_size",
+    "pg_database_size",
+    "pg_tablespace_size",
+    "uuid",
+    "random",
+    "json",
+    "range_",
+    "multirange_",
+    "hash",
+    "array_",
+    "unique_key_",
+    "RI_FKey_",
+    "gist",
+    "gin",
+    "spg",
+    "brin_",
+    "bt",
+    "amvalidate",
+    "pg_isolation_",
+];
+
+const HARMLESS: &[&str] = &[
+    "current_query",
+    "pg_stat_clear_snapshot",
+    "clock_timestamp",
+    "timeofday",
+    "gen_random_uuid",
+    "nextval",
+    "currval",
+    "lastval",
+    "setseed",
+    "statement_timestamp",
+    "pg_collation_actual_version",
+    "pg_database_collation_actual_version",
+    "pg_lock_status",
+    "pg_blocking_pids",
+    "pg_safe_snapshot_blocking_pids",
+    "pg_listening_channels",
+    "pg_notification_queue_usage",
+    "pg_prepared_xact",
+    "pg_show_all_settings",
+    "pg_config",
+    "pg_control_system",
+    "pg_control_checkpoint",
+    "pg_control_recovery",
+    "pg_control_init",
+    "pg_my_temp_schema",
+    "pg_conf_load_time",
+    "pg_postmaster_start_time",
+    "pg_jit_available",
+    "pg_size_pretty",
+    "pg_sequence_last_value",
+    "pg_sequence_parameters",
+    "pg_describe_object",
+    "pg_identify_object",
+    "pg_identify_object_as_address",
+    "pg_column_size",
+    "pg_column_compression",
+    "pg_column_toast_chunk_id",
+    "pg_event_trigger_ddl_commands",
+    "pg_event_trigger_dropped_objects",
+    "pg_partition_tree",
+    "pg_partition_ancestors",
+    "pg_partition_root",
+    "pg_backend_pid",
+    "pg_trigger_depth",
+    "pg_relation_filenode",
+    "pg_filenode_relation",
+    "suppress_redundant_updates_trigger",
+    "tsvector_update_trigger",
+    "tsvector_update_trigger_column",
+    "currtid2",
+    "pg_tablespace_databases",
+    "aclexplode",
+    "merge_action",
+    "pg_relation_is_updatable",
+    "pg_column_is_updatable",
+    "pg_encoding_max_length",
+    "inet_client_addr",
+    "inet_server_addr",
+    "ts_debug",
+    "gin_clean_pending_list",
+    "brin_summarize_new_values",
+    "pg_stat_have_stats",
+    "pg_input_is_valid",
+    "pg_input_error_info",
+    "generate_series",
+    "pg_get_keywords",
+    "xmlvalidate",
+    "xml_is_well_formed",
+];
+
+/// Replication slots, origins, decoding, the write-ahead log.
+const REPLICATION_PREFIXES: &[&str] = &[
+    "pg_logical_slot",
+    "pg_replication_",
+    "pg_show_replication",
+    "pg_create_logical",
+    "pg_create_physical",
+    "pg_copy_logical",
+    "pg_copy_physical",
+    "pg_drop_replication",
+    "pg_sync_replication",
+    "binary_upgrade_",
+    "pg_wal_replay",
+    "pg_walfile",
+    "pg_wal_summar",
+    "pg_available_wal_summ",
+    "pg_get_wal_summ",
+];
+
+/// Statistics that are written into the catalogue.
+const CATALOG_PREFIXES: &[&str] = &[
+    "pg_restore_",
+    "pg_clear_attribute_stats",
+    "pg_clear_relation_stats",
+    "pg_clear_extended",
+];
+
+/// Other sessions, the configuration, the log, backups.
+const CONTROL_PREFIXES: &[&str] = &[
+    "pg_terminate_backend",
+    "pg_cancel_backend",
+    "pg_reload_conf",
+    "pg_rotate_logfile",
+    "pg_switch_wal",
+    "pg_switch_xlog",
+    "pg_promote",
+    "pg_backup_st",
+    "pg_start_backup",
+    "pg_stop_backup",
+    "pg_create_restore_point",
+    "pg_log_backend",
+    "pg_log_standby",
+    "pg_stat_reset",
+    "pg_stat_force",
+    "pg_import_system_collations",
+    "pg_extension_config_dump",
+    "pg_nextoid",
+    "pg_stop_making_pinned",
+    "pg_signal",
+    "pg_numa",
+    "pg_get_process_memory_contexts",
+];
+
+/// Statistics and texts of statements.
+const STATISTICS_PREFIXES: &[&str] = &[
+    "pg_stat_get_activity",
+    "pg_stat_get_backend_activity",
+    "pg_stat_get_statement",
+    "pg_stats_ext",
+    "pg_mcv_list",
+    "pg_cursor",
+    "pg_prepared_statement",
+    "pg_get_backend_memory_contexts",
+    "pg_statistics_ext",
+];
 
 /// Extensions whose functions only compute on their arguments.
 const PURE_EXTENSIONS: &[&str] = &[
