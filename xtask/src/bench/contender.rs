@@ -99,19 +99,9 @@ impl Contender {
 
 impl Field {
     /// Installs and builds what is missing, and starts the server and all that stand before it.
-    pub(super) fn prepare() -> Result<Field> {
+    pub(super) fn prepare(programs: Option<&Path>) -> Result<Field> {
         setup::run(setup::FOR_BENCH)?;
-        let release = [
-            "build",
-            "--release",
-            "--quiet",
-            "--package",
-            "sallyport",
-            "--package",
-            "sallyport-bench",
-        ];
-        process::run(process::cargo().args(release))?;
-        let programs = process::target_dir()?.join("release");
+        let programs = programs.map_or_else(build, |given| Ok(given.to_owned()))?;
         let server = start_server()?;
         let direct = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
         let (relay, relay_at) = start_relay(&programs, direct)?;
@@ -148,9 +138,24 @@ impl Field {
     }
 }
 
+/// The programs as they are shipped.
+fn build() -> Result<PathBuf> {
+    let release = [
+        "build",
+        "--release",
+        "--quiet",
+        "--package",
+        "sallyport",
+        "--package",
+        "sallyport-bench",
+    ];
+    process::run(process::cargo().args(release))?;
+    Ok(process::target_dir()?.join("release"))
+}
+
 fn start_server() -> Result<Postgres> {
     let server = Postgres::start(&Options {
-        auth: Auth::Scram,
+        auth: Auth::Password,
         roles: vec![Role::new(USER, PASSWORD)],
         databases: vec![DATABASE.to_owned()],
         settings: vec![
@@ -183,7 +188,7 @@ fn start_pgbouncer(server: SocketAddr) -> Result<(Supervised, SocketAddr)> {
     let config = dir.join("pgbouncer.ini");
     let text = format!(
         "[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-         listen_port = {}\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = session\nmax_client_conn = 2000\n\
+         listen_port = {}\nauth_type = plain\nauth_file = {}\npool_mode = session\nmax_client_conn = 2000\n\
          default_pool_size = 500\nlog_connections = 0\nlog_disconnections = 0\nunix_socket_dir =\n",
         server.port(),
         at.port(),
@@ -222,7 +227,7 @@ fn start_gateway(programs: &Path, server: SocketAddr, secret: &Path) -> Result<G
     std::fs::write(&password, PASSWORD)?;
     let targets = format!(
         "[[target]]\nname = \"{TARGET}\"\nprotocol = \"postgres\"\naddress = \"{server}\"\nenvironment = \"production\"\n\
-         user = \"{USER}\"\ndatabase = \"{DATABASE}\"\npassword_file = {password:?}\ntls = \"disable\"\n"
+         user = \"{USER}\"\ndatabase = \"{DATABASE}\"\npassword_file = {password:?}\nauth = [\"password\"]\ntls = \"disable\"\n"
     );
     Ok(Gateway::start(&GatewayOptions {
         program: programs.join("sallyport"),

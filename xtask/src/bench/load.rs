@@ -47,7 +47,8 @@ pub(super) struct Sample {
 
 /// Every load.
 pub(super) fn all(seconds: u32, clients: &[u32]) -> Vec<Load> {
-    let mut loads = Vec::new();
+    // Memory comes first: what other loads leave behind would be used again, and not be seen to grow.
+    let mut loads = vec![Load::Idle];
     for mode in ["simple", "extended", "prepared"] {
         loads.extend(clients.iter().map(|&clients| Load::Select {
             mode,
@@ -65,7 +66,6 @@ pub(super) fn all(seconds: u32, clients: &[u32]) -> Vec<Load> {
     loads.push(Load::Rows {
         statement: "COPY customers TO STDOUT",
     });
-    loads.push(Load::Idle);
     loads
 }
 
@@ -79,6 +79,14 @@ impl Load {
             Load::Connect { .. } => "connections per second".to_owned(),
             Load::Rows { statement } => format!("{ROWS} rows: {statement}"),
             Load::Idle => "memory of an idle session".to_owned(),
+        }
+    }
+
+    /// Whether it is measured in the first round only.
+    pub(super) fn once(&self) -> bool {
+        match self {
+            Load::Idle => true,
+            Load::Select { .. } | Load::Connect { .. } | Load::Rows { .. } => false,
         }
     }
 

@@ -8,6 +8,8 @@ mod load;
 mod proc;
 mod table;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
@@ -34,6 +36,9 @@ pub(crate) struct Options {
     /// Numbers of clients
     #[arg(long, value_delimiter = ',', default_values_t = [1, 8, 64])]
     clients: Vec<u32>,
+    /// Use `sallyport` and `relay` of this folder instead of building them
+    #[arg(long)]
+    programs: Option<PathBuf>,
     /// Only loads whose name contains this
     #[arg(long)]
     only: Option<String>,
@@ -42,7 +47,7 @@ pub(crate) struct Options {
 /// Runs the benchmarks and prints the tables.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     let Bench::Postgres(options) = bench;
-    let field = Field::prepare()?;
+    let field = Field::prepare(options.programs.as_deref())?;
     let loads = load::all(options.seconds, &options.clients);
     let wanted = |load: &&Load| {
         options
@@ -56,7 +61,10 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         .map(|load| Table::new(load.clone()))
         .collect();
     for round in 1..=options.rounds {
-        for table in &mut tables {
+        for table in tables
+            .iter_mut()
+            .filter(|table| round == 1 || !table.load().once())
+        {
             eprintln!(
                 "round {round} of {}: {}",
                 options.rounds,
