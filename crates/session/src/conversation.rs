@@ -269,6 +269,16 @@ impl Effects {
         self.generation = generation;
     }
 
+    /// Gives the memory of large messages back. False while anything waits to be sent.
+    pub(crate) fn rest(&mut self) -> bool {
+        let empty = self.client.is_empty() && self.target.is_empty();
+        if empty {
+            self.client = BytesMut::new();
+            self.target = BytesMut::new();
+        }
+        empty
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.over
     }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use futures_util::FutureExt;
 use sallyport_ledger::Event;
 use sallyport_policy::Classification;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -19,7 +20,7 @@ use tokio::time::Sleep;
 
 use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
 use crate::gate::{Asked, Gate, Ruling};
-use crate::hold::{Hold, HoldStep, Waiting};
+use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
 use crate::refusal::{Reason, Refusal};
 
 /// Bytes that may wait for a slow reader before its sender is no longer read.
@@ -33,12 +34,16 @@ const MAX_READ: usize = 128 * 1024;
 const ROUNDS_PER_TURN: usize = 32;
 /// How long a response may wait in memory before it is handed to the operating system.
 const RECORD_LAG: Duration = Duration::from_millis(100);
+/// How long the last words of a session may wait for peers that do not read.
+const LINGER: Duration = Duration::from_secs(5);
 
 /// The facts that take the target's catalogue to establish.
 const NAMED_FACTS: &[&str] = &[
     "reads", "writes", "touches", "unrestricted", "shown", "derived", "inferred", "copied", "written",
     "shown_classes", "derived_classes", "inferred_classes", "copied_classes", "written_classes", "read_classes",
     "functions", "code", "untrusted_code", "hazards", "persistent", "unresolved",
+    // An approval is bound to what the names in its command mean.
+    "approved_by",
 ];
 
 /// How a session ended.
@@ -95,6 +100,12 @@ impl Interrupt {
         }
         holding
     }
+
+    /// A command is held from now on. A request that came too late for an earlier one is not for this one.
+    fn begin(&self) {
+        self.notify.notified().now_or_never().unwrap_or_default();
+        self.holding.store(true, Ordering::Release);
+    }
 }
 
 /// Relays until one side ends. The gate comes back for the recording's seal.
@@ -113,6 +124,8 @@ struct Peer<S> {
     wire: S,
     input: BytesMut,
     read_size: usize,
+    /// The most bytes that waited here since the buffers were last given back.
+    peak: usize,
     eof: bool,
 }
 
@@ -126,6 +139,8 @@ struct Relay<C, K, T> {
     signals: Signals,
     interrupted: Option<Waiting<()>>,
     lag: Option<Pin<Box<Sleep>>>,
+    /// Runs out while the last words wait to be read.
+    linger: Option<Pin<Box<Sleep>>>,
     ending: Option<Ending>,
 }
 
@@ -149,22 +164,23 @@ where
             signals,
             interrupted: None,
             lag: None,
+            linger: None,
             ending: None,
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
         for _ in 0..ROUNDS_PER_TURN {
-            match self.round(cx) {
-                Ok(true) => {}
-                Ok(false) => return self.pause(cx),
-                Err(ending) => {
-                    self.ending.get_or_insert(ending);
-                    self.out.end();
-                }
-            }
+            let moved = self.round(cx).unwrap_or_else(|ending| {
+                self.ending.get_or_insert(ending);
+                self.out.end();
+                true
+            });
             if self.out.is_over() && self.flushed(cx).is_ready() {
                 return Poll::Ready(self.ending.take().unwrap_or(Ending::Client));
+            }
+            if !moved {
+                return self.pause(cx);
             }
         }
         cx.waker().wake_by_ref();
@@ -176,7 +192,10 @@ where
         if self.out.is_over() {
             return Ok(self.poll_write_client(cx)? | self.poll_write_target(cx)?);
         }
-        let mut moved = self.poll_signals(cx);
+        let mut moved = self.poll_signals(cx)?;
+        if self.out.is_over() {
+            return Ok(true);
+        }
         moved |= self.poll_hold(cx)?;
         moved |= self.poll_read_client(cx)?;
         moved |= self.poll_write_target(cx)?;
@@ -199,8 +218,12 @@ where
             }
         }
         if self.conversation.is_idle() {
-            self.client.shrink();
-            self.target.shrink();
+            // The buffers change places, so what one held says nothing of how large it is now.
+            let large = self.client.peak.max(self.target.peak) > 2 * MIN_READ;
+            if large && self.out.rest() {
+                self.client.shrink();
+                self.target.shrink();
+            }
         }
         Poll::Pending
     }
@@ -208,25 +231,33 @@ where
     fn flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let client = self.out.client().is_empty() || self.poll_write_client(cx).is_err();
         let target = self.out.target().is_empty() || self.poll_write_target(cx).is_err();
-        if client && target { Poll::Ready(()) } else { Poll::Pending }
+        if client && target {
+            return Poll::Ready(());
+        }
+        let linger = self.linger.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER)));
+        linger.as_mut().poll(cx)
     }
 
-    fn poll_signals(&mut self, cx: &mut Context<'_>) -> bool {
+    fn poll_signals(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         if let Poll::Ready(refusal) = self.signals.end.as_mut().poll(cx) {
             self.end_for(refusal);
-            return true;
+            return Ok(true);
         }
         if self.hold.is_none() {
-            return false;
+            return Ok(false);
         }
         let interrupt = Arc::clone(&self.signals.interrupt);
         let waiting = self.interrupted.get_or_insert_with(|| Box::pin(async move { interrupt.notify.notified().await }));
         if waiting.as_mut().poll(cx).is_pending() {
-            return false;
+            return Ok(false);
         }
         self.interrupted = None;
         let gave_up = self.conversation.interrupt(&mut self.out);
-        gave_up && self.settle().is_ok()
+        if gave_up {
+            // What the client had sent behind the command is not held back any more.
+            self.advance_client()?;
+        }
+        Ok(gave_up)
     }
 
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
@@ -260,7 +291,10 @@ where
         match self.client.poll_read(cx) {
             Poll::Pending => Ok(false),
             Poll::Ready(Err(_) | Ok(0)) => Err(self.client_left()),
-            Poll::Ready(Ok(_)) => self.advance_client().map(|()| true),
+            Poll::Ready(Ok(_)) => {
+                self.client.note_peak();
+                self.advance_client().map(|()| true)
+            }
         }
     }
 
@@ -288,13 +322,9 @@ where
         }
         match self.target.poll_read(cx) {
             Poll::Pending => Ok(false),
-            Poll::Ready(Err(_) | Ok(0)) => {
-                let message = "the target closed the connection";
-                self.conversation.farewell(&Refusal::new(Reason::Unavailable, message), &mut self.out);
-                let _ = self.settle();
-                Err(Ending::Target)
-            }
+            Poll::Ready(Err(_) | Ok(0)) => Err(self.target_left()),
             Poll::Ready(Ok(_)) => {
+                self.target.note_peak();
                 let result = self.conversation.read(Side::Target, &mut self.target.input, &mut self.out);
                 self.settle()?;
                 result.map_err(|error| self.broken(&error))?;
@@ -310,9 +340,12 @@ where
     /// Records what happened, and puts a waiting question to the gate. True when a question was answered.
     fn settle(&mut self) -> Result<bool, Ending> {
         self.record()?;
-        if let Some(id) = self.out.withdraw.take() {
-            self.hold = self.hold.take().filter(|(held, _)| *held != id);
-            self.signals.interrupt.holding.store(self.hold.is_some(), Ordering::Release);
+        if let Some(id) = self.out.withdraw.take()
+            && let Some((_, hold)) = self.hold.take_if(|(held, _)| *held == id)
+        {
+            let withdrawn = HoldOutcome::Refused(Refusal::new(Reason::Withdrawn, "whoever asked gave it up"));
+            self.gate.note(Event::Review { seq: hold.seq(), detail: withdrawn.to_json().to_string().as_bytes() });
+            self.signals.interrupt.holding.store(false, Ordering::Release);
         }
         let Some(Ask { id, command }) = self.out.ask.take() else { return Ok(false) };
         match self.gate.ask(command) {
@@ -323,7 +356,8 @@ where
             }
             Asked::Held(hold) => {
                 self.hold = Some((id, hold));
-                self.signals.interrupt.holding.store(true, Ordering::Release);
+                self.interrupted = None;
+                self.signals.interrupt.begin();
                 Ok(false)
             }
         }
@@ -378,11 +412,24 @@ where
     }
 
     fn poll_write_target(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        poll_write(&mut self.target.wire, self.out.target(), cx).map_err(|_| Ending::Target)
+        poll_write(&mut self.target.wire, self.out.target(), cx).map_err(|_| self.target_left())
     }
 
     fn poll_write_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         poll_write(&mut self.client.wire, self.out.client(), cx).map_err(|_| self.client_left())
+    }
+
+    fn target_left(&mut self) -> Ending {
+        self.out.target().clear();
+        if !self.out.is_over() {
+            let message = "the target closed the connection";
+            self.conversation.farewell(&Refusal::new(Reason::Unavailable, message), &mut self.out);
+            self.hold = None;
+            self.out.end();
+            // The record's own failure would say no more than that the session is over.
+            let _ = self.record();
+        }
+        Ending::Target
     }
 
     fn client_left(&mut self) -> Ending {
@@ -413,7 +460,7 @@ fn needs_names(gate: &Gate, classification: &Classification) -> bool {
 
 impl<S: AsyncRead + Unpin> Peer<S> {
     fn new(wire: S) -> Self {
-        Self { wire, input: BytesMut::new(), read_size: MIN_READ, eof: false }
+        Self { wire, input: BytesMut::new(), read_size: MIN_READ, peak: 0, eof: false }
     }
 
     /// # Cancel safety
@@ -430,11 +477,16 @@ impl<S: AsyncRead + Unpin> Peer<S> {
         polled
     }
 
+    fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.input.len());
+    }
+
     /// Gives the memory of a long result back once the session rests.
     fn shrink(&mut self) {
-        if self.input.is_empty() && self.input.capacity() > 2 * MIN_READ {
+        if self.input.is_empty() {
             self.input = BytesMut::new();
             self.read_size = MIN_READ;
+            self.peak = 0;
         }
     }
 }

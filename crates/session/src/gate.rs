@@ -27,7 +27,7 @@ const CACHED_DECISIONS: usize = 1024;
 pub struct Reveals {
     /// Changes with the policy; plans made for another number are stale.
     pub generation: u64,
-    by_class: HashMap<SmolStr, Disclosure>,
+    pub(crate) by_class: HashMap<SmolStr, Disclosure>,
 }
 
 impl Reveals {

@@ -14,6 +14,8 @@ mod protocol;
 mod refusal;
 mod serve;
 mod sessions;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use command::{Command, Phase, Shape, Unparsed};
 pub use conversation::{Ask, AskId, Conversation, Effects, Finish, HoldInfo, Housekeeping, Side, WireError};

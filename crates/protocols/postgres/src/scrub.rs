@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sallyport_sql::Catalog;
+use sallyport_sql::{Action, Catalog};
 
 use crate::conversation::Masks;
 use crate::understanding::Understood;
@@ -65,11 +65,13 @@ impl<'a> Scrubber<'a> {
     /// Whether the command has to do with data that this person sees masked.
     fn touches_masked(&self) -> bool {
         match &self.understood {
-            None => false,
+            // Between commands: a transaction that ends checks what was put off, and quotes the rows that fail.
+            None => self.masks.hide_columns(),
             Some(understood) if understood.shape.unparsed.is_some() || understood.runs_unknown_code => true,
             Some(understood) => understood.facts.statements.iter().any(|s| {
                 let mut relations = s.reads.iter().chain(&s.writes).chain(&s.touches);
-                s.unresolved() || relations.any(|relation| self.masks.hides_some_of(&relation.to_string()))
+                let late = s.actions.contains(&Action::SetConstraints) || s.effects.transaction.is_some();
+                (late && self.masks.hide_columns()) || s.unresolved() || relations.any(|relation| self.masks.hides_some_of(&relation.to_string()))
             }),
         }
     }

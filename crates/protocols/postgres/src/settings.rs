@@ -6,6 +6,8 @@ pub(crate) struct Settings {
     standard_conforming_strings: bool,
     encoding: Encoding,
     encoding_name: String,
+    /// They may have been changed since the target last said what they are.
+    doubtful: bool,
 }
 
 /// How the client's bytes are characters.
@@ -28,6 +30,9 @@ pub(crate) enum Unreadable {
     /// The bytes are not text in the session's encoding.
     #[error("the statement is not valid text in the session's client_encoding")]
     NotText,
+    /// The settings were changed in this batch, and the target cannot be asked what they are.
+    #[error("a setting was changed in this batch that decides how text is read; send the statement in a batch of its own")]
+    Doubtful,
     /// The encoding's characters may hide ASCII bytes.
     #[error("characters outside ASCII cannot be judged in this client_encoding; use UTF8")]
     Encoding,
@@ -35,7 +40,7 @@ pub(crate) enum Unreadable {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { standard_conforming_strings: true, encoding: Encoding::Utf8, encoding_name: "UTF8".to_owned() }
+        Self { standard_conforming_strings: true, encoding: Encoding::Utf8, encoding_name: "UTF8".to_owned(), doubtful: false }
     }
 }
 
@@ -50,6 +55,27 @@ impl Settings {
             }
             _ => {}
         }
+    }
+
+    /// A statement that may change them succeeded. A target reports a change only when the batch ends.
+    pub(crate) fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// The batch ended, or the target was asked: what was reported is what holds.
+    pub(crate) fn are_sure(&mut self) {
+        self.doubtful = false;
+    }
+
+    /// Whether the target must be asked before a text can be read.
+    pub(crate) fn are_doubtful(&self) -> bool {
+        self.doubtful
+    }
+
+    /// In one canonical form, for digests.
+    pub(crate) fn meaning(&self) -> Vec<u8> {
+        let strings = if self.standard_conforming_strings { "on" } else { "off" };
+        format!("{strings} {}", self.encoding_name).into_bytes()
     }
 
     /// The name of `client_encoding`.
@@ -67,6 +93,9 @@ impl Settings {
     /// # Errors
     /// When the two could differ.
     pub(crate) fn read<'a>(&self, text: &'a [u8]) -> Result<std::borrow::Cow<'a, str>, Unreadable> {
+        if self.doubtful && (!text.is_ascii() || memchr::memchr(b'\\', text).is_some()) {
+            return Err(Unreadable::Doubtful);
+        }
         if !self.standard_conforming_strings && memchr::memchr(b'\\', text).is_some() {
             return Err(Unreadable::Backslash);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sallyport_policy::{Act, ActionName, Classification, Value};
 use sallyport_session::{Shape, Unparsed};
-use sallyport_sql::{Catalog, ColumnName, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError};
+use sallyport_sql::{Catalog, ColumnName, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError, Transaction};
 use smol_str::SmolStr;
 
 /// Texts understood per session; beyond it the memory starts afresh.
@@ -25,6 +25,11 @@ pub(crate) struct Understood {
     pub(crate) facts: Arc<Facts>,
     /// Running it may change what names, settings or the transaction are.
     pub(crate) changes_names: bool,
+    /// Running it may change what the session's own names (statements, cursors) mean, or how text is read. Always looked
+    /// at, whether or not the policy reads what the database's names mean.
+    pub(crate) unsettles: bool,
+    /// Its facts come from names that the session may give another meaning.
+    pub(crate) depends_on_session: bool,
     /// It runs code that the gateway cannot see into and nobody vouches for.
     pub(crate) runs_unknown_code: bool,
     /// It takes COPY data from the client.
@@ -83,8 +88,7 @@ impl Library {
             return Arc::clone(known);
         }
         let understood = Arc::new(understand(Bytes::copy_from_slice(text), readable, from));
-        let depends_on_session = understood.facts.statements.iter().any(names_other_statements);
-        if text.len() <= MAX_REMEMBERED_TEXT && !depends_on_session {
+        if text.len() <= MAX_REMEMBERED_TEXT && !understood.depends_on_session {
             if self.known.len() >= REMEMBERED {
                 self.known.clear();
             }
@@ -122,11 +126,14 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
         facts: serde_json::to_string(&*facts).unwrap_or_default(),
     };
     let untrusted = |s: &StatementFacts| s.code.iter().any(|code| !trusted(code, from));
+    let runs_unknown_code = facts.statements.iter().any(|s| untrusted(s) || s.hazards.contains(&Hazard::DynamicSql));
     Understood {
         text,
         shape: Arc::new(shape),
+        unsettles: runs_unknown_code || facts.statements.iter().any(unsettles),
+        depends_on_session: facts.statements.iter().any(names_other_statements),
         changes_names: facts.statements.iter().any(|s| changes_names(s) || untrusted(s)),
-        runs_unknown_code: facts.statements.iter().any(|s| untrusted(s) || s.hazards.contains(&Hazard::DynamicSql)),
+        runs_unknown_code,
         copies_in: facts.statements.iter().any(copies_in),
         facts,
         under: from.under,
@@ -141,6 +148,8 @@ impl Understood {
             shape: Arc::clone(&self.shape),
             facts: Arc::new(Facts { statements: vec![(**facts).clone()] }),
             changes_names: changes_names(facts),
+            unsettles: self.runs_unknown_code || unsettles(facts),
+            depends_on_session: names_other_statements(facts),
             runs_unknown_code: self.runs_unknown_code,
             copies_in: copies_in(facts),
             under: self.under,
@@ -164,6 +173,8 @@ pub(crate) fn unparsed(text: Bytes, error: &SyntaxError, under: Under) -> Unders
         facts: Arc::new(Facts { statements: Vec::new() }),
         // Where a policy lets it through all the same, it may have done anything.
         changes_names: true,
+        unsettles: true,
+        depends_on_session: false,
         runs_unknown_code: true,
         copies_in: true,
         under,
@@ -182,6 +193,37 @@ fn changes_names(s: &StatementFacts) -> bool {
         || e.closes.is_some()
         || e.discards.is_some()
         || s.hazards.iter().any(|h| matches!(h, Hazard::SettingWrite | Hazard::DynamicSql | Hazard::ParserSetting))
+}
+
+fn unsettles(s: &StatementFacts) -> bool {
+    let e = &s.effects;
+    let ends_transaction = match &e.transaction {
+        // What was set for the transaction is as before, and its cursors are gone.
+        Some(
+            Transaction::Commit { .. } | Transaction::Rollback { .. } | Transaction::RollbackTo(_) | Transaction::Prepare,
+        ) => true,
+        Some(
+            Transaction::Begin
+            | Transaction::Savepoint(_)
+            | Transaction::Release(_)
+            | Transaction::CommitPrepared
+            | Transaction::RollbackPrepared,
+        )
+        | None => false,
+    };
+    ends_transaction || renames(s) || sets(s)
+}
+
+/// Whether it may change which statements and cursors the session's names stand for.
+fn renames(s: &StatementFacts) -> bool {
+    let e = &s.effects;
+    e.prepares.is_some() || e.deallocates.is_some() || e.declares.is_some() || e.closes.is_some() || e.discards.is_some()
+}
+
+/// Whether it may change a setting.
+pub(crate) fn sets(s: &StatementFacts) -> bool {
+    let hazard = |h: &Hazard| matches!(h, Hazard::SettingWrite | Hazard::DynamicSql | Hazard::ParserSetting);
+    !s.effects.sets.is_empty() || s.effects.discards.is_some() || s.hazards.iter().any(hazard)
 }
 
 fn copies_in(s: &StatementFacts) -> bool {

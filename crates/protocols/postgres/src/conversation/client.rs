@@ -1,16 +1,14 @@
 //! What the client says.
 
 use std::sync::Arc;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
 
 use bytes::{Buf, Bytes, BytesMut};
-use sallyport_session::{AskId, Command, Effects, Housekeeping, Permit, Phase, Reveals, WireError};
-use sallyport_sql::{Facts, SyntaxError};
+use sallyport_session::{Effects, Housekeeping, Phase, WireError};
+use sallyport_sql::{Facts, StatementFacts, SyntaxError};
 
-use super::expect::{Expect, Run};
-use super::names::{Portal, Prepared};
-use super::results::Masking;
+use super::expect::Expect;
+use super::names::Prepared;
+use super::ruling::What;
 use super::{Discarding, PostgresConversation, owned};
 use crate::fast_path;
 use crate::parameters;
@@ -18,31 +16,7 @@ use crate::refuse;
 use crate::understanding::{self, Sources, Under, Understood};
 use crate::wire::backend::{ReadyForQuery, TransactionStatus};
 use crate::wire::frontend::{self, Subject, Tag};
-use crate::wire::{Format, Frame, next_frame};
-
-/// A client message whose ruling is awaited.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) ask: AskId,
-    frame: Bytes,
-    what: What,
-}
-
-#[derive(Debug)]
-enum What {
-    Query { understood: Arc<Understood> },
-    Parse { name: Box<[u8]>, understood: Arc<Understood> },
-    Bind { name: Box<[u8]>, statement: Arc<Prepared>, formats: Vec<Format>, parameters: Bytes },
-    Execute { name: Box<[u8]>, understood: Arc<Understood>, portal: Option<Arc<Portal>>, max_rows: i32 },
-    Function { understood: Arc<Understood> },
-}
-
-impl Pending {
-    /// Whether a refusal is answered with `ReadyForQuery` at once.
-    pub(super) fn is_simple(&self) -> bool {
-        matches!(self.what, What::Query { .. } | What::Function { .. })
-    }
-}
+use crate::wire::{Frame, next_frame};
 
 /// What became of the first message in the buffer.
 enum Step {
@@ -56,6 +30,7 @@ impl PostgresConversation {
     pub(super) fn read_client(&mut self, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
         while self.pending.is_none() && !self.stalled {
             if self.awaited.is_full() {
+                self.hurry(out);
                 self.stalled = true;
                 return Ok(());
             }
@@ -63,6 +38,9 @@ impl PostgresConversation {
             let Some(frame) = frame else { return Ok(()) };
             match self.client_message(frame, bytes, out)? {
                 Step::Done => bytes.advance(frame.total_len.min(bytes.len())),
+                Step::Stall if self.awaited.is_empty() => {
+                    return Err(WireError::client("a message that can never be answered"));
+                }
                 Step::Stall => self.stalled = true,
             }
         }
@@ -77,6 +55,9 @@ impl PostgresConversation {
         }
         if self.discarding != Discarding::No && !matches!(frame.tag, Tag::Sync | Tag::Terminate) {
             return Ok(Step::Done);
+        }
+        if let Some(step) = self.without_names(frame.tag, out) {
+            return Ok(step);
         }
         match frame.tag {
             Tag::Query => self.on_query(whole, body, out),
@@ -96,7 +77,7 @@ impl PostgresConversation {
             }
             // The target would ignore these outside a COPY; while one may be about to begin, wait and see.
             Tag::CopyData | Tag::CopyDone | Tag::CopyFail => {
-                Ok(if self.awaited.may_copy_in() { Step::Stall } else { Step::Done })
+                Ok(if self.awaited.may_copy_in() { self.stall(out) } else { Step::Done })
             }
             Tag::Terminate => {
                 out.tend(Housekeeping::Goodbye, whole);
@@ -105,6 +86,32 @@ impl PostgresConversation {
             }
             Tag::Password => Err(WireError::client("a password outside of the login")),
         }
+    }
+
+    /// The message that waits for the target, which is made to answer what it has.
+    fn stall(&mut self, out: &mut Effects) -> Step {
+        self.hurry(out);
+        Step::Stall
+    }
+
+    /// The target did not answer the gateway's questions: the command that needed them fails with the target's error.
+    fn without_names(&mut self, tag: Tag, out: &mut Effects) -> Option<Step> {
+        let simple = match tag {
+            Tag::Query | Tag::FunctionCall => true,
+            Tag::Parse | Tag::Bind | Tag::Execute => false,
+            Tag::Describe
+            | Tag::Close
+            | Tag::Sync
+            | Tag::Flush
+            | Tag::CopyData
+            | Tag::CopyDone
+            | Tag::CopyFail
+            | Tag::Terminate
+            | Tag::Password => return None,
+        };
+        let error = self.own_error.take()?;
+        self.refuse(simple, 0, &error, out);
+        Some(Step::Done)
     }
 
     fn client_in_copy(&mut self, tag: Tag, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
@@ -139,6 +146,9 @@ impl PostgresConversation {
             // A message that is whole but malformed is a command that nobody understands (I3).
             Err(error) => self.not_understood(owned(body), &error.to_string(), out),
         };
+        if !self.is_sure(&understood) {
+            return Ok(self.stall(out));
+        }
         self.ask(whole, What::Query { understood: Arc::clone(&understood) }, understood, Phase::Run, Bytes::new(), out);
         Ok(Step::Done)
     }
@@ -148,8 +158,15 @@ impl PostgresConversation {
         if !self.names_are_known(out) {
             return Ok(Step::Stall);
         }
+        if self.names.are_full() {
+            return Ok(self.refuse_another("prepared statements", out));
+        }
         let understood = self.understand(parse.text, out);
-        let what = What::Parse { name: parse.name.into(), understood: Arc::clone(&understood) };
+        if !self.is_sure(&understood) {
+            return Ok(self.stall(out));
+        }
+        let types = parse.parameter_types.into();
+        let what = What::Parse { name: parse.name.into(), understood: Arc::clone(&understood), types };
         self.ask(whole, what, understood, Phase::Prepare, Bytes::new(), out);
         Ok(Step::Done)
     }
@@ -158,14 +175,20 @@ impl PostgresConversation {
         let bind = frontend::Bind::decode(body).map_err(client_error)?;
         let Some(statement) = self.names.statement(bind.statement).cloned() else {
             if self.awaited.may_change_names() {
-                return Ok(Step::Stall);
+                return Ok(self.stall(out));
             }
             return Ok(self.refuse_name("26000", "prepared statement", bind.statement, out));
         };
         if !statement.is_sure(self.batch) || !self.names_are_known(out) {
-            return Ok(Step::Stall);
+            return Ok(self.stall(out));
+        }
+        if self.names.are_full() {
+            return Ok(self.refuse_another("portals", out));
         }
         let statement = self.today(bind.statement, statement, out);
+        if !self.is_sure(&statement.understood) {
+            return Ok(self.stall(out));
+        }
         let parameters = parameters::of_bind(body, bind.portal, bind.statement);
         let understood = Arc::clone(&statement.understood);
         let what = What::Bind {
@@ -180,13 +203,34 @@ impl PostgresConversation {
 
     /// The statement as it is understood today, should names or policy have changed since it was prepared.
     fn today(&mut self, name: &[u8], statement: Arc<Prepared>, out: &Effects) -> Arc<Prepared> {
-        if statement.understood.under == self.under(out) {
+        let before = &statement.understood;
+        if before.under == self.under(out) && !before.depends_on_session {
             return statement;
         }
-        let text = statement.understood.text.clone();
-        let today = Arc::new(statement.again(self.understand(&text, out)));
+        let text = before.text.clone();
+        let understood = self.understand_again(&text, statement.by_sql.as_deref(), out);
+        let today = Arc::new(statement.again(understood));
         self.names.set_statement(name, Some(Arc::clone(&today)));
         today
+    }
+
+    /// What is known today of a statement's text; of the inner statement, if `PREPARE` made it.
+    pub(super) fn understand_again(&mut self, text: &[u8], by_sql: Option<&str>, out: &Effects) -> Arc<Understood> {
+        let understood = self.understand(text, out);
+        let Some(name) = by_sql else { return understood };
+        let prepares = |s: &StatementFacts| {
+            s.effects.prepares.as_ref().filter(|(n, _)| n == name).map(|(_, facts)| Arc::clone(facts))
+        };
+        match understood.facts.statements.iter().find_map(prepares) {
+            Some(facts) => Arc::new(understood.inner(&facts)),
+            None => understood,
+        }
+    }
+
+    /// Whether the names in a statement surely mean at the target what they mean here.
+    fn is_sure(&self, understood: &Understood) -> bool {
+        !understood.depends_on_session
+            || understood.facts.statements.iter().all(|s| self.names.are_sure(s, self.batch))
     }
 
     fn on_describe(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
@@ -205,8 +249,8 @@ impl PostgresConversation {
         };
         match sure {
             Some(true) => {}
-            Some(false) => return Ok(Step::Stall),
-            None if self.awaited.may_change_names() => return Ok(Step::Stall),
+            Some(false) => return Ok(self.stall(out)),
+            None if self.awaited.may_change_names() => return Ok(self.stall(out)),
             None => {
                 let (sqlstate, kind) = match describe.subject {
                     Subject::Statement => ("26000", "prepared statement"),
@@ -227,14 +271,25 @@ impl PostgresConversation {
             return self.on_execute_cursor(whole, &execute, out);
         };
         if !portal.is_sure(self.batch) || !self.names_are_known(out) {
-            return Ok(Step::Stall);
+            return Ok(self.stall(out));
+        }
+        let mut understood = Arc::clone(&portal.understood);
+        if understood.depends_on_session || understood.under != self.under(out) {
+            let by_sql = portal.statement.as_ref().and_then(|s| s.by_sql.clone());
+            understood = self.understand_again(&portal.understood.text.clone(), by_sql.as_deref(), out);
+            if !self.is_sure(&understood) {
+                return Ok(self.stall(out));
+            }
+        }
+        let types = portal.statement.as_ref().map(|s| Arc::clone(&s.parameter_types)).unwrap_or_default();
+        if understood.depends_on_session && self.meaning(&understood, &types) != portal.meaning {
+            return Ok(self.refuse_changed(out));
         }
         if portal.understood.under == self.under(out) {
             self.execute(whole, &portal, out);
             return Ok(Step::Done);
         }
         // Something changed since it was bound: what runs must be what is permitted now.
-        let understood = self.understand(&portal.understood.text.clone(), out);
         let parameters = portal.parameters.clone();
         let what = What::Execute {
             name: execute.portal.into(),
@@ -254,7 +309,7 @@ impl PostgresConversation {
         out: &mut Effects,
     ) -> Result<Step, WireError> {
         if self.awaited.may_change_names() || !self.names_are_known(out) {
-            return Ok(Step::Stall);
+            return Ok(self.stall(out));
         }
         let Some(facts) = self.names.cursor_facts(execute.portal) else {
             return Ok(self.refuse_name("34000", "portal", execute.portal, out));
@@ -318,117 +373,6 @@ impl PostgresConversation {
         self.end_batch();
     }
 
-    /// The ruling came: the message goes on its way.
-    pub(super) fn permitted(
-        &mut self,
-        pending: Pending,
-        permit: Permit,
-        reveals: Arc<Reveals>,
-        out: &mut Effects,
-    ) {
-        let Pending { frame, what, .. } = pending;
-        self.renew_masks(reveals, out);
-        let reveals = Arc::clone(&self.masks.reveals);
-        match what {
-            What::Query { understood } => {
-                let spent = out.forward(permit, &frame);
-                self.awaited.push(Expect::Query { run: Run::new(spent, understood, Masking::Undecided) });
-                self.end_batch();
-            }
-            What::Function { understood } => {
-                let spent = out.forward(permit, &frame);
-                self.awaited.push(Expect::Function { run: Run::new(spent, understood, Masking::Undecided) });
-                self.end_batch();
-            }
-            What::Parse { name, understood } => {
-                let seq = permit.seq();
-                out.forward(permit, &frame);
-                let statement = Arc::new(Prepared::new(understood, self.batch));
-                let before = self.names.set_statement(&name, Some(Arc::clone(&statement)));
-                self.unsynced = true;
-                self.awaited.push(Expect::Parse { name, statement, before, seq });
-            }
-            What::Bind { name, statement, formats, parameters } => {
-                let spent = out.forward(permit, &frame);
-                let understood = Arc::clone(&statement.understood);
-                let portal = Arc::new(Portal {
-                    spent,
-                    reveals,
-                    understood,
-                    statement: Some(statement),
-                    parameters,
-                    formats,
-                    described: OnceLock::new(),
-                    batch: self.batch,
-                    confirmed: AtomicBool::new(false),
-                });
-                let before = self.names.set_portal(&name, Some(Arc::clone(&portal)));
-                self.unsynced = true;
-                self.awaited.push(Expect::Bind { name, portal, before });
-            }
-            What::Execute { name, understood, portal, max_rows } => {
-                self.describe_first(&name, portal.as_ref(), &understood, out);
-                let mut bytes = BytesMut::new();
-                frontend::Execute { portal: &name, max_rows }.encode(&mut bytes);
-                let spent = out.forward(permit, &bytes);
-                self.unsynced = true;
-                self.awaited.push(Expect::Execute { run: Run::new(spent, understood, Masking::Undecided), portal });
-            }
-        }
-    }
-
-    fn execute(&mut self, whole: &[u8], portal: &Arc<Portal>, out: &mut Effects) {
-        let name = frontend::Execute::decode(whole.get(5..).unwrap_or_default()).map(|e| e.portal).unwrap_or_default();
-        let understood = Arc::clone(&portal.understood);
-        self.describe_first(name, Some(portal), &understood, out);
-        out.proceed(portal.spent, whole);
-        self.unsynced = true;
-        let run = Run::new(portal.spent, understood, Masking::Undecided);
-        self.awaited.push(Expect::Execute { run, portal: Some(Arc::clone(portal)) });
-    }
-
-    /// Masks need the types of the result's columns: when nobody has asked for them, the gateway does.
-    fn describe_first(&mut self, name: &[u8], portal: Option<&Arc<Portal>>, understood: &Understood, out: &mut Effects) {
-        let known = portal.is_some_and(|p| p.columns().is_some() || self.awaited.describes(p));
-        if known || self.masks.are_needless() || !understood.may_return_rows() {
-            return;
-        }
-        let mut bytes = BytesMut::new();
-        frontend::Describe { subject: Subject::Portal, name }.encode(&mut bytes);
-        out.tend(Housekeeping::Own, &bytes);
-        self.awaited.push(Expect::OwnDescribe { portal: portal.cloned() });
-    }
-
-    fn ask(
-        &mut self,
-        whole: &[u8],
-        what: What,
-        understood: Arc<Understood>,
-        phase: Phase,
-        parameters: Bytes,
-        out: &mut Effects,
-    ) {
-        let ask = self.next_ask();
-        let readable = (!parameters.is_empty()).then_some(parameters::readable as fn(&[u8]) -> Vec<String>);
-        let shape = Arc::clone(&understood.shape);
-        let text = understood.text.clone();
-        let state = self.meaning(&understood);
-        self.pending = Some(Pending { ask, frame: owned(whole), what });
-        out.ask(ask, Command { shape, text, parameters, state, readable, phase });
-    }
-
-    /// What an approval is bound to besides text and parameters.
-    fn meaning(&self, understood: &Understood) -> Bytes {
-        let mut meaning = self.scope.meaning().clone();
-        for statement in &understood.facts.statements {
-            let name = statement.effects.executes.as_ref();
-            if let Some(prepared) = name.and_then(|name| self.names.statement(name.as_bytes())) {
-                meaning = [&*meaning, b"\0", &*prepared.understood.text].concat().into();
-            }
-        }
-        meaning
-    }
-
     /// What is known of a text in this session, now.
     pub(super) fn understand(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
         let readable = match self.settings.read(text) {
@@ -469,6 +413,20 @@ impl PostgresConversation {
         let message = format!("{kind} \"{name}\" does not exist");
         let hint = "The gateway knows of no such name, or cannot be sure what it means; prepare or declare it again.";
         let error = refuse::plain(sqlstate, &message, hint);
+        self.refuse(false, 0, &error, out);
+        Step::Done
+    }
+
+    fn refuse_another(&mut self, what: &str, out: &mut Effects) -> Step {
+        let message = format!("this session holds too much in its {what}");
+        let error = refuse::plain("54000", &message, "Close or deallocate some of them.");
+        self.refuse(false, 0, &error, out);
+        Step::Done
+    }
+
+    fn refuse_changed(&mut self, out: &mut Effects) -> Step {
+        let message = "what this portal runs has another meaning since it was bound";
+        let error = refuse::plain("34000", message, "Bind the statement again.");
         self.refuse(false, 0, &error, out);
         Step::Done
     }

@@ -139,39 +139,85 @@ impl Expect {
             | Self::OwnDescribe { .. } => 0,
         }
     }
-
-    /// Whether names, settings or the transaction may differ once this message is answered.
-    pub(super) fn changes_names(&self) -> bool {
-        match self {
-            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run } => run.understood.changes_names,
-            Self::Parse { .. }
-            | Self::Bind { .. }
-            | Self::DescribeStatement { .. }
-            | Self::DescribePortal { .. }
-            | Self::CloseStatement { .. }
-            | Self::ClosePortal { .. }
-            | Self::Sync
-            | Self::Poison { .. }
-            | Self::Own { .. }
-            | Self::OwnSync
-            | Self::OwnDescribe { .. } => false,
-        }
-    }
 }
 
 /// The answers that are awaited, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Awaited {
     queue: VecDeque<Expect>,
+    counts: Counts,
+}
+
+/// What the queue holds, so that nobody has to walk it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counts {
+    /// Messages that may change names, settings or the transaction.
     changing: usize,
+    /// Messages that may change what the session's own names mean, or how text is read.
+    unsettling: usize,
+    /// Messages that may make the target take COPY data.
+    copying: usize,
+    /// Messages that end a batch.
+    ending: usize,
+    /// Bytes that are kept for the answers.
+    bytes: usize,
+}
+
+impl Counts {
+    fn of(expect: &Expect) -> Self {
+        let run = match expect {
+            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run } => Some(&run.understood),
+            _ => None,
+        };
+        let bytes = match expect {
+            Expect::Parse { statement, .. } => statement.understood.text.len(),
+            Expect::Bind { portal, .. } => portal.parameters.len(),
+            Expect::Poison { error, .. } => error.len(),
+            _ => run.map_or(0, |understood| understood.text.len()),
+        };
+        let ending = match expect {
+            Expect::Sync | Expect::Query { .. } | Expect::Function { .. } => true,
+            Expect::Poison { simple, .. } => *simple,
+            _ => false,
+        };
+        Self {
+            changing: usize::from(run.is_some_and(|u| u.changes_names)),
+            unsettling: usize::from(run.is_some_and(|u| u.unsettles)),
+            copying: usize::from(run.is_some_and(|u| u.copies_in)),
+            ending: usize::from(ending),
+            bytes,
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self {
+            changing: self.changing + other.changing,
+            unsettling: self.unsettling + other.unsettling,
+            copying: self.copying + other.copying,
+            ending: self.ending + other.ending,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self {
+            changing: self.changing - other.changing,
+            unsettling: self.unsettling - other.unsettling,
+            copying: self.copying - other.copying,
+            ending: self.ending - other.ending,
+            bytes: self.bytes - other.bytes,
+        }
+    }
 }
 
 /// More unanswered messages than this, and the client is not read until the target catches up.
 const MAX_AWAITED: usize = 8192;
+/// The same for the bytes that are kept for the answers.
+const MAX_AWAITED_BYTES: usize = 16 * 1024 * 1024;
 
 impl Awaited {
     pub(super) fn push(&mut self, expect: Expect) {
-        self.changing += usize::from(expect.changes_names());
+        self.counts = self.counts.plus(Counts::of(&expect));
         self.queue.push_back(expect);
     }
 
@@ -181,7 +227,7 @@ impl Awaited {
 
     pub(super) fn pop(&mut self) -> Option<Expect> {
         let expect = self.queue.pop_front()?;
-        self.changing -= usize::from(expect.changes_names());
+        self.counts = self.counts.minus(Counts::of(&expect));
         Some(expect)
     }
 
@@ -189,7 +235,7 @@ impl Awaited {
     pub(super) fn take_skipped(&mut self) -> Vec<Expect> {
         let count = self.queue.iter().take_while(|e| e.is_skipped_after_error()).count();
         let skipped: Vec<_> = self.queue.drain(..count).collect();
-        self.changing -= skipped.iter().filter(|e| e.changes_names()).count();
+        self.counts = skipped.iter().fold(self.counts, |counts, e| counts.minus(Counts::of(e)));
         skipped
     }
 
@@ -199,16 +245,30 @@ impl Awaited {
     pub(super) fn drop_ignored_in_copy(&mut self) -> bool {
         while matches!(self.queue.get(1), Some(Expect::Sync)) {
             self.queue.remove(1);
+            self.counts = self.counts.minus(Counts::of(&Expect::Sync));
         }
-        self.queue.len() == 1
+        self.queue.len() <= 1
+    }
+
+    /// Where the next message that is to change statement `name` keeps what the name meant before.
+    pub(super) fn statement_before(&mut self, of: &[u8]) -> Option<&mut Option<Arc<Prepared>>> {
+        self.queue.iter_mut().find_map(|e| match e {
+            Expect::Parse { name, before, .. } | Expect::CloseStatement { name, before } if **name == *of => Some(before),
+            _ => None,
+        })
+    }
+
+    /// Where the next message that is to change portal `name` keeps what the name meant before.
+    pub(super) fn portal_before(&mut self, of: &[u8]) -> Option<&mut Option<Arc<Portal>>> {
+        self.queue.iter_mut().find_map(|e| match e {
+            Expect::Bind { name, before, .. } | Expect::ClosePortal { name, before } if **name == *of => Some(before),
+            _ => None,
+        })
     }
 
     /// Whether the target may be about to take COPY data.
     pub(super) fn may_copy_in(&self) -> bool {
-        self.queue.iter().any(|e| match e {
-            Expect::Execute { run, .. } | Expect::Query { run } => run.understood.copies_in,
-            _ => false,
-        })
+        self.counts.copying > 0
     }
 
     /// Whether the last thing asked of the target is what portal `name` returns.
@@ -224,12 +284,23 @@ impl Awaited {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.queue.len() >= MAX_AWAITED
+        self.queue.len() >= MAX_AWAITED || self.counts.bytes >= MAX_AWAITED_BYTES
     }
 
     /// Whether names or settings may change before the target answers what is sent next.
     pub(super) fn may_change_names(&self) -> bool {
-        self.changing > 0
+        self.counts.changing > 0
+    }
+
+    /// Whether what the session's own names mean, or how text is read, may change before the target answers what is
+    /// sent next.
+    pub(super) fn may_unsettle(&self) -> bool {
+        self.counts.unsettling > 0
+    }
+
+    /// How many batches the target has not finished of those whose end was sent.
+    pub(super) fn unfinished_batches(&self) -> usize {
+        self.counts.ending
     }
 }
 

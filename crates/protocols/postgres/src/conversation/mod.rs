@@ -12,8 +12,10 @@ mod client;
 mod copy;
 mod expect;
 mod names;
+mod outcome;
 mod own;
 mod results;
+mod ruling;
 mod scope;
 mod target;
 
@@ -27,9 +29,9 @@ use smol_str::SmolStr;
 pub(crate) use results::Masks;
 pub(crate) use scope::{Scope, SharedNames};
 
-use self::client::Pending;
 use self::expect::{Awaited, Expect};
 use self::names::Names;
+use self::ruling::Pending;
 use crate::refuse;
 use crate::settings::Settings;
 use crate::understanding::{Library, Under};
@@ -55,6 +57,10 @@ pub struct PostgresConversation {
     /// What the gateway asked of the cursor that is being executed.
     cursor_described: Option<Arc<results::Described>>,
     status: TransactionStatus,
+    /// The transaction has failed, and nothing that succeeded since ended it.
+    aborted: bool,
+    /// The target's answer to the gateway's questions, if it was an error: it stands for the command that needed them.
+    own_error: Option<BytesMut>,
     /// How many batches were begun: each `Sync` and each simple query ends one.
     batch: u64,
     /// Whether messages of the extended protocol were sent since the last `Sync`.
@@ -117,6 +123,8 @@ impl PostgresConversation {
             database,
             cursor_described: None,
             status: TransactionStatus::Idle,
+            aborted: false,
+            own_error: None,
             batch: 0,
             unsynced: false,
             discarding: Discarding::No,
@@ -180,7 +188,7 @@ impl Conversation for PostgresConversation {
             Side::Target => self.read_target(bytes, out),
         };
         if let Err(error) = &result
-            && error.side == Side::Client
+            && !self.fatal
         {
             out.tell(&refuse::fatal("08P01", &error.to_string()));
         }
@@ -231,3 +239,6 @@ impl Conversation for PostgresConversation {
 fn owned(bytes: &[u8]) -> Bytes {
     Bytes::copy_from_slice(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use sallyport_session::{Reveals, Spent};
+use sallyport_session::Spent;
 use sallyport_sql::{Prepared as SqlNames, StatementFacts};
+use smol_str::SmolStr;
 
 use super::results::Described;
 use crate::understanding::Understood;
@@ -17,32 +18,49 @@ use crate::wire::Format;
 
 /// Names that a session may have at once, of each kind.
 const MAX_NAMES: usize = 10_000;
+/// Bytes of texts and parameters that are kept for a session's names; once there are more, none is added.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// A prepared statement.
 #[derive(Debug)]
 pub(super) struct Prepared {
     /// What is known of it.
     pub(super) understood: Arc<Understood>,
+    /// The types of its parameters as the client gave them: they decide which functions and operators run.
+    pub(super) parameter_types: Arc<[u32]>,
+    /// Its name, if `PREPARE` made it: then the text is that of the `PREPARE`.
+    pub(super) by_sql: Option<SmolStr>,
     /// Its result columns, once the target has described them.
     pub(super) described: std::sync::OnceLock<Arc<Described>>,
     /// How many `Sync`s had been sent when it was made.
     pub(super) batch: u64,
-    confirmed: AtomicBool,
+    /// Shared by all that is understood of this statement, now and anew.
+    confirmed: Arc<AtomicBool>,
 }
 
 impl Prepared {
-    pub(super) fn new(understood: Arc<Understood>, batch: u64) -> Self {
-        Self { understood, described: std::sync::OnceLock::new(), batch, confirmed: AtomicBool::new(false) }
+    pub(super) fn new(understood: Arc<Understood>, parameter_types: Arc<[u32]>, batch: u64) -> Self {
+        let described = std::sync::OnceLock::new();
+        Self { understood, parameter_types, by_sql: None, described, batch, confirmed: Arc::default() }
     }
 
     /// The same statement, understood anew.
     pub(super) fn again(&self, understood: Arc<Understood>) -> Self {
         Self {
             understood,
+            parameter_types: Arc::clone(&self.parameter_types),
+            by_sql: self.by_sql.clone(),
             described: self.described.clone(),
             batch: self.batch,
-            confirmed: AtomicBool::new(self.confirmed.load(Ordering::Relaxed)),
+            confirmed: Arc::clone(&self.confirmed),
         }
+    }
+
+    /// What an approval of running it is bound to: the text, and the types of the parameters.
+    pub(super) fn meaning(&self) -> Vec<u8> {
+        let mut meaning = self.understood.text.to_vec();
+        meaning.extend(self.parameter_types.iter().flat_map(|oid| oid.to_be_bytes()));
+        meaning
     }
 
     pub(super) fn confirm(&self) {
@@ -61,12 +79,12 @@ impl Prepared {
 pub(super) struct Portal {
     /// The right to run it.
     pub(super) spent: Spent,
-    /// What its result may show.
-    pub(super) reveals: Arc<Reveals>,
     /// What is known of it, as it was when it was bound.
     pub(super) understood: Arc<Understood>,
     /// The statement that it was made from.
     pub(super) statement: Option<Arc<Prepared>>,
+    /// What else an approval of it was bound to when it was bound.
+    pub(super) meaning: Bytes,
     /// Its parameters as the client sent them.
     pub(super) parameters: Bytes,
     /// The formats that the client asked for.
@@ -98,12 +116,15 @@ pub(super) struct Names {
     statements: HashMap<Box<[u8]>, Arc<Prepared>>,
     portals: HashMap<Box<[u8]>, Arc<Portal>>,
     cursors: HashMap<Box<[u8]>, Cursor>,
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Cursor {
     facts: Arc<StatementFacts>,
     hold: bool,
+    /// The text that declared it.
+    text: Bytes,
 }
 
 impl Names {
@@ -113,15 +134,25 @@ impl Names {
 
     /// Gives `name` a meaning, or takes it away. Returns what it meant.
     pub(super) fn set_statement(&mut self, name: &[u8], to: Option<Arc<Prepared>>) -> Option<Arc<Prepared>> {
-        match to {
-            Some(statement) if self.statements.len() < MAX_NAMES => self.statements.insert(name.into(), statement),
+        let before = match to {
+            Some(statement) if self.statements.len() < MAX_NAMES => {
+                self.bytes += statement.understood.text.len();
+                self.statements.insert(name.into(), statement)
+            }
             _ => self.statements.remove(name),
-        }
+        };
+        self.bytes -= before.as_ref().map_or(0, |s| s.understood.text.len());
+        before
+    }
+
+    /// Whether no more names are added, because of the bytes that are kept for those there are.
+    pub(super) fn are_full(&self) -> bool {
+        self.bytes >= MAX_BYTES
     }
 
     /// `PREPARE name AS …` succeeded: the statement can be bound, too.
     pub(super) fn prepared_by_sql(&mut self, name: &str, facts: &Arc<StatementFacts>, of: &Understood, batch: u64) {
-        let statement = Prepared::new(Arc::new(of.inner(facts)), batch);
+        let statement = Prepared { by_sql: Some(name.into()), ..Prepared::new(Arc::new(of.inner(facts)), Arc::default(), batch) };
         statement.confirm();
         self.set_statement(name.as_bytes(), Some(Arc::new(statement)));
     }
@@ -130,16 +161,27 @@ impl Names {
         self.portals.get(name)
     }
 
+    /// Gives `name` a meaning, or takes it away. Returns what it meant. Portals and cursors are one kind of name to the
+    /// target: whatever cursor had it is gone once this is true there.
     pub(super) fn set_portal(&mut self, name: &[u8], to: Option<Arc<Portal>>) -> Option<Arc<Portal>> {
-        match to {
-            Some(portal) if self.portals.len() < MAX_NAMES => self.portals.insert(name.into(), portal),
+        self.remove_cursor(name);
+        let before = match to {
+            Some(portal) if self.portals.len() < MAX_NAMES => {
+                self.bytes += portal.parameters.len();
+                self.portals.insert(name.into(), portal)
+            }
             _ => self.portals.remove(name),
-        }
+        };
+        self.bytes -= before.as_ref().map_or(0, |p| p.parameters.len());
+        before
     }
 
-    pub(super) fn declare(&mut self, name: &str, facts: Arc<StatementFacts>, hold: bool) {
+    /// `DECLARE` succeeded: the name is a cursor's now, and no portal's.
+    pub(super) fn declare(&mut self, name: &str, facts: Arc<StatementFacts>, hold: bool, text: Bytes) {
+        self.close_cursor(Some(name));
         if self.cursors.len() < MAX_NAMES {
-            self.cursors.insert(name.as_bytes().into(), Cursor { facts, hold });
+            self.bytes += text.len();
+            self.cursors.insert(name.as_bytes().into(), Cursor { facts, hold, text });
         }
     }
 
@@ -152,30 +194,70 @@ impl Names {
         self.cursors.get(name).map(|c| Arc::clone(&c.facts))
     }
 
+    /// What an approval of fetching from `name` is bound to.
+    pub(super) fn cursor_meaning(&self, name: &[u8]) -> Vec<u8> {
+        match (self.cursors.get(name), self.portals.get(name)) {
+            (Some(cursor), _) => cursor.text.to_vec(),
+            (None, Some(portal)) => {
+                let mut meaning = portal.statement.as_ref().map(|s| s.meaning()).unwrap_or_default();
+                meaning.extend_from_slice(&portal.parameters);
+                meaning
+            }
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// Whether what the names in `statement` stand for is sure in batch `now`.
+    pub(super) fn are_sure(&self, statement: &StatementFacts, now: u64) -> bool {
+        let executes = statement.effects.executes.as_ref().and_then(|name| self.statements.get(name.as_bytes()));
+        let fetches = statement.effects.fetches.as_ref().and_then(|name| self.portals.get(name.as_bytes()));
+        executes.is_none_or(|s| s.is_sure(now)) && fetches.is_none_or(|p| p.is_sure(now))
+    }
+
     pub(super) fn close_cursor(&mut self, name: Option<&str>) {
         match name {
-            Some(name) => {
-                self.cursors.remove(name.as_bytes());
-                self.portals.remove(name.as_bytes());
-            }
+            Some(name) => drop(self.set_portal(name.as_bytes(), None)),
             None => {
                 self.cursors.clear();
                 self.portals.clear();
+                self.weigh();
             }
         }
     }
 
     pub(super) fn deallocate(&mut self, name: Option<&str>) {
         match name {
-            Some(name) => drop(self.statements.remove(name.as_bytes())),
-            None => self.statements.clear(),
+            Some(name) => drop(self.set_statement(name.as_bytes(), None)),
+            None => {
+                self.statements.clear();
+                self.weigh();
+            }
         }
     }
 
-    /// The transaction is over: portals end with it, and cursors unless they were declared to outlive it.
-    pub(super) fn end_transaction(&mut self) {
-        self.portals.clear();
+    fn remove_cursor(&mut self, name: &[u8]) {
+        if let Some(cursor) = self.cursors.remove(name) {
+            self.bytes -= cursor.text.len();
+        }
+    }
+
+    /// Counts the bytes anew.
+    fn weigh(&mut self) {
+        let statements = self.statements.values().map(|s| s.understood.text.len());
+        let portals = self.portals.values().map(|p| p.parameters.len());
+        let cursors = self.cursors.values().map(|c| c.text.len());
+        self.bytes = statements.chain(portals).chain(cursors).sum();
+    }
+
+    /// A transaction is over: the portals end with it that were made before batch `now`, and cursors unless they were
+    /// declared to outlive it.
+    pub(super) fn end_transaction(&mut self, now: u64) {
+        if self.portals.is_empty() && self.cursors.is_empty() {
+            return;
+        }
+        self.portals.retain(|_, portal| portal.batch >= now);
         self.cursors.retain(|_, cursor| cursor.hold);
+        self.weigh();
     }
 
     /// Code that the gateway cannot see into ran: it may have given any name another meaning.
@@ -183,6 +265,7 @@ impl Names {
         self.statements.clear();
         self.portals.clear();
         self.cursors.clear();
+        self.bytes = 0;
     }
 }
 

@@ -6,7 +6,7 @@ use sallyport_session::{Effects, Housekeeping, WireError};
 
 use super::PostgresConversation;
 use super::expect::Expect;
-use crate::wire::backend::{DataRow, TransactionStatus};
+use crate::wire::backend::DataRow;
 use crate::wire::frontend::{self, Subject};
 
 impl PostgresConversation {
@@ -24,17 +24,20 @@ impl PostgresConversation {
         self.types = std::sync::Arc::new(crate::types::of(names));
     }
 
-    /// Makes sure that names are known before a statement is judged. False when the target must answer first.
+    /// Makes sure that names, and how text is read, are known before a statement is judged. False when the target must
+    /// answer first.
     pub(super) fn names_are_known(&mut self, out: &mut Effects) -> bool {
-        if !out.needs_names() {
-            return true;
-        }
-        if self.awaited.may_change_names() {
+        let needed = out.needs_names();
+        let unsure = if needed { self.awaited.may_change_names() } else { self.awaited.may_unsettle() };
+        if unsure {
             self.hurry(out);
             return false;
         }
-        if !self.scope.is_stale() || self.cannot_ask() {
-            self.make_catalog(out);
+        let stale = self.settings.are_doubtful() || (needed && self.scope.is_stale());
+        if !stale || self.cannot_ask() {
+            if needed {
+                self.make_catalog(out);
+            }
             return true;
         }
         if self.awaited.is_empty() {
@@ -47,7 +50,7 @@ impl PostgresConversation {
 
     /// In a failed transaction the target answers nothing, and runs nothing but its end.
     fn cannot_ask(&self) -> bool {
-        self.status == TransactionStatus::Failed && !self.unsynced
+        self.aborted
     }
 
     /// Whether statements are judged by names that may be out of date.
@@ -56,7 +59,7 @@ impl PostgresConversation {
     }
 
     /// Has the target send what it holds back until the end of the batch.
-    fn hurry(&mut self, out: &mut Effects) {
+    pub(super) fn hurry(&mut self, out: &mut Effects) {
         if self.unsynced {
             let mut flush = BytesMut::new();
             frontend::flush(&mut flush);
@@ -66,7 +69,7 @@ impl PostgresConversation {
 
     fn ask_names(&mut self, out: &mut Effects) {
         let mut bytes = BytesMut::new();
-        let queries = self.scope.begin_refresh();
+        let queries = self.scope.begin_refresh(out.needs_names());
         let count = queries.len();
         let name = self.scope.own_name().to_vec();
         for (index, text) in queries.into_iter().enumerate() {
@@ -107,6 +110,10 @@ impl PostgresConversation {
 
     /// The gateway's questions are over: with answers, or cut short by an error.
     pub(super) fn own_ended(&mut self) {
-        self.scope.end_refresh();
+        if let Some((strings, encoding)) = self.scope.end_refresh() {
+            self.settings.set(b"standard_conforming_strings", strings.as_bytes());
+            self.settings.set(b"client_encoding", encoding.as_bytes());
+            self.settings.are_sure();
+        }
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct Scope {
     stale: Stale,
     /// The catalogue was changed in a transaction that may still be rolled back.
     uncommitted: bool,
+    /// Settings were changed in a transaction that may still be rolled back.
+    settings_uncommitted: bool,
     /// Counts the changes of what names mean here: facts made under another number are stale.
     version: u64,
     /// The state in one canonical form, for digests.
@@ -77,9 +79,14 @@ struct Refresh {
     at: usize,
     builder: Option<CatalogBuilder>,
     state: Option<SessionState>,
+    settings: Option<(String, String)>,
 }
 
 const STATE: &str = "state";
+const SETTINGS: &str = "settings";
+/// How the target reads text, here and now: it reports a change of these only when the batch ends.
+const SETTINGS_QUERY: &str = "SELECT pg_catalog.current_setting('standard_conforming_strings'), \
+     pg_catalog.current_setting('client_encoding')";
 
 impl Scope {
     /// A scope that knows nothing yet. `own_name` is a name that no client will use: it holds random characters.
@@ -91,6 +98,7 @@ impl Scope {
             epoch: 0,
             stale: Stale::Catalog,
             uncommitted: false,
+            settings_uncommitted: false,
             version: 1,
             meaning: Bytes::new(),
             own_name: own_name.as_bytes().into(),
@@ -152,8 +160,15 @@ impl Scope {
         self.stale = self.stale.max(Stale::State);
     }
 
+    /// Settings were changed, perhaps only for the transaction.
+    pub(super) fn settings_changed(&mut self, in_transaction: bool) {
+        self.settings_uncommitted |= in_transaction;
+        self.state_changed();
+    }
+
     /// The transaction ended, one way or the other.
     pub(super) fn transaction_ended(&mut self) {
+        self.settings_uncommitted = false;
         if self.uncommitted {
             self.uncommitted = false;
             self.stale = Stale::Catalog;
@@ -164,7 +179,7 @@ impl Scope {
 
     /// The target is idle: nothing is uncommitted any more.
     pub(super) fn batch_ended(&mut self) {
-        if self.uncommitted {
+        if self.uncommitted || self.settings_uncommitted {
             self.transaction_ended();
         }
     }
@@ -177,16 +192,16 @@ impl Scope {
         }
     }
 
-    /// Begins to ask the target. Returns the queries to send, in order.
-    pub(super) fn begin_refresh(&mut self) -> Vec<&'static str> {
-        let whole = self.stale == Stale::Catalog;
-        let mut queries = vec![(STATE, SessionState::QUERY)];
+    /// Begins to ask the target, about its catalogue only where it is `needed`. Returns the queries to send, in order.
+    pub(super) fn begin_refresh(&mut self, needed: bool) -> Vec<&'static str> {
+        let whole = needed && self.stale == Stale::Catalog;
+        let mut queries = vec![(STATE, SessionState::QUERY), (SETTINGS, SETTINGS_QUERY)];
         if whole {
             queries.extend(Catalog::QUERIES.iter().map(|q| (q.name, q.sql)));
         }
         let texts = queries.iter().map(|(_, sql)| *sql).collect();
         let builder = whole.then(Catalog::builder);
-        self.refresh = Some(Refresh { epoch: self.shared.epoch(), queries, at: 0, builder, state: None });
+        self.refresh = Some(Refresh { epoch: self.shared.epoch(), queries, at: 0, builder, state: None, settings: None });
         texts
     }
 
@@ -196,6 +211,9 @@ impl Scope {
         let Some((name, _)) = refresh.queries.get(refresh.at) else { return Err(unasked()) };
         if *name == STATE {
             refresh.state = SessionState::from_row(row);
+        } else if *name == SETTINGS {
+            let [Some(strings), Some(encoding)] = row else { return Err(unasked()) };
+            refresh.settings = Some(((*strings).to_owned(), (*encoding).to_owned()));
         } else if let Some(builder) = &mut refresh.builder {
             builder.feed(name, row).map_err(|e| WireError::target(e.to_string()))?;
         }
@@ -209,11 +227,16 @@ impl Scope {
         }
     }
 
-    /// All queries are answered (or an error cut them short, and the next statement asks again).
-    pub(super) fn end_refresh(&mut self) {
-        let Some(refresh) = self.refresh.take() else { return };
-        let Some(state) = refresh.state.filter(|_| refresh.at >= refresh.queries.len()) else { return };
-        self.stale = Stale::Fresh;
+    /// All queries are answered (or an error cut them short, and the next statement asks again). Returns
+    /// `standard_conforming_strings` and `client_encoding`.
+    pub(super) fn end_refresh(&mut self) -> Option<(String, String)> {
+        let refresh = self.refresh.take()?;
+        let mut state = refresh.state.filter(|_| refresh.at >= refresh.queries.len())?;
+        let settings = refresh.settings?;
+        state.uncommitted = self.uncommitted || self.settings_uncommitted;
+        if refresh.builder.is_some() || self.stale != Stale::Catalog {
+            self.stale = Stale::Fresh;
+        }
         if *self.state != state {
             self.meaning = format!("{state:?}").into_bytes().into();
             self.state = Arc::new(state);
@@ -227,6 +250,7 @@ impl Scope {
                 self.shared.publish(refresh.epoch, &self.catalog);
             }
         }
+        Some(settings)
     }
 }
 

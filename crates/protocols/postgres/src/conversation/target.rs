@@ -5,17 +5,16 @@ use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BytesMut};
 use sallyport_session::{Effects, Finish, Reveals, WireError};
-use sallyport_sql::{OneOrAll, StatementFacts, Transaction};
 
 use super::expect::{Expect, Run, finish};
 use super::results::{self, Described, Masking};
-use super::{Discarding, PostgresConversation};
+use super::PostgresConversation;
 use crate::scrub::Scrubber;
 use crate::settings::Settings;
 use crate::wire::backend::{
     FunctionCallResponse, NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
 };
-use crate::wire::{Diagnostic, Field, Frame, next_frame};
+use crate::wire::{Diagnostic, Frame, next_frame};
 
 /// What becomes of a message of the target.
 pub(super) enum Verdict {
@@ -61,6 +60,7 @@ impl PostgresConversation {
         if run > 0 {
             out.show_run(seq, bytes, run);
         }
+        self.resume(out);
         Ok(())
     }
 
@@ -78,7 +78,14 @@ impl PostgresConversation {
             Tag::ParameterDescription => self.on_parameters(),
             Tag::EmptyQueryResponse => self.on_end_of_execute(out, true),
             Tag::PortalSuspended => self.on_end_of_execute(out, false),
-            Tag::CopyInResponse => self.on_copy_in(),
+            Tag::CopyInResponse => {
+                // A target that takes COPY data swallows whatever else comes, so nothing may be on its way.
+                if !self.awaited.drop_ignored_in_copy() {
+                    return Err(WireError::client("messages behind a COPY that has not ended"));
+                }
+                self.unsynced = matches!(self.awaited.front(), Some(Expect::Execute { .. }));
+                self.on_copy_in()
+            }
             Tag::CopyOutResponse => self.on_copy_out(body),
             Tag::CopyData => self.on_copy_data(),
             Tag::CopyDone => self.on_copy_done(),
@@ -239,60 +246,15 @@ impl PostgresConversation {
         Ok(Verdict::Pass(run.spent.seq()))
     }
 
-    /// A statement succeeded: what it does to the session is so from now on.
-    fn took_effect(&mut self, statement: Option<&StatementFacts>, of: &crate::understanding::Understood) {
-        let in_transaction = self.in_transaction();
-        if of.runs_unknown_code {
-            self.names.distrust();
-            self.scope.catalog_changed(in_transaction);
-            self.scope.state_changed();
-        }
-        let Some(statement) = statement else { return };
-        let e = &statement.effects;
-        if e.changes_catalog {
-            self.scope.catalog_changed(in_transaction);
-        }
-        if e.changes_path || !e.sets.is_empty() || e.discards.is_some() || of.changes_names {
-            self.scope.state_changed();
-        }
-        if let Some((name, facts)) = &e.prepares {
-            self.names.prepared_by_sql(name, facts, of, self.batch);
-        }
-        match &e.deallocates {
-            Some(OneOrAll::One(name)) => self.names.deallocate(Some(name)),
-            Some(OneOrAll::All) => self.names.deallocate(None),
-            None => {}
-        }
-        if let Some(cursor) = &e.declares {
-            self.names.declare(&cursor.name, Arc::clone(&cursor.facts), cursor.hold);
-        }
-        match &e.closes {
-            Some(OneOrAll::One(name)) => self.names.close_cursor(Some(name)),
-            Some(OneOrAll::All) => self.names.close_cursor(None),
-            None => {}
-        }
-        if e.discards.is_some_and(|d| d == sallyport_sql::Discard::All) {
-            self.names.distrust();
-        }
-        match &e.transaction {
-            Some(Transaction::Commit { .. } | Transaction::Rollback { .. } | Transaction::Prepare) => {
-                self.names.end_transaction();
-                self.scope.transaction_ended();
-            }
-            Some(Transaction::RollbackTo(_) | Transaction::CommitPrepared | Transaction::RollbackPrepared) => {
-                self.scope.catalog_changed(in_transaction);
-            }
-            Some(Transaction::Begin | Transaction::Savepoint(_) | Transaction::Release(_)) | None => {}
-        }
-    }
-
     fn on_ready(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
         let ready = ReadyForQuery::decode(body).map_err(target_error)?;
         let entry = self.awaited.pop();
         self.copy_in = None;
         self.status = ready.status;
+        self.aborted = ready.status == TransactionStatus::Failed;
+        self.settings.are_sure();
         if ready.status == TransactionStatus::Idle {
-            self.names.end_transaction();
+            self.names.end_transaction(self.first_unfinished_batch());
             self.scope.batch_ended();
         }
         match entry {
@@ -426,79 +388,6 @@ impl PostgresConversation {
         }
     }
 
-    /// An error: what the target skips is taken back, a refusal's own words replace the poison's.
-    fn on_error(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let mut error = Diagnostic::decode(body).map_err(target_error)?;
-        self.fatal |= matches!(error.get(Field::SeverityPlain), Some(b"FATAL" | b"PANIC"));
-        self.copy_in = None;
-        let message = match self.awaited.front() {
-            Some(Expect::Poison { error, .. }) => std::mem::take(error),
-            Some(Expect::Own { .. } | Expect::OwnDescribe { .. }) if !self.fatal => {
-                return Err(WireError::target("it did not say what the names in its database are"));
-            }
-            _ => {
-                self.scrubber().error(&mut error);
-                let mut message = BytesMut::new();
-                error.encode_error(&mut message);
-                message
-            }
-        };
-        out.show(seq, &message);
-        self.after_error(out);
-        Ok(())
-    }
-
-    fn after_error(&mut self, out: &mut Effects) {
-        match self.awaited.front() {
-            // A simple query, or a function call: `ReadyForQuery` follows.
-            Some(Expect::Query { run } | Expect::Function { run }) => {
-                run.failed = true;
-                run.masking = Masking::Undecided;
-                out.finished(run.spent.seq(), Finish::Failed);
-                let changed = run.understood.changes_names;
-                if changed {
-                    self.scope.batch_failed();
-                }
-            }
-            Some(Expect::Poison { simple: true, .. }) | None => {}
-            Some(Expect::Sync | Expect::OwnSync) => {}
-            Some(_) => {
-                let skipped = self.awaited.take_skipped();
-                for (index, entry) in skipped.into_iter().enumerate().rev() {
-                    self.take_back(entry, index == 0, out);
-                }
-                self.scope.batch_failed();
-                if self.awaited.is_empty() {
-                    self.discarding = Discarding::WithTarget;
-                }
-            }
-        }
-    }
-
-    /// A message that failed, or that the target skipped: the names that it was to change stay as they were.
-    fn take_back(&mut self, entry: Expect, failed: bool, out: &mut Effects) {
-        let how = if failed { Finish::Failed } else { Finish::Skipped };
-        match entry {
-            Expect::Parse { name, before, .. } => drop(self.names.set_statement(&name, before)),
-            Expect::CloseStatement { name, before } => drop(self.names.set_statement(&name, before)),
-            Expect::ClosePortal { name, before } => drop(self.names.set_portal(&name, before)),
-            Expect::Bind { name, before, portal } => {
-                out.finished(portal.spent.seq(), how);
-                self.names.set_portal(&name, before);
-            }
-            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run } => {
-                out.finished(run.spent.seq(), how);
-            }
-            Expect::DescribeStatement { .. }
-            | Expect::DescribePortal { .. }
-            | Expect::Sync
-            | Expect::Poison { .. }
-            | Expect::Own { .. }
-            | Expect::OwnSync
-            | Expect::OwnDescribe { .. } => {}
-        }
-    }
-
     fn on_setting(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let setting = ParameterStatus::decode(body).map_err(target_error)?;
         self.settings.set(setting.name, setting.value);
@@ -509,7 +398,12 @@ impl PostgresConversation {
         Ok(())
     }
 
-    fn scrubber(&mut self) -> Scrubber<'_> {
+    /// The number of the first batch that the target has not finished.
+    fn first_unfinished_batch(&self) -> u64 {
+        self.batch.saturating_sub(u64::try_from(self.awaited.unfinished_batches()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn scrubber(&mut self) -> Scrubber<'_> {
         let understood = self.awaited.front().and_then(|e| e.understood().cloned());
         Scrubber::new(understood, &self.masks, &self.catalog)
     }

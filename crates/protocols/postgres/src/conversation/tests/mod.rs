@@ -1,0 +1,8 @@
+//! The machine against a server that behaves as PostgreSQL does, with the gate played by the tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::format_push_string, reason = "tests")]
+
+mod names;
+mod order;
+mod play;
+mod server;
+mod waiting;

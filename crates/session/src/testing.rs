@@ -1,0 +1,61 @@
+//! For the tests of protocols: a gate's part, played by hand. Never part of a gateway.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use sallyport_policy::{Classification, Disclosure, Lifetime, Reveal};
+use smol_str::SmolStr;
+
+use crate::conversation::{Ask, AskId, Effects, Finish};
+use crate::gate::Reveals;
+use crate::permit::Permit;
+
+/// Effects that a test looks at.
+#[must_use]
+pub fn effects(classification: Arc<Classification>, generation: u64, needs_names: bool) -> Effects {
+    Effects::new(classification, generation, needs_names)
+}
+
+/// A permit that no gate has minted.
+pub fn permit(seq: u64) -> Permit {
+    Permit::mint(seq)
+}
+
+/// What may be seen of each class.
+#[must_use]
+pub fn reveals(generation: u64, classes: impl IntoIterator<Item = (SmolStr, Reveal)>) -> Arc<Reveals> {
+    let disclosure = |reveal| Disclosure { reveal, rules: Vec::new(), cache: Lifetime::Forever };
+    let by_class = classes.into_iter().map(|(class, reveal)| (class, disclosure(reveal))).collect();
+    Arc::new(Reveals { generation, by_class })
+}
+
+/// What a conversation wanted done.
+#[derive(Debug)]
+pub struct Taken {
+    /// What goes to the client.
+    pub client: BytesMut,
+    /// What goes to the target.
+    pub target: BytesMut,
+    /// The question to the gate.
+    pub ask: Option<Ask>,
+    /// The question that was given up.
+    pub withdrawn: Option<AskId>,
+    /// How commands ended.
+    pub finished: Vec<(u64, Finish)>,
+    /// Whether the session ends.
+    pub over: bool,
+}
+
+/// Takes everything out of `effects`.
+pub fn take(effects: &mut Effects) -> Taken {
+    effects.shown.clear();
+    effects.data.clear();
+    Taken {
+        client: effects.client().split(),
+        target: effects.target().split(),
+        ask: effects.ask.take(),
+        withdrawn: effects.withdraw.take(),
+        finished: std::mem::take(&mut effects.finished),
+        over: effects.is_over(),
+    }
+}
