@@ -3,5 +3,6 @@
 mod demo;
 mod drivers;
 mod killed;
+mod operations;
 mod secrets;
 mod story;

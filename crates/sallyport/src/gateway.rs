@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use sallyport_identity::Identities;
-use sallyport_ledger::{Durability, Entry, Journal, RecordingKey, RecordingStore};
+use sallyport_ledger::{Durability, Entry, Journal, Receipt, RecordingKey, RecordingStore};
 use sallyport_listen::{Listener, ServerTls, ServerTlsOptions, Workers};
 use sallyport_mask::{Detector, MaskKey};
 use sallyport_policy::{Loader, Reloaded, SchemaFragment, Watcher};
@@ -22,7 +22,7 @@ use serde_json::json;
 use sallyport_api::{Access, Api};
 
 use crate::config::Config;
-use crate::ports::{ApiJournal, LiveSessions, PolicyInForce, Recorded};
+use crate::ports::{ApiJournal, Condition, LiveSessions, PolicyInForce, Recorded};
 use crate::reviewing::{ToJournal, ToReviewers};
 
 /// Connections that may wait in the operating system.
@@ -70,7 +70,7 @@ impl Gateway {
         let policy = Arc::new(Watcher::start(&config.policy, loader())?);
         let bundle = policy.current();
         let details = json!({ "digest": bundle.digest(), "commit": bundle.commit(), "directory": bundle.dir() });
-        journal.record(&Entry::now("policy.load", "gateway", details))?;
+        journal.record(&Entry::now("policy.load", "gateway", details))?.wait()?;
         watch_policy(&policy, &journal);
         let store = Store::open(&state.join("sallyport.db")).await?;
         let identities = Arc::new(Identities::open(config.identity.clone(), store.clone()).await?);
@@ -94,7 +94,7 @@ impl Gateway {
         let api = Listener::bind(config.listen.api, BACKLOG, sallyport_listen::Limits::default())
             .with_context(|| format!("cannot listen on {}", config.listen.api))?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
-        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews)?));
+        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, state)?));
         Ok(Self {
             house,
             reviews,
@@ -125,6 +125,7 @@ impl Gateway {
             let identities = Arc::clone(&self.house.identities);
             async move { identities.maintain().await }
         });
+        let counting = tokio::spawn(crate::metrics::keep());
         let mut stop = std::pin::pin!(stop);
         loop {
             let accept = std::pin::pin!(self.listener.accept());
@@ -150,6 +151,7 @@ impl Gateway {
         // What is left after its end was asked for is aborted.
         let _ = tokio::time::timeout(Duration::from_secs(5), self.workers.drain()).await;
         maintaining.abort();
+        counting.abort();
         stopping.send_replace(true);
         let _ = serving.await;
         Ok(())
@@ -160,6 +162,11 @@ impl Gateway {
 fn watch_policy(policy: &Watcher, journal: &Arc<Journal>) {
     let journal = Arc::clone(journal);
     policy.subscribe(move |reloaded| {
+        let outcome = match reloaded {
+            Reloaded::Loaded { .. } => "loaded",
+            Reloaded::Rejected(_) => "rejected",
+        };
+        metrics::counter!("sallyport_policy_loads_total", "outcome" => outcome).increment(1);
         let entry = match reloaded {
             Reloaded::Loaded { bundle, .. } => {
                 tracing::info!(digest = bundle.digest(), commit = bundle.commit(), "policy loaded");
@@ -170,23 +177,26 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>) {
                 Entry::now("policy.reject", "gateway", json!({ "error": report.to_string() }))
             }
         };
-        if let Err(error) = journal.record(&entry) {
+        if let Err(error) = journal.record(&entry).and_then(Receipt::wait) {
             tracing::error!(%error, "an administrative act could not be recorded");
         }
     });
 }
 
 /// The gateway as the API sees it.
-fn api_state(house: &House, reviews: &Reviews) -> anyhow::Result<Api> {
+fn api_state(house: &House, reviews: &Reviews, state: &Path) -> anyhow::Result<Api> {
     let metrics = crate::metrics::install()?;
+    let policy = Arc::new(PolicyInForce::new(Arc::clone(&house.policy)));
+    let (recordings, reviews) = (state.join("recordings"), reviews.clone());
+    let health = Condition { policy: Arc::clone(&policy), recordings, reviews: reviews.clone() };
     Ok(Api {
         identities: Arc::clone(&house.identities),
-        reviews: reviews.clone(),
+        reviews,
         sessions: Arc::new(LiveSessions(Arc::clone(&house.sessions))),
         recordings: Arc::new(Recorded(house.recordings.clone())),
-        policy: Arc::new(PolicyInForce::new(Arc::clone(&house.policy))),
+        policy,
         journal: Arc::new(ApiJournal(Arc::clone(&house.journal))),
-        health: Arc::new(Vec::new),
+        health: Arc::new(health),
         metrics: Arc::new(metrics),
         access: Access::default(),
     })

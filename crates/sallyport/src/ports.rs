@@ -1,7 +1,10 @@
 //! The gateway as the API sees it: sessions, recordings, policy, journal.
 
+use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use sallyport_api::ports::{
     self, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState, TranscriptOptions, What,
@@ -12,8 +15,13 @@ use sallyport_ledger::{
 use sallyport_policy::{Reloaded, Watcher};
 use sallyport_postgres::{Told, Transcript};
 use sallyport_session::{SessionInfo, Sessions};
+use sallyport_review::{ListFilter, Reviews, Visibility};
 use serde_json::Value;
+use tokio::runtime::Handle;
 use uuid::Uuid;
+
+/// How long the store may take to answer whether it is there.
+const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The open sessions.
 pub struct LiveSessions(pub Arc<Sessions>);
@@ -270,6 +278,62 @@ impl PolicyInForce {
         });
         Self { watcher, rejected }
     }
+}
+
+impl PolicyInForce {
+    /// Whether the newest policy was rejected, so that an older one is in force.
+    pub fn is_rejected(&self) -> bool {
+        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+}
+
+/// Whether the gateway can do its work. What is wrong is said in the log; anybody may ask for the words here.
+pub struct Condition {
+    /// The policy.
+    pub policy: Arc<PolicyInForce>,
+    /// Where recordings are written.
+    pub recordings: PathBuf,
+    /// Held commands, by which the store is asked.
+    pub reviews: Reviews,
+}
+
+impl ports::Health for Condition {
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let Err(error) = can_write(&self.recordings) {
+            tracing::error!(%error, "the directory of recordings cannot be written, so no session can begin");
+            problems.push("recordings".to_owned());
+        }
+        if self.policy.is_rejected() {
+            problems.push("policy".to_owned());
+        }
+        if let Err(error) = self.ask_store() {
+            tracing::error!(error, "the store cannot be reached");
+            problems.push("store".to_owned());
+        }
+        problems
+    }
+}
+
+impl Condition {
+    /// The API calls this where it may block.
+    fn ask_store(&self) -> Result<(), String> {
+        let runtime = Handle::try_current().map_err(|e| e.to_string())?;
+        let one = ListFilter { limit: Some(1), ..ListFilter::default() };
+        let asked = async { tokio::time::timeout(STORE_PATIENCE, self.reviews.list(one, Visibility::All)).await };
+        match runtime.block_on(asked) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("no answer within {} seconds", STORE_PATIENCE.as_secs())),
+        }
+    }
+}
+
+/// Writes to a file without a name, which is gone when it is closed.
+fn can_write(dir: &Path) -> std::io::Result<()> {
+    let mut file = tempfile::tempfile_in(dir)?;
+    file.write_all(&[0; 4096])?;
+    file.flush()
 }
 
 impl ports::Policy for PolicyInForce {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sallyport_identity::{Kind, Principal};
 use sallyport_ledger::{Entry, Journal};
 use sallyport_policy::SubjectKind;
-use sallyport_review::{Act, Binding, CommandDigest, Held, Need, Outcome, Reviews, Witness, WitnessError};
-use sallyport_session::{Asking, Granted, HoldInfo, HoldOutcome, Opened, Reason, Refusal, Reviewing, Waiting};
+use sallyport_review::{Act, Binding, CommandDigest, Held, Impact, Need, Outcome, Reviews, Witness, WitnessError};
+use sallyport_session::{Asking, Estimate, Granted, HoldInfo, HoldOutcome, Opened, Reason, Refusal, Reviewing, Waiting};
 
 /// Takes held commands to the people who may approve them.
 #[derive(Debug)]
@@ -50,8 +50,20 @@ async fn open(reviews: &Reviews, asking: Asking) -> Result<Opened, Refusal> {
     let groups = held.needs.iter().map(|need| need.group.clone()).collect();
     let mut pending = reviews.request(held).await.map_err(unavailable)?;
     let request = pending.id().to_owned();
+    if let Some(estimate) = asking.estimate() {
+        tokio::spawn(show_impact(reviews.clone(), request.clone(), estimate));
+    }
     let info = HoldInfo { request: request.clone(), groups, rules: info_rules, message: asking.message };
     Ok(Opened::Open(info, Box::pin(async move { outcome(pending.outcome().await, &request) })))
+}
+
+/// Reviewers see the request at once, and what the command would do as soon as the target has said.
+async fn show_impact(reviews: Reviews, request: String, estimate: Waiting<Option<Estimate>>) {
+    let Some(Estimate { plan, rows }) = estimate.await else { return };
+    if let Err(error) = reviews.set_impact(&request, &Impact { plan, estimated_rows: rows }).await {
+        // It was decided meanwhile.
+        tracing::debug!(%error, request, "the impact of a command came too late");
+    }
 }
 
 fn held(asking: &Asking, digest: CommandDigest) -> Held {

@@ -74,6 +74,8 @@ impl std::fmt::Display for Ending {
 pub struct Signals {
     /// Resolves when the session must end: killed, its token revoked, the gateway shutting down.
     pub end: Waiting<Refusal>,
+    /// Resolves when the session must end as soon as it rests: no command runs and no transaction is open.
+    pub closing: Waiting<Refusal>,
     /// Notified when the client asks to cancel.
     pub interrupt: Arc<Interrupt>,
 }
@@ -142,6 +144,8 @@ struct Relay<C, K, T> {
     /// Runs out while the last words wait to be read.
     linger: Option<Pin<Box<Sleep>>>,
     ending: Option<Ending>,
+    /// Why the session ends as soon as it rests.
+    closing: Option<Refusal>,
 }
 
 impl<C, K, T> Relay<C, K, T>
@@ -166,6 +170,7 @@ where
             lag: None,
             linger: None,
             ending: None,
+            closing: None,
         }
     }
 
@@ -240,6 +245,16 @@ where
 
     fn poll_signals(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         if let Poll::Ready(refusal) = self.signals.end.as_mut().poll(cx) {
+            self.end_for(refusal);
+            return Ok(true);
+        }
+        if self.closing.is_none()
+            && let Poll::Ready(refusal) = self.signals.closing.as_mut().poll(cx)
+        {
+            self.closing = Some(refusal);
+        }
+        // A message that has come in part is not waited for, so that nobody can keep a gateway from ending.
+        if let Some(refusal) = self.closing.take_if(|_| self.conversation.is_idle()) {
             self.end_for(refusal);
             return Ok(true);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use sallyport_ledger::{Event, LedgerError, Receipt, Recorder};
 use sallyport_policy::{
@@ -16,6 +17,8 @@ use uuid::Uuid;
 use crate::command::{Command, Phase};
 use crate::driver::Ending;
 use crate::hold::{Asking, Hold, HoldOutcome, Reviewing};
+use crate::impact::Impact;
+use crate::meters::Meters;
 use crate::permit::Permit;
 use crate::refusal::{Reason, Refusal};
 
@@ -112,6 +115,10 @@ pub struct Gate {
     reveals: Arc<Reveals>,
     recorder: Recorder,
     reviewing: Arc<dyn Reviewing>,
+    impact: Option<Arc<dyn Impact>>,
+    meters: Meters,
+    /// Bytes of events that were noted since the last flush.
+    noted: u64,
     decisions: HashMap<u64, Cached>,
     session: Uuid,
     seq: u64,
@@ -132,8 +139,29 @@ impl Gate {
         let generation = policy.generation();
         let bundle = policy.current();
         let reveals = Arc::new(decide_reveals(&bundle, generation, &standing));
-        let decisions = HashMap::new();
-        Self { standing, policy, bundle, generation, reveals, recorder, reviewing, decisions, session, seq: 0, dirty: false, broken: false }
+        let meters = Meters::of(&standing.target.name);
+        Self {
+            standing,
+            policy,
+            bundle,
+            generation,
+            reveals,
+            recorder,
+            reviewing,
+            impact: None,
+            meters,
+            noted: 0,
+            decisions: HashMap::new(),
+            session,
+            seq: 0,
+            dirty: false,
+            broken: false,
+        }
+    }
+
+    /// From now on reviewers are told what held commands would do, as far as `impact` can say.
+    pub fn estimate_with(&mut self, impact: Arc<dyn Impact>) {
+        self.impact = Some(impact);
     }
 
     /// Who is at the gate.
@@ -177,9 +205,13 @@ impl Gate {
         if let Err(refusal) = self.write(seq, &command, &decision) {
             return Asked::Ruled(Ruling::Refused { seq, refusal });
         }
+        if command.phase == Phase::Run || decision.outcome == Outcome::Deny {
+            self.meters.command(decision.outcome);
+        }
         if held {
-            let asking = Asking::new(self.session, &self.standing, &self.bundle, &decision, &command, seq);
-            return Asked::Held(Hold::new(seq, command, decision, asking, &*self.reviewing));
+            let impact = self.impact.clone();
+            let asking = Asking::new(self.session, &self.standing, &self.bundle, &decision, &command, seq, impact);
+            return Asked::Held(Hold::new(seq, command, decision, asking, &*self.reviewing, self.meters.hold()));
         }
         Asked::Ruled(self.rule(seq, &command, &decision))
     }
@@ -188,6 +220,7 @@ impl Gate {
     pub fn resume(&mut self, hold: Hold, outcome: HoldOutcome) -> Ruling {
         let (seq, command, asking) = hold.into_parts();
         self.note(Event::Review { seq, detail: outcome.to_json().to_string().as_bytes() });
+        self.meters.hold_ended(matches!(outcome, HoldOutcome::Granted(_)));
         let grant = match outcome {
             HoldOutcome::Granted(grant) => grant,
             HoldOutcome::Refused(refusal) => {
@@ -212,8 +245,10 @@ impl Gate {
 
     /// Appends an event to the recording without flushing it.
     pub(crate) fn note(&mut self, event: Event<'_>) {
+        self.noted += event_bytes(&event);
         if let Err(error) = self.recorder.append(event) {
             tracing::error!(%error, "an event could not be recorded");
+            self.meters.unrecorded();
             self.broken = true;
         }
         self.dirty = true;
@@ -228,7 +263,16 @@ impl Gate {
         if self.broken {
             return Err(cannot_record());
         }
-        self.recorder.flush().and_then(Receipt::wait).map_err(|error| unrecordable(&error))
+        match self.recorder.flush().and_then(Receipt::wait) {
+            Ok(()) => {
+                self.meters.recorded(std::mem::take(&mut self.noted));
+                Ok(())
+            }
+            Err(error) => {
+                self.meters.unrecorded();
+                Err(unrecordable(&error))
+            }
+        }
     }
 
     pub(crate) fn is_dirty(&self) -> bool {
@@ -271,7 +315,9 @@ impl Gate {
             return Arc::clone(&cached.decision);
         }
         let (subject, target) = (&self.standing.subject, &self.standing.target);
+        let since = Instant::now();
         let decision = Arc::new(self.bundle.decide(subject, target, &command.shape.acts, &self.situation()));
+        self.meters.decided(since);
         let until = match decision.cache {
             Lifetime::Forever => None,
             Lifetime::Until(time) => Some(time),
@@ -344,6 +390,21 @@ impl Gate {
         self.note(Event::Decision { seq, detail: json.to_string().as_bytes() });
         self.flush()
     }
+}
+
+/// The bytes that an event brings, without what the recording adds.
+fn event_bytes(event: &Event<'_>) -> u64 {
+    let len = match event {
+        Event::Command { text, detail, .. } => text.len() + detail.len(),
+        Event::Decision { detail, .. }
+        | Event::Hold { detail, .. }
+        | Event::Review { detail, .. }
+        | Event::Notice { detail }
+        | Event::Ended { detail, .. }
+        | Event::Closed { detail } => detail.len(),
+        Event::Input { bytes, .. } | Event::Response { bytes, .. } => bytes.len(),
+    };
+    u64::try_from(len).unwrap_or(u64::MAX)
 }
 
 fn unrecordable(error: &LedgerError) -> Refusal {

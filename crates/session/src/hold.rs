@@ -10,9 +10,11 @@ use sallyport_policy::{Bundle, Decision, HoldSpec};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::command::Command;
+use crate::command::{Command, Shape};
 use crate::conversation::HoldInfo;
 use crate::gate::Standing;
+use crate::impact::{Estimate, Impact};
+use crate::meters::Open;
 use crate::refusal::Refusal;
 
 /// What reviewers are asked, and what a grant will be bound to (I4).
@@ -38,6 +40,9 @@ pub struct Asking {
     pub message: Option<String>,
     /// Whom to ask.
     pub spec: HoldSpec,
+    /// What is known of the statement.
+    pub shape: Arc<Shape>,
+    impact: Option<Arc<dyn Impact>>,
     policy_digest: String,
 }
 
@@ -49,6 +54,7 @@ impl Asking {
         decision: &Decision,
         command: &Command,
         seq: u64,
+        impact: Option<Arc<dyn Impact>>,
     ) -> Self {
         Self {
             session,
@@ -61,8 +67,16 @@ impl Asking {
             rules: decision.rules.iter().map(ToString::to_string).collect(),
             message: decision.message.clone(),
             spec: decision.hold.clone().unwrap_or_else(|| HoldSpec { groups: Vec::new(), timeout: None, expires: None }),
+            shape: Arc::clone(&command.shape),
+            impact,
             policy_digest: bundle.digest().to_owned(),
         }
+    }
+
+    /// Asks the target what the command would do. `None` when that cannot be asked without running some of it.
+    #[must_use]
+    pub fn estimate(&self) -> Option<Waiting<Option<Estimate>>> {
+        self.impact.as_ref()?.estimate(self)
     }
 
     /// The digest of the bundle that held the command.
@@ -143,8 +157,9 @@ pub struct Hold {
     seq: u64,
     command: Command,
     decision: Arc<Decision>,
-    asking: Asking,
+    asking: Box<Asking>,
     state: State,
+    _open: Open,
 }
 
 impl std::fmt::Debug for Hold {
@@ -169,9 +184,10 @@ impl Hold {
         decision: Arc<Decision>,
         asking: Asking,
         reviewing: &dyn Reviewing,
+        open: Open,
     ) -> Self {
         let state = State::Opening(reviewing.open(asking.clone()));
-        Self { seq, command, decision, asking, state }
+        Self { seq, command, decision, asking: Box::new(asking), state, _open: open }
     }
 
     /// The number of the held command in its session.
@@ -206,6 +222,6 @@ impl Hold {
     }
 
     pub(crate) fn into_parts(self) -> (u64, Command, Asking) {
-        (self.seq, self.command, self.asking)
+        (self.seq, self.command, *self.asking)
     }
 }

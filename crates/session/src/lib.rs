@@ -9,6 +9,8 @@ mod conversation;
 mod driver;
 mod gate;
 mod hold;
+mod impact;
+mod meters;
 mod permit;
 mod protocol;
 mod refusal;
@@ -22,6 +24,7 @@ pub use conversation::{Ask, AskId, Conversation, Effects, Finish, HoldInfo, Hous
 pub use driver::{Ending, Interrupt, Signals, relay};
 pub use gate::{Asked, Gate, Reveals, Ruling, Standing};
 pub use hold::{Asking, Granted, Hold, HoldOutcome, HoldStep, Opened, Reviewing, Waiting};
+pub use impact::{Estimate, Impact};
 pub use permit::{Permit, Spent};
 pub use protocol::{Caller, Claim, DialError, Greeting, GreetError, Proof, Protocol, Relaying};
 pub use refusal::{Reason, Refusal};

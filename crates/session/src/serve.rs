@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{Either, select};
 use sallyport_identity::{Credential, Identities};
-use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, RecordingStore, SessionHeader};
+use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, Receipt, RecordingStore, SessionHeader};
 use sallyport_listen::{Handshake, Wire};
 use sallyport_policy::{Act, ActionName, Resource, Subject, SubjectKind, Value, Watcher};
 use sallyport_target::{Catalogue, Target};
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::command::{Command, Phase, Shape};
 use crate::driver::{Ending, Interrupt, Signals};
 use crate::gate::{Asked, Gate, Ruling, Standing};
+use crate::meters::{self, Open};
 use crate::hold::{HoldOutcome, HoldStep, Reviewing, Waiting};
 use crate::protocol::{Caller, Claim, Greeting, Proof, Protocol, Relaying};
 use crate::refusal::{Reason, Refusal};
@@ -71,22 +72,31 @@ impl Targets {
 pub async fn serve<P: Protocol>(protocol: &P, wire: Wire, handshake: Handshake, house: &House) {
     let caller = match handshake.within(protocol.greet(wire)).await {
         Ok(Ok(Greeting::Caller(caller))) => caller,
-        Ok(Ok(Greeting::Done)) => return,
-        Ok(Err(error)) => return tracing::info!(%error, "a client made no sense"),
-        Err(end) => return tracing::info!(?end, "a client did not say what it wants in time"),
+        Ok(Ok(Greeting::Done)) => return meters::handshake("done"),
+        Ok(Err(error)) => {
+            meters::handshake("nonsense");
+            return tracing::info!(%error, "a client made no sense");
+        }
+        Err(end) => {
+            meters::handshake("timeout");
+            return tracing::info!(?end, "a client did not say what it wants in time");
+        }
     };
     let Ok(permit) = handshake.into_session() else {
+        meters::handshake("full");
         let refusal = Refusal::new(Reason::Unavailable, "the gateway has all the sessions it may have");
         return caller.refuse(&refusal.with_hint("try again later")).await;
     };
     let (credential, target) = match identify(&caller, house).await {
         Ok(known) => known,
         Err(refusal) => {
+            meters::handshake("refused");
             let claim = caller.claim();
             journal(house, "connect.refused", &claim.user, claim, caller.wire(), &refusal);
             return caller.refuse(&refusal).await;
         }
     };
+    meters::handshake("session");
     session(protocol, caller, &credential, &target, house).await;
     drop(permit);
 }
@@ -130,10 +140,15 @@ async fn session<P: Protocol>(
         }
     };
     let enrolled = house.sessions.enrol(info);
+    let open = Open::session(&target.name);
     let gate = Gate::new(standing, Arc::clone(&house.policy), recorder, Arc::clone(&house.reviewing), id);
-    let end = ended(enrolled.ended(), credential);
+    let signals = Signals {
+        end: ended(enrolled.ended(), credential),
+        closing: closing(&house.sessions),
+        interrupt: Arc::new(Interrupt::default()),
+    };
     let (ending, gate) = match admit(&mut caller, gate).await {
-        Ok(gate) => connected(protocol, caller, target, gate, end).await,
+        Ok(gate) => connected(protocol, caller, target, gate, signals).await,
         Err((refusal, gate)) => {
             let claim = caller.claim();
             journal(house, "connect.refused", &credential.principal.id, claim, caller.wire(), &refusal);
@@ -141,7 +156,8 @@ async fn session<P: Protocol>(
             (Ending::Gateway(refusal), gate)
         }
     };
-    drop(enrolled);
+    drop((enrolled, open));
+    meters::session_over(&target.name, &ending);
     if let Err(error) = gate.close(&ending) {
         tracing::error!(%error, session = %id, "the recording could not be sealed");
     }
@@ -181,7 +197,7 @@ async fn connected<P: Protocol>(
     caller: P::Caller,
     target: &Target,
     gate: Gate,
-    end: Waiting<Refusal>,
+    signals: Signals,
 ) -> (Ending, Gate) {
     let lease = target.lease().map(|mut lease| {
         lease.database = Some(gate.standing().database.to_string());
@@ -193,7 +209,6 @@ async fn connected<P: Protocol>(
     };
     match (dialled, lease) {
         (Ok(upstream), Ok(lease)) => {
-            let signals = Signals { end, interrupt: Arc::new(Interrupt::default()) };
             let reveals = gate.reveals();
             protocol.relay(caller, upstream, Relaying { gate, signals, reveals, lease }).await
         }
@@ -317,6 +332,18 @@ fn ended(killed: Waiting<Refusal>, credential: &Credential) -> Waiting<Refusal> 
     Box::pin(async move { select(killed, revoked).await.factor_first().0 })
 }
 
+/// What ends a session as soon as it rests: the gateway shuts down.
+fn closing(sessions: &Sessions) -> Waiting<Refusal> {
+    let mut closing = sessions.closing();
+    Box::pin(async move {
+        if closing.wait_for(|closing| *closing).await.is_err() {
+            // Nobody is left who could say so.
+            std::future::pending::<()>().await;
+        }
+        Refusal::new(Reason::Unavailable, "the gateway is shutting down").with_hint("connect again")
+    })
+}
+
 fn journal(house: &House, kind: &str, actor: &str, claim: &Claim, wire: &Wire, refusal: &Refusal) {
     let details = json!({
         "target": claim.target,
@@ -325,7 +352,7 @@ fn journal(house: &House, kind: &str, actor: &str, claim: &Claim, wire: &Wire, r
         "rules": refusal.rules,
         "message": refusal.message,
     });
-    if let Err(error) = house.journal.record(&Entry::now(kind, actor, details)) {
+    if let Err(error) = house.journal.record(&Entry::now(kind, actor, details)).and_then(Receipt::wait) {
         tracing::error!(%error, "an administrative act could not be recorded");
     }
 }

@@ -16,6 +16,8 @@ use crate::cancel_key::CancelKey;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
 use crate::dial::{self, Dialer, Upstream};
 use crate::greet::{self, Greeted, Replication, Startup};
+use crate::impact::Planner;
+use crate::keeper;
 use crate::refuse;
 use crate::settings::Settings;
 use crate::wire::backend::{self, Authentication, ParameterStatus, ReadyForQuery};
@@ -25,10 +27,18 @@ use crate::wire::startup::Version;
 #[derive(Debug)]
 pub struct Postgres {
     tls: Option<ServerTls>,
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     mask_key: Arc<MaskKey>,
     cancels: Arc<Cancels>,
-    names: Mutex<HashMap<(String, String), Weak<SharedNames>>>,
+    names: Mutex<HashMap<(String, String), Kept>>,
+}
+
+/// The names of a database while it has sessions.
+#[derive(Debug)]
+struct Kept {
+    names: Weak<SharedNames>,
+    /// How the newest session logged in.
+    lease: Arc<Mutex<Lease>>,
 }
 
 /// A client that has said what it wants.
@@ -71,23 +81,28 @@ impl Postgres {
     pub fn new(tls: Option<ServerTls>, mask_key: MaskKey) -> Self {
         Self {
             tls,
-            dialer: Dialer::default(),
+            dialer: Arc::default(),
             mask_key: Arc::new(mask_key),
             cancels: Arc::default(),
             names: Mutex::default(),
         }
     }
 
-    /// The names that the sessions of one database share.
-    fn shared_names(&self, target: &str, database: &str) -> Arc<SharedNames> {
+    /// The names that the sessions of one database share. They are kept fresh as long as somebody has them.
+    fn shared_names(&self, target: &str, database: &str, lease: &Lease) -> Arc<SharedNames> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.retain(|_, shared| shared.strong_count() > 0);
+        names.retain(|_, kept| kept.names.strong_count() > 0);
         let key = (target.to_owned(), database.to_owned());
-        if let Some(shared) = names.get(&key).and_then(Weak::upgrade) {
+        if let Some(kept) = names.get(&key)
+            && let Some(shared) = kept.names.upgrade()
+        {
+            lease.clone_into(&mut kept.lease.lock().unwrap_or_else(PoisonError::into_inner));
             return shared;
         }
         let shared = Arc::new(SharedNames::default());
-        names.insert(key, Arc::downgrade(&shared));
+        let kept = Kept { names: Arc::downgrade(&shared), lease: Arc::new(Mutex::new(lease.clone())) };
+        tokio::spawn(keeper::keep(kept.names.clone(), Arc::clone(&kept.lease), Arc::clone(&self.dialer)));
+        names.insert(key, kept);
         shared
     }
 
@@ -153,10 +168,11 @@ impl Protocol for Postgres {
     }
 
     async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying) -> (Ending, Gate) {
-        let Relaying { gate, signals, reveals, lease } = relaying;
+        let Relaying { mut gate, signals, reveals, lease } = relaying;
+        gate.estimate_with(Arc::new(Planner { dialer: Arc::clone(&self.dialer), lease: lease.clone() }));
         let Caller { mut wire, startup, .. } = caller;
         let standing = gate.standing();
-        let shared = self.shared_names(&standing.target.name, &standing.database);
+        let shared = self.shared_names(&standing.target.name, &standing.database, &lease);
         let Some((key, registered)) = self.register(startup.version, &signals.interrupt, lease, &upstream) else {
             return (Ending::Broken("no random bytes for a cancel key".to_owned()), gate);
         };

@@ -1,0 +1,122 @@
+//! A connection of the gateway's own to a target, beside the sessions: small questions, whole answers.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use sallyport_listen::Wire;
+use sallyport_target::Lease;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use crate::dial::{DialError, Dialer};
+use crate::greet::Startup;
+use crate::wire::backend::{Message, Tag};
+use crate::wire::startup::{StartupPacket, Version};
+use crate::wire::{HEADER_LEN, Limits, frontend, next_frame};
+
+/// What a target may answer in one message.
+const LIMITS: Limits = Limits { control: 64 * 1024, statement: 1 << 20, data: 1 << 20 };
+/// What a target may answer to one question, in bytes.
+const MAX_ANSWER: usize = 4 << 20;
+/// How long the target may take over one question.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a question has no answer. Free of what the target says, which may be data.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SideError {
+    /// The target was not reached, or did not let the gateway in.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The connection broke.
+    #[error("the connection beside the sessions broke: {0}")]
+    Io(#[from] std::io::Error),
+    /// The target broke the protocol.
+    #[error("the target broke the protocol: {0}")]
+    Wire(#[from] crate::wire::WireError),
+    /// The target answered with an error.
+    #[error("the target answered with SQLSTATE {0}")]
+    Refused(String),
+    /// The answer is longer than any question here has.
+    #[error("the target's answer has no end")]
+    TooLong,
+    /// The answer did not come in time.
+    #[error("the target did not answer within {} seconds", PATIENCE.as_secs())]
+    Late,
+}
+
+/// One row, in text.
+pub(crate) type Row = Vec<Option<String>>;
+
+/// A connection of the gateway's own.
+#[derive(Debug)]
+pub(crate) struct SideLine {
+    wire: Wire,
+    input: BytesMut,
+}
+
+impl SideLine {
+    /// Reaches the target of `lease` and logs in.
+    pub(crate) async fn open(dialer: &Dialer, lease: &Lease) -> Result<Self, SideError> {
+        let packet = StartupPacket {
+            version: Version::V3_0,
+            parameters: vec![
+                (b"user", b"sallyport"),
+                (b"application_name", b"sallyport"),
+                (b"client_encoding", b"UTF8"),
+            ],
+        };
+        let startup = Startup::read(&packet).map_err(|error| SideError::Refused(error.sqlstate().into_owned()))?;
+        let upstream = dialer.dial(lease, &startup).await?;
+        Ok(Self { wire: upstream.wire, input: BytesMut::with_capacity(4096) })
+    }
+
+    /// Asks with a string of statements. After an error other than [`SideError::Refused`] the line is of no more use.
+    pub(crate) async fn ask(&mut self, text: &str) -> Result<Vec<Row>, SideError> {
+        let mut out = BytesMut::new();
+        frontend::Query { text: text.as_bytes() }.encode(&mut out);
+        self.exchange(&out).await
+    }
+
+    /// Sends messages that end with one that the target answers with `ReadyForQuery`, and gives the rows of the answer.
+    pub(crate) async fn exchange(&mut self, messages: &[u8]) -> Result<Vec<Row>, SideError> {
+        timeout(PATIENCE, self.answer(messages)).await.map_err(|_elapsed| SideError::Late)?
+    }
+
+    async fn answer(&mut self, messages: &[u8]) -> Result<Vec<Row>, SideError> {
+        self.wire.write_all(messages).await?;
+        self.wire.flush().await?;
+        let (mut rows, mut refused, mut bytes) = (Vec::new(), None, 0_usize);
+        loop {
+            let (tag, body) = self.message().await?;
+            bytes = bytes.saturating_add(body.len());
+            if bytes > MAX_ANSWER {
+                return Err(SideError::TooLong);
+            }
+            match tag {
+                Tag::DataRow | Tag::ErrorResponse => match Message::decode(tag, &body)? {
+                    Message::DataRow(row) => {
+                        let words = |value: Option<&[u8]>| value.map(|v| String::from_utf8_lossy(v).into_owned());
+                        rows.push(row.columns().map(|v| v.map(words)).collect::<Result<_, _>>()?);
+                    }
+                    Message::ErrorResponse(error) => refused = Some(error.sqlstate().into_owned()),
+                    _ => {}
+                },
+                Tag::ReadyForQuery => return refused.map_or(Ok(rows), |state| Err(SideError::Refused(state))),
+                // Nothing else says anything that is asked for here.
+                _ => {}
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Result<(Tag, Bytes), SideError> {
+        loop {
+            if let Some(frame) = next_frame::<Tag>(&self.input, &LIMITS)? {
+                let whole = self.input.split_to(frame.total_len).freeze();
+                return Ok((frame.tag, whole.slice(HEADER_LEN..)));
+            }
+            if self.wire.read_buf(&mut self.input).await? == 0 {
+                return Err(SideError::Io(std::io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+}
