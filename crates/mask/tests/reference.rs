@@ -159,7 +159,7 @@ fn piece() -> impl proptest::strategy::Strategy<Value = String> {
         ])
         .prop_map(str::to_owned),
         proptest::sample::select(vec![
-            " ", " ", ",", "-", ".", "_", "@", "/", ":", "=", "+", "(", "x", "7", "A", "\n",
+            " ", " ", ",", "-", ".", "_", "@", "/", ";", "=", "+", "(", "x", "7", "A", "\n",
         ])
         .prop_map(str::to_owned),
         "[a-zA-Z0-9 .@_-]{0,12}",

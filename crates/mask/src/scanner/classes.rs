@@ -3,7 +3,7 @@
 //! Bit n of a set is byte n of the stretch. The sets come from vector comparisons, with the widest vectors that the
 //! processor has.
 
-use fearless_simd::{Level, Simd, SimdBase, SimdMask, dispatch, u8x64};
+use fearless_simd::{Level, dispatch};
 
 /// One bit set per class over up to 64 bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,29 +29,73 @@ pub(super) const STRIDE: usize = 48;
 
 /// Appends the classes of `bytes`, 64 by 64, and says whether there are bytes of 0x80 and above.
 pub(super) fn classify(level: Level, bytes: &[u8], out: &mut Vec<Classes>) -> bool {
-    dispatch!(level, simd => classify_with(simd, bytes, out))
+    // Vectors of 32 bytes pay only where comparisons give bit sets; AVX2 code for them is worse than for 16.
+    #[cfg(target_arch = "x86_64")]
+    if matches!(level, Level::Avx512(_)) {
+        return dispatch!(level, simd => by_32::classify(simd, bytes, out));
+    }
+    dispatch!(level, simd => by_16::classify(simd, bytes, out))
 }
 
-#[inline(always)]
-fn classify_with<S: Simd>(simd: S, bytes: &[u8], out: &mut Vec<Classes>) -> bool {
-    let (windows, rest) = bytes.as_chunks::<WINDOW>();
-    let mut seen = u8x64::splat(simd, 0);
-    for window in windows {
-        let v = u8x64::from_slice(simd, window.as_slice());
-        seen |= v;
-        out.push(Classes::of(simd, v));
-    }
-    if !rest.is_empty() {
-        let mut padded = [0; WINDOW];
-        if let Some(front) = padded.get_mut(..rest.len()) {
-            front.copy_from_slice(rest);
+/// The classification with vectors of so many bytes.
+macro_rules! classifier {
+    ($name:ident, $vector:ident, $bytes:literal) => {
+        mod $name {
+            use fearless_simd::{Simd, SimdBase, SimdMask, $vector};
+
+            use super::{Classes, WINDOW};
+
+            #[inline(always)]
+            pub(super) fn classify<S: Simd>(simd: S, bytes: &[u8], out: &mut Vec<Classes>) -> bool {
+                let (windows, rest) = bytes.as_chunks::<WINDOW>();
+                let mut seen = $vector::splat(simd, 0);
+                for window in windows {
+                    out.push(of(simd, window, &mut seen));
+                }
+                if !rest.is_empty() {
+                    let mut padded = [0; WINDOW];
+                    if let Some(front) = padded.get_mut(..rest.len()) {
+                        front.copy_from_slice(rest);
+                    }
+                    out.push(of(simd, &padded, &mut seen));
+                }
+                seen.simd_ge($vector::splat(simd, 0x80)).any_true()
+            }
+
+            #[inline(always)]
+            fn of<S: Simd>(simd: S, window: &[u8; WINDOW], seen: &mut $vector<S>) -> Classes {
+                let mut classes = Classes::default();
+                let (lanes, _) = window.as_chunks::<$bytes>();
+                for (number, lane) in lanes.iter().enumerate() {
+                    let v = $vector::from_slice(simd, lane.as_slice());
+                    *seen |= v;
+                    add(&mut classes, simd, v, number * $bytes);
+                }
+                classes
+            }
+
+            #[inline(always)]
+            fn add<S: Simd>(classes: &mut Classes, simd: S, v: $vector<S>, shift: usize) {
+                let is = |byte: u8| v.simd_eq($vector::splat(simd, byte));
+                let within = |from: u8, count: u8| {
+                    (v - $vector::splat(simd, from)).simd_lt($vector::splat(simd, count))
+                };
+                let dash = is(b'-');
+                let mark = is(b'@') | is(b'_') | is(b'+') | is(b'(') | is(b'J');
+                classes.digit |= within(b'0', 10).to_bitmask() << shift;
+                classes.upper |= within(b'A', 26).to_bitmask() << shift;
+                classes.gap |= (is(b' ') | dash).to_bitmask() << shift;
+                classes.point |= (is(b'.') | dash).to_bitmask() << shift;
+                classes.colon |= is(b':').to_bitmask() << shift;
+                classes.mark |= mark.to_bitmask() << shift;
+            }
         }
-        let v = u8x64::from_slice(simd, padded.as_slice());
-        seen |= v;
-        out.push(Classes::of(simd, v));
-    }
-    seen.simd_ge(u8x64::splat(simd, 0x80)).any_true()
+    };
 }
+
+classifier!(by_16, u8x16, 16);
+#[cfg(target_arch = "x86_64")]
+classifier!(by_32, u8x32, 32);
 
 /// The window that starts `at` bytes into the blocks.
 #[inline]
@@ -66,23 +110,6 @@ pub(super) fn window(blocks: &[Classes], at: usize) -> Classes {
 }
 
 impl Classes {
-    #[inline(always)]
-    fn of<S: Simd>(simd: S, v: u8x64<S>) -> Self {
-        let is = |byte: u8| v.simd_eq(u8x64::splat(simd, byte));
-        let within =
-            |from: u8, count: u8| (v - u8x64::splat(simd, from)).simd_lt(u8x64::splat(simd, count));
-        let dash = is(b'-');
-        let mark = is(b'@') | is(b'_') | is(b'+') | is(b'(') | is(b'J');
-        Self {
-            digit: within(b'0', 10).to_bitmask(),
-            upper: within(b'A', 26).to_bitmask(),
-            gap: (is(b' ') | dash).to_bitmask(),
-            point: (is(b'.') | dash).to_bitmask(),
-            colon: is(b':').to_bitmask(),
-            mark: mark.to_bitmask(),
-        }
-    }
-
     /// The window that starts `by` bytes (1 to 63) into this one, `next` following it.
     #[inline]
     fn moved(&self, next: &Self, by: u32) -> Self {
@@ -127,6 +154,8 @@ mod tests {
             let bytes: [u8; WINDOW] = std::array::from_fn(|at| start + at as u8);
             let mut out = Vec::new();
             assert_eq!(classify(Level::new(), &bytes, &mut out), start >= 0x80);
+            assert_eq!(classify(Level::baseline(), &bytes, &mut out), start >= 0x80);
+            assert_eq!(out[0], out[1], "the widths of vectors");
             let classes = out[0];
             for (at, byte) in bytes.iter().enumerate() {
                 let set = |bits: u64| bits >> at & 1 == 1;
