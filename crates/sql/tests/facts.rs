@@ -556,3 +556,39 @@ fn spans_cut_the_text_into_its_statements() {
     assert!(spans[1].contains("SELECT ';'"));
     assert!(facts("").statements.is_empty() && facts("-- nothing").statements.is_empty());
 }
+
+#[test]
+fn ordinary_work_looks_harmless() {
+    for sql in [
+        "SELECT w.title, count(*) FROM patients p JOIN wards w ON w.code = p.ward GROUP BY w.title HAVING count(*) > 1 ORDER BY 2 DESC",
+        "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM t WHERE n < 5) SELECT sum(n) FROM t",
+        "SELECT name, rank() OVER (PARTITION BY ward ORDER BY admitted) FROM patients",
+        "SELECT m FROM patients_masked m",
+        "SELECT json_agg(w) FROM wards w",
+        "SELECT * FROM unnest(ARRAY[1, 2], ARRAY['a', 'b']) AS u(x, y)",
+        "SELECT (ROW(1, 2)).f1, (ARRAY[1, 2])[1], 'a=>1'::hstore -> 'a'",
+        "SELECT * FROM jsonb_to_recordset('[{\"a\": 1}]') AS t(a int)",
+        "SELECT first_value(name) OVER w FROM patients WINDOW w AS (PARTITION BY ward ORDER BY id)",
+        "CREATE TEMP TABLE t AS SELECT id, name FROM patients; SELECT * FROM t; DROP TABLE t",
+        "BEGIN; DECLARE c CURSOR FOR SELECT id FROM visits; CLOSE c; COMMIT",
+        "INSERT INTO wards VALUES ('a', 'b', 1) ON CONFLICT DO NOTHING RETURNING code",
+        "COPY (SELECT * FROM patients_masked) TO STDOUT WITH (FORMAT csv)",
+        "SET LOCAL statement_timeout = 100",
+        "EXPLAIN (FORMAT JSON) SELECT national_id FROM patients",
+        "COMMENT ON TABLE wards IS 'drop table'",
+        "CREATE VIEW v AS SELECT id, ward FROM patients",
+        "CHECKPOINT",
+    ] {
+        for facts in facts(sql).statements {
+            assert!(
+                facts.hazards.is_empty() && facts.code.is_empty() && facts.unrestricted.is_empty(),
+                "{sql}: {facts:?}"
+            );
+            let looked_at = facts
+                .uses
+                .iter()
+                .filter(|u| u.column.to_string() == SECRET && u.how != How::Written);
+            assert_eq!(looked_at.count(), 0, "{sql}");
+        }
+    }
+}

@@ -138,7 +138,7 @@ impl Statement<'_> {
             }
             // unlogged tables are emptied by a crash; an expression that goes takes its values along
             T::AT_SetUnLogged | T::AT_DropExpression | T::AT_SetExpression => {
-                self.hazard(Hazard::ErasesData)
+                self.hazard(Hazard::ErasesData);
             }
             // security_barrier, security_invoker: whose rights a view reads with
             T::AT_SetRelOptions | T::AT_ResetRelOptions | T::AT_ReplaceRelOptions

@@ -232,10 +232,7 @@ impl Statement<'_> {
                 self.touch(s.relation());
                 self.rebuilds(s.relation());
             }
-            Node::CheckPointStmt(_) => {
-                self.act(Action::Checkpoint);
-                self.hazard(Hazard::ServerControl);
-            }
+            Node::CheckPointStmt(_) => self.act(Action::Checkpoint),
             Node::LoadStmt(_) => {
                 self.act(Action::Load);
                 self.hazard(Hazard::ServerProgram);
