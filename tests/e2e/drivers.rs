@@ -59,6 +59,39 @@ fn psql_notices_nothing() -> Result<()> {
     notices_nothing(psql, "DROP TABLE")
 }
 
+/// The same where the policy has names asked for and results looked at.
+fn notices_no_mask(driver: fn(&Endpoint) -> Result<String>) -> Result<()> {
+    let stage = Stage::start(&Plan::with_policy("tests/policies/permit-all-and-mask"))?;
+    let expected = driver(&stage.direct()).context("without the gateway")?;
+    let got = driver(&stage.through("alice")?).with_context(|| stage.gateway.log_tail())?;
+    same(&expected, &got)
+}
+
+#[test]
+fn psycopg_notices_no_mask_of_others() -> Result<()> {
+    notices_no_mask(psycopg)
+}
+
+#[test]
+fn asyncpg_notices_no_mask_of_others() -> Result<()> {
+    notices_no_mask(asyncpg)
+}
+
+#[test]
+fn node_postgres_notices_no_mask_of_others() -> Result<()> {
+    notices_no_mask(node_postgres)
+}
+
+#[test]
+fn jdbc_notices_no_mask_of_others() -> Result<()> {
+    notices_no_mask(jdbc)
+}
+
+#[test]
+fn psql_notices_no_mask_of_others() -> Result<()> {
+    notices_no_mask(psql)
+}
+
 #[test]
 fn tls_stands_on_both_sides() -> Result<()> {
     let mut plan = Plan::with_policy("tests/policies/permit-all");
