@@ -32,8 +32,6 @@ const BACKLOG: u32 = 4096;
 pub struct Gateway {
     /// Everything that sessions share.
     pub house: Arc<House>,
-    /// The reviews.
-    pub reviews: Reviews,
     /// Where the API listens.
     pub api_address: SocketAddr,
     /// Where PostgreSQL clients connect.
@@ -97,7 +95,6 @@ impl Gateway {
         let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, state)?));
         Ok(Self {
             house,
-            reviews,
             api_address: api.local_addr(),
             api: (api, router, api_tls),
             postgres_address: listener.local_addr(),

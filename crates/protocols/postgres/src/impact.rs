@@ -12,6 +12,7 @@ use sallyport_session::{Asking, Estimate, Impact, Waiting};
 use sallyport_sql::SessionState;
 use sallyport_target::Lease;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::dial::Dialer;
 use crate::side::{SideError, SideLine};
@@ -30,7 +31,12 @@ const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = 
 pub(crate) struct Planner {
     pub(crate) dialer: Arc<Dialer>,
     pub(crate) lease: Lease,
+    /// Shared by all sessions: a crowd of held statements must not become a crowd of connections.
+    pub(crate) turns: Arc<Semaphore>,
 }
+
+/// How many statements are planned at once. Those beyond it are held without a plan.
+pub(crate) const MAX_PLANNING: usize = 8;
 
 impl Impact for Planner {
     fn estimate(&self, asking: &Asking) -> Option<Waiting<Option<Estimate>>> {
@@ -41,8 +47,10 @@ impl Impact for Planner {
             messages: messages(&asking.text, &asking.parameters)?,
             state: asking.state.to_vec(),
         };
+        let turn = Arc::clone(&self.turns).try_acquire_owned().ok()?;
         let (dialer, lease) = (Arc::clone(&self.dialer), self.lease.clone());
         Some(Box::pin(async move {
+            let _turn = turn;
             match plan(&dialer, &lease, &question).await {
                 Ok(plan) => plan.map(|plan| Estimate { rows: rows(&plan), plan }),
                 Err(error) => {
@@ -80,15 +88,11 @@ async fn plan(dialer: &Dialer, lease: &Lease, question: &Question) -> Result<Opt
 /// One statement that only reads or changes rows, and of whose parts none is code of the target's users.
 fn can_be_planned(facts: &str) -> bool {
     let facts: Value = serde_json::from_str(facts).unwrap_or_default();
-    let list = |value: &Value, name: &str| value.get(name).and_then(Value::as_array).cloned();
-    let Some([statement]) = list(&facts, "statements").as_deref().and_then(|s| s.first_chunk::<1>().filter(|_| s.len() == 1)).cloned()
-    else {
-        return false;
-    };
+    let Some([statement]) = facts.get("statements").and_then(Value::as_array).map(Vec::as_slice) else { return false };
+    let list = |name: &str| statement.get(name).and_then(Value::as_array);
+    let none = |name: &str| list(name).is_some_and(Vec::is_empty);
     let known = |action: &Value| action.as_str().is_some_and(|action| PLANNED.contains(&action));
-    let none = |name: &str| list(&statement, name).is_some_and(|items| items.is_empty());
-    let actions = list(&statement, "actions").unwrap_or_default();
-    !actions.is_empty() && actions.iter().all(known) && none("hazards") && none("code")
+    list("actions").is_some_and(|a| !a.is_empty() && a.iter().all(known)) && none("hazards") && none("code")
 }
 
 /// The messages that have the statement planned with its parameters: the extended protocol takes one statement only.

@@ -11,12 +11,13 @@ use sallyport_session::{
 };
 use sallyport_target::Lease;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Semaphore;
 
 use crate::cancel_key::CancelKey;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
 use crate::dial::{self, Dialer, Upstream};
 use crate::greet::{self, Greeted, Replication, Startup};
-use crate::impact::Planner;
+use crate::impact::{MAX_PLANNING, Planner};
 use crate::keeper;
 use crate::refuse;
 use crate::settings::Settings;
@@ -31,6 +32,7 @@ pub struct Postgres {
     mask_key: Arc<MaskKey>,
     cancels: Arc<Cancels>,
     names: Mutex<HashMap<(String, String), Kept>>,
+    planning: Arc<Semaphore>,
 }
 
 /// The names of a database while it has sessions.
@@ -85,6 +87,7 @@ impl Postgres {
             mask_key: Arc::new(mask_key),
             cancels: Arc::default(),
             names: Mutex::default(),
+            planning: Arc::new(Semaphore::new(MAX_PLANNING)),
         }
     }
 
@@ -169,7 +172,8 @@ impl Protocol for Postgres {
 
     async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying) -> (Ending, Gate) {
         let Relaying { mut gate, signals, reveals, lease } = relaying;
-        gate.estimate_with(Arc::new(Planner { dialer: Arc::clone(&self.dialer), lease: lease.clone() }));
+        let (dialer, turns) = (Arc::clone(&self.dialer), Arc::clone(&self.planning));
+        gate.estimate_with(Arc::new(Planner { dialer, lease: lease.clone(), turns }));
         let Caller { mut wire, startup, .. } = caller;
         let standing = gate.standing();
         let shared = self.shared_names(&standing.target.name, &standing.database, &lease);
