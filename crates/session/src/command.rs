@@ -6,6 +6,9 @@ use bytes::Bytes;
 use sallyport_policy::Act;
 use smol_str::SmolStr;
 
+/// Turns a protocol's parameters into words for people.
+pub type InWords = fn(&[u8]) -> Vec<String>;
+
 /// A command as a conversation puts it to the gate.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -19,7 +22,7 @@ pub struct Command {
     /// statements that it runs by name. An approval is bound to it.
     pub state: Bytes,
     /// The parameters in words, for reviewers and replay. Called only when somebody will read them.
-    pub readable: Option<fn(&[u8]) -> Vec<String>>,
+    pub readable: Option<InWords>,
     /// Whether the command runs now, or is only being prepared and will be asked again before it runs.
     pub phase: Phase,
 }

@@ -137,7 +137,7 @@ struct Relay<C, K, T> {
     target: Peer<T>,
     out: Effects,
     gate: Gate,
-    hold: Option<(AskId, Hold)>,
+    hold: Option<(AskId, Box<Hold>)>,
     signals: Signals,
     interrupted: Option<Waiting<()>>,
     lag: Option<Pin<Box<Sleep>>>,

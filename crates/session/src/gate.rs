@@ -80,7 +80,7 @@ pub enum Asked {
     /// Decided.
     Ruled(Ruling),
     /// People are asked. The driver polls the hold and brings its outcome back with [`Gate::resume`].
-    Held(Hold),
+    Held(Box<Hold>),
 }
 
 /// Who is at the gate, and what they want to reach.
@@ -211,14 +211,14 @@ impl Gate {
         if held {
             let impact = self.impact.clone();
             let asking = Asking::new(self.session, &self.standing, &self.bundle, &decision, &command, seq, impact);
-            return Asked::Held(Hold::new(seq, command, decision, asking, &*self.reviewing, self.meters.hold()));
+            return Asked::Held(Box::new(Hold::new(seq, command, decision, asking, &*self.reviewing, self.meters.hold())));
         }
         Asked::Ruled(self.rule(seq, &command, &decision))
     }
 
     /// The end of a hold: with an approval the command is decided again, under today's policy.
-    pub fn resume(&mut self, hold: Hold, outcome: HoldOutcome) -> Ruling {
-        let (seq, command, asking) = hold.into_parts();
+    pub fn resume(&mut self, hold: Box<Hold>, outcome: HoldOutcome) -> Ruling {
+        let (seq, command, asking) = (*hold).into_parts();
         self.note(Event::Review { seq, detail: outcome.to_json().to_string().as_bytes() });
         self.meters.hold_ended(matches!(outcome, HoldOutcome::Granted(_)));
         let grant = match outcome {

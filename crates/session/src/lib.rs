@@ -19,7 +19,7 @@ mod sessions;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use command::{Command, Phase, Shape, Unparsed};
+pub use command::{Command, InWords, Phase, Shape, Unparsed};
 pub use conversation::{Ask, AskId, Conversation, Effects, Finish, HoldInfo, Housekeeping, Side, WireError};
 pub use driver::{Ending, Interrupt, Signals, relay};
 pub use gate::{Asked, Gate, Reveals, Ruling, Standing};
