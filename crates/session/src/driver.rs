@@ -289,7 +289,7 @@ where
             Poll::Ready(HoldStep::Ended(outcome)) => {
                 let Some((_, hold)) = self.hold.take() else { return Ok(false) };
                 self.signals.interrupt.holding.store(false, Ordering::Release);
-                let ruling = self.gate.resume(hold, outcome);
+                let ruling = self.gate.resume(*hold, outcome);
                 self.answer(id, ruling)?;
                 self.advance_client()?;
             }

@@ -178,10 +178,10 @@ async fn admit<C: Caller>(caller: &mut C, mut gate: Gate) -> Result<Gate, (Refus
             };
             match step {
                 Some(HoldStep::Opened(info)) => caller.tell(&info).await,
-                Some(HoldStep::Ended(outcome)) => break gate.resume(hold, outcome),
+                Some(HoldStep::Ended(outcome)) => break gate.resume(*hold, outcome),
                 None => {
                     let refusal = Refusal::new(Reason::Withdrawn, "the client left while it waited");
-                    break gate.resume(hold, HoldOutcome::Refused(refusal));
+                    break gate.resume(*hold, HoldOutcome::Refused(refusal));
                 }
             }
         },
