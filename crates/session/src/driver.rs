@@ -21,15 +21,13 @@ use tokio::time::Sleep;
 use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
 use crate::gate::{Asked, Gate, Ruling};
 use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
+use crate::peer::{Peer, poll_write};
 use crate::refusal::{Reason, Refusal};
 
 /// Bytes that may wait for a slow reader before its sender is no longer read.
 const MAX_WAITING: usize = 256 * 1024;
 /// Bytes of a client kept while its command is held; beyond it the client is no longer read.
 const MAX_HELD_INPUT: usize = 64 * 1024;
-/// The smallest and the largest read.
-const MIN_READ: usize = 4 * 1024;
-const MAX_READ: usize = 128 * 1024;
 /// Rounds before other sessions of this worker get their turn.
 const ROUNDS_PER_TURN: usize = 32;
 /// How long a response may wait in memory before it is handed to the operating system.
@@ -120,15 +118,6 @@ where
     let mut relay = Relay::new(conversation, client, target, gate, signals);
     let ending = poll_fn(|cx| relay.poll(cx)).await;
     (ending, relay.gate)
-}
-
-struct Peer<S> {
-    wire: S,
-    input: BytesMut,
-    read_size: usize,
-    /// The most bytes that waited here since the buffers were last given back.
-    peak: usize,
-    eof: bool,
 }
 
 struct Relay<C, K, T> {
@@ -224,7 +213,7 @@ where
         }
         if self.conversation.is_idle() {
             // The buffers change places, so what one held says nothing of how large it is now.
-            let large = self.client.peak.max(self.target.peak) > 2 * MIN_READ;
+            let large = self.client.was_large() || self.target.was_large();
             if large && self.out.rest() {
                 self.client.shrink();
                 self.target.shrink();
@@ -471,60 +460,4 @@ where
 /// Whether a rule reads facts that take the target's catalogue, or a column is classified.
 fn needs_names(gate: &Gate, classification: &Classification) -> bool {
     classification.has_columns() || gate.bundle().needs().reads_any(NAMED_FACTS)
-}
-
-impl<S: AsyncRead + Unpin> Peer<S> {
-    fn new(wire: S) -> Self {
-        Self { wire, input: BytesMut::new(), read_size: MIN_READ, peak: 0, eof: false }
-    }
-
-    /// # Cancel safety
-    /// The read future either completes within this poll or has taken nothing.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        self.input.reserve(self.read_size);
-        let room = self.input.capacity() - self.input.len();
-        let polled = pin!(self.wire.read_buf(&mut self.input)).poll(cx);
-        if let Poll::Ready(Ok(n)) = polled
-            && n >= room
-        {
-            self.read_size = (self.read_size * 2).min(MAX_READ);
-        }
-        polled
-    }
-
-    fn note_peak(&mut self) {
-        self.peak = self.peak.max(self.input.len());
-    }
-
-    /// Gives the memory of a long result back once the session rests.
-    fn shrink(&mut self) {
-        if self.input.is_empty() {
-            self.input = BytesMut::new();
-            self.read_size = MIN_READ;
-            self.peak = 0;
-        }
-    }
-}
-
-fn poll_write<S: AsyncWrite + Unpin>(
-    wire: &mut S,
-    buffer: &mut BytesMut,
-    cx: &mut Context<'_>,
-) -> std::io::Result<bool> {
-    let mut moved = false;
-    while !buffer.is_empty() {
-        match Pin::new(&mut *wire).poll_write(cx, buffer) {
-            Poll::Pending => return Ok(moved),
-            Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(n)) => {
-                buffer.advance(n);
-                moved = true;
-            }
-            Poll::Ready(Err(error)) => return Err(error),
-        }
-    }
-    if moved && Pin::new(wire).poll_flush(cx).is_pending() {
-        return Ok(moved);
-    }
-    Ok(moved)
 }

@@ -11,6 +11,7 @@ mod gate;
 mod hold;
 mod impact;
 mod meters;
+mod peer;
 mod permit;
 mod protocol;
 mod refusal;

@@ -22,7 +22,6 @@ pub struct Refusal {
 /// The kinds of refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
 pub enum Reason {
     /// A rule forbids it, or no rule permits it.
     Denied,

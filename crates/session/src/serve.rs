@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::command::{Command, Phase, Shape};
 use crate::driver::{Ending, Interrupt, Signals};
 use crate::gate::{Asked, Gate, Ruling, Standing};
-use crate::meters::{self, Open};
 use crate::hold::{HoldOutcome, HoldStep, Reviewing, Waiting};
+use crate::meters::{self, Open};
 use crate::protocol::{Caller, Claim, Greeting, Proof, Protocol, Relaying};
 use crate::refusal::{Reason, Refusal};
 use crate::sessions::{SessionInfo, Sessions};
@@ -282,28 +282,7 @@ fn describe<P: Protocol>(
         policy_digest: bundle.digest().to_owned(),
         policy_commit: bundle.commit().map(ToOwned::to_owned),
     };
-    let header = SessionHeader {
-        id,
-        started,
-        principal: RecordedCaller {
-            id: principal.id.to_string(),
-            kind: match kind {
-                SubjectKind::User => "user".to_owned(),
-                SubjectKind::Machine => "machine".to_owned(),
-            },
-            groups: groups.clone(),
-            person: principal.person.to_string(),
-        },
-        target: target.name.to_string(),
-        database: Some(database.clone()),
-        protocol: P::NAME.to_owned(),
-        client_address: Some(peer.to_string()),
-        task: claim.task.clone(),
-        client_tool: claim.tool.clone(),
-        policy_digest: bundle.digest().to_owned(),
-        policy_commit: bundle.commit().map(ToOwned::to_owned),
-        gateway_version: house.version.to_owned(),
-    };
+    let header = header(&info, kind, house.version);
     let resource = Resource {
         name: target.name.to_string(),
         protocol: target.protocol.to_string(),
@@ -319,6 +298,32 @@ fn describe<P: Protocol>(
         source: Some(peer.ip()),
     };
     (info, header, standing)
+}
+
+/// What a recording says of its session.
+fn header(info: &SessionInfo, kind: SubjectKind, version: &str) -> SessionHeader {
+    SessionHeader {
+        id: info.id,
+        started: info.started,
+        principal: RecordedCaller {
+            id: info.principal.clone(),
+            kind: match kind {
+                SubjectKind::User => "user".to_owned(),
+                SubjectKind::Machine => "machine".to_owned(),
+            },
+            groups: info.groups.clone(),
+            person: info.person.clone(),
+        },
+        target: info.target.clone(),
+        database: Some(info.database.clone()),
+        protocol: info.protocol.to_owned(),
+        client_address: Some(info.client_address.clone()),
+        task: info.task.clone(),
+        client_tool: info.client_tool.clone(),
+        policy_digest: info.policy_digest.clone(),
+        policy_commit: info.policy_commit.clone(),
+        gateway_version: version.to_owned(),
+    }
 }
 
 /// What ends a session from outside: somebody, or the revocation of what it was opened with.

@@ -129,7 +129,7 @@ impl Postgres {
         let target = upstream.backend_key.clone().map(|key| (lease, key));
         let mut sessions = self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let pid = loop {
-            let pid = i32::try_from(rand::random_range(1..i32::MAX)).ok()?;
+            let pid = rand::random_range(1..i32::MAX);
             if !sessions.contains_key(&pid) {
                 break pid;
             }

@@ -27,7 +27,12 @@ pub(crate) fn error(refusal: &Refusal) -> BytesMut {
 pub(crate) fn login(refusal: &Refusal) -> Diagnostic<'static> {
     let sqlstate = match refusal.reason {
         Reason::Unavailable => "57P03",
-        _ => "28000",
+        Reason::Denied
+        | Reason::Unparsed
+        | Reason::Withheld
+        | Reason::ReviewerDenied
+        | Reason::Expired
+        | Reason::Withdrawn => "28000",
     };
     let mut diagnostic = Diagnostic::fatal(sqlstate, refusal.message.clone());
     if let Some(detail) = detail(refusal) {
@@ -98,10 +103,8 @@ fn detail(refusal: &Refusal) -> Option<String> {
 fn sqlstate(reason: Reason) -> &'static str {
     match reason {
         Reason::Unparsed => "42601",
-        Reason::Withdrawn => "57014",
-        Reason::Expired => "57014",
+        Reason::Withdrawn | Reason::Expired => "57014",
         Reason::Unavailable => "57P03",
-        // Denied, withheld, refused by a reviewer, and what later reasons will be: no privilege.
-        _ => "42501",
+        Reason::Denied | Reason::Withheld | Reason::ReviewerDenied => "42501",
     }
 }

@@ -10,9 +10,9 @@ use tokio::time::timeout;
 
 use crate::dial::{DialError, Dialer};
 use crate::greet::Startup;
-use crate::wire::backend::{Message, Tag};
+use crate::wire::backend::{DataRow, Tag};
 use crate::wire::startup::{StartupPacket, Version};
-use crate::wire::{HEADER_LEN, Limits, frontend, next_frame};
+use crate::wire::{Diagnostic, HEADER_LEN, Limits, frontend, next_frame};
 
 /// What a target may answer in one message.
 const LIMITS: Limits = Limits { control: 64 * 1024, statement: 1 << 20, data: 1 << 20 };
@@ -82,6 +82,7 @@ impl SideLine {
         timeout(PATIENCE, self.answer(messages)).await.map_err(|_elapsed| SideError::Late)?
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what an answer says besides rows, an error and its end is of no interest here")]
     async fn answer(&mut self, messages: &[u8]) -> Result<Vec<Row>, SideError> {
         self.wire.write_all(messages).await?;
         self.wire.flush().await?;
@@ -92,18 +93,14 @@ impl SideLine {
             if bytes > MAX_ANSWER {
                 return Err(SideError::TooLong);
             }
-            match tag {
-                Tag::DataRow | Tag::ErrorResponse => match Message::decode(tag, &body)? {
-                    Message::DataRow(row) => {
-                        let words = |value: Option<&[u8]>| value.map(|v| String::from_utf8_lossy(v).into_owned());
-                        rows.push(row.columns().map(|v| v.map(words)).collect::<Result<_, _>>()?);
-                    }
-                    Message::ErrorResponse(error) => refused = Some(error.sqlstate().into_owned()),
-                    _ => {}
-                },
-                Tag::ReadyForQuery => return refused.map_or(Ok(rows), |state| Err(SideError::Refused(state))),
-                // Nothing else says anything that is asked for here.
-                _ => {}
+            if tag == Tag::DataRow {
+                let words = |value: Option<&[u8]>| value.map(|v| String::from_utf8_lossy(v).into_owned());
+                let row = DataRow::decode(&body)?;
+                rows.push(row.columns().map(|v| v.map(words)).collect::<Result<_, _>>()?);
+            } else if tag == Tag::ErrorResponse {
+                refused = Some(Diagnostic::decode(&body)?.sqlstate().into_owned());
+            } else if tag == Tag::ReadyForQuery {
+                return refused.map_or(Ok(rows), |state| Err(SideError::Refused(state)));
             }
         }
     }

@@ -149,7 +149,7 @@ impl PostgresConversation {
         if !self.is_sure(&understood) {
             return Ok(self.stall(out));
         }
-        self.ask(whole, What::Query { understood: Arc::clone(&understood) }, understood, Phase::Run, Bytes::new(), out);
+        self.ask(whole, What::Query { understood: Arc::clone(&understood) }, &understood, Phase::Run, Bytes::new(), out);
         Ok(Step::Done)
     }
 
@@ -167,7 +167,7 @@ impl PostgresConversation {
         }
         let types = parse.parameter_types.into();
         let what = What::Parse { name: parse.name.into(), understood: Arc::clone(&understood), types };
-        self.ask(whole, what, understood, Phase::Prepare, Bytes::new(), out);
+        self.ask(whole, what, &understood, Phase::Prepare, Bytes::new(), out);
         Ok(Step::Done)
     }
 
@@ -197,7 +197,7 @@ impl PostgresConversation {
             formats: bind.result_formats,
             parameters: parameters.clone(),
         };
-        self.ask(whole, what, understood, Phase::Run, parameters, out);
+        self.ask(whole, what, &understood, Phase::Run, parameters, out);
         Ok(Step::Done)
     }
 
@@ -297,7 +297,7 @@ impl PostgresConversation {
             portal: Some(portal),
             max_rows: execute.max_rows,
         };
-        self.ask(whole, what, understood, Phase::Run, parameters, out);
+        self.ask(whole, what, &understood, Phase::Run, parameters, out);
         Ok(Step::Done)
     }
 
@@ -323,7 +323,7 @@ impl PostgresConversation {
             portal: None,
             max_rows: execute.max_rows,
         };
-        self.ask(whole, what, understood, Phase::Run, Bytes::new(), out);
+        self.ask(whole, what, &understood, Phase::Run, Bytes::new(), out);
         Ok(Step::Done)
     }
 
@@ -357,7 +357,7 @@ impl PostgresConversation {
         };
         let parameters = owned(body);
         let what = What::Function { understood: Arc::clone(&understood) };
-        self.ask(whole, what, understood, Phase::Run, parameters, out);
+        self.ask(whole, what, &understood, Phase::Run, parameters, out);
         Ok(Step::Done)
     }
 

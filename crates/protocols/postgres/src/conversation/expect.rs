@@ -164,6 +164,7 @@ struct Counts {
 }
 
 impl Counts {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "each match asks for some kinds and counts nothing for all others")]
     fn of(expect: &Expect) -> Self {
         let run = match expect {
             Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run } => Some(&run.understood),
@@ -251,6 +252,7 @@ impl Awaited {
     }
 
     /// Where the next message that is to change statement `name` keeps what the name meant before.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "asks for one kind of message")]
     pub(super) fn statement_before(&mut self, of: &[u8]) -> Option<&mut Option<Arc<Prepared>>> {
         self.queue.iter_mut().find_map(|e| match e {
             Expect::Parse { name, before, .. } | Expect::CloseStatement { name, before } if **name == *of => Some(before),
@@ -259,6 +261,7 @@ impl Awaited {
     }
 
     /// Where the next message that is to change portal `name` keeps what the name meant before.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "asks for one kind of message")]
     pub(super) fn portal_before(&mut self, of: &[u8]) -> Option<&mut Option<Arc<Portal>>> {
         self.queue.iter_mut().find_map(|e| match e {
             Expect::Bind { name, before, .. } | Expect::ClosePortal { name, before } if **name == *of => Some(before),
@@ -272,6 +275,7 @@ impl Awaited {
     }
 
     /// Whether the last thing asked of the target is what portal `name` returns.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "asks for one kind of message")]
     pub(super) fn describes(&self, portal: &Arc<Portal>) -> bool {
         self.queue.iter().rev().any(|e| match e {
             Expect::DescribePortal { portal: Some(p) } | Expect::OwnDescribe { portal: Some(p) } => Arc::ptr_eq(p, portal),

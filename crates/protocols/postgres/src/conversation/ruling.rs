@@ -80,16 +80,16 @@ impl PostgresConversation {
         &mut self,
         whole: &[u8],
         what: What,
-        understood: Arc<Understood>,
+        understood: &Understood,
         phase: Phase,
         parameters: Bytes,
         out: &mut Effects,
     ) {
         let ask = self.next_ask();
-        let readable = (!parameters.is_empty()).then_some(parameters::readable as fn(&[u8]) -> Vec<String>);
+        let readable = (!parameters.is_empty()).then_some(parameters::readable as sallyport_session::InWords);
         let shape = Arc::clone(&understood.shape);
         let text = understood.text.clone();
-        let meaning = self.meaning(&understood, &what.types());
+        let meaning = self.meaning(understood, &what.types());
         let state = meaning.clone();
         self.pending = Some(Pending { ask, frame: owned(whole), what, meaning, granted: None });
         out.ask(ask, Command { shape, text, parameters, state, readable, phase });

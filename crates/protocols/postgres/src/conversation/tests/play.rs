@@ -271,11 +271,11 @@ pub(super) fn close(statement: &str) -> Bytes {
 }
 
 pub(super) fn sync() -> Bytes {
-    encode(|out| frontend::sync(out))
+    encode(frontend::sync)
 }
 
 pub(super) fn flush() -> Bytes {
-    encode(|out| frontend::flush(out))
+    encode(frontend::flush)
 }
 
 pub(super) fn copy_data() -> Bytes {

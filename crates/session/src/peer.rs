@@ -1,0 +1,83 @@
+//! One of the two sockets of a relay, with what was read of it and not yet worked on.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+/// The smallest and the largest read.
+const MIN_READ: usize = 4 * 1024;
+const MAX_READ: usize = 128 * 1024;
+
+pub(crate) struct Peer<S> {
+    pub(crate) wire: S,
+    pub(crate) input: BytesMut,
+    read_size: usize,
+    /// The most bytes that waited here since the buffers were last given back.
+    peak: usize,
+    pub(crate) eof: bool,
+}
+
+impl<S: AsyncRead + Unpin> Peer<S> {
+    pub(crate) fn new(wire: S) -> Self {
+        Self { wire, input: BytesMut::new(), read_size: MIN_READ, peak: 0, eof: false }
+    }
+
+    /// # Cancel safety
+    /// The read future either completes within this poll or has taken nothing.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        self.input.reserve(self.read_size);
+        let room = self.input.capacity() - self.input.len();
+        let polled = pin!(self.wire.read_buf(&mut self.input)).poll(cx);
+        if let Poll::Ready(Ok(n)) = polled
+            && n >= room
+        {
+            self.read_size = (self.read_size * 2).min(MAX_READ);
+        }
+        polled
+    }
+
+    pub(crate) fn note_peak(&mut self) {
+        self.peak = self.peak.max(self.input.len());
+    }
+
+    /// Whether more waited here than a session at rest needs room for.
+    pub(crate) fn was_large(&self) -> bool {
+        self.peak > 2 * MIN_READ
+    }
+
+    /// Gives the memory of a long result back once the session rests.
+    pub(crate) fn shrink(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+            self.read_size = MIN_READ;
+            self.peak = 0;
+        }
+    }
+}
+
+/// Writes as much of `buffer` as the socket takes. True when it took some.
+pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
+    wire: &mut S,
+    buffer: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> std::io::Result<bool> {
+    let mut moved = false;
+    while !buffer.is_empty() {
+        match Pin::new(&mut *wire).poll_write(cx, buffer) {
+            Poll::Pending => return Ok(moved),
+            Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(n)) => {
+                buffer.advance(n);
+                moved = true;
+            }
+            Poll::Ready(Err(error)) => return Err(error),
+        }
+    }
+    if moved && Pin::new(wire).poll_flush(cx).is_pending() {
+        return Ok(moved);
+    }
+    Ok(moved)
+}

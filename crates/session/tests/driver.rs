@@ -1,0 +1,295 @@
+//! The driver between a client, a target, people who review, and whoever ends sessions.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use sallyport_ledger::{Durability, RecordingKey, RecordingStore, SessionHeader};
+use sallyport_policy::{Act, ActionName, Loader, Resource, Subject, SubjectKind, Watcher};
+use sallyport_session::{
+    AskId, Asking, Command, Conversation, Effects, Ending, Gate, Granted, HoldInfo, HoldOutcome, Housekeeping, Interrupt,
+    Opened, Phase, Reason, Refusal, Reviewing, Ruling, Shape, Side, Signals, Standing, Unparsed, Waiting, WireError,
+    relay,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{mpsc, oneshot};
+
+const RULES: &str = r#"
+@id("everything")
+permit (principal, action, resource);
+
+@id("ask-first")
+@hold("dba")
+forbid (principal, action == Action::"unparsed", resource)
+unless { context.approved_by.contains(Group::"dba") };
+"#;
+
+/// A protocol of single bytes: `h` is held, every other byte is permitted and forwarded.
+#[derive(Default)]
+struct Bytewise {
+    pending: Option<(AskId, u8)>,
+    asks: u64,
+}
+
+impl Conversation for Bytewise {
+    fn read(&mut self, from: Side, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
+        if from == Side::Target {
+            let len = bytes.len();
+            out.show_run(0, bytes, len);
+        } else if self.pending.is_none() && !bytes.is_empty() {
+            let byte = bytes.get_u8();
+            self.asks += 1;
+            let id = AskId(self.asks);
+            self.pending = Some((id, byte));
+            out.ask(id, command(byte == b'h'));
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, _ask: AskId, ruling: Ruling, out: &mut Effects) {
+        let (_, byte) = self.pending.take().expect("a question");
+        match ruling {
+            Ruling::Permitted { permit, .. } => {
+                out.forward(permit, &[byte]);
+            }
+            Ruling::Refused { .. } => out.tell(b"R"),
+        }
+    }
+
+    fn held(&mut self, _ask: AskId, _hold: &HoldInfo, out: &mut Effects) {
+        out.tell(b"w");
+    }
+
+    fn interrupt(&mut self, out: &mut Effects) -> bool {
+        let Some((id, _)) = self.pending.take() else { return false };
+        out.withdraw(id);
+        out.tell(b"c");
+        true
+    }
+
+    fn wants_client(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    fn farewell(&mut self, _refusal: &Refusal, out: &mut Effects) {
+        out.tell(b"F");
+        out.tend(Housekeeping::Goodbye, b"X");
+    }
+}
+
+fn command(held: bool) -> Command {
+    let unparsed = held.then(|| Unparsed { message: "what is this".to_owned(), position: None });
+    let acts = if held { vec![Act::new(ActionName::unparsed(), Vec::new())] } else { Vec::new() };
+    let shape = Shape { id: Shape::next_id(), acts, shows: Vec::new(), unparsed, empty: !held, facts: "{}".to_owned() };
+    Command {
+        shape: Arc::new(shape),
+        text: Bytes::from_static(b"text"),
+        parameters: Bytes::new(),
+        state: Bytes::new(),
+        readable: None,
+        phase: Phase::Run,
+    }
+}
+
+/// Reviews that the test answers; it learns of those that nobody waits for any more.
+struct Desk {
+    opened: mpsc::UnboundedSender<oneshot::Sender<HoldOutcome>>,
+}
+
+impl Reviewing for Desk {
+    fn open(&self, asking: Asking) -> Waiting<Opened> {
+        let (answer, outcome) = oneshot::channel();
+        let _ = self.opened.send(answer);
+        let info = HoldInfo {
+            request: "r1".to_owned(),
+            groups: vec!["dba".to_owned()],
+            rules: asking.rules,
+            message: asking.message,
+        };
+        Box::pin(async move { Opened::Open(info, or_never(outcome)) })
+    }
+}
+
+fn or_never<T: Send + 'static>(value: oneshot::Receiver<T>) -> Waiting<T> {
+    Box::pin(async move {
+        match value.await {
+            Ok(value) => value,
+            Err(_) => std::future::pending().await,
+        }
+    })
+}
+
+struct Stage {
+    client: DuplexStream,
+    target: DuplexStream,
+    interrupt: Arc<Interrupt>,
+    end: Option<oneshot::Sender<Refusal>>,
+    desk: mpsc::UnboundedReceiver<oneshot::Sender<HoldOutcome>>,
+    relay: tokio::task::JoinHandle<(Ending, Gate)>,
+    _dir: tempfile::TempDir,
+}
+
+fn killed() -> Refusal {
+    Refusal::new(Reason::Unavailable, "killed")
+}
+
+impl Stage {
+    /// A session whose client has already sent `bytes` when it begins; `ended` when it is killed before it begins.
+    async fn start(bytes: &[u8], ended: bool) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (opened, desk) = mpsc::unbounded_channel();
+        let gate = gate(dir.path(), Desk { opened });
+        let (mut client, inner_client) = tokio::io::duplex(1024);
+        let (target, inner_target) = tokio::io::duplex(1024);
+        client.write_all(bytes).await.unwrap();
+        let interrupt = Arc::new(Interrupt::default());
+        let (end, ending) = oneshot::channel();
+        let mut end = Some(end);
+        if ended {
+            end.take().unwrap().send(killed()).unwrap();
+        }
+        let signals = Signals {
+            end: or_never(ending),
+            closing: Box::pin(std::future::pending()),
+            interrupt: Arc::clone(&interrupt),
+        };
+        let relay = tokio::spawn(relay(Bytewise::default(), inner_client, inner_target, gate, signals));
+        Self { client, target, interrupt, end, desk, relay, _dir: dir }
+    }
+
+    async fn client_gets(&mut self, expected: &[u8]) {
+        assert_eq!(gets(&mut self.client, expected.len()).await, expected);
+    }
+
+    async fn target_gets(&mut self, expected: &[u8]) {
+        assert_eq!(gets(&mut self.target, expected.len()).await, expected);
+    }
+}
+
+async fn gets(stream: &mut DuplexStream, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    let read = tokio::time::timeout(Duration::from_secs(10), stream.read_exact(&mut bytes)).await;
+    read.expect("nothing came").unwrap();
+    bytes
+}
+
+fn gate(dir: &std::path::Path, desk: Desk) -> Gate {
+    let rules = dir.join("policy/rules");
+    std::fs::create_dir_all(&rules).unwrap();
+    std::fs::write(rules.join("all.cedar"), RULES).unwrap();
+    let policy = Arc::new(Watcher::start(&dir.join("policy"), Loader::new(&[])).unwrap());
+    let standing = Standing {
+        subject: Subject { kind: SubjectKind::User, id: "alice".to_owned(), groups: Vec::new() },
+        person: "alice".into(),
+        target: Resource { name: "t".to_owned(), protocol: "bytes".to_owned(), environment: None, tags: Vec::new() },
+        database: "d".into(),
+        task: None,
+        source: None,
+    };
+    let id = uuid::Uuid::now_v7();
+    let header = SessionHeader {
+        id,
+        started: time::OffsetDateTime::now_utc(),
+        principal: sallyport_ledger::Caller {
+            id: "alice".to_owned(),
+            kind: "user".to_owned(),
+            groups: Vec::new(),
+            person: "alice".to_owned(),
+        },
+        target: "t".to_owned(),
+        database: None,
+        protocol: "bytes".to_owned(),
+        client_address: None,
+        task: None,
+        client_tool: None,
+        policy_digest: policy.current().digest().to_owned(),
+        policy_commit: None,
+        gateway_version: "test".to_owned(),
+    };
+    let store = RecordingStore::open(dir, RecordingKey::new([1; 32]), Durability::WriteAhead).unwrap();
+    Gate::new(standing, policy, store.create(&header).unwrap(), Arc::new(desk), id)
+}
+
+fn granted() -> HoldOutcome {
+    HoldOutcome::Granted(Granted {
+        request: "r1".to_owned(),
+        approvers: vec!["dana".to_owned()],
+        groups: vec!["dba".to_owned()],
+    })
+}
+
+#[tokio::test]
+async fn an_approved_command_is_forwarded_and_then_what_came_behind_it() {
+    let mut stage = Stage::start(b"ahb", false).await;
+    stage.target_gets(b"a").await;
+    stage.client_gets(b"w").await;
+    stage.desk.recv().await.unwrap().send(granted()).unwrap();
+    stage.target_gets(b"hb").await;
+}
+
+#[tokio::test]
+async fn a_cancelled_command_lets_what_came_behind_it_go_on() {
+    let mut stage = Stage::start(b"hab", false).await;
+    stage.client_gets(b"w").await;
+    let mut answer = stage.desk.recv().await.unwrap();
+    assert!(stage.interrupt.request());
+    stage.client_gets(b"c").await;
+    stage.target_gets(b"ab").await;
+    answer.closed().await;
+    assert!(!stage.interrupt.request(), "nothing is held any more");
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_its_held_command_with_it() {
+    let mut stage = Stage::start(b"h", false).await;
+    let mut answer = stage.desk.recv().await.unwrap();
+    drop(stage.client);
+    answer.closed().await;
+    assert_eq!(stage.relay.await.unwrap().0, Ending::Client);
+}
+
+#[tokio::test]
+async fn a_session_that_is_ended_forwards_nothing_more() {
+    let mut stage = Stage::start(b"aaaa", true).await;
+    let mut rest = Vec::new();
+    stage.target.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(rest, b"X");
+    stage.client_gets(b"F").await;
+    assert!(matches!(stage.relay.await.unwrap().0, Ending::Gateway(_)));
+}
+
+#[tokio::test]
+async fn a_session_ends_though_its_client_does_not_read() {
+    let mut stage = Stage::start(b"", false).await;
+    let mut target = stage.target;
+    let flood = tokio::spawn(async move {
+        let mut sent = 0;
+        while target.write_all(&[b'x'; 4096]).await.is_ok() {
+            sent += 4096;
+        }
+        sent
+    });
+    // The client reads a little, so that the flood is under way, and then no more.
+    gets(&mut stage.client, 512).await;
+    stage.end.take().unwrap().send(killed()).unwrap();
+    let (ending, _) = tokio::time::timeout(Duration::from_secs(60), stage.relay).await.expect("it ends").unwrap();
+    assert!(matches!(ending, Ending::Gateway(_)));
+    let sent = flood.await.unwrap();
+    assert!(sent < 1 << 20, "{sent} bytes were taken from the target for a client that does not read");
+}
+
+#[tokio::test]
+async fn a_client_is_told_when_its_target_leaves() {
+    let mut stage = Stage::start(b"h", false).await;
+    stage.client_gets(b"w").await;
+    let mut answer = stage.desk.recv().await.unwrap();
+    drop(stage.target);
+    assert_eq!(gets(&mut stage.client, 1).await, b"F");
+    answer.closed().await;
+    assert_eq!(stage.relay.await.unwrap().0, Ending::Target);
+}
