@@ -102,6 +102,7 @@ fn the_demo_is_usable_and_leaves_nothing_behind() -> Result<()> {
 fn killing_the_demo_ends_its_server_too() -> Result<()> {
     let (mut demo, ready) = start()?;
     let log = Path::new(text(&ready, "/target_log")?).to_owned();
+    let state = text(&ready, "/state_dir")?.to_owned();
     signal(&demo, "KILL")?;
     demo.0.wait()?;
     let start = std::time::Instant::now();
@@ -112,5 +113,7 @@ fn killing_the_demo_ends_its_server_too() -> Result<()> {
         );
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+    // Nobody is left who could remove the gateway's own state.
+    std::fs::remove_dir_all(state)?;
     Ok(())
 }
