@@ -57,12 +57,7 @@ fn a_refused_change_of_identity_ends_the_session() -> Result<()> {
     let stage = stage("policy")?;
     let mut psql = stage.through("alice")?.program("psql");
     psql.args(["-XAt", "-v", "VERBOSITY=verbose"]);
-    psql.args([
-        "-c",
-        "SET ROLE postgres",
-        "-c",
-        "SELECT 'this' || ' ran'",
-    ]);
+    psql.args(["-c", "SET ROLE postgres", "-c", "SELECT 'this' || ' ran'"]);
     let output = psql.stdin(Stdio::null()).output()?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said);
@@ -105,10 +100,16 @@ fn a_reviewer_sees_what_a_held_statement_would_change() -> Result<()> {
             return Ok(None);
         };
         let request = api.get(&format!("/v1/requests/{id}"), Some(&token))?;
-        let impact = request.body.get("impact").filter(|impact| !impact.is_null());
+        let impact = request
+            .body
+            .get("impact")
+            .filter(|impact| !impact.is_null());
         Ok(impact.map(|impact| (id.to_owned(), impact.clone())))
     })?;
-    let plan = impact.get("plan").and_then(Value::as_str).context("no plan")?;
+    let plan = impact
+        .get("plan")
+        .and_then(Value::as_str)
+        .context("no plan")?;
     ensure!(plan.contains("Delete on orders"), "{impact}");
     ensure!(
         impact.get("estimated_rows") == Some(&json!(250)),
@@ -118,8 +119,14 @@ fn a_reviewer_sees_what_a_held_statement_would_change() -> Result<()> {
         stage.server.query("shop", "SELECT count(*) FROM orders")? == "1000",
         "planning ran nothing"
     );
-    api.post(&format!("/v1/requests/{id}/approve"), Some(&token), &json!({}))?;
-    let deleted = deleting.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
+    api.post(
+        &format!("/v1/requests/{id}/approve"),
+        Some(&token),
+        &json!({}),
+    )?;
+    let deleted = deleting
+        .join()
+        .map_err(|_| anyhow::anyhow!("the client panicked"))??;
     ensure!(deleted == 250, "{deleted} rows");
     Ok(())
 }
@@ -131,7 +138,10 @@ fn what_is_made_beside_the_gateway_is_noticed_by_open_sessions() -> Result<()> {
     let (client, _connection) = runtime.block_on(connect(&stage.through("alice")?))?;
     let see = || runtime.block_on(client.simple_query("SELECT * FROM fresh"));
     ensure!(see().is_err(), "there is no such table yet");
-    stage.server.query("shop", "CREATE TABLE fresh (a int); GRANT SELECT ON fresh TO app")?;
+    stage.server.query(
+        "shop",
+        "CREATE TABLE fresh (a int); GRANT SELECT ON fresh TO app",
+    )?;
     eventually("the session's knowing the table", || Ok(see().ok()))?;
     Ok(())
 }
@@ -160,28 +170,54 @@ fn a_gateway_that_ends_lets_transactions_finish() -> Result<()> {
     let runtime = runtime()?;
     let (_idle, connection) = runtime.block_on(connect(&stage.through("alice")?))?;
     let mut command = stage.through("alice")?.program("psql");
-    command.args(["-XAt"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["-XAt"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut psql = Psql(command.spawn()?);
     let mut lines = BufReader::new(psql.0.stdout.take().context("no output")?).lines();
     psql.tell("BEGIN;\nINSERT INTO orders VALUES (2000, 'late');\nSELECT 'in' || 'side';\n")?;
-    ensure!(lines.any(|line| line.is_ok_and(|line| line == "inside")), "psql is in its transaction");
+    ensure!(
+        lines.any(|line| line.is_ok_and(|line| line == "inside")),
+        "psql is in its transaction"
+    );
 
-    let asked = Command::new("kill").arg(stage.gateway.pid().to_string()).status()?;
+    let asked = Command::new("kill")
+        .arg(stage.gateway.pid().to_string())
+        .status()?;
     ensure!(asked.success(), "the gateway was asked to end");
     // The session that rests is told so at once; by then the gateway is on its way out.
     let told = runtime.block_on(async { tokio::time::timeout(PATIENCE, connection).await })??;
-    let state = told.err().and_then(|error| error.code().map(|code| code.code().to_owned()));
+    let state = told
+        .err()
+        .and_then(|error| error.code().map(|code| code.code().to_owned()));
     ensure!(state.as_deref() == Some("57P01"), "{state:?}");
 
-    psql.tell("UPDATE orders SET note = 'in time' WHERE id = 2000;\nSELECT 'still ' || 'inside';\n")?;
-    ensure!(lines.any(|line| line.is_ok_and(|line| line == "still inside")), "the transaction goes on");
+    psql.tell(
+        "UPDATE orders SET note = 'in time' WHERE id = 2000;\nSELECT 'still ' || 'inside';\n",
+    )?;
+    ensure!(
+        lines.any(|line| line.is_ok_and(|line| line == "still inside")),
+        "the transaction goes on"
+    );
     psql.tell("COMMIT;\n")?;
-    ensure!(lines.any(|line| line.is_ok_and(|line| line == "COMMIT")), "the transaction is committed");
+    ensure!(
+        lines.any(|line| line.is_ok_and(|line| line == "COMMIT")),
+        "the transaction is committed"
+    );
     psql.tell("SELECT 'too ' || 'late';\n\\q\n")?;
-    ensure!(!lines.any(|line| line.is_ok_and(|line| line == "too late")), "the session is over");
-    let note = stage.server.query("shop", "SELECT note FROM orders WHERE id = 2000")?;
+    ensure!(
+        !lines.any(|line| line.is_ok_and(|line| line == "too late")),
+        "the session is over"
+    );
+    let note = stage
+        .server
+        .query("shop", "SELECT note FROM orders WHERE id = 2000")?;
     ensure!(note == "in time", "{note}");
-    eventually("the gateway's end", || Ok((!stage.gateway.is_running()).then_some(())))
+    eventually("the gateway's end", || {
+        Ok((!stage.gateway.is_running()).then_some(()))
+    })
 }
 
 #[test]
@@ -190,7 +226,11 @@ fn the_gateway_counts_and_says_what_ails_it() -> Result<()> {
     let runtime = runtime()?;
     let (client, _connection) = runtime.block_on(connect(&stage.through("alice")?))?;
     runtime.block_on(client.simple_query("SELECT note FROM orders WHERE id = 1"))?;
-    ensure!(runtime.block_on(client.simple_query("DROP TABLE orders")).is_err());
+    ensure!(
+        runtime
+            .block_on(client.simple_query("DROP TABLE orders"))
+            .is_err()
+    );
     let api = stage.gateway.api();
     let reply = api.get("/metrics", None)?;
     let metrics = reply.body.as_str().context("metrics are text")?;
@@ -209,8 +249,14 @@ fn the_gateway_counts_and_says_what_ails_it() -> Result<()> {
     let aside = stage.gateway.dir().join("aside");
     std::fs::rename(&recordings, &aside)?;
     let reply = api.get("/healthz", None)?;
-    ensure!(reply.status == 503 && reply.body.to_string().contains("recordings"), "{reply:?}");
+    ensure!(
+        reply.status == 503 && reply.body.to_string().contains("recordings"),
+        "{reply:?}"
+    );
     std::fs::rename(&aside, &recordings)?;
-    ensure!(api.get("/healthz", None)?.status == 200, "all is well again");
+    ensure!(
+        api.get("/healthz", None)?.status == 200,
+        "all is well again"
+    );
     Ok(())
 }

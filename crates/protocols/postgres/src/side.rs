@@ -82,7 +82,6 @@ impl SideLine {
         timeout(PATIENCE, self.answer(messages)).await.map_err(|_elapsed| SideError::Late)?
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "what an answer says besides rows, an error and its end is of no interest here")]
     async fn answer(&mut self, messages: &[u8]) -> Result<Vec<Row>, SideError> {
         self.wire.write_all(messages).await?;
         self.wire.flush().await?;
