@@ -14,39 +14,39 @@ use serde::Deserialize;
 /// The gateway's configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// Where keys, the store, the journal and recordings are kept.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// The policy bundle: a directory in version control.
-    pub policy: PathBuf,
+    pub(crate) policy: PathBuf,
     /// Where to listen.
     #[serde(default)]
-    pub listen: Listen,
+    pub(crate) listen: Listen,
     /// What is shown to clients; made at first start when not given.
     #[serde(default)]
-    pub tls: Tls,
+    pub(crate) tls: Tls,
     /// How many of what.
     #[serde(default)]
-    pub limits: Limits,
+    pub(crate) limits: Limits,
     /// When a record counts as written.
     #[serde(default)]
-    pub recording: Recording,
+    pub(crate) recording: Recording,
     /// Who is who.
     #[serde(default)]
-    pub identity: IdentityConfig,
+    pub(crate) identity: IdentityConfig,
     /// How reviews go.
     #[serde(default)]
-    pub review: Review,
+    pub(crate) review: Review,
 }
 
 /// Where the gateway listens.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Listen {
+pub(crate) struct Listen {
     /// PostgreSQL clients.
-    pub postgres: SocketAddr,
+    pub(crate) postgres: SocketAddr,
     /// The API.
-    pub api: SocketAddr,
+    pub(crate) api: SocketAddr,
 }
 
 impl Default for Listen {
@@ -58,31 +58,31 @@ impl Default for Listen {
 /// The gateway's TLS towards clients.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tls {
+pub(crate) struct Tls {
     /// The certificate chain, PEM.
-    pub certificate: Option<PathBuf>,
+    pub(crate) certificate: Option<PathBuf>,
     /// Its key, PEM.
-    pub key: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
     /// Authorities whose client certificates are accepted.
-    pub client_authorities: Option<PathBuf>,
+    pub(crate) client_authorities: Option<PathBuf>,
 }
 
 /// How many of what.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Open sessions.
-    pub sessions: usize,
+    pub(crate) sessions: usize,
     /// Clients that have not logged in yet.
-    pub handshakes: usize,
+    pub(crate) handshakes: usize,
     /// Seconds that a login may take, waiting for reviewers apart.
-    pub handshake_timeout_s: u64,
+    pub(crate) handshake_timeout_s: u64,
     /// Connections from one address.
-    pub per_source: usize,
+    pub(crate) per_source: usize,
     /// Seconds that open sessions have when the gateway is asked to stop.
-    pub shutdown_grace_s: u64,
+    pub(crate) shutdown_grace_s: u64,
     /// Threads that relay; one a core when 0.
-    pub workers: usize,
+    pub(crate) workers: usize,
 }
 
 impl Default for Limits {
@@ -93,7 +93,7 @@ impl Default for Limits {
 
 impl Limits {
     /// As the listener wants them.
-    pub fn listener(&self) -> sallyport_listen::Limits {
+    pub(crate) fn listener(&self) -> sallyport_listen::Limits {
         sallyport_listen::Limits {
             sessions: self.sessions,
             handshakes: self.handshakes,
@@ -106,7 +106,7 @@ impl Limits {
 /// When a record counts as written (I2).
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Recording {
+pub(crate) enum Recording {
     /// Handed to the operating system: killing the gateway loses nothing.
     #[default]
     WriteAhead,
@@ -126,29 +126,29 @@ impl From<Recording> for Durability {
 /// How reviews go.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Review {
+pub(crate) struct Review {
     /// Seconds that a client waits.
-    pub hold_timeout_s: Option<u64>,
+    pub(crate) hold_timeout_s: Option<u64>,
     /// Seconds that an unused grant lasts.
-    pub grant_ttl_s: Option<u64>,
+    pub(crate) grant_ttl_s: Option<u64>,
     /// Whom to tell.
-    pub webhooks: Vec<WebhookEntry>,
+    pub(crate) webhooks: Vec<WebhookEntry>,
 }
 
 /// An address that is told of requests.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct WebhookEntry {
+pub(crate) struct WebhookEntry {
     /// Where to post.
-    pub url: url::Url,
+    pub(crate) url: url::Url,
     /// A file with the key of the signature.
-    pub secret_file: Option<PathBuf>,
+    pub(crate) secret_file: Option<PathBuf>,
     /// What to post.
     #[serde(default)]
-    pub format: WebhookFormat,
+    pub(crate) format: WebhookFormat,
     /// Whether the statement's text is sent.
     #[serde(default)]
-    pub include_statement: bool,
+    pub(crate) include_statement: bool,
 }
 
 impl Config {
@@ -156,7 +156,7 @@ impl Config {
     ///
     /// # Errors
     /// When it cannot be read or makes no sense; the message names the line.
-    pub fn load(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let mut config: Self = toml::from_str(&text).with_context(|| format!("`{}` makes no sense", path.display()))?;
         let base = path.parent().unwrap_or(Path::new("."));
@@ -175,7 +175,7 @@ impl Review {
     ///
     /// # Errors
     /// When a webhook's secret cannot be read.
-    pub fn settings(&self) -> anyhow::Result<ReviewConfig> {
+    pub(crate) fn settings(&self) -> anyhow::Result<ReviewConfig> {
         let mut settings = ReviewConfig::default();
         if let Some(seconds) = self.hold_timeout_s {
             settings.hold_timeout = Duration::from_secs(seconds);

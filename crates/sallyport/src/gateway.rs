@@ -29,13 +29,13 @@ use crate::reviewing::{ToJournal, ToReviewers};
 const BACKLOG: u32 = 4096;
 
 /// A gateway that listens.
-pub struct Gateway {
+pub(crate) struct Gateway {
     /// Everything that sessions share.
-    pub house: Arc<House>,
+    pub(crate) house: Arc<House>,
     /// Where the API listens.
-    pub api_address: SocketAddr,
+    pub(crate) api_address: SocketAddr,
     /// Where PostgreSQL clients connect.
-    pub postgres_address: SocketAddr,
+    pub(crate) postgres_address: SocketAddr,
     listener: Listener,
     api: (Listener, axum::Router, Option<Arc<ServerTls>>),
     protocol: Arc<Postgres>,
@@ -44,7 +44,7 @@ pub struct Gateway {
 }
 
 /// What the loader of bundles knows: the protocols' schemas and the detectors that exist.
-pub fn loader() -> Loader {
+pub(crate) fn loader() -> Loader {
     let fragments = [SchemaFragment { name: "postgres".into(), text: Postgres::SCHEMA.into() }];
     Loader::new(&fragments).detectors(Detector::ALL.iter().map(ToString::to_string))
 }
@@ -54,7 +54,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When any part of it cannot be had; nothing is served then.
-    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         let state = &config.state_dir;
         std::fs::create_dir_all(state).with_context(|| format!("cannot make `{}`", state.display()))?;
         let keys = state.join("keys");
@@ -109,7 +109,7 @@ impl Gateway {
     ///
     /// # Errors
     /// When the listening socket fails.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let (stopping, mut stopped) = tokio::sync::watch::channel(false);
         let (api, router, tls) = self.api;
         let serving = tokio::spawn(async move {

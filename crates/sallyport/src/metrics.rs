@@ -18,7 +18,7 @@ static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 ///
 /// # Errors
 /// When another recorder is installed.
-pub fn install() -> anyhow::Result<impl Fn() -> String + Send + Sync> {
+pub(crate) fn install() -> anyhow::Result<impl Fn() -> String + Send + Sync> {
     let handle = match HANDLE.get() {
         Some(handle) => handle.clone(),
         None => {
@@ -33,7 +33,7 @@ pub fn install() -> anyhow::Result<impl Fn() -> String + Send + Sync> {
 }
 
 /// Does the metrics' housekeeping, for ever.
-pub async fn keep() {
+pub(crate) async fn keep() {
     loop {
         tokio::time::sleep(UPKEEP).await;
         if let Some(handle) = HANDLE.get() {

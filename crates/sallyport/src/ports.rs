@@ -24,7 +24,7 @@ use uuid::Uuid;
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The open sessions.
-pub struct LiveSessions(pub Arc<Sessions>);
+pub(crate) struct LiveSessions(pub(crate) Arc<Sessions>);
 
 impl ports::Sessions for LiveSessions {
     fn list(&self) -> Vec<Session> {
@@ -64,7 +64,7 @@ fn live(info: &SessionInfo) -> Session {
 }
 
 /// The recordings.
-pub struct Recorded(pub RecordingStore);
+pub(crate) struct Recorded(pub(crate) RecordingStore);
 
 impl ports::Recordings for Recorded {
     fn list(&self, filter: &RecordingFilter) -> Result<Vec<Session>, RecordingsError> {
@@ -259,14 +259,14 @@ fn unreadable(error: &LedgerError) -> RecordingsError {
 }
 
 /// The policy in force, and what was wrong with the newest if it is not.
-pub struct PolicyInForce {
+pub(crate) struct PolicyInForce {
     watcher: Arc<Watcher>,
     rejected: Arc<Mutex<Option<String>>>,
 }
 
 impl PolicyInForce {
     /// Follows `watcher` from now on.
-    pub fn new(watcher: Arc<Watcher>) -> Self {
+    pub(crate) fn new(watcher: Arc<Watcher>) -> Self {
         let rejected = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&rejected);
         watcher.subscribe(move |reloaded| {
@@ -282,19 +282,19 @@ impl PolicyInForce {
 
 impl PolicyInForce {
     /// Whether the newest policy was rejected, so that an older one is in force.
-    pub fn is_rejected(&self) -> bool {
+    pub(crate) fn is_rejected(&self) -> bool {
         self.rejected.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 }
 
 /// Whether the gateway can do its work. What is wrong is said in the log; anybody may ask for the words here.
-pub struct Condition {
+pub(crate) struct Condition {
     /// The policy.
-    pub policy: Arc<PolicyInForce>,
+    pub(crate) policy: Arc<PolicyInForce>,
     /// Where recordings are written.
-    pub recordings: PathBuf,
+    pub(crate) recordings: PathBuf,
     /// Held commands, by which the store is asked.
-    pub reviews: Reviews,
+    pub(crate) reviews: Reviews,
 }
 
 impl ports::Health for Condition {
@@ -349,7 +349,7 @@ impl ports::Policy for PolicyInForce {
 }
 
 /// The journal, for acts by way of the API.
-pub struct ApiJournal(pub Arc<Journal>);
+pub(crate) struct ApiJournal(pub(crate) Arc<Journal>);
 
 impl ports::Journal for ApiJournal {
     fn record(&self, entry: &ports::Entry) -> Result<(), JournalError> {

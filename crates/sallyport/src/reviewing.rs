@@ -10,13 +10,13 @@ use sallyport_session::{Asking, Estimate, Granted, HoldInfo, HoldOutcome, Opened
 
 /// Takes held commands to the people who may approve them.
 #[derive(Debug)]
-pub struct ToReviewers {
+pub(crate) struct ToReviewers {
     reviews: Reviews,
 }
 
 impl ToReviewers {
     /// To these reviews.
-    pub fn new(reviews: Reviews) -> Self {
+    pub(crate) fn new(reviews: Reviews) -> Self {
         Self { reviews }
     }
 }
@@ -136,7 +136,7 @@ fn unavailable(error: sallyport_review::ReviewError) -> Refusal {
 
 /// Writes the acts of reviewers into the journal before they take effect (I9).
 #[derive(Debug)]
-pub struct ToJournal(pub Arc<Journal>);
+pub(crate) struct ToJournal(pub(crate) Arc<Journal>);
 
 impl Witness for ToJournal {
     fn witness(&self, act: &Act) -> Result<(), WitnessError> {

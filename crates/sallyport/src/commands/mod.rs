@@ -1,13 +1,13 @@
 //! The person's side: one module a command.
 
-pub mod approve;
-pub mod caller;
-pub mod doctor;
-pub mod login;
-pub mod people;
-pub mod policy_check;
-pub mod replay;
-pub mod requests;
-pub mod sessions;
-pub mod terminal;
-pub mod token;
+pub(crate) mod approve;
+pub(crate) mod caller;
+pub(crate) mod doctor;
+pub(crate) mod login;
+pub(crate) mod people;
+pub(crate) mod policy_check;
+pub(crate) mod replay;
+pub(crate) mod requests;
+pub(crate) mod sessions;
+pub(crate) mod terminal;
+pub(crate) mod token;

@@ -24,7 +24,7 @@ pub(crate) const PEOPLE: [(&str, &[&str], &str); 3] = [
 
 /// What `sallyport demo` can be told.
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(crate) struct DemoArgs {
     /// Print one line of JSON when ready, instead of the story.
     #[arg(long)]
     json: bool,
@@ -46,7 +46,7 @@ pub(crate) struct Demo {
 ///
 /// # Errors
 /// When a part of it cannot be started.
-pub async fn run(args: DemoArgs, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+pub(crate) async fn run(args: DemoArgs, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let state = tempfile::Builder::new().prefix("sallyport-demo-").tempdir().context("no place for throw-away state")?;
     let server = tokio::task::spawn_blocking(start_target).await??;
     let config = configure(state.path(), &server, args.policy.as_deref())?;

@@ -11,6 +11,8 @@ pub(super) fn print(demo: &Demo) -> io::Result<()> {
 }
 
 fn text(demo: &Demo) -> String {
+    // What was built is not on anybody's PATH.
+    let program = std::env::current_exe().map_or_else(|_| "sallyport".to_owned(), |path| path.display().to_string());
     let psql = |name: &str| {
         format!(
             "PGPASSWORD={} psql \"host={} port={} dbname=orders user={name} sslmode=require options='-c sallyport.task=OPS-42'\"",
@@ -33,15 +35,15 @@ fn text(demo: &Demo) -> String {
         ),
         (
             "In another terminal dana, a DBA, sees exactly that statement and approves it; alice's ALTER goes through.",
-            vec![format!("{} sallyport requests", cli("dana")), format!("{} sallyport approve REQUEST_ID --reason 'reviewed'", cli("dana"))],
+            vec![format!("{} {program} requests", cli("dana")), format!("{} {program} approve REQUEST_ID --reason 'reviewed'", cli("dana"))],
         ),
         (
             "audrey, an auditor, replays the session.",
-            vec![format!("{} sallyport sessions", cli("audrey")), format!("{} sallyport replay SESSION_ID", cli("audrey"))],
+            vec![format!("{} {program} sessions", cli("audrey")), format!("{} {program} replay SESSION_ID", cli("audrey"))],
         ),
         (
             "And sees who approved what.",
-            vec![format!("{} sallyport requests --all --json", cli("audrey"))],
+            vec![format!("{} {program} requests --all --json", cli("audrey"))],
         ),
     ];
     let mut text = String::from("Sallyport is running, with a throw-away PostgreSQL server behind it.\n\n");
