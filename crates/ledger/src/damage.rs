@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 /// A finding that no crash explains: the file is not what the recorder wrote.
 ///
-/// A file that merely stops early is not damage; see [`crate::Ending::Interrupted`].
+/// A file that merely stops early is not damage; see [`crate::Ending::Unsealed`].
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize)]
 #[serde(rename_all = "snake_case", tag = "damage")]
 pub enum Damage {
