@@ -120,3 +120,25 @@ fn an_approval_of_execute_is_bound_to_what_the_name_stands_for() {
     };
     assert_ne!(state("DELETE FROM a"), state("DELETE FROM b"));
 }
+
+/// Portals and cursors are one kind of name to the target.
+#[test]
+fn a_cursor_takes_the_name_of_a_portal_and_the_other_way_round() {
+    for needs_names in [false, true] {
+        let mut play = Play::new(needs_names, house_rule);
+        // The portal is gone at the target once the savepoint is, and the name is free for a cursor.
+        play.send(&[query("BEGIN"), query("SAVEPOINT a"), parse("s", "SELECT 1"), bind("c", "s"), sync()].concat());
+        play.send(&[query("ROLLBACK TO a"), query("DECLARE c CURSOR FOR SELECT 2")].concat());
+        let asked = play.asked.len();
+        play.send(&[execute("c"), sync()].concat());
+        let fetched = play.asked.get(asked).expect("executing a cursor is fetching from it");
+        assert_eq!(fetched.text, "FETCH FROM c");
+        // A portal that is bound under a cursor's name is what is fetched from.
+        let mut play = Play::new(needs_names, house_rule);
+        play.send(&[query("BEGIN"), query("DECLARE c CURSOR FOR SELECT 2"), parse("s", HELD), sync()].concat());
+        play.send(&[bind("c", "s"), sync()].concat());
+        play.approve();
+        play.send(&query("FETCH FROM c"));
+        assert!(play.held.is_some(), "{:?}", play.answers());
+    }
+}

@@ -177,7 +177,7 @@ impl Server {
                 self.rows(text);
             }
             "BEGIN" => self.in_block = true,
-            "COMMIT" | "ROLLBACK" => {
+            "COMMIT" | "ROLLBACK" if second.is_empty() => {
                 (self.in_block, self.failed) = (false, false);
                 self.portals.clear();
             }
