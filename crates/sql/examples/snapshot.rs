@@ -53,8 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "ON_ERROR_STOP=1",
         "-c",
     ]);
-    let file =
-        std::env::temp_dir().join(format!("sallyport-sql-snapshot-{}.sql", std::process::id()));
+    let file = std::env::temp_dir().join(format!("sallyport-sql-snapshot-{}.sql", std::process::id()));
     std::fs::write(&file, script)?;
     psql.args(["SELECT 1 WHERE false", "-f"]).arg(&file);
     let output = psql.output()?;
@@ -79,11 +78,7 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
         if !Catalog::QUERIES.iter().any(|q| q.name == name) {
             continue;
         }
-        for row in rows
-            .trim_end_matches('\n')
-            .split('\u{1e}')
-            .filter(|r| !r.is_empty())
-        {
+        for row in rows.trim_end_matches('\n').split('\u{1e}').filter(|r| !r.is_empty()) {
             let cells: Vec<Option<&str>> = row
                 .trim_start_matches('\n')
                 .split('\u{1f}')
@@ -100,21 +95,13 @@ fn print(text: &str) -> Result<(), Box<dyn Error>> {
 }
 
 /// Whether the tests can need a row. `kept` collects the numbers of relations that are left in.
-fn keep(
-    query: &str,
-    cells: &[Option<&str>],
-    words: &HashSet<&str>,
-    kept: &mut HashSet<String>,
-) -> bool {
+fn keep(query: &str, cells: &[Option<&str>], words: &HashSet<&str>, kept: &mut HashSet<String>) -> bool {
     let cell = |i: usize| cells.get(i).copied().flatten().unwrap_or_default();
     let system = |schema: &str| matches!(schema, "pg_catalog" | "information_schema");
     match query {
         "types" => {
             !system(cell(1))
-                || (cell(3) != "c"
-                    && cell(6) == "0"
-                    && !cell(2).starts_with("_pg_")
-                    && cell(1) == "pg_catalog")
+                || (cell(3) != "c" && cell(6) == "0" && !cell(2).starts_with("_pg_") && cell(1) == "pg_catalog")
         }
         "relations" => {
             let keep = !system(cell(1)) || RELATIONS.contains(&cell(2));

@@ -14,12 +14,7 @@ use crate::statement;
 /// The facts of every statement of a text, as the session would run them, one after the other.
 ///
 /// Fails closed: whatever cannot be resolved becomes [`Hazard::Unresolved`].
-pub fn analyse(
-    parsed: &Parsed,
-    catalog: &Catalog,
-    state: &SessionState,
-    names: &dyn Prepared,
-) -> Facts {
+pub fn analyse(parsed: &Parsed, catalog: &Catalog, state: &SessionState, names: &dyn Prepared) -> Facts {
     let mut here = Names::new(catalog, state);
     let mut statements = Vec::with_capacity(parsed.len());
     for (span, node) in parsed.statements() {

@@ -47,11 +47,7 @@ pub struct ColumnName {
 
 impl ColumnName {
     /// A name from its three parts.
-    pub fn new(
-        schema: impl Into<SmolStr>,
-        relation: impl Into<SmolStr>,
-        column: impl Into<SmolStr>,
-    ) -> ColumnName {
+    pub fn new(schema: impl Into<SmolStr>, relation: impl Into<SmolStr>, column: impl Into<SmolStr>) -> ColumnName {
         ColumnName {
             relation: RelName::new(schema, relation),
             column: column.into(),
@@ -453,9 +449,7 @@ impl StatementFacts {
 
     /// Whether something could not be resolved, so that the facts are a lower bound only.
     pub fn unresolved(&self) -> bool {
-        self.hazards
-            .iter()
-            .any(|h| matches!(h, Hazard::Unresolved(_)))
+        self.hazards.iter().any(|h| matches!(h, Hazard::Unresolved(_)))
     }
 
     /// Whether the statement uses the column in any of these ways.

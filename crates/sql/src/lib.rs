@@ -18,9 +18,8 @@ pub use action::UnknownAction;
 pub use analyse::analyse;
 pub use catalog::{Catalog, CatalogBuilder, CatalogError, CatalogQuery, TypeRow};
 pub use facts::{
-    Action, ActionGroup, ColumnName, ColumnUse, Copy, CopyFormat, CopyPeer, Cursor, Discard,
-    Effects, Facts, Hazard, How, OneOrAll, Output, Outputs, RelName, Setting, StatementFacts,
-    Transaction,
+    Action, ActionGroup, ColumnName, ColumnUse, Copy, CopyFormat, CopyPeer, Cursor, Discard, Effects, Facts, Hazard,
+    How, OneOrAll, Output, Outputs, RelName, Setting, StatementFacts, Transaction,
 };
 pub use parse::{MAX_LENGTH, ParseOptions, Parsed, SyntaxError, parse, parse_with};
 pub use state::{NoNames, Prepared, SessionState};

@@ -111,9 +111,7 @@ impl Parsed {
 
 fn message_of(error: &pg_raw_parse::Error) -> String {
     let text = error.to_string();
-    text.strip_prefix("Invalid statement: ")
-        .unwrap_or(&text)
-        .to_owned()
+    text.strip_prefix("Invalid statement: ").unwrap_or(&text).to_owned()
 }
 
 /// The library does not say where an error is, but its message quotes the token. The first place

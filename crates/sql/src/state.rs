@@ -26,10 +26,7 @@ pub struct SessionState {
 impl Default for SessionState {
     fn default() -> SessionState {
         SessionState {
-            search_path: vec![
-                SmolStr::new_static("pg_catalog"),
-                SmolStr::new_static("public"),
-            ],
+            search_path: vec![SmolStr::new_static("pg_catalog"), SmolStr::new_static("public")],
             creation_schema: Some(SmolStr::new_static("public")),
             user: SmolStr::default(),
             session_user: SmolStr::default(),

@@ -1,11 +1,6 @@
 //! What statements do, against the clinic's catalogue.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod snapshot;
 
@@ -153,10 +148,7 @@ fn copies_are_seen_where_they_are_made() {
         only(How::Written)
     );
     assert_eq!(
-        hows(
-            "INSERT INTO patients (id, national_id) VALUES (1, 'x')",
-            SECRET
-        ),
+        hows("INSERT INTO patients (id, national_id) VALUES (1, 'x')", SECRET),
         only(How::Written)
     );
 }
@@ -164,11 +156,9 @@ fn copies_are_seen_where_they_are_made() {
 #[test]
 fn what_a_string_makes_is_known_to_its_later_statements() {
     assert_eq!(
-        outputs(
-            "CREATE TEMP TABLE t AS SELECT national_id AS x FROM other.patients; SELECT x FROM t"
-        )[0]
-        .split('=')
-        .next(),
+        outputs("CREATE TEMP TABLE t AS SELECT national_id AS x FROM other.patients; SELECT x FROM t")[0]
+            .split('=')
+            .next(),
         Some("x")
     );
     assert!(
@@ -179,28 +169,14 @@ fn what_a_string_makes_is_known_to_its_later_statements() {
         .contains(&How::Shown)
     );
     // a temporary table hides the real one, until it is gone
-    let shadowed = facts(
-        "CREATE TEMP TABLE patients (id int); DELETE FROM patients; DROP TABLE patients; DELETE FROM patients",
-    );
-    assert!(
-        shadowed.statements[1]
-            .unrestricted
-            .iter()
-            .all(|r| r.is_temporary())
-    );
+    let shadowed =
+        facts("CREATE TEMP TABLE patients (id int); DELETE FROM patients; DROP TABLE patients; DELETE FROM patients");
+    assert!(shadowed.statements[1].unrestricted.iter().all(|r| r.is_temporary()));
     assert_eq!(strings(&shadowed.statements[2].actions), ["drop_temporary"]);
     assert!(strings(&shadowed.statements[3].unrestricted).contains(&"care.patients".to_owned()));
-    assert!(
-        shadowed.statements[0]
-            .hazards
-            .contains(&Hazard::TemporaryShadow)
-    );
-    let discarded =
-        facts("CREATE TEMP TABLE patients (id int); DISCARD TEMP; DELETE FROM patients");
-    assert_eq!(
-        strings(&discarded.statements[2].unrestricted),
-        ["care.patients"]
-    );
+    assert!(shadowed.statements[0].hazards.contains(&Hazard::TemporaryShadow));
+    let discarded = facts("CREATE TEMP TABLE patients (id int); DISCARD TEMP; DELETE FROM patients");
+    assert_eq!(strings(&discarded.statements[2].unrestricted), ["care.patients"]);
     assert_eq!(
         strings(&last("SET search_path = other; SELECT national_id FROM patients").reads),
         ["other.patients"]
@@ -211,33 +187,22 @@ fn what_a_string_makes_is_known_to_its_later_statements() {
     );
     // what cannot be followed makes names unresolved
     assert!(last("DO $$ BEGIN END $$; SELECT * FROM patients").unresolved());
-    assert!(
-        last("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT f()").unresolved()
-    );
+    assert!(last("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT f()").unresolved());
     assert!(last("BEGIN; CREATE TABLE x (id int); ROLLBACK; SELECT * FROM wards").unresolved());
     let mut open = state();
     open.uncommitted = true;
-    assert!(
-        facts_in("ROLLBACK; SELECT * FROM wards", &open, &Known::default()).statements[1]
-            .unresolved()
-    );
+    assert!(facts_in("ROLLBACK; SELECT * FROM wards", &open, &Known::default()).statements[1].unresolved());
 }
 
 #[test]
 fn functions_are_resolved_by_path_and_types() {
     let calls = |sql: &str| strings(&last(sql).functions);
-    assert_eq!(
-        calls("SELECT lower(name) FROM patients"),
-        ["pg_catalog.lower"]
-    );
+    assert_eq!(calls("SELECT lower(name) FROM patients"), ["pg_catalog.lower"]);
     assert_eq!(
         strings(&last("SELECT visit_cost(1)").code),
         ["care.visit_cost(integer)"]
     );
-    assert_eq!(
-        strings(&last("SELECT pick(1)").code),
-        ["care.pick(integer)"]
-    );
+    assert_eq!(strings(&last("SELECT pick(1)").code), ["care.pick(integer)"]);
     // the type of a parameter is not known: it may be either
     assert_eq!(last("SELECT pick($1)").code.len(), 2);
     let mut other = state();
@@ -251,15 +216,10 @@ fn functions_are_resolved_by_path_and_types() {
         Outputs::Unknown { .. }
     ));
     assert_eq!(
-        snapshot::catalogue()
-            .function_digest("care.run(text)")
-            .map(str::len),
+        snapshot::catalogue().function_digest("care.run(text)").map(str::len),
         Some(64)
     );
-    assert_eq!(
-        snapshot::catalogue().function_digest("pg_catalog.lower"),
-        None
-    );
+    assert_eq!(snapshot::catalogue().function_digest("pg_catalog.lower"), None);
 }
 
 #[test]
@@ -270,10 +230,7 @@ fn code_that_hides_is_found() {
         ("DELETE FROM ruled WHERE id = 1", "rule care.ruled.away"),
         ("SELECT * FROM guarded", "care.trap_ok(text)"),
         ("SELECT 'x'::code", "care.trap_ok(text)"),
-        (
-            "SELECT ROW(1, 'a')::pair::text",
-            "care.pair_text(care.pair)",
-        ),
+        ("SELECT ROW(1, 'a')::pair::text", "care.pair_text(care.pair)"),
         (
             "SELECT ROW(1, 'a')::pair === ROW(1, 'a')::pair",
             "care.pair_eq(care.pair,care.pair)",
@@ -285,10 +242,7 @@ fn code_that_hides_is_found() {
             "care.visit_cost(integer)",
         ),
         ("COPY traps FROM STDIN", "care.trap()"),
-        (
-            "CREATE TABLE t (a text DEFAULT pick(1))",
-            "care.pick(integer)",
-        ),
+        ("CREATE TABLE t (a text DEFAULT pick(1))", "care.pick(integer)"),
     ] {
         assert!(
             strings(&last(sql).code).contains(&code.to_owned()),
@@ -309,14 +263,8 @@ fn code_that_hides_is_found() {
 #[test]
 fn dangerous_functions_and_relations_have_names() {
     for (sql, hazard) in [
-        (
-            "SELECT query_to_xml('select 1', true, false, '')",
-            "dynamic_sql",
-        ),
-        (
-            "SELECT * FROM crosstab('select 1') AS t(a int)",
-            "dynamic_sql",
-        ),
+        ("SELECT query_to_xml('select 1', true, false, '')", "dynamic_sql"),
+        ("SELECT * FROM crosstab('select 1') AS t(a int)", "dynamic_sql"),
         ("SELECT word FROM ts_stat('select 1')", "dynamic_sql"),
         ("DO $$ BEGIN END $$", "dynamic_sql"),
         ("SELECT pg_read_file('x')", "server_file"),
@@ -330,20 +278,11 @@ fn dangerous_functions_and_relations_have_names() {
         ("SELECT * FROM remote", "network"),
         ("SELECT get_raw_page('wards', 0)", "raw_storage"),
         ("SET ROLE bob", "session_identity"),
-        (
-            "SELECT set_config('role', 'bob', false)",
-            "session_identity",
-        ),
-        (
-            "SELECT set_config(title, 'x', false) FROM wards",
-            "session_identity",
-        ),
+        ("SELECT set_config('role', 'bob', false)", "session_identity"),
+        ("SELECT set_config(title, 'x', false) FROM wards", "session_identity"),
         ("SET standard_conforming_strings = off", "parser_setting"),
         ("SET client_encoding = 'SJIS'", "parser_setting"),
-        (
-            "SET session_replication_role = replica",
-            "disables_triggers",
-        ),
+        ("SET session_replication_role = replica", "disables_triggers"),
         ("ALTER TABLE wards DISABLE TRIGGER ALL", "disables_triggers"),
         ("GRANT SELECT ON wards TO bob", "privileges"),
         ("ALTER TABLE wards OWNER TO bob", "privileges"),
@@ -358,21 +297,12 @@ fn dangerous_functions_and_relations_have_names() {
         ("SELECT * FROM pg_stats", "statistics"),
         ("SELECT s::text FROM pg_stats s", "statistics"),
         ("SELECT stavalues1 FROM pg_statistic", "statistics"),
-        (
-            "SELECT pg_logical_slot_get_changes('s', NULL, NULL)",
-            "replication",
-        ),
+        ("SELECT pg_logical_slot_get_changes('s', NULL, NULL)", "replication"),
         ("SELECT pg_terminate_backend(1)", "server_control"),
         ("NOTIFY c, 'x'", "notify"),
         ("ALTER TABLE wards DROP COLUMN title", "erases_data"),
-        (
-            "ALTER TABLE visits ALTER cost TYPE integer USING 0",
-            "erases_data",
-        ),
-        (
-            "REFRESH MATERIALIZED VIEW patient_cache WITH NO DATA",
-            "erases_data",
-        ),
+        ("ALTER TABLE visits ALTER cost TYPE integer USING 0", "erases_data"),
+        ("REFRESH MATERIALIZED VIEW patient_cache WITH NO DATA", "erases_data"),
     ] {
         assert!(hazards(sql).contains(hazard), "{sql}: {:?}", hazards(sql));
     }
@@ -406,14 +336,8 @@ fn every_nested_statement_is_an_action() {
             "WITH d AS (DELETE FROM wards RETURNING code) SELECT count(*) FROM d",
             "select,delete",
         ),
-        (
-            "COPY (DELETE FROM wards RETURNING code) TO STDOUT",
-            "delete,copy_to",
-        ),
-        (
-            "EXPLAIN ANALYZE DELETE FROM wards",
-            "delete,explain_analyze",
-        ),
+        ("COPY (DELETE FROM wards RETURNING code) TO STDOUT", "delete,copy_to"),
+        ("EXPLAIN ANALYZE DELETE FROM wards", "delete,explain_analyze"),
         ("EXPLAIN (ANALYZE false) DELETE FROM wards", "explain"),
         ("PREPARE p AS DELETE FROM wards", "delete,prepare"),
         (
@@ -426,10 +350,7 @@ fn every_nested_statement_is_an_action() {
         ("TRUNCATE scratch", "drop_temporary"),
         ("TRUNCATE ONLY care.wards", "truncate"),
         ("CREATE TEMP TABLE t (id int)", "create_temporary"),
-        (
-            "ALTER TABLE wards DROP COLUMN title",
-            "drop_column,alter_table",
-        ),
+        ("ALTER TABLE wards DROP COLUMN title", "drop_column,alter_table"),
         ("SET SESSION AUTHORIZATION bob", "set_role"),
         ("DISCARD ALL", "discard"),
         ("REASSIGN OWNED BY bob TO eve", "alter_owner"),
@@ -444,10 +365,7 @@ fn deleting_reaches_where_foreign_keys_lead() {
         strings(&last("DELETE FROM orders_of WHERE id = 1").writes),
         ["care.lines_of", "care.orders_of"]
     );
-    assert!(
-        strings(&last("DELETE FROM orders_of WHERE id = 1").code)
-            .contains(&"care.trap()".to_owned())
-    );
+    assert!(strings(&last("DELETE FROM orders_of WHERE id = 1").code).contains(&"care.trap()".to_owned()));
     assert_eq!(
         strings(&last("INSERT INTO orders_of VALUES (1)").writes),
         ["care.orders_of"]
@@ -456,11 +374,9 @@ fn deleting_reaches_where_foreign_keys_lead() {
 
 #[test]
 fn one_setting_by_its_name_is_no_other() {
-    let dump = "SELECT set_config(name, 'view', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
-    assert_eq!(
-        last(dump).effects.sets[0].name,
-        "restrict_nonsystem_relation_kind"
-    );
+    let dump =
+        "SELECT set_config(name, 'view', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'";
+    assert_eq!(last(dump).effects.sets[0].name, "restrict_nonsystem_relation_kind");
     assert!(!hazards(dump).contains("session_identity"));
     assert!(
         hazards("SELECT set_config(name, 'bob', false) FROM pg_settings WHERE name = 'role'")
@@ -470,7 +386,10 @@ fn one_setting_by_its_name_is_no_other() {
         hazards("SELECT set_config(name, 'bob', false) FROM pg_settings WHERE name <> 'x'")
             .contains("session_identity")
     );
-    assert!(hazards("SELECT (SELECT set_config(name, 'x', false) FROM patients LIMIT 1) FROM pg_settings WHERE name = 'x'").contains("session_identity"));
+    assert!(
+        hazards("SELECT (SELECT set_config(name, 'x', false) FROM patients LIMIT 1) FROM pg_settings WHERE name = 'x'")
+            .contains("session_identity")
+    );
 }
 
 #[test]
@@ -494,10 +413,7 @@ fn effects_tell_the_session() {
         (set.name.as_str(), set.value.as_deref(), set.local),
         ("search_path", Some("a, b"), true)
     );
-    assert!(
-        effects("SET search_path = a").changes_path
-            && effects("CREATE TABLE x (id int)").changes_catalog
-    );
+    assert!(effects("SET search_path = a").changes_path && effects("CREATE TABLE x (id int)").changes_catalog);
     let copy = effects("COPY wards TO STDOUT (FORMAT csv, HEADER, DELIMITER ';', QUOTE '~')")
         .copy
         .unwrap();
@@ -520,10 +436,9 @@ fn effects_tell_the_session() {
 #[test]
 fn prepared_statements_and_cursors_are_looked_up() {
     let mut known = Known::default();
-    known.0.insert(
-        "p".into(),
-        Arc::new(last("SELECT national_id FROM patients")),
-    );
+    known
+        .0
+        .insert("p".into(), Arc::new(last("SELECT national_id FROM patients")));
     for sql in ["EXECUTE p", "FETCH ALL FROM p"] {
         let facts = facts_in(sql, &state(), &known);
         let Outputs::Columns(columns) = &facts.statements[0].outputs else {
@@ -558,6 +473,16 @@ fn spans_cut_the_text_into_its_statements() {
 }
 
 #[test]
+fn calls_name_their_procedure() {
+    let tidy = last("CALL tidy()");
+    assert_eq!(tidy.outputs, Outputs::NoRows);
+    assert!(!tidy.unresolved());
+    // an argument for an OUT parameter is written, too
+    assert_eq!(strings(&last("CALL counted(1, NULL)").code), ["care.counted(integer)"]);
+    assert!(matches!(last("CALL counted(1, NULL)").outputs, Outputs::Unknown { .. }));
+}
+
+#[test]
 fn ordinary_work_looks_harmless() {
     for sql in [
         "SELECT w.title, count(*) FROM patients p JOIN wards w ON w.code = p.ward GROUP BY w.title HAVING count(*) > 1 ORDER BY 2 DESC",
@@ -578,6 +503,8 @@ fn ordinary_work_looks_harmless() {
         "COMMENT ON TABLE wards IS 'drop table'",
         "CREATE VIEW v AS SELECT id, ward FROM patients",
         "CHECKPOINT",
+        "ALTER TABLE wards ADD COLUMN floor int CHECK (floor > 0), ADD CHECK (floor < beds)",
+        "ALTER TABLE IF EXISTS no_such_table ADD CHECK (f > 1)",
     ] {
         for facts in facts(sql).statements {
             assert!(

@@ -1,11 +1,6 @@
 //! Texts meant to break the parser or the binder.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod snapshot;
 
@@ -31,10 +26,7 @@ fn survive(sql: &str) -> Option<bool> {
     let parsed = parse(sql).ok();
     let unresolved = parsed.map(|p| {
         let facts = analyse(&p, catalogue(), &state(), &Known::default());
-        facts
-            .statements
-            .iter()
-            .any(sallyport_sql::StatementFacts::unresolved)
+        facts.statements.iter().any(sallyport_sql::StatementFacts::unresolved)
     });
     assert!(
         begun.elapsed() < Duration::from_secs(20),
@@ -50,11 +42,7 @@ fn deep_nesting_is_bounded_on_a_small_stack() {
     on_a_small_stack(|| {
         for depth in [100, 1_000, 20_000] {
             let nest = |open: &str, inner: &str, close: &str| {
-                format!(
-                    "SELECT {}{inner}{}",
-                    open.repeat(depth),
-                    close.repeat(depth)
-                )
+                format!("SELECT {}{inner}{}", open.repeat(depth), close.repeat(depth))
             };
             for sql in [
                 nest("(", "1", ")"),
@@ -74,19 +62,13 @@ fn deep_nesting_is_bounded_on_a_small_stack() {
                     "(true AND ".repeat(depth),
                     ")".repeat(depth)
                 ),
-                format!(
-                    "DELETE FROM wards WHERE code = 'a'{}",
-                    " || 'b'".repeat(depth)
-                ),
+                format!("DELETE FROM wards WHERE code = 'a'{}", " || 'b'".repeat(depth)),
                 format!(
                     "SELECT * FROM {}wards{}",
                     "(SELECT * FROM ".repeat(depth),
                     ") q".repeat(depth)
                 ),
-                format!(
-                    "SELECT * FROM wards{}",
-                    " CROSS JOIN wards".repeat(depth.min(500))
-                ),
+                format!("SELECT * FROM wards{}", " CROSS JOIN wards".repeat(depth.min(500))),
             ] {
                 survive(&sql);
             }
@@ -114,8 +96,7 @@ fn nesting_that_is_not_followed_is_unresolved() {
 fn repeated_work_is_bounded() {
     let mut recursive = "SELECT 1 AS a".to_owned();
     for _ in 0..12 {
-        recursive =
-            format!("WITH RECURSIVE t AS ({recursive} UNION ALL SELECT a FROM t) SELECT a FROM t");
+        recursive = format!("WITH RECURSIVE t AS ({recursive} UNION ALL SELECT a FROM t) SELECT a FROM t");
     }
     survive(&recursive);
     let mut nested = "SELECT 1".to_owned();

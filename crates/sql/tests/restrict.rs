@@ -1,11 +1,6 @@
 //! Which conditions restrict what a statement writes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod snapshot;
 
@@ -112,14 +107,8 @@ const STATEMENTS: &[(&str, bool)] = &[
         "UPDATE visits v SET cost = 1 FROM patients p WHERE p.id = v.patient_id",
         false,
     ),
-    (
-        "DELETE FROM patients USING visits WHERE visits.id = 1",
-        false,
-    ),
-    (
-        "DELETE FROM patients p USING visits v WHERE v.id = v.id",
-        false,
-    ),
+    ("DELETE FROM patients USING visits WHERE visits.id = 1", false),
+    ("DELETE FROM patients p USING visits v WHERE v.id = v.id", false),
     (
         "WITH ids AS (SELECT id FROM patients) DELETE FROM patients p USING ids WHERE p.id = ids.id",
         false,
@@ -184,10 +173,7 @@ const STATEMENTS: &[(&str, bool)] = &[
         true,
     ),
     ("INSERT INTO wards SELECT ward FROM patients", true),
-    (
-        "WITH d AS (DELETE FROM wards RETURNING 1) SELECT * FROM d",
-        false,
-    ),
+    ("WITH d AS (DELETE FROM wards RETURNING 1) SELECT * FROM d", false),
     ("EXPLAIN ANALYZE UPDATE wards SET beds = 0", false),
     ("EXPLAIN UPDATE wards SET beds = 0", true),
     ("PREPARE d AS DELETE FROM wards WHERE $1", false),
@@ -216,11 +202,7 @@ fn conditions_that_restrict_are_seen() {
 fn conditions_that_do_not_restrict_are_seen() {
     for condition in NOT_RESTRICTING {
         let sql = format!("DELETE FROM patients WHERE {condition}");
-        assert_eq!(
-            strings(&last(&sql).unrestricted),
-            ["care.patients"],
-            "{sql}"
-        );
+        assert_eq!(strings(&last(&sql).unrestricted), ["care.patients"], "{sql}");
     }
 }
 

@@ -20,9 +20,7 @@ impl Binder<'_> {
         }
         for cte in clause.ctes() {
             let shape = self.query(cte.ctequery(), scope);
-            scope
-                .ctes
-                .push(Arc::new(with_marks(cte, named(cte, shape))));
+            scope.ctes.push(Arc::new(with_marks(cte, named(cte, shape))));
         }
     }
 

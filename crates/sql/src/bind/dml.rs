@@ -61,13 +61,7 @@ impl Binder<'_> {
         let columns: Vec<&str> = insert
             .cols()
             .iter()
-            .filter_map(|c| {
-                if let Node::ResTarget(t) = c {
-                    t.name()
-                } else {
-                    None
-                }
-            })
+            .filter_map(|c| if let Node::ResTarget(t) = c { t.name() } else { None })
             .collect();
         if columns.is_empty() {
             let count = if source.fields.is_empty() || source.open.is_some() {
@@ -75,12 +69,7 @@ impl Binder<'_> {
             } else {
                 source.fields.len()
             };
-            let names: Vec<SmolStr> = relation
-                .columns
-                .iter()
-                .take(count)
-                .map(|c| c.name.clone())
-                .collect();
+            let names: Vec<SmolStr> = relation.columns.iter().take(count).map(|c| c.name.clone()).collect();
             self.written(&relation, names.iter().map(SmolStr::as_str));
         } else {
             self.written(&relation, columns.iter().copied());
@@ -196,13 +185,10 @@ impl Binder<'_> {
         scope: &Scope<'_>,
     ) {
         use nodes::CmdType as C;
-        let targets = when.target_list().iter().filter_map(|t| {
-            if let Node::ResTarget(t) = t {
-                Some(t)
-            } else {
-                None
-            }
-        });
+        let targets = when
+            .target_list()
+            .iter()
+            .filter_map(|t| if let Node::ResTarget(t) = t { Some(t) } else { None });
         let event = match when.command_type {
             C::CMD_NOTHING => return,
             C::CMD_INSERT => {
@@ -235,11 +221,7 @@ impl Binder<'_> {
     }
 
     /// Resolves the target and puts it into the scope as its first item.
-    fn target(
-        &mut self,
-        var: Option<&nodes::RangeVar>,
-        scope: &mut Scope<'_>,
-    ) -> Option<(Arc<Relation>, usize)> {
+    fn target(&mut self, var: Option<&nodes::RangeVar>, scope: &mut Scope<'_>) -> Option<(Arc<Relation>, usize)> {
         let var = var?;
         let Some(relation) = self.relation(var) else {
             self.facts.writes.insert(self.names.rel_name(var));
@@ -284,24 +266,14 @@ impl Binder<'_> {
         }
     }
 
-    fn bounded_or_not(
-        &mut self,
-        relation: &Arc<Relation>,
-        item: usize,
-        conditions: &[Node<'_>],
-        scope: &Scope<'_>,
-    ) {
+    fn bounded_or_not(&mut self, relation: &Arc<Relation>, item: usize, conditions: &[Node<'_>], scope: &Scope<'_>) {
         if !self.restricted(scope, conditions).item(item) {
             self.unbounded(relation);
         }
     }
 
     /// Columns that are targets of assignment.
-    pub(crate) fn written<'n>(
-        &mut self,
-        relation: &Relation,
-        names: impl IntoIterator<Item = &'n str>,
-    ) {
+    pub(crate) fn written<'n>(&mut self, relation: &Relation, names: impl IntoIterator<Item = &'n str>) {
         for name in names {
             match relation.columns.iter().find(|c| c.name == name) {
                 Some(column) => {
@@ -337,10 +309,7 @@ impl Binder<'_> {
         for target in list {
             let name = target.name().unwrap_or_default();
             self.exprs(
-                target
-                    .indirection()
-                    .iter()
-                    .filter(|i| matches!(i, Node::A_Indices(_))),
+                target.indirection().iter().filter(|i| matches!(i, Node::A_Indices(_))),
                 scope,
             );
             let flow = self.expr(target.val(), scope);
@@ -377,13 +346,10 @@ impl Binder<'_> {
                 inner.items.push(item);
             }
         }
-        let targets = clause.exprs().iter().filter_map(|t| {
-            if let Node::ResTarget(t) = t {
-                Some(t)
-            } else {
-                None
-            }
-        });
+        let targets = clause
+            .exprs()
+            .iter()
+            .filter_map(|t| if let Node::ResTarget(t) = t { Some(t) } else { None });
         let targets: Vec<&nodes::ResTarget> = targets.collect();
         let mut shape = self.targets(targets, &inner);
         shape.restricted = self.facts.unrestricted.is_empty();

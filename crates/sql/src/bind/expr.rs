@@ -11,9 +11,7 @@ use crate::facts::How;
 impl Binder<'_> {
     /// What an expression's value carries. A missing expression carries nothing.
     pub(crate) fn expr(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
-        let flow = self
-            .deeper(|b| b.expr_here(node, scope))
-            .unwrap_or_default();
+        let flow = self.deeper(|b| b.expr_here(node, scope)).unwrap_or_default();
         self.note_type(flow.ty);
         flow
     }
@@ -25,11 +23,7 @@ impl Binder<'_> {
     }
 
     /// What several expressions carry together.
-    pub(crate) fn exprs<'n>(
-        &mut self,
-        nodes: impl IntoIterator<Item = Node<'n>>,
-        scope: &Scope<'_>,
-    ) -> Flow {
+    pub(crate) fn exprs<'n>(&mut self, nodes: impl IntoIterator<Item = Node<'n>>, scope: &Scope<'_>) -> Flow {
         let mut all = Flow::default();
         for node in nodes {
             let flow = self.expr(node, scope);
@@ -47,10 +41,7 @@ impl Binder<'_> {
             }
             Node::A_Const(c) => constant(c),
             Node::ParamRef(p) => {
-                self.facts.parameters = self
-                    .facts
-                    .parameters
-                    .max(u32::try_from(p.number).unwrap_or(0));
+                self.facts.parameters = self.facts.parameters.max(u32::try_from(p.number).unwrap_or(0));
                 Flow::of_type(Ty::Literal)
             }
             Node::ColumnRef(c) => self.column_ref(c, scope),
@@ -159,12 +150,7 @@ impl Binder<'_> {
         }
     }
 
-    fn json_aggregate(
-        &mut self,
-        mut flow: Flow,
-        rest: Option<&nodes::JsonAggConstructor>,
-        scope: &Scope<'_>,
-    ) -> Flow {
+    fn json_aggregate(&mut self, mut flow: Flow, rest: Option<&nodes::JsonAggConstructor>, scope: &Scope<'_>) -> Flow {
         if let Some(rest) = rest {
             flow.add(&self.exprs(rest.agg_order(), scope));
             self.infer(rest.agg_filter(), scope);
@@ -184,9 +170,7 @@ impl Binder<'_> {
         let found = match parts.as_slice() {
             [name] => scope.column(name),
             [item, name] => scope.qualified(None, item, name),
-            [schema, item, name] | [_, schema, item, name] => {
-                scope.qualified(Some(schema), item, name)
-            }
+            [schema, item, name] | [_, schema, item, name] => scope.qualified(Some(schema), item, name),
             _ => Found::Nothing,
         };
         match found {
@@ -212,9 +196,7 @@ impl Binder<'_> {
         let (item, function) = match parts {
             [name] => (scope.item(None, name), None),
             [item, function] => (scope.item(None, item), Some(*function)),
-            [schema, item, function] | [_, schema, item, function] => {
-                (scope.item(Some(schema), item), Some(*function))
-            }
+            [schema, item, function] | [_, schema, item, function] => (scope.item(Some(schema), item), Some(*function)),
             _ => (None, None),
         };
         match item {
@@ -371,11 +353,7 @@ impl Binder<'_> {
             .elements()
             .first()
             .is_some_and(|e| matches!(e, Node::A_ArrayExpr(_)));
-        let ty = if nested {
-            element
-        } else {
-            self.array_type(element)
-        };
+        let ty = if nested { element } else { self.array_type(element) };
         all.derived(ty)
     }
 
@@ -439,12 +417,7 @@ impl Binder<'_> {
         if let Some(row) = &flow.row {
             return Some(row.to_vec());
         }
-        let relation = self
-            .names
-            .catalog
-            .inner
-            .relations
-            .get(&self.row_relation(flow.ty)?)?;
+        let relation = self.names.catalog.inner.relations.get(&self.row_relation(flow.ty)?)?;
         let field = |c: &crate::catalog::Column| Field {
             name: c.name.clone(),
             flow: flow.clone().derived(Ty::Known(c.ty)),

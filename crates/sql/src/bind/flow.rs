@@ -46,10 +46,7 @@ pub(crate) struct Field {
 impl Flow {
     /// A value that carries nothing of any column.
     pub(crate) fn of_type(ty: Ty) -> Flow {
-        Flow {
-            ty,
-            ..Flow::default()
-        }
+        Flow { ty, ..Flow::default() }
     }
 
     /// A value made from this one.
@@ -82,8 +79,7 @@ impl Flow {
     pub(crate) fn either(&self, other: &Flow) -> Flow {
         Flow {
             columns: union(&self.columns, &other.columns),
-            direct: (self.direct || self.columns.is_empty())
-                && (other.direct || other.columns.is_empty()),
+            direct: (self.direct || self.columns.is_empty()) && (other.direct || other.columns.is_empty()),
             ty: match (self.ty, other.ty) {
                 (Ty::Literal, ty) => ty,
                 (ty, Ty::Literal) => ty,

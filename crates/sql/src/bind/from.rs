@@ -15,8 +15,7 @@ impl Binder<'_> {
     /// Adds one element of FROM to the scope. Returns the numbers of the items that it added and
     /// whose columns are visible.
     pub(crate) fn source(&mut self, node: Node<'_>, scope: &mut Scope<'_>) -> Vec<usize> {
-        self.deeper(|b| b.source_here(node, scope))
-            .unwrap_or_default()
+        self.deeper(|b| b.source_here(node, scope)).unwrap_or_default()
     }
 
     fn source_here(&mut self, node: Node<'_>, scope: &mut Scope<'_>) -> Vec<usize> {
@@ -45,10 +44,7 @@ impl Binder<'_> {
     }
 
     fn sampling_method(&mut self, name: &[&str]) {
-        if !matches!(
-            name,
-            ["system" | "bernoulli"] | ["pg_catalog", "system" | "bernoulli"]
-        ) {
+        if !matches!(name, ["system" | "bernoulli"] | ["pg_catalog", "system" | "bernoulli"]) {
             let resolved = self.function(name, &[Ty::Known(2281)], true);
             self.settle(&resolved, None, &Flow::default());
         }
@@ -103,13 +99,10 @@ impl Binder<'_> {
     fn hazards_of_reading(&mut self, name: &RelName) {
         let hazard = match name.name.as_str() {
             "pg_largeobject" => Hazard::LargeObject,
-            "pg_hba_file_rules" | "pg_ident_file_mappings" | "pg_file_settings" => {
-                Hazard::ServerFile
+            "pg_hba_file_rules" | "pg_ident_file_mappings" | "pg_file_settings" => Hazard::ServerFile,
+            "pg_replication_slots" | "pg_stat_replication" | "pg_stat_subscription" | "pg_subscription" => {
+                Hazard::Replication
             }
-            "pg_replication_slots"
-            | "pg_stat_replication"
-            | "pg_stat_subscription"
-            | "pg_subscription" => Hazard::Replication,
             _ => return,
         };
         self.hazard(hazard);
@@ -195,10 +188,7 @@ impl Binder<'_> {
     fn function_rows(&mut self, call: Node<'_>, scope: &Scope<'_>) -> (SmolStr, Shape) {
         if let Node::FuncCall(f) = call
             && f.args().len() > 1
-            && matches!(
-                strings(f.funcname()).as_slice(),
-                ["unnest"] | ["pg_catalog", "unnest"]
-            )
+            && matches!(strings(f.funcname()).as_slice(), ["unnest"] | ["pg_catalog", "unnest"])
         {
             return (SmolStr::new_static("unnest"), self.unnest(f, scope));
         }
@@ -282,9 +272,7 @@ impl Binder<'_> {
                 flow: flow.derived(ty),
             });
         }
-        self.facts
-            .functions
-            .insert(SmolStr::new_static("pg_catalog.unnest"));
+        self.facts.functions.insert(SmolStr::new_static("pg_catalog.unnest"));
         self.set_returning += 1;
         Shape {
             fields,
@@ -293,11 +281,7 @@ impl Binder<'_> {
     }
 
     /// `AS t(a int, b text)`.
-    fn definitions<'n>(
-        &mut self,
-        list: impl IntoIterator<Item = Node<'n>>,
-        all: &Flow,
-    ) -> Vec<Field> {
+    fn definitions<'n>(&mut self, list: impl IntoIterator<Item = Node<'n>>, all: &Flow) -> Vec<Field> {
         let mut fields = Vec::new();
         for node in list {
             if let Node::ColumnDef(column) = node {
@@ -325,10 +309,7 @@ impl Binder<'_> {
             name,
             flow: all.clone().derived(Ty::Unknown),
         };
-        let mut item = Item::new(
-            SmolStr::new_static("xmltable"),
-            fields.into_iter().map(field).collect(),
-        );
+        let mut item = Item::new(SmolStr::new_static("xmltable"), fields.into_iter().map(field).collect());
         rename(&mut item, table.alias());
         item
     }

@@ -53,9 +53,8 @@ impl Binder<'_> {
             only_arg = Some(flow);
         }
         // counting whole rows, `count(c)`, looks at no column: a row is never null
-        let row_count = name.last() == Some(&"count")
-            && types.len() == 1
-            && only_arg.as_ref().is_some_and(|f| f.row.is_some());
+        let row_count =
+            name.last() == Some(&"count") && types.len() == 1 && only_arg.as_ref().is_some_and(|f| f.row.is_some());
         if row_count && !call.agg_distinct {
             all = Flow::default();
         }
@@ -77,7 +76,11 @@ impl Binder<'_> {
         {
             return self.project(arg, field);
         }
-        let resolved = self.function(&name, &types, call.func_variadic || named_arguments(call));
+        let resolved = self.function(
+            &name,
+            &types,
+            call.func_variadic || named_arguments(call) || self.calling,
+        );
         self.settle(&resolved, Some(call), &all);
         if name.last() == Some(&"count") && resolved.candidates.iter().all(|f| f.is_builtin()) {
             self.use_columns(&all, How::Inferred);
@@ -160,9 +163,7 @@ impl Binder<'_> {
     /// The functions that a call may mean. Where types leave a choice, all of them.
     pub(super) fn function(&mut self, name: &[&str], types: &[Ty], loose: bool) -> Resolved {
         let mut candidates = self.candidates(name, types.len(), loose);
-        let created = name
-            .last()
-            .is_some_and(|n| self.names.new_functions.contains(*n));
+        let created = name.last().is_some_and(|n| self.names.new_functions.contains(*n));
         if candidates.is_empty() || created || self.names.lost {
             self.unresolved(&format!("function {}", name.join(".")));
         }
@@ -176,12 +177,7 @@ impl Binder<'_> {
         if let Some(found) = candidates.iter().find(exact).cloned() {
             candidates = vec![found];
         } else if candidates.len() > 1 {
-            let possible = |f: &&Arc<Function>| {
-                f.args
-                    .iter()
-                    .zip(types)
-                    .all(|(&d, &g)| self.could_take(d, g))
-            };
+            let possible = |f: &&Arc<Function>| f.args.iter().zip(types).all(|(&d, &g)| self.could_take(d, g));
             let narrowed: Vec<_> = candidates.iter().filter(possible).cloned().collect();
             if !narrowed.is_empty() {
                 candidates = narrowed;
@@ -214,12 +210,7 @@ impl Binder<'_> {
     }
 
     /// Records what the call may do.
-    pub(super) fn settle(
-        &mut self,
-        resolved: &Resolved,
-        call: Option<&nodes::FuncCall>,
-        args: &Flow,
-    ) {
+    pub(super) fn settle(&mut self, resolved: &Resolved, call: Option<&nodes::FuncCall>, args: &Flow) {
         for function in &resolved.candidates {
             self.facts.functions.insert(function.identity.clone());
             match classes::classify(function) {
@@ -246,9 +237,9 @@ impl Binder<'_> {
         self.hazard(Hazard::SettingWrite);
         let call = call.filter(|_| !self.too_deep);
         let literal = |i: usize| call.and_then(|c| c.args().get(i)).and_then(literal_text);
-        let column = call.and_then(|c| c.args().get(0)).filter(
-            |a| matches!(a, Node::ColumnRef(c) if strings(c.fields()).last() == Some(&"name")),
-        );
+        let column = call
+            .and_then(|c| c.args().get(0))
+            .filter(|a| matches!(a, Node::ColumnRef(c) if strings(c.fields()).last() == Some(&"name")));
         let named = column.and_then(|_| self.setting_name.clone());
         match literal(0).or(named) {
             Some(name) => {
@@ -275,10 +266,7 @@ impl Binder<'_> {
         let result = match expr.kind {
             K::AEXPR_OP => self.operator_name(&name, left, right),
             // these compare, whatever they are called: BETWEEN is `>=` and `<=`
-            K::AEXPR_BETWEEN
-            | K::AEXPR_NOT_BETWEEN
-            | K::AEXPR_BETWEEN_SYM
-            | K::AEXPR_NOT_BETWEEN_SYM => {
+            K::AEXPR_BETWEEN | K::AEXPR_NOT_BETWEEN | K::AEXPR_BETWEEN_SYM | K::AEXPR_NOT_BETWEEN_SYM => {
                 for bound in [">=", "<="] {
                     self.operator_name(&[bound], left, Ty::Unknown);
                 }
@@ -318,21 +306,15 @@ impl Binder<'_> {
                 Ty::Unknown | Ty::Literal => true,
             };
             let arity = (operator.left == 0) == left.is_none();
-            if visible
-                && arity
-                && left.is_none_or(|l| takes(operator.left, l))
-                && takes(operator.right, right)
-            {
+            if visible && arity && left.is_none_or(|l| takes(operator.left, l)) && takes(operator.right, right) {
                 self.run_code(operator.function);
             }
         }
         match symbol {
-            "=" | "<>" | "!=" | "<" | ">" | "<=" | ">=" | "~~" | "!~~" | "~~*" | "!~~*" | "~"
-            | "!~" | "~*" | "!~*" | "@>" | "<@" | "&&" | "?" | "@@" => BOOL,
+            "=" | "<>" | "!=" | "<" | ">" | "<=" | ">=" | "~~" | "!~~" | "~~*" | "!~~*" | "~" | "!~" | "~*" | "!~*"
+            | "@>" | "<@" | "&&" | "?" | "@@" => BOOL,
             "+" | "-" | "*" | "/" | "%" if left == Some(right) => right,
-            "||" if left == Some(super::flow::TEXT) || right == super::flow::TEXT => {
-                super::flow::TEXT
-            }
+            "||" if left == Some(super::flow::TEXT) || right == super::flow::TEXT => super::flow::TEXT,
             "->>" | "#>>" => super::flow::TEXT,
             _ => Ty::Unknown,
         }
@@ -348,9 +330,7 @@ fn result_of_kind(kind: nodes::A_Expr_Kind::Type, result: Ty) -> Ty {
 }
 
 fn named_arguments(call: &nodes::FuncCall) -> bool {
-    call.args()
-        .iter()
-        .any(|a| matches!(a, Node::NamedArgExpr(_)))
+    call.args().iter().any(|a| matches!(a, Node::NamedArgExpr(_)))
 }
 
 /// The text of a literal, casts around it looked through.
@@ -382,20 +362,7 @@ fn is_true(node: Node<'_>) -> bool {
 fn is_polymorphic(ty: Ty) -> bool {
     matches!(
         ty,
-        Ty::Known(
-            2283 | 2277
-                | 2776
-                | 3500
-                | 3831
-                | 4537
-                | 5077
-                | 5078
-                | 5079
-                | 5080
-                | 4538
-                | 2276
-                | 2249
-        )
+        Ty::Known(2283 | 2277 | 2776 | 3500 | 3831 | 4537 | 5077 | 5078 | 5079 | 5080 | 4538 | 2276 | 2249)
     )
 }
 

@@ -55,21 +55,12 @@ impl Binder<'_> {
     }
 
     /// The columns of a join: the merged ones first, then the others of both sides.
-    fn merged_item(
-        &mut self,
-        scope: &Scope<'_>,
-        left: &[usize],
-        right: &[usize],
-        merged: &[SmolStr],
-    ) -> Item {
+    fn merged_item(&mut self, scope: &Scope<'_>, left: &[usize], right: &[usize], merged: &[SmolStr]) -> Item {
         let sides = [columns_of(scope, left), columns_of(scope, right)];
         let mut fields: Vec<Field> = Vec::new();
         for name in merged {
             let mut flow: Option<Flow> = None;
-            for column in sides
-                .iter()
-                .filter_map(|side| side.iter().find(|c| c.name == *name))
-            {
+            for column in sides.iter().filter_map(|side| side.iter().find(|c| c.name == *name)) {
                 self.use_columns(&column.flow, How::Inferred);
                 flow = Some(match flow {
                     Some(other) => other.either(&column.flow),
@@ -106,10 +97,7 @@ fn columns_of(scope: &Scope<'_>, items: &[usize]) -> Vec<ItemColumn> {
 }
 
 fn visible_names(scope: &Scope<'_>, items: &[usize]) -> Vec<SmolStr> {
-    columns_of(scope, items)
-        .into_iter()
-        .map(|c| c.name)
-        .collect()
+    columns_of(scope, items).into_iter().map(|c| c.name).collect()
 }
 
 /// An aliased join hides everything inside it.

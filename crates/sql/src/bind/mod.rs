@@ -96,6 +96,8 @@ pub(crate) struct Binder<'a> {
     outermost: usize,
     /// What is known of the queries bound so far, by the place of their node.
     queries: HashMap<usize, restrict::QueryNote>,
+    /// Inside CALL: arguments for OUT parameters are written too, so their number decides nothing.
+    pub(crate) calling: bool,
     /// The setting that `name` stands for in `FROM pg_settings WHERE name = '…'`.
     setting_name: Option<String>,
     /// What the call that was bound last may mean.
@@ -107,11 +109,7 @@ pub(crate) struct Binder<'a> {
 }
 
 impl<'a> Binder<'a> {
-    pub(crate) fn new(
-        names: &'a Names<'a>,
-        prepared: &'a dyn Prepared,
-        facts: StatementFacts,
-    ) -> Binder<'a> {
+    pub(crate) fn new(names: &'a Names<'a>, prepared: &'a dyn Prepared, facts: StatementFacts) -> Binder<'a> {
         Binder {
             names,
             prepared,
@@ -122,11 +120,17 @@ impl<'a> Binder<'a> {
             too_deep: false,
             outermost: usize::MAX,
             queries: HashMap::new(),
+            calling: false,
             setting_name: None,
             last_call: Vec::new(),
             set_returning: 0,
             expanding: Vec::new(),
         }
+    }
+
+    /// Whether the call that was bound last may return a row of OUT parameters.
+    pub(crate) fn returns_parameters(&self) -> bool {
+        self.last_call.is_empty() || self.last_call.iter().any(|f| !f.outs.is_empty())
     }
 
     pub(crate) fn hazard(&mut self, hazard: Hazard) {
@@ -196,11 +200,7 @@ impl<'a> Binder<'a> {
     /// Makes a shape the statement's outputs and records what it shows.
     pub(crate) fn show(&mut self, shape: &Shape) {
         for field in &shape.fields {
-            let how = if field.flow.direct {
-                How::Shown
-            } else {
-                How::Derived
-            };
+            let how = if field.flow.direct { How::Shown } else { How::Derived };
             self.use_columns(&field.flow, how);
         }
         if let Some(open) = &shape.open {

@@ -45,8 +45,7 @@ impl<'a> Names<'a> {
     /// The schema that `pg_temp` stands for.
     pub(crate) fn temporary_schema(&self) -> SmolStr {
         let own = self.path.iter().find(|s| s.starts_with("pg_temp"));
-        own.cloned()
-            .unwrap_or_else(|| SmolStr::new_static("pg_temp"))
+        own.cloned().unwrap_or_else(|| SmolStr::new_static("pg_temp"))
     }
 
     /// The relation of this exact name.
@@ -55,10 +54,7 @@ impl<'a> Names<'a> {
             return changed.clone();
         }
         let inner = &self.catalog.inner;
-        inner
-            .relations
-            .get(inner.relations_by_name.get(name)?)
-            .cloned()
+        inner.relations.get(inner.relations_by_name.get(name)?).cloned()
     }
 
     /// The relation that a name means, given a schema or not.
@@ -94,10 +90,7 @@ impl<'a> Names<'a> {
             Some("pg_temp") => self.temporary_schema(),
             Some(schema) => SmolStr::new(schema),
             None if temporary => self.temporary_schema(),
-            None => self
-                .creation
-                .clone()
-                .unwrap_or_else(|| SmolStr::new_static("?")),
+            None => self.creation.clone().unwrap_or_else(|| SmolStr::new_static("?")),
         };
         RelName::new(schema, var.relname().unwrap_or_default())
     }

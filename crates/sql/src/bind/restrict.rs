@@ -9,9 +9,7 @@ use pg_raw_parse::{Node, nodes};
 
 use super::scope::Scope;
 use super::{Binder, strings};
-use forms::{
-    flipped, is_bound, is_constant, is_never, names_booleans, own_item, place_of, place_of_node,
-};
+use forms::{flipped, is_bound, is_constant, is_never, names_booleans, own_item, place_of, place_of_node};
 
 /// What later analysis needs to know of a query that was bound.
 #[derive(Debug, Clone, Default)]
@@ -62,12 +60,7 @@ impl Restricted {
 
 impl Binder<'_> {
     /// The note on a SELECT with FROM and WHERE.
-    pub(super) fn note_of(
-        &mut self,
-        select: &nodes::SelectStmt,
-        scope: &Scope<'_>,
-        multiplied: bool,
-    ) -> QueryNote {
+    pub(super) fn note_of(&mut self, select: &nodes::SelectStmt, scope: &Scope<'_>, multiplied: bool) -> QueryNote {
         let mut conditions = vec![select.where_clause()];
         join_conditions(select.from_clause(), &mut conditions);
         let found = self.restricted(scope, &conditions);
@@ -106,11 +99,7 @@ impl Binder<'_> {
         for &condition in conditions.iter().filter(|_| walkable) {
             self.judge(condition, scope, &mut verdict, 0);
         }
-        let mut items: Vec<bool> = scope
-            .items
-            .iter()
-            .map(|i| i.restricted || verdict.never)
-            .collect();
+        let mut items: Vec<bool> = scope.items.iter().map(|i| i.restricted || verdict.never).collect();
         for &(item, _) in &verdict.restricts {
             if let Some(flag) = items.get_mut(item) {
                 *flag = true;
@@ -118,8 +107,7 @@ impl Binder<'_> {
         }
         for _ in 0..scope.items.len() {
             for &(a, b) in verdict.joins.iter() {
-                let either = items.get(a).copied().unwrap_or(false)
-                    || items.get(b).copied().unwrap_or(false);
+                let either = items.get(a).copied().unwrap_or(false) || items.get(b).copied().unwrap_or(false);
                 for side in [a, b] {
                     if let Some(flag) = items.get_mut(side) {
                         *flag |= either;
@@ -175,13 +163,7 @@ impl Binder<'_> {
     }
 
     /// An item is restricted by OR when every arm lists values for it, or can never hold.
-    fn judge_or(
-        &mut self,
-        or: &nodes::BoolExpr,
-        scope: &Scope<'_>,
-        verdict: &mut Verdict,
-        depth: usize,
-    ) {
+    fn judge_or(&mut self, or: &nodes::BoolExpr, scope: &Scope<'_>, verdict: &mut Verdict, depth: usize) {
         // for each item that every arm restricts, in how many arms only by an interval
         let mut common: Option<Vec<(usize, usize)>> = None;
         for arm in or.args() {
@@ -232,10 +214,8 @@ impl Binder<'_> {
         match e.kind {
             K::AEXPR_OP if symbol == "=" => self.judge_equal(e.lexpr(), e.rexpr(), scope, verdict),
             K::AEXPR_OP => {
-                for (column, value, symbol) in [
-                    (e.lexpr(), e.rexpr(), symbol),
-                    (e.rexpr(), e.lexpr(), flipped(symbol)),
-                ] {
+                for (column, value, symbol) in [(e.lexpr(), e.rexpr(), symbol), (e.rexpr(), e.lexpr(), flipped(symbol))]
+                {
                     if is_bound(symbol, value)
                         && let Some(item) = own_item(column, scope)
                     {
@@ -271,8 +251,7 @@ impl Binder<'_> {
             }
             K::AEXPR_LIKE | K::AEXPR_ILIKE if matches!(symbol, "~~" | "~~*") => {
                 let pattern = super::functions::literal_text(e.rexpr());
-                let firm =
-                    pattern.is_some_and(|p| p.chars().any(|c| !matches!(c, '%' | '_' | '\\')));
+                let firm = pattern.is_some_and(|p| p.chars().any(|c| !matches!(c, '%' | '_' | '\\')));
                 if let Some(item) = own_item(e.lexpr(), scope).filter(|_| firm) {
                     verdict.restricts.push((item, Strength::Point));
                 }
@@ -281,13 +260,7 @@ impl Binder<'_> {
         }
     }
 
-    fn judge_equal(
-        &mut self,
-        left: Node<'_>,
-        right: Node<'_>,
-        scope: &Scope<'_>,
-        verdict: &mut Verdict,
-    ) {
+    fn judge_equal(&mut self, left: Node<'_>, right: Node<'_>, scope: &Scope<'_>, verdict: &mut Verdict) {
         if let (Node::RowExpr(l), Node::RowExpr(r)) = (left, right) {
             for (a, b) in l.args().iter().zip(r.args()) {
                 self.judge_equal(a, b, scope, verdict);
@@ -344,9 +317,7 @@ impl Binder<'_> {
         let Node::SelectStmt(select) = query else {
             return None;
         };
-        self.queries
-            .get(&std::ptr::from_ref(select).addr())
-            .cloned()
+        self.queries.get(&std::ptr::from_ref(select).addr()).cloned()
     }
 
     /// A scalar subquery that does not depend on the row: one value for all.
@@ -355,9 +326,7 @@ impl Binder<'_> {
             return false;
         };
         link.sub_link_type == nodes::SubLinkType::EXPR_SUBLINK
-            && self
-                .note_on(link.subselect())
-                .is_some_and(|n| !n.correlated)
+            && self.note_on(link.subselect()).is_some_and(|n| !n.correlated)
     }
 
     /// `ARRAY(SELECT …)` of a restricted query.
@@ -373,10 +342,7 @@ impl Binder<'_> {
 }
 
 /// The conditions of inner joins, which hold for every row.
-pub(super) fn join_conditions<'n>(
-    sources: impl IntoIterator<Item = Node<'n>>,
-    conditions: &mut Vec<Node<'n>>,
-) {
+pub(super) fn join_conditions<'n>(sources: impl IntoIterator<Item = Node<'n>>, conditions: &mut Vec<Node<'n>>) {
     let mut open: Vec<Node<'n>> = sources.into_iter().collect();
     while let Some(node) = open.pop() {
         if let Node::JoinExpr(join) = node

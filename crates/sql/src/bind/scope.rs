@@ -127,21 +127,9 @@ impl Item {
     }
 
     fn find(&self, level: usize, item: usize, name: &str) -> Found<'_> {
-        if let Some((column, found)) = self
-            .columns
-            .iter()
-            .enumerate()
-            .find(|(_, c)| c.name == name)
-        {
+        if let Some((column, found)) = self.columns.iter().enumerate().find(|(_, c)| c.name == name) {
             found.used.set(true);
-            return Found::Column(
-                found,
-                Place {
-                    level,
-                    item,
-                    column,
-                },
-            );
+            return Found::Column(found, Place { level, item, column });
         }
         let place = Place {
             level,
@@ -160,10 +148,7 @@ impl Item {
 
 /// The columns that every table has without being declared.
 fn is_system_column(name: &str) -> bool {
-    matches!(
-        name,
-        "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid" | "oid"
-    )
+    matches!(name, "ctid" | "xmin" | "xmax" | "cmin" | "cmax" | "tableoid" | "oid")
 }
 
 impl<'p> Scope<'p> {
@@ -189,12 +174,7 @@ impl<'p> Scope<'p> {
     pub(crate) fn column(&self, name: &str) -> Found<'_> {
         for (level, scope) in self.levels() {
             let mut fallback = Found::Nothing;
-            for (index, item) in scope
-                .items
-                .iter()
-                .enumerate()
-                .filter(|(_, i)| i.columns_visible)
-            {
+            for (index, item) in scope.items.iter().enumerate().filter(|(_, i)| i.columns_visible) {
                 match item.find(level, index, name) {
                     found @ Found::Column(..) => return found,
                     found @ Found::Other(..) => fallback = found,

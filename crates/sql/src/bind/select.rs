@@ -12,11 +12,10 @@ use crate::facts::{Action, How};
 impl Binder<'_> {
     /// A query, or a statement with RETURNING, seen from `parent`.
     pub(crate) fn query(&mut self, node: Node<'_>, parent: &Scope<'_>) -> Shape {
-        self.deeper(|b| b.query_here(node, parent))
-            .unwrap_or_else(|| Shape {
-                open: Some(Flow::default()),
-                ..Shape::default()
-            })
+        self.deeper(|b| b.query_here(node, parent)).unwrap_or_else(|| Shape {
+            open: Some(Flow::default()),
+            ..Shape::default()
+        })
     }
 
     fn query_here(&mut self, node: Node<'_>, parent: &Scope<'_>) -> Shape {
@@ -133,17 +132,10 @@ impl Binder<'_> {
         let mut shape = Shape::default();
         for target in list {
             match target.val() {
-                Node::ColumnRef(column)
-                    if column.fields().iter().any(|f| matches!(f, Node::A_Star(_))) =>
-                {
+                Node::ColumnRef(column) if column.fields().iter().any(|f| matches!(f, Node::A_Star(_))) => {
                     self.star(column, scope, &mut shape);
                 }
-                Node::A_Indirection(path)
-                    if path
-                        .indirection()
-                        .iter()
-                        .any(|f| matches!(f, Node::A_Star(_))) =>
-                {
+                Node::A_Indirection(path) if path.indirection().iter().any(|f| matches!(f, Node::A_Star(_))) => {
                     self.row_star(path, scope, &mut shape);
                 }
                 value => {
@@ -186,11 +178,7 @@ impl Binder<'_> {
     /// `(value).*`
     fn row_star(&mut self, path: &nodes::A_Indirection, scope: &Scope<'_>, shape: &mut Shape) {
         let mut flow = self.expr(path.arg(), scope);
-        for step in path
-            .indirection()
-            .iter()
-            .filter(|s| !matches!(s, Node::A_Star(_)))
-        {
+        for step in path.indirection().iter().filter(|s| !matches!(s, Node::A_Star(_))) {
             flow = self.step(flow, step, scope);
         }
         self.spread(flow, shape);
@@ -235,11 +223,7 @@ impl Binder<'_> {
     }
 
     /// UNION, INTERSECT, EXCEPT. Chains that lean left are walked, not recursed into.
-    fn set_operation(
-        &mut self,
-        select: &nodes::SelectStmt,
-        scope: &Scope<'_>,
-    ) -> (Shape, QueryNote) {
+    fn set_operation(&mut self, select: &nodes::SelectStmt, scope: &Scope<'_>) -> (Shape, QueryNote) {
         use nodes::SetOperation as S;
         let mut chain = vec![select];
         let mut first = select.larg();
@@ -340,11 +324,7 @@ impl Binder<'_> {
 
     /// Expressions of subqueries that nobody shows are computed nevertheless, and may fail or not.
     fn unused_computations(&mut self, scope: &Scope<'_>) {
-        for item in scope
-            .items
-            .iter()
-            .filter(|i| i.relation.is_none() && !i.join)
-        {
+        for item in scope.items.iter().filter(|i| i.relation.is_none() && !i.join) {
             for column in item
                 .columns
                 .iter()
@@ -381,11 +361,7 @@ fn united(left: &Shape, right: &Shape) -> Shape {
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => Flow::default(),
         };
-        let name = left
-            .fields
-            .get(i)
-            .or(right.fields.get(i))
-            .map(|f| f.name.clone());
+        let name = left.fields.get(i).or(right.fields.get(i)).map(|f| f.name.clone());
         Field {
             name: name.unwrap_or_default(),
             flow,

@@ -13,10 +13,9 @@ impl Binder<'_> {
     /// The rules for an event, and the row security policies, that call users' code.
     pub(super) fn attached_code(&mut self, relation: &Relation, event: char) {
         for rule in relation.rules.iter().filter(|r| r.event == event) {
-            self.facts.code.insert(SmolStr::new(format!(
-                "rule {}.{}",
-                relation.name, rule.name
-            )));
+            self.facts
+                .code
+                .insert(SmolStr::new(format!("rule {}.{}", relation.name, rule.name)));
         }
         if relation.row_security {
             for policy in relation.attached.iter().filter(|c| c.kind == "policy") {
@@ -31,10 +30,7 @@ impl Binder<'_> {
             "pg_stats" | "pg_stats_ext" | "pg_stats_ext_exprs" => {
                 matches!(
                     c.column.as_str(),
-                    "most_common_vals"
-                        | "histogram_bounds"
-                        | "most_common_elems"
-                        | "range_bounds_histogram"
+                    "most_common_vals" | "histogram_bounds" | "most_common_elems" | "range_bounds_histogram"
                 )
             }
             "pg_statistic" | "pg_statistic_ext_data" => {
@@ -58,14 +54,7 @@ impl Binder<'_> {
         self.code_of_writing(relation, event);
         while let Some(&(id, event)) = seen.get(next) {
             next += 1;
-            let followers = self
-                .names
-                .catalog
-                .inner
-                .followers
-                .get(&id)
-                .into_iter()
-                .flatten();
+            let followers = self.names.catalog.inner.followers.get(&id).into_iter().flatten();
             let reached: Vec<(u32, Event)> = followers
                 .filter_map(|f| Some((f.relation, f.event_after(event)?)))
                 .collect();
@@ -87,11 +76,7 @@ impl Binder<'_> {
         family.push(Arc::clone(relation));
         for member in family {
             self.attached_code(&member, event.rule());
-            for trigger in member
-                .triggers
-                .iter()
-                .filter(|t| t.bits & event.trigger_bit() != 0)
-            {
+            for trigger in member.triggers.iter().filter(|t| t.bits & event.trigger_bit() != 0) {
                 self.run_code(trigger.function);
             }
             let applies = |kind: &str| match event {

@@ -10,9 +10,7 @@ pub(crate) fn column_name(node: Node<'_>) -> SmolStr {
     match node {
         // a name from below wins over the type's, a type's from below does not
         Node::TypeCast(c) if is_weak(c.arg()) => {
-            let name = c
-                .type_name()
-                .and_then(|t| t.names().iter().next_back()?.sval());
+            let name = c.type_name().and_then(|t| t.names().iter().next_back()?.sval());
             SmolStr::new(name.unwrap_or("?column?"))
         }
         Node::TypeCast(c) => column_name(c.arg()),
@@ -104,9 +102,7 @@ fn sublink_name(link: &nodes::SubLink) -> SmolStr {
                     first = left;
                 }
                 match first.target_list().first() {
-                    Some(target) => target
-                        .name()
-                        .map_or_else(|| column_name(target.val()), SmolStr::new),
+                    Some(target) => target.name().map_or_else(|| column_name(target.val()), SmolStr::new),
                     None => SmolStr::new_static("column1"),
                 }
             }

@@ -98,12 +98,7 @@ impl Binder<'_> {
             for check in catalog.inner.domain_checks.get(&id).into_iter().flatten() {
                 self.run_code(check.function);
             }
-            next = catalog
-                .inner
-                .types
-                .get(&id)
-                .filter(|t| t.kind == 'd')
-                .map(|t| t.base);
+            next = catalog.inner.types.get(&id).filter(|t| t.kind == 'd').map(|t| t.base);
         }
     }
 
@@ -115,9 +110,7 @@ impl Binder<'_> {
         }
         // types of the server itself are everywhere, so a user's cast between two of them always counts
         let near = |c: &crate::catalog::Cast| {
-            self.types.contains(&c.source)
-                || self.types.contains(&c.target)
-                || (c.source < 16384 && c.target < 16384)
+            self.types.contains(&c.source) || self.types.contains(&c.target) || (c.source < 16384 && c.target < 16384)
         };
         let casts = inner.casts.iter().filter(|c| c.context != 'e' && near(c));
         let functions: Vec<u32> = casts.map(|c| c.function).collect();

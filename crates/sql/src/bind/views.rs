@@ -32,9 +32,7 @@ impl Binder<'_> {
         if let Some(behind) = &behind {
             self.facts.reads.extend(behind.reads.iter().cloned());
             self.facts.uses.extend(behind.inferred.iter().cloned());
-            self.facts
-                .functions
-                .extend(behind.functions.iter().cloned());
+            self.facts.functions.extend(behind.functions.iter().cloned());
             self.facts.code.extend(behind.code.iter().cloned());
             self.facts.hazards.extend(behind.hazards.iter().cloned());
         }
@@ -46,10 +44,7 @@ impl Binder<'_> {
                 },
                 None => (None, true),
             };
-            let columns = more.map_or_else(
-                || Arc::clone(&column.origins),
-                |m| union(&column.origins, m),
-            );
+            let columns = more.map_or_else(|| Arc::clone(&column.origins), |m| union(&column.origins, m));
             Field {
                 name: column.name.clone(),
                 flow: Flow {
@@ -72,10 +67,7 @@ impl Binder<'_> {
             Some(view) => view.reads.clone(),
             None => BTreeSet::new(),
         };
-        reads
-            .iter()
-            .filter_map(|name| self.names.exact(name))
-            .collect()
+        reads.iter().filter_map(|name| self.names.exact(name)).collect()
     }
 
     /// What is behind a view that is not declassified.
@@ -86,11 +78,7 @@ impl Binder<'_> {
         }
         // a declassified view stands for itself; the code in it runs all the same
         let own = ViewFacts {
-            columns: relation
-                .columns
-                .iter()
-                .map(|_| (Columns::default(), true))
-                .collect(),
+            columns: relation.columns.iter().map(|_| (Columns::default(), true)).collect(),
             functions: found.functions.clone(),
             code: found.code.clone(),
             hazards: found.hazards.clone(),
@@ -156,11 +144,7 @@ impl Binder<'_> {
                 .iter()
                 .map(|f| (Arc::clone(&f.flow.columns), f.flow.direct))
                 .collect(),
-            inferred: facts
-                .uses
-                .into_iter()
-                .filter(|u| u.how != How::Written)
-                .collect(),
+            inferred: facts.uses.into_iter().filter(|u| u.how != How::Written).collect(),
             reads: facts.reads,
             functions: facts.functions,
             code: facts.code,

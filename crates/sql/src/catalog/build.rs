@@ -6,8 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::{
-    AttachedCode, Cast, Catalog, Column, Follower, Function, Inner, Operator, Relation, Rule,
-    Trigger, Type, TypeId,
+    AttachedCode, Cast, Catalog, Column, Follower, Function, Inner, Operator, Relation, Rule, Trigger, Type, TypeId,
 };
 use crate::facts::{ColumnName, RelName};
 use crate::state::json_strings;
@@ -68,10 +67,7 @@ impl<'a> Row<'a> {
     }
 
     fn letter(&self, column: usize) -> Result<char, CatalogError> {
-        self.text(column)?
-            .chars()
-            .next()
-            .ok_or_else(|| self.bad(column))
+        self.text(column)?.chars().next().ok_or_else(|| self.bad(column))
     }
 
     fn flag(&self, column: usize) -> Result<bool, CatalogError> {
@@ -81,9 +77,7 @@ impl<'a> Row<'a> {
     /// An `oidvector`: numbers with spaces between.
     fn numbers(&self, column: usize) -> Result<Vec<u32>, CatalogError> {
         let words = self.text(column)?.split_ascii_whitespace();
-        words
-            .map(|w| w.parse().map_err(|_| self.bad(column)))
-            .collect()
+        words.map(|w| w.parse().map_err(|_| self.bad(column))).collect()
     }
 
     /// A JSON array of strings or of numbers in quotes or without.
@@ -95,9 +89,7 @@ impl<'a> Row<'a> {
             return json_strings(text).map(Some).ok_or_else(|| self.bad(column));
         }
         let inside = text.trim_start_matches('[').trim_end_matches(']');
-        Ok(Some(
-            inside.split(',').map(|w| SmolStr::new(w.trim())).collect(),
-        ))
+        Ok(Some(inside.split(',').map(|w| SmolStr::new(w.trim())).collect()))
     }
 }
 
@@ -149,11 +141,7 @@ impl CatalogBuilder {
                     on_delete: row.letter(2)?,
                     on_update: row.letter(3)?,
                 };
-                self.inner
-                    .followers
-                    .entry(row.number(1)?)
-                    .or_default()
-                    .push(follower);
+                self.inner.followers.entry(row.number(1)?).or_default().push(follower);
             }
             "inherits" => self.inherits.push((row.number(0)?, row.number(1)?)),
             "attached" => self.feed_attached(&row)?,
@@ -170,11 +158,7 @@ impl CatalogBuilder {
         } else {
             SmolStr::new(format!("{schema}.{name}"))
         };
-        self.inner
-            .types_by_name
-            .entry(name.clone())
-            .or_default()
-            .push(id);
+        self.inner.types_by_name.entry(name.clone()).or_default().push(id);
         let ty = Type {
             schema,
             name,
@@ -216,8 +200,7 @@ impl CatalogBuilder {
         let (kind, temporary) = (row.letter(3)?, row.letter(4)? == 't');
         let (row_security, extension) = (row.flag(5)?, row.flag(6)?);
         let relation = self.relation(row.number(0)?);
-        relation.opaque =
-            extension || matches!(name.schema.as_str(), "pg_catalog" | "information_schema");
+        relation.opaque = extension || matches!(name.schema.as_str(), "pg_catalog" | "information_schema");
         relation.name = name;
         relation.kind = kind;
         relation.temporary = temporary;
@@ -276,11 +259,7 @@ impl CatalogBuilder {
             right: row.number(3)?,
             function: row.number(5)?,
         };
-        self.inner
-            .operators
-            .entry(row.name(1)?)
-            .or_default()
-            .push(operator);
+        self.inner.operators.entry(row.name(1)?).or_default().push(operator);
         Ok(())
     }
 
@@ -303,9 +282,7 @@ impl CatalogBuilder {
         self.finish_functions();
         self.finish_inheritance();
         for (id, relation) in self.relations {
-            self.inner
-                .relations_by_name
-                .insert(relation.name.clone(), id);
+            self.inner.relations_by_name.insert(relation.name.clone(), id);
             self.inner.relations.insert(id, Arc::new(relation));
         }
         Catalog {
@@ -332,20 +309,12 @@ impl CatalogBuilder {
         if function.is_builtin() {
             return SmolStr::new(format!("{}.{}", function.schema, function.name));
         }
-        let types = function
-            .args
-            .iter()
-            .map(|id| match self.inner.types.get(id) {
-                Some(ty) => ty.spelled.as_str(),
-                None => "?",
-            });
+        let types = function.args.iter().map(|id| match self.inner.types.get(id) {
+            Some(ty) => ty.spelled.as_str(),
+            None => "?",
+        });
         let types: Vec<&str> = types.collect();
-        SmolStr::new(format!(
-            "{}.{}({})",
-            function.schema,
-            function.name,
-            types.join(",")
-        ))
+        SmolStr::new(format!("{}.{}({})", function.schema, function.name, types.join(",")))
     }
 
     /// Gives every column its origins: itself, and the columns of the same name up and down its

@@ -199,20 +199,12 @@ impl Catalog {
     pub fn function_digest(&self, identity: &str) -> Option<&str> {
         let name = identity.split('(').next()?.rsplit('.').next()?;
         let candidates = self.inner.functions.get(name)?;
-        candidates
-            .iter()
-            .find(|f| f.identity == identity)?
-            .digest
-            .as_deref()
+        candidates.iter().find(|f| f.identity == identity)?.digest.as_deref()
     }
 
     /// The column behind a table's number and an attribute's number, as RowDescription gives them,
     /// with every column that shares its values by inheritance.
-    pub fn column(
-        &self,
-        table: u32,
-        attribute: i16,
-    ) -> Option<(&RelName, &str, &BTreeSet<ColumnName>)> {
+    pub fn column(&self, table: u32, attribute: i16) -> Option<(&RelName, &str, &BTreeSet<ColumnName>)> {
         let relation = self.inner.relations.get(&table)?;
         let column = relation.columns.iter().find(|c| c.number == attribute)?;
         Some((&relation.name, column.name.as_str(), &column.origins))
@@ -292,7 +284,6 @@ impl Inner {
 impl Function {
     /// Whether the server brought it.
     pub(crate) fn is_builtin(&self) -> bool {
-        (self.schema == "pg_catalog" || self.schema == "information_schema")
-            && self.digest.is_none()
+        (self.schema == "pg_catalog" || self.schema == "information_schema") && self.digest.is_none()
     }
 }

@@ -14,8 +14,7 @@ pub struct CatalogQuery {
 }
 
 /// The schemas under which the server rendered the definitions below.
-const PATH: &str =
-    "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text";
+const PATH: &str = "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text";
 
 const SCHEMAS: &str = "SELECT nspname FROM pg_catalog.pg_namespace";
 
@@ -68,7 +67,8 @@ const RULES: &str = "SELECT r.ev_class, r.rulename, r.ev_type FROM pg_catalog.pg
 const TRIGGERS: &str = "SELECT t.tgrelid, t.tgname, t.tgtype, t.tgfoid FROM pg_catalog.pg_trigger t \
     WHERE NOT t.tgisinternal AND t.tgenabled OPERATOR(pg_catalog.<>) 'D'";
 
-const EVENT_TRIGGERS: &str = "SELECT evtname, evtevent, evtfoid FROM pg_catalog.pg_event_trigger WHERE evtenabled OPERATOR(pg_catalog.<>) 'D'";
+const EVENT_TRIGGERS: &str =
+    "SELECT evtname, evtevent, evtfoid FROM pg_catalog.pg_event_trigger WHERE evtenabled OPERATOR(pg_catalog.<>) 'D'";
 
 const FOREIGN_KEYS: &str = "SELECT conrelid, confrelid, confdeltype, confupdtype FROM pg_catalog.pg_constraint \
     WHERE contype OPERATOR(pg_catalog.=) 'f' AND confrelid OPERATOR(pg_catalog.<>) 0";

@@ -6,7 +6,7 @@ use pg_raw_parse::{Node, nodes};
 use smol_str::SmolStr;
 
 use super::{Change, Statement};
-use crate::bind::{Flow, Scope, strings};
+use crate::bind::{Field, Flow, Scope, strings};
 use crate::catalog::Relation;
 use crate::facts::{Action, Hazard, How, RelName};
 
@@ -67,10 +67,9 @@ impl Statement<'_> {
 
     fn alter_table(&mut self, s: &nodes::AlterTableStmt) {
         let name = self.touch(s.relation());
-        let relation = s.relation().and_then(|var| {
-            self.names
-                .relation(var.schemaname(), var.relname().unwrap_or_default())
-        });
+        let relation = s
+            .relation()
+            .and_then(|var| self.names.relation(var.schemaname(), var.relname().unwrap_or_default()));
         // indexes and composite types are altered by the same statement, and are not in the snapshot
         let tables = matches!(
             s.objtype,
@@ -90,8 +89,27 @@ impl Statement<'_> {
         } else {
             Action::AlterTable
         });
-        for command in s.cmds() {
-            if let Node::AlterTableCmd(command) = command {
+        let commands = || {
+            s.cmds()
+                .iter()
+                .filter_map(|c| if let Node::AlterTableCmd(c) = c { Some(c) } else { None })
+        };
+        let added = commands().filter_map(|c| {
+            if let Node::ColumnDef(d) = c.def() {
+                d.colname()
+            } else {
+                None
+            }
+        });
+        self.added = added
+            .map(|name| Field {
+                name: SmolStr::new(name),
+                flow: Flow::default(),
+            })
+            .collect();
+        for command in commands() {
+            // where IF EXISTS finds nothing, nothing happens
+            if relation.is_some() || !s.missing_ok {
                 self.alter_command(command, relation.as_ref(), s.objtype);
             }
         }
@@ -123,17 +141,10 @@ impl Statement<'_> {
     }
 
     /// What some commands can do beyond their action.
-    fn alter_hazards(
-        &mut self,
-        subtype: nodes::AlterTableType::Type,
-        objtype: nodes::ObjectType::Type,
-    ) {
+    fn alter_hazards(&mut self, subtype: nodes::AlterTableType::Type, objtype: nodes::ObjectType::Type) {
         use nodes::AlterTableType as T;
         match subtype {
-            T::AT_DisableTrig
-            | T::AT_DisableTrigAll
-            | T::AT_DisableTrigUser
-            | T::AT_DisableRule => {
+            T::AT_DisableTrig | T::AT_DisableTrigAll | T::AT_DisableTrigUser | T::AT_DisableRule => {
                 self.hazard(Hazard::DisablesTriggers);
             }
             // unlogged tables are emptied by a crash; an expression that goes takes its values along
@@ -160,10 +171,14 @@ impl Statement<'_> {
         use nodes::AlterTableType as T;
         let mut scope = Scope::default();
         if let Some(relation) = relation {
-            let shown = self.binder.view_columns(relation);
-            scope
-                .items
-                .push(crate::bind::relation_item(relation, shown));
+            let mut shown = self.binder.view_columns(relation);
+            shown.extend(
+                self.added
+                    .iter()
+                    .filter(|f| relation.columns.iter().all(|c| c.name != f.name))
+                    .cloned(),
+            );
+            scope.items.push(crate::bind::relation_item(relation, shown));
         }
         match c.def() {
             Node::ColumnDef(column) => {
@@ -196,11 +211,8 @@ impl Statement<'_> {
             }
         }
         if let (T::AT_DropColumn, Some(relation), Some(name)) = (c.subtype, relation, c.name()) {
-            self.changes.push(Change::Column(
-                relation.name.clone(),
-                SmolStr::new(name),
-                None,
-            ));
+            self.changes
+                .push(Change::Column(relation.name.clone(), SmolStr::new(name), None));
         }
         if matches!(c.subtype, T::AT_AttachPartition | T::AT_AddInherit) {
             // rows of the child are now read through the parent
@@ -211,14 +223,8 @@ impl Statement<'_> {
         }
     }
 
-    fn added_column(
-        &mut self,
-        c: &nodes::AlterTableCmd,
-        column: &nodes::ColumnDef,
-        relation: Option<&Arc<Relation>>,
-    ) {
-        let Some(relation) = relation.filter(|_| c.subtype == nodes::AlterTableType::AT_AddColumn)
-        else {
+    fn added_column(&mut self, c: &nodes::AlterTableCmd, column: &nodes::ColumnDef, relation: Option<&Arc<Relation>>) {
+        let Some(relation) = relation.filter(|_| c.subtype == nodes::AlterTableType::AT_AddColumn) else {
             return;
         };
         let mut fields: Vec<crate::bind::Field> = Vec::new();
@@ -231,13 +237,7 @@ impl Statement<'_> {
         });
         let mut changed = (**relation).clone();
         changed.columns.extend(
-            super::simulate::relation_of(
-                relation.name.clone(),
-                relation.kind,
-                relation.temporary,
-                &fields,
-            )
-            .columns,
+            super::simulate::relation_of(relation.name.clone(), relation.kind, relation.temporary, &fields).columns,
         );
         self.changes.push(Change::Create(Arc::new(changed)));
     }
@@ -253,11 +253,7 @@ impl Statement<'_> {
                 names.extend(element.name());
             }
         }
-        for column in relation
-            .columns
-            .iter()
-            .filter(|c| names.contains(&c.name.as_str()))
-        {
+        for column in relation.columns.iter().filter(|c| names.contains(&c.name.as_str())) {
             let flow = Flow {
                 columns: Arc::clone(&column.origins),
                 ..Flow::default()
@@ -275,38 +271,21 @@ impl Statement<'_> {
     }
 
     /// A type that can hold every old value keeps them; another, or USING, may not.
-    fn column_type(
-        &mut self,
-        c: &nodes::AlterTableCmd,
-        relation: Option<&Arc<Relation>>,
-        harmless: bool,
-    ) {
+    fn column_type(&mut self, c: &nodes::AlterTableCmd, relation: Option<&Arc<Relation>>, harmless: bool) {
         let Node::ColumnDef(column) = c.def() else {
             return;
         };
         let widens = column.type_name().is_some_and(|t| {
-            let last = t
-                .names()
-                .iter()
-                .next_back()
-                .and_then(|s| s.sval())
-                .unwrap_or_default();
+            let last = t.names().iter().next_back().and_then(|s| s.sval()).unwrap_or_default();
             t.typmods().is_empty()
                 && t.array_bounds().is_empty()
-                && matches!(
-                    last,
-                    "text" | "varchar" | "int8" | "numeric" | "timestamptz"
-                )
+                && matches!(last, "text" | "varchar" | "int8" | "numeric" | "timestamptz")
         });
         let using = !matches!(column.raw_default(), Node::None);
         if !harmless && (using || !widens) {
             self.hazard(Hazard::ErasesData);
         }
-        let changed = relation.and_then(|r| {
-            r.columns
-                .iter()
-                .find(|col| Some(col.name.as_str()) == c.name())
-        });
+        let changed = relation.and_then(|r| r.columns.iter().find(|col| Some(col.name.as_str()) == c.name()));
         if let Some(changed) = changed {
             // a value that does not convert is in the error
             let flow = Flow {
@@ -321,34 +300,26 @@ impl Statement<'_> {
         use nodes::ObjectType as O;
         self.changing(Action::Rename);
         let name = self.touch(s.relation());
-        let relation = s.relation().and_then(|var| {
-            self.names
-                .relation(var.schemaname(), var.relname().unwrap_or_default())
-        });
+        let relation = s
+            .relation()
+            .and_then(|var| self.names.relation(var.schemaname(), var.relname().unwrap_or_default()));
         let new = SmolStr::new(s.newname().unwrap_or_default());
         match s.rename_type {
-            O::OBJECT_TABLE
-            | O::OBJECT_VIEW
-            | O::OBJECT_MATVIEW
-            | O::OBJECT_FOREIGN_TABLE
-            | O::OBJECT_SEQUENCE => {
+            O::OBJECT_TABLE | O::OBJECT_VIEW | O::OBJECT_MATVIEW | O::OBJECT_FOREIGN_TABLE | O::OBJECT_SEQUENCE => {
                 if let Some(relation) = relation {
                     self.copied_columns(&relation, None);
                     let to = RelName::new(relation.name.schema.clone(), new);
                     self.changes.push(Change::Rename(relation.name.clone(), to));
                 } else if !s.missing_ok {
-                    self.binder.unresolved(&format!(
-                        "relation {}",
-                        name.map(|n| n.to_string()).unwrap_or_default()
-                    ));
+                    self.binder
+                        .unresolved(&format!("relation {}", name.map(|n| n.to_string()).unwrap_or_default()));
                 }
             }
             O::OBJECT_COLUMN => match relation {
                 Some(relation) => {
                     let old = SmolStr::new(s.subname().unwrap_or_default());
                     self.copied_columns(&relation, Some(&old));
-                    self.changes
-                        .push(Change::Column(relation.name.clone(), old, Some(new)));
+                    self.changes.push(Change::Column(relation.name.clone(), old, Some(new)));
                 }
                 None => self.changes.push(Change::Lost),
             },
@@ -358,11 +329,7 @@ impl Statement<'_> {
                 self.hazard(Hazard::Privileges);
             }
             O::OBJECT_DATABASE => self.act(Action::AlterDatabase),
-            O::OBJECT_INDEX
-            | O::OBJECT_TABCONSTRAINT
-            | O::OBJECT_TRIGGER
-            | O::OBJECT_RULE
-            | O::OBJECT_POLICY => {}
+            O::OBJECT_INDEX | O::OBJECT_TABCONSTRAINT | O::OBJECT_TRIGGER | O::OBJECT_RULE | O::OBJECT_POLICY => {}
             _ => self.changes.push(Change::Lost),
         }
     }
@@ -386,17 +353,13 @@ impl Statement<'_> {
     fn set_schema(&mut self, s: &nodes::AlterObjectSchemaStmt) {
         self.changing(Action::SetSchema);
         self.touch(s.relation());
-        let relation = s.relation().and_then(|var| {
-            self.names
-                .relation(var.schemaname(), var.relname().unwrap_or_default())
-        });
+        let relation = s
+            .relation()
+            .and_then(|var| self.names.relation(var.schemaname(), var.relname().unwrap_or_default()));
         match relation {
             Some(relation) => {
                 self.copied_columns(&relation, None);
-                let to = RelName::new(
-                    s.newschema().unwrap_or_default(),
-                    relation.name.name.clone(),
-                );
+                let to = RelName::new(s.newschema().unwrap_or_default(), relation.name.name.clone());
                 self.changes.push(Change::Rename(relation.name.clone(), to));
             }
             None => self.changes.push(Change::Lost),
@@ -412,10 +375,9 @@ fn alter_action(subtype: nodes::AlterTableType::Type) -> Action {
         T::AT_AddColumn => Action::AddColumn,
         T::AT_AlterColumnType => Action::AlterColumnType,
         T::AT_ColumnDefault | T::AT_DropExpression | T::AT_SetExpression => Action::AlterDefault,
-        T::AT_AddConstraint
-        | T::AT_AddIndex
-        | T::AT_AddIndexConstraint
-        | T::AT_ValidateConstraint => Action::AddConstraint,
+        T::AT_AddConstraint | T::AT_AddIndex | T::AT_AddIndexConstraint | T::AT_ValidateConstraint => {
+            Action::AddConstraint
+        }
         T::AT_DropConstraint => Action::DropConstraint,
         T::AT_EnableTrig
         | T::AT_EnableAlwaysTrig
@@ -429,16 +391,14 @@ fn alter_action(subtype: nodes::AlterTableType::Type) -> Action {
         | T::AT_DisableTrigAll
         | T::AT_DisableTrigUser
         | T::AT_DisableRule => Action::AlterTriggerState,
-        T::AT_EnableRowSecurity
-        | T::AT_DisableRowSecurity
-        | T::AT_ForceRowSecurity
-        | T::AT_NoForceRowSecurity => Action::AlterRowSecurity,
+        T::AT_EnableRowSecurity | T::AT_DisableRowSecurity | T::AT_ForceRowSecurity | T::AT_NoForceRowSecurity => {
+            Action::AlterRowSecurity
+        }
         T::AT_ChangeOwner => Action::AlterOwner,
         T::AT_AttachPartition | T::AT_AddInherit | T::AT_AddOf => Action::AttachPartition,
-        T::AT_DetachPartition
-        | T::AT_DetachPartitionFinalize
-        | T::AT_DropInherit
-        | T::AT_DropOf => Action::DetachPartition,
+        T::AT_DetachPartition | T::AT_DetachPartitionFinalize | T::AT_DropInherit | T::AT_DropOf => {
+            Action::DetachPartition
+        }
         _ => Action::AlterTable,
     }
 }

@@ -24,12 +24,11 @@ impl Statement<'_> {
             CopyPeer::ToClient | CopyPeer::FromClient => {}
         }
         let options = options(s, peer);
-        if options.encoding.as_deref().is_some_and(|e| {
-            !matches!(
-                e.to_ascii_lowercase().as_str(),
-                "utf8" | "utf-8" | "unicode"
-            )
-        }) {
+        if options
+            .encoding
+            .as_deref()
+            .is_some_and(|e| !matches!(e.to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode"))
+        {
             self.hazard(Hazard::ParserSetting);
         }
         self.binder.facts.effects.copy = Some(options);
@@ -70,8 +69,7 @@ impl Statement<'_> {
                 .filter_map(|c| fields.iter().find(|f| f.name == *c).cloned());
             fields = listed.collect();
             if fields.len() != columns.len() {
-                self.binder
-                    .unresolved(&format!("column of {}", relation.name));
+                self.binder.unresolved(&format!("column of {}", relation.name));
             }
         }
         Shape {
@@ -91,16 +89,13 @@ impl Statement<'_> {
         let names = Binder::column_list(s.attlist());
         if names.is_empty() {
             let all: Vec<SmolStr> = relation.columns.iter().map(|c| c.name.clone()).collect();
-            self.binder
-                .written(&relation, all.iter().map(SmolStr::as_str));
+            self.binder.written(&relation, all.iter().map(SmolStr::as_str));
         } else {
             self.binder.written(&relation, names);
         }
         let mut scope = Scope::default();
         let shown = self.binder.view_columns(&relation);
-        scope
-            .items
-            .push(crate::bind::relation_item(&relation, shown));
+        scope.items.push(crate::bind::relation_item(&relation, shown));
         // the condition looks at the rows that come in, which are the client's own
         self.binder.expr(s.where_clause(), &scope);
     }
@@ -119,8 +114,7 @@ fn options(s: &nodes::CopyStmt, peer: CopyPeer) -> Copy {
         _ => CopyFormat::Text,
     };
     let csv = format == CopyFormat::Csv;
-    let text =
-        |name: &str, default: &str| SmolStr::new(find(name).and_then(text_of).unwrap_or(default));
+    let text = |name: &str, default: &str| SmolStr::new(find(name).and_then(text_of).unwrap_or(default));
     let quote = text("quote", "\"");
     Copy {
         peer,

@@ -81,15 +81,13 @@ impl Statement<'_> {
                 nodes::ObjectType::OBJECT_TYPE => Action::CreateType,
                 _ => Action::CreateOther,
             },
-            Node::CreateOpClassStmt(_)
-            | Node::CreateOpFamilyStmt(_)
-            | Node::AlterOpFamilyStmt(_) => Action::CreateOperator,
+            Node::CreateOpClassStmt(_) | Node::CreateOpFamilyStmt(_) | Node::AlterOpFamilyStmt(_) => {
+                Action::CreateOperator
+            }
             Node::CreateCastStmt(_) | Node::CreateTransformStmt(_) => Action::CreateCast,
             Node::CreatePLangStmt(_) => Action::CreateLanguage,
             Node::CreateAmStmt(_) => Action::CreateAccessMethod,
-            Node::CompositeTypeStmt(_) | Node::CreateEnumStmt(_) | Node::CreateRangeStmt(_) => {
-                Action::CreateType
-            }
+            Node::CompositeTypeStmt(_) | Node::CreateEnumStmt(_) | Node::CreateRangeStmt(_) => Action::CreateType,
             Node::CreateDomainStmt(s) => {
                 let scope = super::value_scope();
                 for constraint in s.constraints() {
@@ -116,8 +114,8 @@ impl Statement<'_> {
 
     /// Whether a new relation is temporary, and its name.
     fn new_relation(&mut self, var: &nodes::RangeVar) -> (RelName, bool) {
-        let temporary = u8::try_from(var.relpersistence) == Ok(b't')
-            || var.schemaname().is_some_and(|s| s.starts_with("pg_temp"));
+        let temporary =
+            u8::try_from(var.relpersistence) == Ok(b't') || var.schemaname().is_some_and(|s| s.starts_with("pg_temp"));
         let name = self.names.new_name(var, temporary);
         if temporary {
             let shadowed = self
@@ -151,9 +149,7 @@ impl Statement<'_> {
         for element in s.table_elts() {
             match element {
                 Node::ColumnDef(column) => {
-                    let ty = column
-                        .type_name()
-                        .map_or(Ty::Unknown, |t| self.binder.type_of(t));
+                    let ty = column.type_name().map_or(Ty::Unknown, |t| self.binder.type_of(t));
                     fields.push(Field {
                         name: SmolStr::new(column.colname().unwrap_or_default()),
                         flow: Flow::of_type(ty),
@@ -171,9 +167,7 @@ impl Statement<'_> {
             // IF NOT EXISTS leaves what is there
             Some(_) if s.if_not_exists => None,
             _ if s.of_typename().is_some() => Some(Change::Lost),
-            _ => Some(Change::Create(Arc::new(relation_of(
-                name, 'r', temporary, &fields,
-            )))),
+            _ => Some(Change::Create(Arc::new(relation_of(name, 'r', temporary, &fields)))),
         };
         self.changes.extend(change);
     }
@@ -233,11 +227,7 @@ impl Statement<'_> {
     pub(super) fn make_table(&mut self, into: &nodes::IntoClause, query: Node<'_>, action: Action) {
         let Some(var) = into.rel() else { return };
         let (name, temporary) = self.new_relation(var);
-        self.changing(if temporary {
-            Action::CreateTemporary
-        } else {
-            action
-        });
+        self.changing(if temporary { Action::CreateTemporary } else { action });
         self.act(action);
         self.binder.facts.writes.insert(name.clone());
         let mut shape = match query {
@@ -251,8 +241,7 @@ impl Statement<'_> {
         } else {
             'r'
         };
-        self.changes
-            .push(created_from(name, kind, temporary, &shape));
+        self.changes.push(created_from(name, kind, temporary, &shape));
     }
 
     /// The rows of EXECUTE as a source.
@@ -310,15 +299,12 @@ impl Statement<'_> {
         };
         let mut scope = Scope::default();
         let shown = self.binder.view_columns(&relation);
-        scope
-            .items
-            .push(crate::bind::relation_item(&relation, shown));
+        scope.items.push(crate::bind::relation_item(&relation, shown));
         for element in s.index_params() {
             self.binder.infer(element.expr(), &scope);
             // a unique index that cannot be built says which values are there twice
             let named = element.name().filter(|_| s.unique);
-            if let Some(column) = named.and_then(|n| relation.columns.iter().find(|c| c.name == n))
-            {
+            if let Some(column) = named.and_then(|n| relation.columns.iter().find(|c| c.name == n)) {
                 let flow = Flow {
                     columns: Arc::clone(&column.origins),
                     ..Flow::default()
@@ -341,9 +327,8 @@ impl Statement<'_> {
             name: SmolStr::new_static(n),
             flow: Flow::default(),
         });
-        self.changes.push(Change::Create(Arc::new(relation_of(
-            name, 'S', temporary, &fields,
-        ))));
+        self.changes
+            .push(Change::Create(Arc::new(relation_of(name, 'S', temporary, &fields))));
     }
 
     /// CREATE SCHEMA, with the objects that it makes at once.
@@ -356,14 +341,11 @@ impl Statement<'_> {
             return;
         }
         let mut inside = self.names.clone();
-        let schema = s
-            .schemaname()
-            .map_or_else(|| self.names.user.clone(), SmolStr::new);
+        let schema = s.schemaname().map_or_else(|| self.names.user.clone(), SmolStr::new);
         inside.path.insert(0, schema.clone());
         inside.creation = Some(schema);
         for element in s.schema_elts() {
-            let (facts, changes) =
-                super::facts_of(element, self.span.clone(), &inside, self.prepared);
+            let (facts, changes) = super::facts_of(element, self.span.clone(), &inside, self.prepared);
             inside.apply(changes.clone(), false);
             self.binder.facts.absorb(&facts);
             self.changes.extend(changes);

@@ -61,16 +61,14 @@ impl Statement<'_> {
                 self.binder.facts.effects.changes_catalog |= inner.changes_catalog;
             }
             None => {
-                self.binder
-                    .unresolved(&format!("prepared statement {name}"));
+                self.binder.unresolved(&format!("prepared statement {name}"));
                 self.binder.facts.outputs = Outputs::Unknown {
                     relations: Default::default(),
                 };
             }
         }
         if self.names.lost {
-            self.binder
-                .unresolved(&format!("prepared statement {name}"));
+            self.binder.unresolved(&format!("prepared statement {name}"));
         }
         found
     }
@@ -79,8 +77,7 @@ impl Statement<'_> {
         self.act(Action::Deallocate);
         let which = match s.name() {
             Some(name) if !s.isall => {
-                self.changes
-                    .push(Change::Statement(SmolStr::new(name), None));
+                self.changes.push(Change::Statement(SmolStr::new(name), None));
                 OneOrAll::One(SmolStr::new(name))
             }
             _ => {
@@ -109,11 +106,7 @@ impl Statement<'_> {
     }
 
     fn fetch(&mut self, s: &nodes::FetchStmt) {
-        self.act(if s.ismove {
-            Action::Move
-        } else {
-            Action::Fetch
-        });
+        self.act(if s.ismove { Action::Move } else { Action::Fetch });
         let name = s.portalname().unwrap_or_default();
         self.binder.facts.effects.fetches = Some(SmolStr::new(name));
         let found = match self.names.cursors.get(name) {
@@ -209,8 +202,5 @@ pub(super) fn is_on(arg: Node<'_>) -> bool {
         Node::Boolean(b) => return b.boolval,
         other => literal_text(other).unwrap_or_default(),
     };
-    !matches!(
-        text.to_ascii_lowercase().as_str(),
-        "false" | "off" | "0" | "no"
-    )
+    !matches!(text.to_ascii_lowercase().as_str(), "false" | "off" | "0" | "no")
 }

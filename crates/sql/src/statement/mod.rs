@@ -33,6 +33,8 @@ pub(crate) struct Statement<'a> {
     prepared: &'a dyn Prepared,
     span: Range<usize>,
     changes: Vec<Change>,
+    /// Columns that this ALTER TABLE adds: its constraints may name them.
+    added: Vec<Field>,
 }
 
 /// The facts of one statement, and what it does to the names after it.
@@ -48,12 +50,11 @@ pub(crate) fn facts_of(
         prepared,
         span,
         changes: Vec::new(),
+        added: Vec::new(),
     };
     statement.dispatch(node);
     let Statement {
-        binder,
-        mut changes,
-        ..
+        binder, mut changes, ..
     } = statement;
     let facts = binder.finish();
     // SET's own path is followed; one that a function sets, or hidden code, is not
@@ -116,11 +117,7 @@ impl Statement<'_> {
 
     /// The columns of a relation get another name, or join another relation's.
     fn copied_columns(&mut self, relation: &crate::catalog::Relation, only: Option<&str>) {
-        for column in relation
-            .columns
-            .iter()
-            .filter(|c| only.is_none_or(|o| c.name == o))
-        {
+        for column in relation.columns.iter().filter(|c| only.is_none_or(|o| c.name == o)) {
             let flow = crate::bind::Flow {
                 columns: Arc::clone(&column.origins),
                 ..Default::default()
@@ -133,10 +130,7 @@ impl Statement<'_> {
     fn dispatch(&mut self, node: Node<'_>) {
         match node {
             Node::SelectStmt(select) => self.select(select),
-            Node::InsertStmt(_)
-            | Node::UpdateStmt(_)
-            | Node::DeleteStmt(_)
-            | Node::MergeStmt(_) => self.modify(node),
+            Node::InsertStmt(_) | Node::UpdateStmt(_) | Node::DeleteStmt(_) | Node::MergeStmt(_) => self.modify(node),
             Node::CopyStmt(s) => self.copy(s),
             Node::CallStmt(s) => self.call(s),
             Node::DoStmt(_) => {
@@ -199,11 +193,15 @@ impl Statement<'_> {
 
     fn call(&mut self, call: &nodes::CallStmt) {
         self.act(Action::Call);
+        self.binder.calling = true;
         let flow = self.binder.expr(call.funccall().into(), &Scope::default());
+        self.binder.calling = false;
         self.binder.use_columns(&flow, How::Derived);
-        self.binder.facts.outputs = Outputs::Unknown {
-            relations: Default::default(),
-        };
+        if self.binder.returns_parameters() {
+            self.binder.facts.outputs = Outputs::Unknown {
+                relations: Default::default(),
+            };
+        }
         self.binder.facts.effects.changes_catalog = true;
         self.changes.push(Change::Lost);
     }
@@ -249,10 +247,7 @@ impl Statement<'_> {
 
     /// Maintenance of a table runs the functions of its index expressions.
     fn rebuilds(&mut self, var: Option<&nodes::RangeVar>) {
-        let relation = var.and_then(|v| {
-            self.names
-                .relation(v.schemaname(), v.relname().unwrap_or_default())
-        });
+        let relation = var.and_then(|v| self.names.relation(v.schemaname(), v.relname().unwrap_or_default()));
         let Some(relation) = relation else { return };
         for code in relation.attached.iter().filter(|c| c.kind == "index") {
             self.binder.run_code(code.function);

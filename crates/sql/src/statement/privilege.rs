@@ -10,11 +10,7 @@ impl Statement<'_> {
         let action = match node {
             Node::GrantStmt(s) => {
                 self.granted(s);
-                if s.is_grant {
-                    Action::Grant
-                } else {
-                    Action::Revoke
-                }
+                if s.is_grant { Action::Grant } else { Action::Revoke }
             }
             Node::GrantRoleStmt(s) if s.is_grant => Action::Grant,
             Node::GrantRoleStmt(_) => Action::Revoke,

@@ -32,9 +32,7 @@ impl Statement<'_> {
             O::OBJECT_SEQUENCE => Action::DropSequence,
             O::OBJECT_INDEX => Action::DropIndex,
             O::OBJECT_SCHEMA => Action::DropSchema,
-            O::OBJECT_FUNCTION | O::OBJECT_PROCEDURE | O::OBJECT_ROUTINE | O::OBJECT_AGGREGATE => {
-                Action::DropFunction
-            }
+            O::OBJECT_FUNCTION | O::OBJECT_PROCEDURE | O::OBJECT_ROUTINE | O::OBJECT_AGGREGATE => Action::DropFunction,
             O::OBJECT_TYPE | O::OBJECT_DOMAIN => Action::DropType,
             O::OBJECT_TRIGGER | O::OBJECT_RULE | O::OBJECT_EVENT_TRIGGER => Action::DropTrigger,
             O::OBJECT_POLICY => Action::DropPolicy,
@@ -75,11 +73,7 @@ impl Statement<'_> {
             self.binder.facts.touches.insert(name.clone());
             self.changes.push(Change::Drop(name));
         }
-        self.changing(if temporary {
-            Action::DropTemporary
-        } else {
-            action
-        });
+        self.changing(if temporary { Action::DropTemporary } else { action });
         if s.behavior == nodes::DropBehavior::DROP_CASCADE {
             self.changes.push(Change::Lost);
         }

@@ -113,11 +113,8 @@ impl Statement<'_> {
                 })
                 .collect();
             // SET search_path = 'a, b' names one schema; lists come as several values
-            self.changes.push(if complete {
-                Change::Path(schemas)
-            } else {
-                Change::Lost
-            });
+            self.changes
+                .push(if complete { Change::Path(schemas) } else { Change::Lost });
         }
         if matches!(name, "role" | "session_authorization") {
             self.changes.push(Change::Lost);
@@ -137,10 +134,7 @@ impl Statement<'_> {
             direct: false,
         };
         let columns = if name.eq_ignore_ascii_case("all") {
-            ["name", "setting", "description"]
-                .into_iter()
-                .map(column)
-                .collect()
+            ["name", "setting", "description"].into_iter().map(column).collect()
         } else {
             vec![column(name)]
         };

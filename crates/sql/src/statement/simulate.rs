@@ -81,8 +81,7 @@ impl Names<'_> {
                 self.overlay.retain(|name, _| !name.is_temporary());
             }
             Change::Ended => {
-                self.lost |=
-                    uncommitted || !self.overlay.is_empty() || !self.new_functions.is_empty();
+                self.lost |= uncommitted || !self.overlay.is_empty() || !self.new_functions.is_empty();
                 self.cursors.clear();
             }
             Change::Lost => self.lost = true,
@@ -147,12 +146,7 @@ impl Names<'_> {
 }
 
 /// A new relation with these columns, each carrying what it is made from.
-pub(crate) fn relation_of(
-    name: RelName,
-    kind: char,
-    temporary: bool,
-    fields: &[Field],
-) -> Relation {
+pub(crate) fn relation_of(name: RelName, kind: char, temporary: bool, fields: &[Field]) -> Relation {
     let columns = fields.iter().enumerate().map(|(index, field)| {
         let own = ColumnName {
             relation: name.clone(),

@@ -5,9 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use sallyport_sql::{
-    Catalog, Facts, How, Outputs, Prepared, RelName, SessionState, StatementFacts, analyse, parse,
-};
+use sallyport_sql::{Catalog, Facts, How, Outputs, Prepared, RelName, SessionState, StatementFacts, analyse, parse};
 
 /// The clinic of `fixture/schema.sql`; `care.patients_masked` is declassified.
 pub(crate) fn catalogue() -> &'static Catalog {
@@ -77,9 +75,7 @@ pub(crate) fn last(sql: &str) -> StatementFacts {
 pub(crate) fn hows(sql: &str, column: &str) -> BTreeSet<How> {
     let facts = facts(sql);
     let uses = facts.statements.iter().flat_map(|s| &s.uses);
-    uses.filter(|u| u.column.to_string() == column)
-        .map(|u| u.how)
-        .collect()
+    uses.filter(|u| u.column.to_string() == column).map(|u| u.how).collect()
 }
 
 /// Result columns as `name<origins`, `=` instead of `<` where a value is unchanged.
@@ -91,12 +87,7 @@ pub(crate) fn outputs(sql: &str) -> Vec<String> {
             .iter()
             .map(|o| {
                 let origins: Vec<String> = o.origins.iter().map(ToString::to_string).collect();
-                format!(
-                    "{}{}{}",
-                    o.name,
-                    if o.direct { "=" } else { "<" },
-                    origins.join("+")
-                )
+                format!("{}{}{}", o.name, if o.direct { "=" } else { "<" }, origins.join("+"))
             })
             .collect(),
     }

@@ -94,10 +94,9 @@ fn of_server(name: &str) -> Option<Class> {
         "lo_import" | "lo_export" | "be_lo_import" | "be_lo_export" => {
             Class::Sink(&[Hazard::ServerFile, Hazard::LargeObject])
         }
-        "lo_get" | "loread" | "lo_open" | "lo_close" | "lo_lseek" | "lo_lseek64" | "lo_tell"
-        | "lo_tell64" => LARGE,
-        "lo_put" | "lowrite" | "lo_from_bytea" | "lo_creat" | "lo_create" | "lo_unlink"
-        | "lo_truncate" | "lo_truncate64" => Class::Sink(&[Hazard::LargeObject]),
+        "lo_get" | "loread" | "lo_open" | "lo_close" | "lo_lseek" | "lo_lseek64" | "lo_tell" | "lo_tell64" => LARGE,
+        "lo_put" | "lowrite" | "lo_from_bytea" | "lo_creat" | "lo_create" | "lo_unlink" | "lo_truncate"
+        | "lo_truncate64" => Class::Sink(&[Hazard::LargeObject]),
         "pg_notify" => Class::Sink(&[Hazard::Notify]),
         "setval" | "pg_logical_emit_message" => match name {
             "setval" => Class::Sink(&[]),
@@ -124,10 +123,7 @@ fn of_server_administration(name: &str) -> Option<Class> {
         return Some(REPLICATION);
     }
     if starts(CATALOG_PREFIXES) {
-        return Some(Class::Hazards(&[
-            Hazard::CatalogWrite,
-            Hazard::ServerControl,
-        ]));
+        return Some(Class::Hazards(&[Hazard::CatalogWrite, Hazard::ServerControl]));
     }
     if starts(CONTROL_PREFIXES) {
         return Some(CONTROL);
@@ -366,14 +362,11 @@ pub(crate) fn is_known_extension(function: &Function) -> bool {
 
 fn of_extension(extension: &str, name: &str, function: &Function) -> Class {
     match (extension, name) {
-        (
-            "dblink" | "postgres_fdw" | "mysql_fdw" | "oracle_fdw" | "tds_fdw" | "http" | "pg_net",
-            _,
-        ) => NETWORK,
+        ("dblink" | "postgres_fdw" | "mysql_fdw" | "oracle_fdw" | "tds_fdw" | "http" | "pg_net", _) => NETWORK,
         ("file_fdw" | "adminpack", _) => FILE,
         (
-            "pageinspect" | "pg_walinspect" | "pg_visibility" | "pgstattuple" | "pg_freespacemap"
-            | "pg_buffercache" | "pg_surgery" | "pgrowlocks" | "amcheck" | "pg_dirtyread",
+            "pageinspect" | "pg_walinspect" | "pg_visibility" | "pgstattuple" | "pg_freespacemap" | "pg_buffercache"
+            | "pg_surgery" | "pgrowlocks" | "amcheck" | "pg_dirtyread",
             _,
         ) => RAW,
         ("pg_stat_statements", _) => STATISTICS,

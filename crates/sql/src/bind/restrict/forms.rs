@@ -32,9 +32,7 @@ pub(super) fn place_of_node(node: Node<'_>, scope: &Scope<'_>) -> Option<(usize,
         Node::ColumnRef(c) => place_of(c, scope),
         Node::CollateClause(c) => place_of_node(c.arg(), scope),
         Node::TypeCast(c) => {
-            let name = c
-                .type_name()
-                .and_then(|t| t.names().iter().next_back()?.sval())?;
+            let name = c.type_name().and_then(|t| t.names().iter().next_back()?.sval())?;
             let keeps = matches!(
                 name,
                 "text"
@@ -49,20 +47,15 @@ pub(super) fn place_of_node(node: Node<'_>, scope: &Scope<'_>) -> Option<(usize,
                     | "timestamptz"
                     | "citext"
             );
-            place_of_node(c.arg(), scope)
-                .filter(|_| keeps && c.type_name().is_some_and(|t| t.typmods().is_empty()))
+            place_of_node(c.arg(), scope).filter(|_| keeps && c.type_name().is_some_and(|t| t.typmods().is_empty()))
         }
         Node::FuncCall(f) => {
             let name = strings(f.funcname());
-            if matches!(
-                name.as_slice(),
-                [.., "extract" | "date_part" | "date_trunc"]
-            ) {
+            if matches!(name.as_slice(), [.., "extract" | "date_part" | "date_trunc"]) {
                 let part = f.args().get(0).filter(|a| is_constant(*a));
                 return part.and_then(|_| place_of_node(f.args().get(1)?, scope));
             }
-            let keeps = matches!(name.as_slice(), [.., "lower" | "upper" | "btrim" | "date"])
-                && f.args().len() == 1;
+            let keeps = matches!(name.as_slice(), [.., "lower" | "upper" | "btrim" | "date"]) && f.args().len() == 1;
             f.args()
                 .first()
                 .filter(|_| keeps)
@@ -111,12 +104,9 @@ pub(super) fn names_booleans(node: Node<'_>) -> bool {
     match node {
         Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Boolean(_))),
         Node::TypeCast(c) => {
-            c.type_name().is_some_and(|t| {
-                t.names()
-                    .iter()
-                    .next_back()
-                    .is_some_and(|s| s.sval() == Some("bool"))
-            }) || names_booleans(c.arg())
+            c.type_name()
+                .is_some_and(|t| t.names().iter().next_back().is_some_and(|s| s.sval() == Some("bool")))
+                || names_booleans(c.arg())
         }
         Node::NodeList(l) => l.iter().any(names_booleans),
         Node::A_ArrayExpr(a) => a.elements().iter().any(names_booleans),
@@ -155,12 +145,7 @@ pub(super) fn is_bound(symbol: &str, value: Node<'_>) -> bool {
     match year {
         Some(year) if lower => year > 1970,
         Some(year) => year < 2100,
-        None => {
-            !text.trim().is_empty()
-                && !text
-                    .trim_start_matches(['-', '+'])
-                    .eq_ignore_ascii_case("infinity")
-        }
+        None => !text.trim().is_empty() && !text.trim_start_matches(['-', '+']).eq_ignore_ascii_case("infinity"),
     }
 }
 
@@ -180,9 +165,7 @@ pub(super) fn signed_text(node: Node<'_>) -> Option<String> {
 pub(super) fn is_never(node: Node<'_>) -> bool {
     match node {
         Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Boolean(false)) | None),
-        Node::TypeCast(c) => {
-            matches!(literal_text(c.arg()).as_deref(), Some("f" | "false")) && names_booleans(node)
-        }
+        Node::TypeCast(c) => matches!(literal_text(c.arg()).as_deref(), Some("f" | "false")) && names_booleans(node),
         Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
             let (Some(left), Some(right)) = (integer(e.lexpr()), integer(e.rexpr())) else {
                 return false;
