@@ -9,9 +9,7 @@ fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
     let port: u16 = arguments.next().context("no port to listen on")?.parse()?;
     let target: SocketAddr = arguments.next().context("no target")?.parse()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(port, target))
 }
 

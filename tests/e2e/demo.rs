@@ -28,8 +28,7 @@ fn start() -> Result<(Demo, Value)> {
     let demo = Demo(child);
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line)?;
-    let ready =
-        serde_json::from_str(&line).with_context(|| format!("not one line of JSON: {line:?}"))?;
+    let ready = serde_json::from_str(&line).with_context(|| format!("not one line of JSON: {line:?}"))?;
     Ok((demo, ready))
 }
 
@@ -55,10 +54,7 @@ fn the_demo_is_usable_and_leaves_nothing_behind() -> Result<()> {
         let state = text(&ready, "/state_dir")?;
         ensure!(Path::new(state).is_dir(), "{ready}");
         ensure!(Path::new(text(&ready, "/target_log")?).is_file(), "{ready}");
-        ensure!(
-            text(&ready, "/api")?.starts_with("http://127.0.0.1:"),
-            "{ready}"
-        );
+        ensure!(text(&ready, "/api")?.starts_with("http://127.0.0.1:"), "{ready}");
         for person in ["alice", "dana", "audrey"] {
             ensure!(
                 ready
@@ -80,9 +76,7 @@ fn the_demo_is_usable_and_leaves_nothing_behind() -> Result<()> {
             tls: true,
         };
         ensure!(alice.database == "orders", "{ready}");
-        let count = run(alice
-            .program("psql")
-            .args(["-XAtc", "SELECT count(*) FROM customers"]))?;
+        let count = run(alice.program("psql").args(["-XAtc", "SELECT count(*) FROM customers"]))?;
         ensure!(
             count.trim().parse::<u64>()? >= 10_000,
             "ten thousand rows or more: {count}"
@@ -90,10 +84,7 @@ fn the_demo_is_usable_and_leaves_nothing_behind() -> Result<()> {
         signal(&demo, stop)?;
         let status = demo.0.wait()?;
         ensure!(status.success(), "stopped by SIG{stop}: {status}");
-        ensure!(
-            !Path::new(state).exists(),
-            "the state is still there: {state}"
-        );
+        ensure!(!Path::new(state).exists(), "the state is still there: {state}");
     }
     Ok(())
 }
@@ -107,10 +98,7 @@ fn killing_the_demo_ends_its_server_too() -> Result<()> {
     demo.0.wait()?;
     let start = std::time::Instant::now();
     while log.exists() {
-        ensure!(
-            start.elapsed().as_secs() < 20,
-            "the server's directory is still there"
-        );
+        ensure!(start.elapsed().as_secs() < 20, "the server's directory is still there");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     // Nobody is left who could remove the gateway's own state.

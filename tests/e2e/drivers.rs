@@ -2,9 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use sallyport_testbed::Options;
-use sallyport_tests::{
-    Endpoint, Plan, Stage, asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, run,
-};
+use sallyport_tests::{Endpoint, Plan, Stage, asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, run};
 
 /// Everything is permitted, so every difference is the gateway's own.
 fn stage() -> Result<Stage> {
@@ -24,11 +22,7 @@ fn notices_nothing(driver: fn(&Endpoint) -> Result<String>, last: &str) -> Resul
 
 fn same(expected: &str, got: &str) -> Result<()> {
     for (number, (wanted, got)) in expected.lines().zip(got.lines()).enumerate() {
-        ensure!(
-            wanted == got,
-            "line {}: {got:?} instead of {wanted:?}",
-            number + 1
-        );
+        ensure!(wanted == got, "line {}: {got:?} instead of {wanted:?}", number + 1);
     }
     ensure!(expected == got, "one transcript is longer than the other");
     Ok(())
@@ -99,8 +93,7 @@ fn tls_stands_on_both_sides() -> Result<()> {
         tls_only: true,
         ..Options::default()
     };
-    plan.target =
-        "tls = \"verify-full\"\nca_file = \"{ca}\"\nchannel_binding = \"require\"".to_owned();
+    plan.target = "tls = \"verify-full\"\nca_file = \"{ca}\"\nchannel_binding = \"require\"".to_owned();
     let stage = Stage::start(&plan)?;
     let mut through = stage.through("alice")?;
     through.tls = true;
@@ -127,12 +120,8 @@ fn pgbench_runs_in_its_three_modes() -> Result<()> {
     run(through.program("pgbench").args(["-i", "-q", "-s", "1"])).context("initialising")?;
     for mode in ["simple", "extended", "prepared"] {
         for clients in [1, 8] {
-            let transactions =
-                pgbench(&through, mode, clients).with_context(|| stage.gateway.log_tail())?;
-            ensure!(
-                transactions > 0,
-                "no transaction in mode {mode} with {clients} clients"
-            );
+            let transactions = pgbench(&through, mode, clients).with_context(|| stage.gateway.log_tail())?;
+            ensure!(transactions > 0, "no transaction in mode {mode} with {clients} clients");
         }
     }
     let accounts = stage.server.query(
@@ -153,10 +142,7 @@ fn a_dump_through_the_gateway_is_the_same_and_restores_through_it() -> Result<()
     same(&plain, &dumped)?;
     let dir = tempfile::tempdir()?;
     let archive = dir.path().join("dump");
-    run(through
-        .program("pg_dump")
-        .args(["-Fd", "-j", "2", "-f"])
-        .arg(&archive))?;
+    run(through.program("pg_dump").args(["-Fd", "-j", "2", "-f"]).arg(&archive))?;
     run(through
         .program("pg_restore")
         .args(["--clean", "--if-exists", "-j", "2", "-d", &through.database])

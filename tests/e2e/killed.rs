@@ -15,12 +15,7 @@ const CLIENTS: u64 = 4;
 const ANSWERS: u64 = 60;
 
 /// One client that runs numbered statements until its connection breaks.
-async fn work(
-    endpoint: &Endpoint,
-    numbers: &AtomicU64,
-    answered: &mpsc::Sender<u64>,
-    stop: &AtomicBool,
-) {
+async fn work(endpoint: &Endpoint, numbers: &AtomicU64, answered: &mpsc::Sender<u64>, stop: &AtomicBool) {
     let Ok((client, connection)) = tokio_postgres::connect(&endpoint.dsn(), NoTls).await else {
         return;
     };
@@ -48,20 +43,14 @@ async fn work(
 }
 
 /// Runs clients in threads of their own until `enough` answers came, and calls `then` while they go on.
-fn under_load(
-    endpoint: &Endpoint,
-    numbers: &AtomicU64,
-    then: impl FnOnce() -> Result<()>,
-) -> Result<Vec<u64>> {
+fn under_load(endpoint: &Endpoint, numbers: &AtomicU64, then: impl FnOnce() -> Result<()>) -> Result<Vec<u64>> {
     let stop = AtomicBool::new(false);
     let (sender, answers) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..CLIENTS {
             let (sender, stop) = (sender.clone(), &stop);
             scope.spawn(move || -> Result<()> {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()?;
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(work(endpoint, numbers, &sender, stop));
                 Ok(())
             });
@@ -103,10 +92,7 @@ fn what_the_target_executed_is_recorded_however_often_the_gateway_is_killed() ->
         );
         answered.extend(answers);
         killed.replace(stage.gateway.kill()?);
-        stage.gateway = killed
-            .take()
-            .context("no gateway to start again")?
-            .start()?;
+        stage.gateway = killed.take().context("no gateway to start again")?.start()?;
     }
 
     let recorded: HashSet<String> = commands(&transcripts(&stage.gateway, "audrey")?)
@@ -124,10 +110,7 @@ fn what_the_target_executed_is_recorded_however_often_the_gateway_is_killed() ->
         "the target executed less than was answered"
     );
     let missing: Vec<&String> = executed.difference(&recorded).collect();
-    ensure!(
-        missing.is_empty(),
-        "executed, but in no recording: {missing:?}"
-    );
+    ensure!(missing.is_empty(), "executed, but in no recording: {missing:?}");
     Ok(())
 }
 

@@ -30,12 +30,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// A client, and what resolves when its connection ends.
-async fn connect(
-    endpoint: &Endpoint,
-) -> Result<(
-    Client,
-    tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>,
-)> {
+async fn connect(endpoint: &Endpoint) -> Result<(Client, tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>)> {
     let (client, connection) = tokio_postgres::connect(&endpoint.dsn(), NoTls).await?;
     Ok((client, tokio::spawn(connection)))
 }
@@ -100,16 +95,10 @@ fn a_reviewer_sees_what_a_held_statement_would_change() -> Result<()> {
             return Ok(None);
         };
         let request = api.get(&format!("/v1/requests/{id}"), Some(&token))?;
-        let impact = request
-            .body
-            .get("impact")
-            .filter(|impact| !impact.is_null());
+        let impact = request.body.get("impact").filter(|impact| !impact.is_null());
         Ok(impact.map(|impact| (id.to_owned(), impact.clone())))
     })?;
-    let plan = impact
-        .get("plan")
-        .and_then(Value::as_str)
-        .context("no plan")?;
+    let plan = impact.get("plan").and_then(Value::as_str).context("no plan")?;
     ensure!(plan.contains("Delete on orders"), "{impact}");
     ensure!(
         impact.get("estimated_rows") == Some(&json!(250)),
@@ -119,14 +108,8 @@ fn a_reviewer_sees_what_a_held_statement_would_change() -> Result<()> {
         stage.server.query("shop", "SELECT count(*) FROM orders")? == "1000",
         "planning ran nothing"
     );
-    api.post(
-        &format!("/v1/requests/{id}/approve"),
-        Some(&token),
-        &json!({}),
-    )?;
-    let deleted = deleting
-        .join()
-        .map_err(|_| anyhow::anyhow!("the client panicked"))??;
+    api.post(&format!("/v1/requests/{id}/approve"), Some(&token), &json!({}))?;
+    let deleted = deleting.join().map_err(|_| anyhow::anyhow!("the client panicked"))??;
     ensure!(deleted == 250, "{deleted} rows");
     Ok(())
 }
@@ -138,10 +121,9 @@ fn what_is_made_beside_the_gateway_is_noticed_by_open_sessions() -> Result<()> {
     let (client, _connection) = runtime.block_on(connect(&stage.through("alice")?))?;
     let see = || runtime.block_on(client.simple_query("SELECT * FROM fresh"));
     ensure!(see().is_err(), "there is no such table yet");
-    stage.server.query(
-        "shop",
-        "CREATE TABLE fresh (a int); GRANT SELECT ON fresh TO app",
-    )?;
+    stage
+        .server
+        .query("shop", "CREATE TABLE fresh (a int); GRANT SELECT ON fresh TO app")?;
     eventually("the session's knowing the table", || Ok(see().ok()))?;
     Ok(())
 }
@@ -183,9 +165,7 @@ fn a_gateway_that_ends_lets_transactions_finish() -> Result<()> {
         "psql is in its transaction"
     );
 
-    let asked = Command::new("kill")
-        .arg(stage.gateway.pid().to_string())
-        .status()?;
+    let asked = Command::new("kill").arg(stage.gateway.pid().to_string()).status()?;
     ensure!(asked.success(), "the gateway was asked to end");
     // The session that rests is told so at once; by then the gateway is on its way out.
     let told = runtime.block_on(async { tokio::time::timeout(PATIENCE, connection).await })??;
@@ -194,9 +174,7 @@ fn a_gateway_that_ends_lets_transactions_finish() -> Result<()> {
         .and_then(|error| error.code().map(|code| code.code().to_owned()));
     ensure!(state.as_deref() == Some("57P01"), "{state:?}");
 
-    psql.tell(
-        "UPDATE orders SET note = 'in time' WHERE id = 2000;\nSELECT 'still ' || 'inside';\n",
-    )?;
+    psql.tell("UPDATE orders SET note = 'in time' WHERE id = 2000;\nSELECT 'still ' || 'inside';\n")?;
     ensure!(
         lines.any(|line| line.is_ok_and(|line| line == "still inside")),
         "the transaction goes on"
@@ -211,13 +189,9 @@ fn a_gateway_that_ends_lets_transactions_finish() -> Result<()> {
         !lines.any(|line| line.is_ok_and(|line| line == "too late")),
         "the session is over"
     );
-    let note = stage
-        .server
-        .query("shop", "SELECT note FROM orders WHERE id = 2000")?;
+    let note = stage.server.query("shop", "SELECT note FROM orders WHERE id = 2000")?;
     ensure!(note == "in time", "{note}");
-    eventually("the gateway's end", || {
-        Ok((!stage.gateway.is_running()).then_some(()))
-    })
+    eventually("the gateway's end", || Ok((!stage.gateway.is_running()).then_some(())))
 }
 
 #[test]
@@ -226,11 +200,7 @@ fn the_gateway_counts_and_says_what_ails_it() -> Result<()> {
     let runtime = runtime()?;
     let (client, _connection) = runtime.block_on(connect(&stage.through("alice")?))?;
     runtime.block_on(client.simple_query("SELECT note FROM orders WHERE id = 1"))?;
-    ensure!(
-        runtime
-            .block_on(client.simple_query("DROP TABLE orders"))
-            .is_err()
-    );
+    ensure!(runtime.block_on(client.simple_query("DROP TABLE orders")).is_err());
     let api = stage.gateway.api();
     let reply = api.get("/metrics", None)?;
     let metrics = reply.body.as_str().context("metrics are text")?;
@@ -254,9 +224,6 @@ fn the_gateway_counts_and_says_what_ails_it() -> Result<()> {
         "{reply:?}"
     );
     std::fs::rename(&aside, &recordings)?;
-    ensure!(
-        api.get("/healthz", None)?.status == 200,
-        "all is well again"
-    );
+    ensure!(api.get("/healthz", None)?.status == 200, "all is well again");
     Ok(())
 }

@@ -15,12 +15,7 @@ fn no_credential_is_found_in_logs_recordings_answers_or_errors() -> Result<()> {
     let login = stage.gateway.login("alice")?;
     let mut said = String::new();
     said += &run(endpoint.program("psql").args(["-XAtc", "SELECT 1"]))?;
-    for statement in [
-        "SELEC",
-        "DROP TABLE nowhere",
-        "SELECT 1/0",
-        "SELECT * FROM nowhere",
-    ] {
+    for statement in ["SELEC", "DROP TABLE nowhere", "SELECT 1/0", "SELECT * FROM nowhere"] {
         let output = endpoint
             .program("psql")
             .args(["-XAt", "-v", "VERBOSITY=verbose", "-c", statement])
@@ -41,12 +36,7 @@ fn no_credential_is_found_in_logs_recordings_answers_or_errors() -> Result<()> {
         "/metrics",
         "/v1/openapi.json",
     ] {
-        said += &stage
-            .gateway
-            .api()
-            .get(path, Some(&login))?
-            .body
-            .to_string();
+        said += &stage.gateway.api().get(path, Some(&login))?.body.to_string();
     }
     said += &serde_json::to_string(&transcripts(&stage.gateway, "audrey")?)?;
     said += &std::fs::read_to_string(stage.gateway.dir().join("log"))?;
@@ -74,10 +64,7 @@ fn search(dir: &Path, text: &str) -> Result<Vec<String>> {
             found.extend(search(&path, text)?);
         } else {
             let bytes = std::fs::read(&path)?;
-            if bytes
-                .windows(text.len())
-                .any(|window| window == text.as_bytes())
-            {
+            if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
                 found.push(path.display().to_string());
             }
         }

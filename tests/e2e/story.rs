@@ -27,10 +27,7 @@ fn psql(stage: &Stage, person: &str, statement: &str) -> Result<Command> {
 fn said(command: &mut Command) -> Result<(bool, String)> {
     let output = command.stdin(Stdio::null()).output()?;
     let text = [output.stdout, output.stderr].concat();
-    Ok((
-        output.status.success(),
-        String::from_utf8_lossy(&text).into_owned(),
-    ))
+    Ok((output.status.success(), String::from_utf8_lossy(&text).into_owned()))
 }
 
 #[test]
@@ -69,10 +66,7 @@ fn a_refusal_names_the_rule_and_says_what_it_says() -> Result<()> {
         "{text}"
     );
     ensure!(
-        stage
-            .server
-            .query("shop", "SELECT count(*) FROM customers")?
-            == "1",
+        stage.server.query("shop", "SELECT count(*) FROM customers")? == "1",
         "the table is still there"
     );
     ensure!(
@@ -138,10 +132,7 @@ fn a_held_statement_runs_once_it_is_approved_by_somebody_else() -> Result<()> {
     let path = format!("/v1/requests/{id}/approve");
     let alice = stage.gateway.login("alice")?;
     let own = stage.gateway.api().post(&path, Some(&alice), &json!({}))?;
-    ensure!(
-        own.status >= 400,
-        "nobody approves their own command: {own:?}"
-    );
+    ensure!(own.status >= 400, "nobody approves their own command: {own:?}");
     let approved = stage
         .gateway
         .api()
@@ -149,10 +140,7 @@ fn a_held_statement_runs_once_it_is_approved_by_somebody_else() -> Result<()> {
     ensure!(approved.status < 300, "{approved:?}");
     let status = held.0.wait()?;
     ensure!(status.success(), "the client went on after the approval");
-    ensure!(
-        stage.server.query("shop", columns)? == "1",
-        "the statement ran"
-    );
+    ensure!(stage.server.query("shop", columns)? == "1", "the statement ran");
 
     let seen = serde_json::to_string(&transcripts(&stage.gateway, "audrey")?)?;
     ensure!(

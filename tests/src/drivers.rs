@@ -38,9 +38,7 @@ pub fn asyncpg(endpoint: &Endpoint) -> Result<String> {
 /// When the driver is missing or its program fails.
 pub fn node_postgres(endpoint: &Endpoint) -> Result<String> {
     let mut command = Command::new("node");
-    command
-        .arg(script("node_driver.js"))
-        .arg(cache_dir().join("node"));
+    command.arg(script("node_driver.js")).arg(cache_dir().join("node"));
     command.arg(&endpoint.host).arg(endpoint.port.to_string());
     run(command.args([&endpoint.user, &endpoint.password, &endpoint.database]))
 }
@@ -55,11 +53,7 @@ pub fn jdbc(endpoint: &Endpoint) -> Result<String> {
         endpoint.host, endpoint.port, endpoint.database
     );
     let mut command = Command::new("java");
-    command.args([
-        "-XX:TieredStopAtLevel=1",
-        "-cp",
-        "/usr/share/java/postgresql.jar",
-    ]);
+    command.args(["-XX:TieredStopAtLevel=1", "-cp", "/usr/share/java/postgresql.jar"]);
     command
         .arg(script("JdbcDriver.java"))
         .arg(url)
@@ -84,29 +78,17 @@ pub fn psql(endpoint: &Endpoint) -> Result<String> {
 /// When pgbench is missing, or a transaction fails.
 pub fn pgbench(endpoint: &Endpoint, mode: &str, clients: u32) -> Result<u64> {
     let mut command = endpoint.program("pgbench");
-    command.args([
-        "-n",
-        "-T",
-        "2",
-        "-j",
-        "2",
-        "-c",
-        &clients.to_string(),
-        "-M",
-        mode,
-    ]);
+    command.args(["-n", "-T", "2", "-j", "2", "-c", &clients.to_string(), "-M", mode]);
     let said = run(&mut command)?;
     let number = |label: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(label))?;
         line.trim().split([' ', '/']).next()?.parse::<u64>().ok()
     };
-    let failed =
-        number("number of failed transactions:").context("pgbench did not count failures")?;
+    let failed = number("number of failed transactions:").context("pgbench did not count failures")?;
     if failed > 0 {
         bail!("{failed} transactions failed: {said}");
     }
-    number("number of transactions actually processed:")
-        .context("pgbench did not count transactions")
+    number("number of transactions actually processed:").context("pgbench did not count transactions")
 }
 
 fn python() -> PathBuf {
@@ -114,9 +96,7 @@ fn python() -> PathBuf {
 }
 
 fn script(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("drivers")
-        .join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("drivers").join(name)
 }
 
 /// Runs a program to its end and returns what it printed.
@@ -125,9 +105,10 @@ fn script(name: &str) -> PathBuf {
 /// When it cannot be started or fails; the error has both outputs.
 pub fn run(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().with_context(|| {
-        format!("`{program}` could not be started; `cargo xtask setup` installs it")
-    })?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("`{program}` could not be started; `cargo xtask setup` installs it"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         bail!(

@@ -45,12 +45,8 @@ impl Endpoint {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command
-            .env("PGHOST", &self.host)
-            .env("PGPORT", self.port.to_string());
-        command
-            .env("PGUSER", &self.user)
-            .env("PGPASSWORD", &self.password);
+        command.env("PGHOST", &self.host).env("PGPORT", self.port.to_string());
+        command.env("PGUSER", &self.user).env("PGPASSWORD", &self.password);
         command
             .env("PGDATABASE", &self.database)
             .env("PGSSLMODE", self.sslmode());

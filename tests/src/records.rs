@@ -16,11 +16,7 @@ pub fn transcripts(gateway: &Gateway, auditor: &str) -> Result<Vec<Vec<Value>>> 
         let path = format!("/v1/sessions?limit=100{before}");
         let reply = gateway.api().get(&path, Some(&token))?;
         ensure!(reply.status == 200, "the sessions: {reply:?}");
-        let sessions = reply
-            .body
-            .as_array()
-            .context("no list of sessions")?
-            .clone();
+        let sessions = reply.body.as_array().context("no list of sessions")?.clone();
         let Some(last) = sessions.last() else {
             return Ok(transcripts);
         };
@@ -36,19 +32,12 @@ pub fn transcripts(gateway: &Gateway, auditor: &str) -> Result<Vec<Vec<Value>>> 
 /// # Errors
 /// When the API refuses or the transcript is cut off.
 pub fn transcript(gateway: &Gateway, token: &str, session: &str) -> Result<Vec<Value>> {
-    let reply = gateway.api().get(
-        &format!("/v1/sessions/{session}/replay?rows=true"),
-        Some(token),
-    )?;
-    ensure!(
-        reply.status == 200,
-        "the transcript of {session}: {reply:?}"
-    );
+    let reply = gateway
+        .api()
+        .get(&format!("/v1/sessions/{session}/replay?rows=true"), Some(token))?;
+    ensure!(reply.status == 200, "the transcript of {session}: {reply:?}");
     let lines: Vec<Value> = match &reply.body {
-        Value::String(text) => text
-            .lines()
-            .map(serde_json::from_str)
-            .collect::<Result<_, _>>()?,
+        Value::String(text) => text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             vec![reply.body.clone()]
         }

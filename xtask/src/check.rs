@@ -60,13 +60,7 @@ fn clippy() -> Result<()> {
 /// The advisory database lives on a host that not every machine reaches, so it is not part of this.
 fn deny() -> Result<()> {
     setup::run(&[setup::Layer::Deny])?;
-    process::run(setup::deny().args([
-        "check",
-        "--hide-inclusion-graph",
-        "bans",
-        "licenses",
-        "sources",
-    ]))
+    process::run(setup::deny().args(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
 }
 
 fn doc() -> Result<()> {

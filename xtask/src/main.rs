@@ -78,20 +78,12 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Ci => check::ci()?,
         Command::Corpus(corpus) => {
             let passed = corpus::run(corpus)?;
-            return Ok(if passed {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Bench(bench) => bench::run(&bench)?,
         Command::Regress(arguments) => {
             let same = regress::run(&arguments)?;
-            return Ok(if same {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
+            return Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Tidy => tidy::run()?,
     }

@@ -51,9 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     setup::run(setup::FOR_DEMO)?;
     let cached = setup::regress()?;
     let program = arguments.program.clone().map_or_else(demo::build, Ok)?;
-    let work = tempfile::Builder::new()
-        .prefix("sallyport-regress-")
-        .tempdir()?;
+    let work = tempfile::Builder::new().prefix("sallyport-regress-").tempdir()?;
     // The server reads and writes files there, as another user.
     let suite = work.path().join("suite");
     process::capture(Command::new("cp").arg("-r").arg(&cached).arg(&suite))?;
@@ -111,10 +109,7 @@ fn start_gateway(program: &Path, server: &Postgres) -> Result<Gateway> {
     );
     let gateway = Gateway::start(&GatewayOptions {
         program: program.to_owned(),
-        policy: process::root()
-            .join("tests")
-            .join("policies")
-            .join("permit-all"),
+        policy: process::root().join("tests").join("policies").join("permit-all"),
         targets: Some(targets),
         people: vec![Person::new(USER, &["developers"])],
         settings: String::new(),
@@ -123,16 +118,8 @@ fn start_gateway(program: &Path, server: &Postgres) -> Result<Gateway> {
 }
 
 /// Runs PostgreSQL's driver; results go to `output`.
-fn play(
-    arguments: &Arguments,
-    suite: &Path,
-    server: &Postgres,
-    way: &Way,
-    output: &Path,
-) -> Result<()> {
-    let driver = server
-        .bin_dir()
-        .join("../lib/pgxs/src/test/regress/pg_regress");
+fn play(arguments: &Arguments, suite: &Path, server: &Postgres, way: &Way, output: &Path) -> Result<()> {
+    let driver = server.bin_dir().join("../lib/pgxs/src/test/regress/pg_regress");
     std::fs::create_dir_all(output.join("results"))?;
     process::capture(Command::new("chmod").args(["-R", "a+rwX"]).arg(output))?;
     let input = suite.join("regress");
@@ -154,10 +141,7 @@ fn play(
         &format!("--user={USER}"),
     ]);
     if arguments.tests.is_empty() {
-        command.arg(format!(
-            "--schedule={}",
-            input.join("parallel_schedule").display()
-        ));
+        command.arg(format!("--schedule={}", input.join("parallel_schedule").display()));
     } else {
         command.arg("test_setup").args(&arguments.tests);
     }
@@ -198,24 +182,13 @@ fn compare(direct: &Path, through: &Path) -> Result<bool> {
             continue;
         }
         differing += 1;
-        let diff = Command::new("diff")
-            .args(["-U2"])
-            .arg(&expected)
-            .arg(&got)
-            .output()?;
+        let diff = Command::new("diff").args(["-U2"]).arg(&expected).arg(&got).output()?;
         println!("DIFFERS {}", name.display());
-        for line in String::from_utf8_lossy(&diff.stdout)
-            .lines()
-            .skip(2)
-            .take(40)
-        {
+        for line in String::from_utf8_lossy(&diff.stdout).lines().skip(2).take(40) {
             println!("    {line}");
         }
     }
-    println!(
-        "{} results the same, {differing} differ",
-        names.len() - differing
-    );
+    println!("{} results the same, {differing} differ", names.len() - differing);
     Ok(differing == 0 && !names.is_empty())
 }
 

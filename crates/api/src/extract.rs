@@ -27,10 +27,7 @@ impl<S: Sync> FromRequestParts<S> for Source {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let peer = parts
-            .extensions
-            .get::<Peer>()
-            .ok_or_else(Problem::internal)?;
+        let peer = parts.extensions.get::<Peer>().ok_or_else(Problem::internal)?;
         Ok(Self(peer.0.ip()))
     }
 }
@@ -53,8 +50,7 @@ impl FromRequestParts<Arc<Api>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Problem> {
         let Source(source) = Source::from_request_parts(parts, api).await?;
-        let token =
-            bearer(parts).ok_or_else(|| Problem::unauthorized("log in with `sallyport login`"))?;
+        let token = bearer(parts).ok_or_else(|| Problem::unauthorized("log in with `sallyport login`"))?;
         let credential = api.identities.by_api_token(&token).await?;
         Ok(Self { credential, source })
     }
@@ -66,9 +62,7 @@ fn bearer(parts: &Parts) -> Option<SecretString> {
         return None;
     };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim().into())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().into())
 }
 
 /// A body of JSON.
@@ -96,16 +90,12 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybeJson
         let (parts, body) = request.into_parts();
         let bytes = Bytes::from_request(Request::from_parts(parts.clone(), body), state)
             .await
-            .map_err(|rejection| {
-                Problem::new(rejection.status(), "bad-request", rejection.body_text())
-            })?;
+            .map_err(|rejection| Problem::new(rejection.status(), "bad-request", rejection.body_text()))?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
         }
         let request = Request::from_parts(parts, bytes.into());
-        Json::from_request(request, state)
-            .await
-            .map(|Json(value)| Self(value))
+        Json::from_request(request, state).await.map(|Json(value)| Self(value))
     }
 }
 
@@ -116,13 +106,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybeJson
 )]
 fn unreadable(rejection: &JsonRejection) -> Problem {
     let detail = match rejection {
-        JsonRejection::JsonDataError(_) => {
-            "the body is JSON, but not what this route takes; see /v1/openapi.json"
-        }
+        JsonRejection::JsonDataError(_) => "the body is JSON, but not what this route takes; see /v1/openapi.json",
         JsonRejection::JsonSyntaxError(_) => "the body is not JSON",
-        JsonRejection::MissingJsonContentType(_) => {
-            "the body must have the type `application/json`"
-        }
+        JsonRejection::MissingJsonContentType(_) => "the body must have the type `application/json`",
         _ => "the body cannot be read",
     };
     Problem::new(rejection.status(), "bad-request", detail)
@@ -156,10 +142,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::<String>::from_request_parts(parts, state).await;
         let good = |id: &String| {
-            id.len() <= MAX_ID_BYTES
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+            id.len() <= MAX_ID_BYTES && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         };
         let id = path.ok().map(|Path(id)| id).filter(good);
         id.map(Self)

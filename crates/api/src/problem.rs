@@ -87,11 +87,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = ProblemBody {
             kind: format!("urn:sallyport:problem:{}", self.kind),
-            title: self
-                .status
-                .canonical_reason()
-                .unwrap_or_default()
-                .to_owned(),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
             status: self.status.as_u16(),
             detail: self.detail,
         };
@@ -108,10 +104,7 @@ impl IntoResponse for Problem {
             );
         }
         if let Some(wait) = self.retry_after {
-            headers.insert(
-                header::RETRY_AFTER,
-                HeaderValue::from(wait.as_secs().max(1)),
-            );
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
     }
@@ -126,12 +119,10 @@ impl From<ReviewError> for Problem {
         let detail = error.to_string();
         match error {
             ReviewError::NotFound(_) => Self::not_found(detail),
-            ReviewError::OwnRequest { .. } => {
-                Self::new(StatusCode::FORBIDDEN, "own-request", detail)
+            ReviewError::OwnRequest { .. } => Self::new(StatusCode::FORBIDDEN, "own-request", detail),
+            ReviewError::NotAReviewer { .. } | ReviewError::NotAPerson(_) | ReviewError::NotYours(_) => {
+                Self::forbidden(detail)
             }
-            ReviewError::NotAReviewer { .. }
-            | ReviewError::NotAPerson(_)
-            | ReviewError::NotYours(_) => Self::forbidden(detail),
             ReviewError::AlreadyApproved { .. } => Self::conflict("already-approved", detail),
             ReviewError::NotNeeded { .. } => Self::conflict("not-needed", detail),
             ReviewError::Over { .. } => Self::conflict("over", detail),
@@ -159,12 +150,8 @@ impl From<Refusal> for Problem {
                 tracing::error!(%error, "tokens cannot be checked");
                 Self::unavailable("the token cannot be checked at the moment")
             }
-            Refusal::Expired => {
-                Self::unauthorized("the login has expired: log in again with `sallyport login`")
-            }
-            Refusal::Revoked => {
-                Self::unauthorized("the login was revoked: log in again with `sallyport login`")
-            }
+            Refusal::Expired => Self::unauthorized("the login has expired: log in again with `sallyport login`"),
+            Refusal::Revoked => Self::unauthorized("the login was revoked: log in again with `sallyport login`"),
             // Which of them it is helps only who guesses.
             _ => Self::unauthorized("the token is not valid: log in with `sallyport login`"),
         }

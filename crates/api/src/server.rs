@@ -31,9 +31,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 #[non_exhaustive]
 pub enum ServeError {
     /// Tokens would cross a network in clear.
-    #[error(
-        "the API would be served without TLS at {0}, which is not loopback: give it a certificate"
-    )]
+    #[error("the API would be served without TLS at {0}, which is not loopback: give it a certificate")]
     Clear(SocketAddr),
     /// The socket failed.
     #[error("the API cannot accept connections: {0}")]
@@ -63,18 +61,10 @@ pub async fn serve(
             Either::Left((accepted, _)) => accepted?,
             Either::Right(((), _)) => break,
         };
-        tokio::spawn(connection(
-            accepted,
-            tls.clone(),
-            service.clone(),
-            graceful.watcher(),
-        ));
+        tokio::spawn(connection(accepted, tls.clone(), service.clone(), graceful.watcher()));
     }
     drop(listener);
-    if tokio::time::timeout(FAREWELL, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests to the API were cut off by the shutdown");
     }
     Ok(())

@@ -104,17 +104,13 @@ impl Api {
         let recorded = blocking(move || api.journal.record(&entry)).await?;
         recorded.map_err(|error| {
             tracing::error!(%error, act = kind, "the journal cannot be written");
-            Problem::unavailable(
-                "the act could not be written to the journal, so it did not happen",
-            )
+            Problem::unavailable("the act could not be written to the journal, so it did not happen")
         })
     }
 }
 
 /// Runs `work` where it may block.
-pub(crate) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "a task of the API failed");
         Problem::internal()

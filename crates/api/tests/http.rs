@@ -22,27 +22,18 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn a_login_gives_a_token_that_opens_the_rest() {
     let gateway = Gateway::start().await;
-    let config: Value = gateway
-        .open(Method::GET, "/v1/auth/config")
-        .await
-        .json()
-        .await
-        .unwrap();
+    let config: Value = gateway.open(Method::GET, "/v1/auth/config").await.json().await.unwrap();
     assert_eq!(config["password"], true);
 
     let wrong = json!({ "user": "alice", "password": "wrong horse" });
-    let wrong = gateway
-        .call("", Method::POST, "/v1/auth/password", Some(wrong))
-        .await;
+    let wrong = gateway.call("", Method::POST, "/v1/auth/password", Some(wrong)).await;
     assert_eq!(wrong.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(wrong.headers()["content-type"], "application/problem+json");
     let problem: Value = wrong.json().await.unwrap();
     assert_eq!(problem["type"], "urn:sallyport:problem:login-failed");
 
     let login = json!({ "user": "alice", "password": PASSWORD });
-    let login = gateway
-        .call("", Method::POST, "/v1/auth/password", Some(login))
-        .await;
+    let login = gateway.call("", Method::POST, "/v1/auth/password", Some(login)).await;
     assert_eq!(login.headers()["cache-control"], "no-store");
     let login: Value = login.json().await.unwrap();
     let token = login["token"].as_str().unwrap();
@@ -66,13 +57,8 @@ async fn a_login_gives_a_token_that_opens_the_rest() {
     assert_eq!(after.status(), StatusCode::UNAUTHORIZED);
     assert!(after.headers().contains_key("www-authenticate"));
     let acts = gateway.acts();
-    assert!(
-        matches!(acts[0], (ref who, Act::LoginFailed { method: "password", .. }) if who == "alice")
-    );
-    assert_eq!(
-        acts[1],
-        ("alice".to_owned(), Act::Login { method: "password" })
-    );
+    assert!(matches!(acts[0], (ref who, Act::LoginFailed { method: "password", .. }) if who == "alice"));
+    assert_eq!(acts[1], ("alice".to_owned(), Act::Login { method: "password" }));
     assert_eq!(acts[2], ("alice".to_owned(), Act::Logout));
 }
 
@@ -116,36 +102,11 @@ async fn mistakes_are_answered_with_problems() {
     let alice = gateway.login("alice").await;
     let cases = [
         (Method::GET, "/nowhere", None, StatusCode::NOT_FOUND),
-        (
-            Method::PUT,
-            "/v1/requests",
-            None,
-            StatusCode::METHOD_NOT_ALLOWED,
-        ),
-        (
-            Method::GET,
-            "/v1/requests?state=purple",
-            None,
-            StatusCode::BAD_REQUEST,
-        ),
-        (
-            Method::GET,
-            "/v1/requests?colour=purple",
-            None,
-            StatusCode::BAD_REQUEST,
-        ),
-        (
-            Method::GET,
-            "/v1/requests/..%2f..%2fetc",
-            None,
-            StatusCode::NOT_FOUND,
-        ),
-        (
-            Method::GET,
-            "/v1/requests/req_000000",
-            None,
-            StatusCode::NOT_FOUND,
-        ),
+        (Method::PUT, "/v1/requests", None, StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/v1/requests?state=purple", None, StatusCode::BAD_REQUEST),
+        (Method::GET, "/v1/requests?colour=purple", None, StatusCode::BAD_REQUEST),
+        (Method::GET, "/v1/requests/..%2f..%2fetc", None, StatusCode::NOT_FOUND),
+        (Method::GET, "/v1/requests/req_000000", None, StatusCode::NOT_FOUND),
         (
             Method::POST,
             "/v1/tokens",
@@ -158,48 +119,25 @@ async fn mistakes_are_answered_with_problems() {
             Some(json!({ "ttl": 1 })),
             StatusCode::UNPROCESSABLE_ENTITY,
         ),
-        (
-            Method::DELETE,
-            "/v1/tokens/unknown",
-            None,
-            StatusCode::NOT_FOUND,
-        ),
-        (
-            Method::GET,
-            "/v1/sessions?principal=dana",
-            None,
-            StatusCode::FORBIDDEN,
-        ),
-        (
-            Method::GET,
-            "/v1/tokens?all=true",
-            None,
-            StatusCode::FORBIDDEN,
-        ),
+        (Method::DELETE, "/v1/tokens/unknown", None, StatusCode::NOT_FOUND),
+        (Method::GET, "/v1/sessions?principal=dana", None, StatusCode::FORBIDDEN),
+        (Method::GET, "/v1/tokens?all=true", None, StatusCode::FORBIDDEN),
     ];
     for (method, path, body, status) in cases {
         let response = gateway.call(&alice, method, path, body).await;
         assert_eq!(response.status(), status, "{path}");
-        assert_eq!(
-            response.headers()["content-type"],
-            "application/problem+json",
-            "{path}"
-        );
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
         let problem: Value = response.json().await.unwrap();
         assert_eq!(problem["status"], status.as_u16());
     }
     let quoted = json!({ "user": "alice", "password": ["hunter22"] });
-    let quoted = gateway
-        .call("", Method::POST, "/v1/auth/password", Some(quoted))
-        .await;
+    let quoted = gateway.call("", Method::POST, "/v1/auth/password", Some(quoted)).await;
     assert!(
         !quoted.text().await.unwrap().contains("hunter22"),
         "a body is not quoted"
     );
     let large = json!({ "user": "alice", "password": "x".repeat(100_000) });
-    let large = gateway
-        .call("", Method::POST, "/v1/auth/password", Some(large))
-        .await;
+    let large = gateway.call("", Method::POST, "/v1/auth/password", Some(large)).await;
     assert_eq!(large.status(), StatusCode::PAYLOAD_TOO_LARGE);
 }
 
@@ -208,29 +146,18 @@ async fn only_api_tokens_open_the_api() {
     let gateway = Gateway::start().await;
     let alice = gateway.login("alice").await;
     let issued = gateway
-        .call(
-            &alice,
-            Method::POST,
-            "/v1/tokens",
-            Some(json!({ "target": "orders" })),
-        )
+        .call(&alice, Method::POST, "/v1/tokens", Some(json!({ "target": "orders" })))
         .await;
     assert_eq!(issued.status(), StatusCode::CREATED);
     let issued: Value = issued.json().await.unwrap();
     let target_token = issued["token"].as_str().unwrap();
     assert_eq!(
-        gateway
-            .call(target_token, Method::GET, "/v1/me", None)
-            .await
-            .status(),
+        gateway.call(target_token, Method::GET, "/v1/me", None).await.status(),
         StatusCode::UNAUTHORIZED
     );
     for token in ["nonsense", "sps_", &alice[..alice.len() - 1]] {
         assert_eq!(
-            gateway
-                .call(token, Method::GET, "/v1/me", None)
-                .await
-                .status(),
+            gateway.call(token, Method::GET, "/v1/me", None).await.status(),
             StatusCode::UNAUTHORIZED
         );
     }
@@ -244,17 +171,11 @@ async fn only_api_tokens_open_the_api() {
     let dana = gateway.login("dana").await;
     let path = format!("/v1/tokens/{}", issued["id"].as_str().unwrap());
     assert_eq!(
-        gateway
-            .call(&dana, Method::DELETE, &path, None)
-            .await
-            .status(),
+        gateway.call(&dana, Method::DELETE, &path, None).await.status(),
         StatusCode::NOT_FOUND
     );
     assert_eq!(
-        gateway
-            .call(&alice, Method::DELETE, &path, None)
-            .await
-            .status(),
+        gateway.call(&alice, Method::DELETE, &path, None).await.status(),
         StatusCode::NO_CONTENT
     );
 }
@@ -276,10 +197,7 @@ async fn a_request_is_seen_and_decided_by_whom_it_concerns() {
         StatusCode::NOT_FOUND
     );
     assert_eq!(
-        gateway
-            .call(&bob, Method::POST, &approve, None)
-            .await
-            .status(),
+        gateway.call(&bob, Method::POST, &approve, None).await.status(),
         StatusCode::NOT_FOUND
     );
     let own = gateway.call(&alice, Method::POST, &approve, None).await;
@@ -289,17 +207,11 @@ async fn a_request_is_seen_and_decided_by_whom_it_concerns() {
     // An auditor sees it, and is not asked.
     let audrey = gateway.login("audrey").await;
     assert_eq!(
-        gateway
-            .call(&audrey, Method::GET, &path, None)
-            .await
-            .status(),
+        gateway.call(&audrey, Method::GET, &path, None).await.status(),
         StatusCode::OK
     );
     assert_eq!(
-        gateway
-            .call(&audrey, Method::POST, &approve, None)
-            .await
-            .status(),
+        gateway.call(&audrey, Method::POST, &approve, None).await.status(),
         StatusCode::FORBIDDEN
     );
 
@@ -312,20 +224,13 @@ async fn a_request_is_seen_and_decided_by_whom_it_concerns() {
     assert_eq!(list[0]["statement"], "ALTER TABLE orders ADD note text");
     assert_eq!(list[0]["requester"]["id"], "alice");
     let approved = gateway
-        .call(
-            &dana,
-            Method::POST,
-            &approve,
-            Some(json!({ "reason": "seen" })),
-        )
+        .call(&dana, Method::POST, &approve, Some(json!({ "reason": "seen" })))
         .await;
     assert_eq!(approved.status(), StatusCode::OK);
     let approved: Value = approved.json().await.unwrap();
     assert_eq!(approved["approvals"][0]["reviewer"], "dana");
     assert!(matches!(pending.outcome().await, Outcome::Approved(_)));
-    let late = gateway
-        .call(&dana, Method::POST, &format!("{path}/deny"), None)
-        .await;
+    let late = gateway.call(&dana, Method::POST, &format!("{path}/deny"), None).await;
     assert_eq!(late.status(), StatusCode::CONFLICT);
 }
 
@@ -351,9 +256,7 @@ async fn a_poll_waits_for_news() {
     let change = gateway.call(&alice, Method::GET, &waiting, None);
     let deny = gateway.call(&dana, Method::POST, &deny, Some(json!({ "reason": "no" })));
     let both = async { tokio::join!(change, deny) };
-    let (change, deny) = tokio::time::timeout(Duration::from_secs(20), both)
-        .await
-        .unwrap();
+    let (change, deny) = tokio::time::timeout(Duration::from_secs(20), both).await.unwrap();
     assert_eq!(deny.status(), StatusCode::OK);
     let change: Value = change.json().await.unwrap();
     assert_eq!(change["conclusion"]["reason"], "no");
@@ -371,10 +274,7 @@ async fn a_session_is_seen_replayed_and_ended_by_whom_it_concerns() {
         StatusCode::NOT_FOUND
     );
     assert_eq!(
-        gateway
-            .call(&bob, Method::GET, &replay, None)
-            .await
-            .status(),
+        gateway.call(&bob, Method::GET, &replay, None).await.status(),
         StatusCode::NOT_FOUND
     );
     for (who, count) in [(&alice, 1), (&bob, 0), (&audrey, 1)] {
@@ -384,15 +284,8 @@ async fn a_session_is_seen_replayed_and_ended_by_whom_it_concerns() {
             .json()
             .await
             .unwrap();
-        assert_eq!(
-            list.as_array().unwrap().len(),
-            count,
-            "live and recorded is one"
-        );
-        assert!(
-            !list.to_string().contains("local:"),
-            "persons are nobody's business"
-        );
+        assert_eq!(list.as_array().unwrap().len(), count, "live and recorded is one");
+        assert!(!list.to_string().contains("local:"), "persons are nobody's business");
     }
 
     let transcript = gateway
@@ -400,15 +293,9 @@ async fn a_session_is_seen_replayed_and_ended_by_whom_it_concerns() {
         .await;
     assert_eq!(transcript.headers()["content-type"], "application/x-ndjson");
     let text = transcript.text().await.unwrap();
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.first().unwrap()["kind"], "command");
-    assert_eq!(
-        lines.iter().filter(|line| line["kind"] == "row").count(),
-        10_000
-    );
+    assert_eq!(lines.iter().filter(|line| line["kind"] == "row").count(), 10_000);
     assert_eq!(lines.last().unwrap()["kind"], "end");
     let without = gateway
         .call(&alice, Method::GET, &replay, None)
@@ -420,10 +307,7 @@ async fn a_session_is_seen_replayed_and_ended_by_whom_it_concerns() {
 
     let end = format!("{path}/end");
     assert_eq!(
-        gateway
-            .call(&audrey, Method::POST, &end, None)
-            .await
-            .status(),
+        gateway.call(&audrey, Method::POST, &end, None).await.status(),
         StatusCode::FORBIDDEN
     );
     assert_eq!(
@@ -497,9 +381,7 @@ async fn what_the_journal_cannot_take_does_not_happen() {
     let replay = gateway.call(&audrey, Method::GET, &replay, None).await;
     assert_eq!(replay.status(), StatusCode::SERVICE_UNAVAILABLE);
     let login = json!({ "user": "alice", "password": PASSWORD });
-    let login = gateway
-        .call("", Method::POST, "/v1/auth/password", Some(login))
-        .await;
+    let login = gateway.call("", Method::POST, "/v1/auth/password", Some(login)).await;
     assert_eq!(login.status(), StatusCode::SERVICE_UNAVAILABLE);
     let token = gateway.call(&alice, Method::POST, "/v1/tokens", None).await;
     assert_eq!(token.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -519,17 +401,11 @@ async fn what_the_journal_cannot_take_does_not_happen() {
 #[tokio::test]
 async fn health_metrics_and_policy_say_how_the_gateway_is() {
     let gateway = Gateway::start().await;
-    assert_eq!(
-        gateway.open(Method::GET, "/healthz").await.status(),
-        StatusCode::OK
-    );
+    assert_eq!(gateway.open(Method::GET, "/healthz").await.status(), StatusCode::OK);
     gateway.outside.ill.store(true, Ordering::SeqCst);
     let ill = gateway.open(Method::GET, "/healthz").await;
     assert_eq!(ill.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(
-        ill.json::<Value>().await.unwrap()["problems"],
-        json!(["recordings"])
-    );
+    assert_eq!(ill.json::<Value>().await.unwrap()["problems"], json!(["recordings"]));
     let metrics = gateway.open(Method::GET, "/metrics").await;
     assert_eq!(metrics.text().await.unwrap(), "sallyport_up 1\n");
 
@@ -554,9 +430,7 @@ async fn health_metrics_and_policy_say_how_the_gateway_is() {
 
 #[tokio::test]
 async fn without_tls_only_loopback_is_served() {
-    let listener =
-        sallyport_listen::Listener::bind("0.0.0.0:0".parse().unwrap(), 8, Default::default())
-            .unwrap();
+    let listener = sallyport_listen::Listener::bind("0.0.0.0:0".parse().unwrap(), 8, Default::default()).unwrap();
     let error = sallyport_api::serve(listener, None, axum::Router::new(), std::future::pending())
         .await
         .unwrap_err();

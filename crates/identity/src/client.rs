@@ -11,9 +11,7 @@ use url::Url;
 
 use crate::credentials::{Credentials, CredentialsError, SavedLogin};
 use crate::http::{HttpError, checked_url, client, send};
-use crate::messages::{
-    AuthConfig, LoginReply, OidcLogin, PasswordLogin, TokenInfo, TokenReply, TokenRequest,
-};
+use crate::messages::{AuthConfig, LoginReply, OidcLogin, PasswordLogin, TokenInfo, TokenReply, TokenRequest};
 use crate::secret::TokenId;
 
 /// The largest answer that is read.
@@ -28,9 +26,7 @@ const LINES_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 #[non_exhaustive]
 pub enum ClientError {
     /// No address was given, and there is no login that has one.
-    #[error(
-        "no gateway is known: give its API's address (--api or SALLYPORT_API), or log in first"
-    )]
+    #[error("no gateway is known: give its API's address (--api or SALLYPORT_API), or log in first")]
     NoGateway,
     /// Nobody is logged in there.
     #[error("nobody is logged in at `{0}`: run `sallyport login`")]
@@ -70,11 +66,7 @@ impl GatewayClient {
     ///
     /// # Errors
     /// When the address or the authorities cannot be used.
-    pub fn new(
-        base: &str,
-        token: Option<SecretString>,
-        authorities: Option<&Path>,
-    ) -> Result<Self, ClientError> {
+    pub fn new(base: &str, token: Option<SecretString>, authorities: Option<&Path>) -> Result<Self, ClientError> {
         let base = checked_url(&format!("{}/", base.trim_end_matches('/')))?;
         Ok(Self {
             http: client(&base, authorities)?,
@@ -94,9 +86,7 @@ impl GatewayClient {
         }
         let credentials = Credentials::load(&Credentials::default_path()?)?;
         let Some((api, login)) = credentials.login(api) else {
-            return Err(api.map_or(ClientError::NoGateway, |api| {
-                ClientError::NotLoggedIn(api.to_owned())
-            }));
+            return Err(api.map_or(ClientError::NoGateway, |api| ClientError::NotLoggedIn(api.to_owned())));
         };
         let SavedLogin {
             token,
@@ -122,11 +112,7 @@ impl GatewayClient {
     ///
     /// # Errors
     /// When the gateway cannot be reached, says no, or is not understood.
-    pub async fn post<B: Serialize, T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: &B,
-    ) -> Result<T, ClientError> {
+    pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, ClientError> {
         self.call(Method::POST, path, Some(body)).await
     }
 
@@ -169,19 +155,13 @@ impl GatewayClient {
                 buffer = rest;
             }
             if buffer.len() > MAX_LINE_BYTES {
-                return Err(E::from(ClientError::Answer(
-                    "a line is too long".to_owned(),
-                )));
+                return Err(E::from(ClientError::Answer("a line is too long".to_owned())));
             }
         }
         if !status.is_success() {
             return Err(E::from(answered(status, &buffer)));
         }
-        if buffer.is_empty() {
-            Ok(())
-        } else {
-            line(&buffer)
-        }
+        if buffer.is_empty() { Ok(()) } else { line(&buffer) }
     }
 
     /// `GET /v1/auth/config`.
@@ -213,9 +193,7 @@ impl GatewayClient {
     /// # Errors
     /// When the gateway cannot be reached or says no.
     pub async fn logout(&self) -> Result<(), ClientError> {
-        self.ask::<()>(Method::POST, "v1/auth/logout", None)
-            .await
-            .map(drop)
+        self.ask::<()>(Method::POST, "v1/auth/logout", None).await.map(drop)
     }
 
     /// `POST /v1/tokens`.
@@ -231,12 +209,7 @@ impl GatewayClient {
     /// # Errors
     /// As for [`Self::get`].
     pub async fn list_tokens(&self, all: bool) -> Result<Vec<TokenInfo>, ClientError> {
-        self.get(if all {
-            "v1/tokens?all=true"
-        } else {
-            "v1/tokens"
-        })
-        .await
+        self.get(if all { "v1/tokens?all=true" } else { "v1/tokens" }).await
     }
 
     /// `DELETE /v1/tokens/{id}`.
@@ -265,12 +238,7 @@ impl GatewayClient {
             .map_err(|e| ClientError::Answer(format!("line {}, column {}", e.line(), e.column())))
     }
 
-    async fn ask<B: Serialize>(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&B>,
-    ) -> Result<Vec<u8>, ClientError> {
+    async fn ask<B: Serialize>(&self, method: Method, path: &str, body: Option<&B>) -> Result<Vec<u8>, ClientError> {
         let mut request = self.request(method, path)?;
         if let Some(body) = body {
             request = request.json(body);
@@ -283,10 +251,7 @@ impl GatewayClient {
     }
 
     fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, ClientError> {
-        let url = self
-            .base
-            .join(path)
-            .map_err(|e| ClientError::Answer(e.to_string()))?;
+        let url = self.base.join(path).map_err(|e| ClientError::Answer(e.to_string()))?;
         let request = self.http.request(method, url);
         Ok(match &self.token {
             Some(token) => request.bearer_auth(token.expose_secret()),
@@ -305,16 +270,9 @@ fn answered(status: StatusCode, answer: &[u8]) -> ClientError {
 /// What an error answer says: the `detail` of its problem details (RFC 9457), else its `title`.
 fn reason(status: StatusCode, answer: &[u8]) -> String {
     let body: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
-    let said = ["detail", "title"]
-        .into_iter()
-        .find_map(|key| body.get(key)?.as_str());
+    let said = ["detail", "title"].into_iter().find_map(|key| body.get(key)?.as_str());
     said.map_or_else(
         || format!("the gateway answered {status}"),
-        |text| {
-            text.chars()
-                .filter(|c| !c.is_control())
-                .take(1000)
-                .collect()
-        },
+        |text| text.chars().filter(|c| !c.is_control()).take(1000).collect(),
     )
 }

@@ -55,10 +55,7 @@ impl IdentityConfig {
         for (at, one) in self.oidc.iter().enumerate() {
             let same = |other: &OidcConfig| other.name == one.name || other.issuer == one.issuer;
             if self.oidc.iter().skip(at + 1).any(same) {
-                let why = format!(
-                    "two providers have the name or the issuer of `{}`",
-                    one.name
-                );
+                let why = format!("two providers have the name or the issuer of `{}`", one.name);
                 return Err(IdentityError::Config { key: "oidc", why });
             }
         }

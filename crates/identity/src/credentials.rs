@@ -67,11 +67,7 @@ impl Credentials {
     /// # Errors
     /// When the environment names no home.
     pub fn default_path() -> Result<PathBuf, CredentialsError> {
-        let set = |name: &str| {
-            std::env::var_os(name)
-                .filter(|v| !v.is_empty())
-                .map(PathBuf::from)
-        };
+        let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
         let base = set("XDG_CONFIG_HOME").or_else(|| set("HOME").map(|home| home.join(".config")));
         Ok(base
             .ok_or(CredentialsError::NoPlace)?
@@ -100,14 +96,7 @@ impl Credentials {
             }
             Err(e) => return Err(refuse(e.to_string())),
         };
-        if file
-            .metadata()
-            .map_err(|e| refuse(e.to_string()))?
-            .permissions()
-            .mode()
-            & 0o077
-            != 0
-        {
+        if file.metadata().map_err(|e| refuse(e.to_string()))?.permissions().mode() & 0o077 != 0 {
             return Err(CredentialsError::Exposed(path.to_owned()));
         }
         let mut text = String::new();
@@ -157,10 +146,7 @@ impl Credentials {
             why,
         };
         if let Some(folder) = self.path.parent() {
-            let made = std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder);
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|e| refuse(e.to_string()))?;
         }
         let text = toml::to_string(self).map_err(|e| refuse(e.to_string()))?;
@@ -194,10 +180,7 @@ mod tests {
         kept.keep("https://gw.example.com:8443/", login);
         assert!(!format!("{kept:?}").contains("sps_secret"));
         kept.save().unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let read = Credentials::load(&path).unwrap();
         let (api, login) = read.login(None).unwrap();
         assert_eq!(
@@ -207,9 +190,6 @@ mod tests {
         assert!(read.login(Some("https://other.example.com")).is_none());
 
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
-        assert!(matches!(
-            Credentials::load(&path),
-            Err(CredentialsError::Exposed(_))
-        ));
+        assert!(matches!(Credentials::load(&path), Err(CredentialsError::Exposed(_))));
     }
 }

@@ -15,10 +15,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         .file_name()
         .ok_or_else(|| Error::other("it has no name"))?
         .to_owned();
-    name.push(format!(
-        ".{}.new",
-        random_text::<9>().map_err(Error::other)?
-    ));
+    name.push(format!(".{}.new", random_text::<9>().map_err(Error::other)?));
     let fresh = path.with_file_name(name);
     let done = write_new(&fresh, bytes).and_then(|()| std::fs::rename(&fresh, &path));
     if done.is_err() {
@@ -33,11 +30,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

@@ -29,12 +29,7 @@ pub(crate) struct Guesses {
 
 impl Guesses {
     /// Counts an attempt, or says how long to wait before the next.
-    pub(crate) fn attempt(
-        &mut self,
-        user: &str,
-        source: IpAddr,
-        now: Instant,
-    ) -> Result<(), Duration> {
+    pub(crate) fn attempt(&mut self, user: &str, source: IpAddr, now: Instant) -> Result<(), Duration> {
         let source = network(source);
         let name = (user.to_owned(), source);
         wait(self.by_name.get(&name), FREE_PER_NAME, now)?;
@@ -77,21 +72,14 @@ fn wait(tally: Option<&Tally>, free: u32, now: Instant) -> Result<(), Duration> 
     }
 }
 
-fn count<K: Eq + Hash>(
-    tallies: &mut HashMap<K, Tally>,
-    key: K,
-    now: Instant,
-) -> Result<(), Duration> {
+fn count<K: Eq + Hash>(tallies: &mut HashMap<K, Tally>, key: K, now: Instant) -> Result<(), Duration> {
     if tallies.len() >= CAPACITY && !tallies.contains_key(&key) {
         tallies.retain(|_, tally| now.saturating_duration_since(tally.last) < MEMORY);
         if tallies.len() >= CAPACITY {
             return Err(Duration::from_secs(60));
         }
     }
-    let tally = tallies.entry(key).or_insert(Tally {
-        attempts: 0,
-        last: now,
-    });
+    let tally = tallies.entry(key).or_insert(Tally { attempts: 0, last: now });
     if now.saturating_duration_since(tally.last) >= MEMORY {
         tally.attempts = 0;
     }
@@ -114,18 +102,12 @@ mod tests {
         for _ in 0..FREE_PER_NAME {
             guesses.attempt("alice", HERE, start).unwrap();
         }
-        assert_eq!(
-            guesses.attempt("alice", HERE, start),
-            Err(Duration::from_secs(1))
-        );
+        assert_eq!(guesses.attempt("alice", HERE, start), Err(Duration::from_secs(1)));
         guesses.attempt("alice", THERE, start).unwrap();
         guesses.attempt("bob", HERE, start).unwrap();
         let later = start + Duration::from_secs(1);
         guesses.attempt("alice", HERE, later).unwrap();
-        assert_eq!(
-            guesses.attempt("alice", HERE, later),
-            Err(Duration::from_secs(2))
-        );
+        assert_eq!(guesses.attempt("alice", HERE, later), Err(Duration::from_secs(2)));
     }
 
     #[test]

@@ -117,10 +117,7 @@ fn read_authorities(path: &Path) -> Result<Vec<Certificate>, HttpError> {
 }
 
 /// Sends a request and reads an answer of at most `most_bytes`.
-pub(crate) async fn send(
-    request: RequestBuilder,
-    most_bytes: usize,
-) -> Result<(StatusCode, Vec<u8>), HttpError> {
+pub(crate) async fn send(request: RequestBuilder, most_bytes: usize) -> Result<(StatusCode, Vec<u8>), HttpError> {
     let mut response = request.send().await?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {

@@ -106,12 +106,7 @@ impl Identities {
     ///
     /// # Errors
     /// The reason, fit to be shown to the client.
-    pub async fn by_token(
-        &self,
-        token: &SecretString,
-        claimed: &str,
-        target: &str,
-    ) -> Result<Credential, Refusal> {
+    pub async fn by_token(&self, token: &SecretString, claimed: &str, target: &str) -> Result<Credential, Refusal> {
         let hash = hash_presented(token, TARGET_PREFIX).ok_or(Refusal::UnknownToken)?;
         let (token, revocation) = self.live_token(hash, Scope::Target).await?;
         let credential = self.credential(&token, revocation)?;
@@ -130,8 +125,7 @@ impl Identities {
     /// # Errors
     /// The reason, fit to be shown to the client.
     pub async fn by_api_token(&self, token: &SecretString) -> Result<Credential, Refusal> {
-        let hash =
-            hash_presented(token, API_PREFIX).or_else(|| hash_presented(token, TARGET_PREFIX));
+        let hash = hash_presented(token, API_PREFIX).or_else(|| hash_presented(token, TARGET_PREFIX));
         let hash = hash.ok_or(Refusal::UnknownToken)?;
         let (token, revocation) = self.live_token(hash, Scope::Api).await?;
         self.credential(&token, revocation)
@@ -142,11 +136,7 @@ impl Identities {
     ///
     /// # Errors
     /// The reason, fit to be shown to the client.
-    pub fn by_certificate(
-        &self,
-        chain: &[CertificateDer<'_>],
-        claimed: &str,
-    ) -> Result<Credential, Refusal> {
+    pub fn by_certificate(&self, chain: &[CertificateDer<'_>], claimed: &str) -> Result<Credential, Refusal> {
         if self.roster.load().people.get(claimed).is_none() {
             return Err(Refusal::UnknownCertificate);
         }
@@ -184,8 +174,7 @@ impl Identities {
     /// # Errors
     /// When the store cannot be read.
     pub async fn same_person(&self, one: &str, other: &str) -> Result<bool, StoreError> {
-        Ok(one == other
-            || self.store.resolve_person(one).await? == self.store.resolve_person(other).await?)
+        Ok(one == other || self.store.resolve_person(one).await? == self.store.resolve_person(other).await?)
     }
 
     /// Keeps things fresh until it is dropped: reads the people file again when it changed, forgets what expired.
@@ -287,11 +276,7 @@ impl Identities {
     }
 
     /// The token with this hash, from memory or from the store, unless it was revoked.
-    async fn live_token(
-        &self,
-        hash: TokenHash,
-        scope: Scope,
-    ) -> Result<(Arc<LiveToken>, Revocation), Refusal> {
+    async fn live_token(&self, hash: TokenHash, scope: Scope) -> Result<(Arc<LiveToken>, Revocation), Refusal> {
         let opens = |its: Scope| its == scope || its == Scope::All;
         if let Some((token, revocation)) = self.live.get(&hash) {
             return if opens(token.scope) {
@@ -302,14 +287,8 @@ impl Identities {
         }
         for _ in 0..MAX_READS {
             let generation = self.live.generation();
-            let row = self
-                .store
-                .token_by_hash(&hash)
-                .await
-                .map_err(Refusal::Unavailable)?;
-            let row = row
-                .filter(|row| opens(row.scope))
-                .ok_or(Refusal::UnknownToken)?;
+            let row = self.store.token_by_hash(&hash).await.map_err(Refusal::Unavailable)?;
+            let row = row.filter(|row| opens(row.scope)).ok_or(Refusal::UnknownToken)?;
             if row.revoked.is_some() {
                 return Err(Refusal::Revoked);
             }
@@ -331,10 +310,7 @@ impl Identities {
         }
         let principal = if token.principal.issuer == LOCAL_ISSUER {
             let roster = self.roster.load();
-            let person = roster
-                .people
-                .get(&token.principal.id)
-                .ok_or(Refusal::UnknownToken)?;
+            let person = roster.people.get(&token.principal.id).ok_or(Refusal::UnknownToken)?;
             if person.since.is_some_and(|since| token.issued < since) {
                 return Err(Refusal::Revoked);
             }
@@ -389,11 +365,7 @@ async fn load(path: PathBuf) -> Result<(Stamp, People), PeopleError> {
 fn live(row: TokenRow) -> LiveToken {
     let principal = Principal {
         id: row.principal.into(),
-        kind: if row.machine {
-            Kind::Machine
-        } else {
-            Kind::User
-        },
+        kind: if row.machine { Kind::Machine } else { Kind::User },
         groups: row.groups.into_iter().map(SmolStr::from).collect(),
         person: row.person.into(),
         issuer: row.issuer.into(),

@@ -28,8 +28,6 @@ pub use http::HttpError;
 pub use identities::{Credential, Identities};
 pub use live::Revocation;
 pub use login::Login;
-pub use principal::{
-    Kind, LOCAL_ISSUER, MAX_GROUPS, NameError, Principal, check_id, checked_groups,
-};
+pub use principal::{Kind, LOCAL_ISSUER, MAX_GROUPS, NameError, Principal, check_id, checked_groups};
 pub use secret::{API_PREFIX, TARGET_PREFIX, TokenId};
 pub use tokens::IssuedToken;

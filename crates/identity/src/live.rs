@@ -91,9 +91,7 @@ impl LiveTokens {
     /// The token with this hash, with a watch on it that no revocation can slip past.
     pub(crate) fn get(&self, hash: &TokenHash) -> Option<(Arc<LiveToken>, Revocation)> {
         let tokens = self.lock();
-        tokens
-            .get(hash)
-            .map(|token| (Arc::clone(token), token.revocation()))
+        tokens.get(hash).map(|token| (Arc::clone(token), token.revocation()))
     }
 
     /// To be asked before the store is read, and given to [`Self::insert`].
@@ -123,10 +121,7 @@ impl LiveTokens {
 
     /// A watch for a session that was opened with a certificate of this principal.
     pub(crate) fn watch_certified(&self, principal: &SmolStr) -> Revocation {
-        let mut certified = self
-            .certified
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = certified
             .entry(principal.clone())
             .or_insert_with(|| watch::channel(false).0);
@@ -148,10 +143,7 @@ impl LiveTokens {
 
     /// Ends the sessions that were opened with a certificate of this principal.
     pub(crate) fn end_certified(&self, principal: &str) {
-        let mut certified = self
-            .certified
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = certified.remove(principal) {
             sender.send_replace(true);
         }
@@ -159,12 +151,8 @@ impl LiveTokens {
 
     /// Forgets what expired and nobody watches.
     pub(crate) fn purge(&self, now: OffsetDateTime) {
-        self.lock()
-            .retain(|_, token| token.expires > now || token.is_watched());
-        let mut certified = self
-            .certified
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        self.lock().retain(|_, token| token.expires > now || token.is_watched());
+        let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
         certified.retain(|_, sender| sender.receiver_count() > 0);
     }
 

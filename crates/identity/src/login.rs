@@ -51,11 +51,7 @@ impl Identities {
     ///
     /// # Errors
     /// The reason, fit to be shown to who tried.
-    pub async fn login_password(
-        &self,
-        login: &PasswordLogin,
-        source: IpAddr,
-    ) -> Result<Login, LoginError> {
+    pub async fn login_password(&self, login: &PasswordLogin, source: IpAddr) -> Result<Login, LoginError> {
         let user = login.user.as_str();
         if check_id(user).is_err() {
             return Err(LoginError::WrongPassword);
@@ -82,19 +78,13 @@ impl Identities {
     pub async fn login_oidc(&self, login: &OidcLogin) -> Result<Login, LoginError> {
         let now = OffsetDateTime::now_utc();
         let provider = self.provider(login.provider.as_deref())?;
-        let at = self
-            .nonces
-            .issued_at(&login.nonce, now)
-            .ok_or(LoginError::Stale)?;
+        let at = self.nonces.issued_at(&login.nonce, now).ok_or(LoginError::Stale)?;
         let begun = Begun {
             nonce: &login.nonce,
             at,
         };
         let vouched = provider.verify(&login.id_token.0, &begun, now).await?;
-        let used = [
-            format!("nonce:{}", login.nonce),
-            format!("id-token:{}", vouched.digest),
-        ];
+        let used = [format!("nonce:{}", login.nonce), format!("id-token:{}", vouched.digest)];
         if !self.store.spend(&used, now + REMEMBER_USED).await? {
             return Err(LoginError::Stale);
         }
@@ -104,12 +94,7 @@ impl Identities {
 
     /// The principal behind a provider's word. Its name is taken from the claims once checked that no other subject
     /// and nobody of the people file has it.
-    async fn known(
-        &self,
-        provider: &Provider,
-        vouched: Vouched,
-        now: OffsetDateTime,
-    ) -> Result<Principal, LoginError> {
+    async fn known(&self, provider: &Provider, vouched: Vouched, now: OffsetDateTime) -> Result<Principal, LoginError> {
         let issuer = provider.issuer();
         let taken = || LoginError::NameTaken(vouched.id.to_string());
         if self.person(&vouched.id).is_some() {
@@ -150,9 +135,7 @@ impl Identities {
             .map_err(|error| match error {
                 IssueError::Unavailable(error) => LoginError::Unavailable(error),
                 IssueError::NoRandom(error) => LoginError::NoRandom(error),
-                IssueError::Lifetime { .. } | IssueError::Label { .. } | IssueError::Ended => {
-                    LoginError::Stale
-                }
+                IssueError::Lifetime { .. } | IssueError::Label { .. } | IssueError::Ended => LoginError::Stale,
             })?;
         info!(user = %principal.id, issuer = %principal.issuer, token = %issued.info.id, "somebody logged in");
         let reply = LoginReply {
@@ -192,10 +175,7 @@ impl std::fmt::Debug for Nonces {
 impl Nonces {
     pub(crate) fn new() -> Result<Self, NoRandom> {
         let seed = random_text::<32>()?;
-        Ok(Self(hmac::Key::new(
-            hmac::HMAC_SHA256,
-            &sha256(seed.as_bytes()),
-        )))
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &sha256(seed.as_bytes()))))
     }
 
     /// A new one: 18 random bytes, the second at which it was issued, and the signature.

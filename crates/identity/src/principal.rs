@@ -15,9 +15,7 @@ pub const MAX_GROUPS: usize = 256;
 pub const LOCAL_ISSUER: &str = "local";
 
 /// Whether a person or a program acts.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A person.
@@ -74,9 +72,8 @@ pub enum NameError {
 /// When it is empty, too long or has characters that could be mistaken.
 pub fn check_id(id: &str) -> Result<(), NameError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "._-@+:|=".contains(c);
-    let good = id.len() <= MAX_ID_BYTES
-        && id.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && id.chars().all(allowed);
+    let good =
+        id.len() <= MAX_ID_BYTES && id.starts_with(|c: char| c.is_ascii_alphanumeric()) && id.chars().all(allowed);
     if good {
         Ok(())
     } else {
@@ -95,8 +92,7 @@ pub fn checked_groups<S: AsRef<str>>(groups: &[S]) -> Result<Arc<[SmolStr]>, Nam
     let mut checked = Vec::with_capacity(groups.len());
     for group in groups {
         let group = group.as_ref();
-        if group.is_empty() || group.len() > MAX_GROUP_BYTES || group.chars().any(char::is_control)
-        {
+        if group.is_empty() || group.len() > MAX_GROUP_BYTES || group.chars().any(char::is_control) {
             return Err(NameError::Group(shown(group)));
         }
         checked.push(SmolStr::new(group));
@@ -108,9 +104,5 @@ pub fn checked_groups<S: AsRef<str>>(groups: &[S]) -> Result<Arc<[SmolStr]>, Nam
 
 /// At most forty characters of input, fit for a message.
 fn shown(input: &str) -> String {
-    input
-        .chars()
-        .take(40)
-        .flat_map(char::escape_debug)
-        .collect()
+    input.chars().take(40).flat_map(char::escape_debug).collect()
 }

@@ -53,11 +53,7 @@ impl Identities {
     ///
     /// # Errors
     /// When it may not live so long, a label cannot be used, or the login has ended.
-    pub async fn issue_target_token(
-        &self,
-        by: &Credential,
-        request: &TokenRequest,
-    ) -> Result<IssuedToken, IssueError> {
+    pub async fn issue_target_token(&self, by: &Credential, request: &TokenRequest) -> Result<IssuedToken, IssueError> {
         let now = OffsetDateTime::now_utc();
         let expires = now + self.lifetime(request.ttl_s)?;
         let wanted = Wanted {
@@ -85,11 +81,7 @@ impl Identities {
         let expires = now + self.lifetime(Some(ttl.as_secs()))?;
         let target = label("target", target)?;
         let wanted = Wanted {
-            scope: if target.is_some() {
-                Scope::Target
-            } else {
-                Scope::All
-            },
+            scope: if target.is_some() { Scope::Target } else { Scope::All },
             target,
             name: None,
             parent: None,
@@ -150,11 +142,7 @@ impl Identities {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn list_tokens(
-        &self,
-        by: &Principal,
-        everybody: bool,
-    ) -> Result<Vec<TokenInfo>, StoreError> {
+    pub async fn list_tokens(&self, by: &Principal, everybody: bool) -> Result<Vec<TokenInfo>, StoreError> {
         let owner = if everybody && self.is_admin(by) {
             None
         } else {
@@ -170,10 +158,7 @@ impl Identities {
     /// Whether a principal may see and revoke everybody's tokens.
     #[must_use]
     pub fn is_admin(&self, principal: &Principal) -> bool {
-        self.config
-            .admin_groups
-            .iter()
-            .any(|group| principal.is_in(group))
+        self.config.admin_groups.iter().any(|group| principal.is_in(group))
     }
 
     pub(crate) async fn issue(
@@ -212,10 +197,7 @@ impl Identities {
     }
 
     async fn end(&self, which: Which<'_>) -> Result<usize, StoreError> {
-        let ids = self
-            .store
-            .revoke_tokens(which, OffsetDateTime::now_utc())
-            .await?;
+        let ids = self.store.revoke_tokens(which, OffsetDateTime::now_utc()).await?;
         let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
         self.live.end(|token| ids.contains(token.id.0.as_str()));
         Ok(ids.len())
@@ -233,9 +215,7 @@ impl Identities {
 }
 
 fn label<'a>(what: &'static str, text: Option<&'a str>) -> Result<Option<&'a str>, IssueError> {
-    let good = |t: &str| {
-        (1..=MAX_LABEL_CHARS).contains(&t.chars().count()) && !t.chars().any(char::is_control)
-    };
+    let good = |t: &str| (1..=MAX_LABEL_CHARS).contains(&t.chars().count()) && !t.chars().any(char::is_control);
     if text.is_none_or(good) {
         Ok(text)
     } else {
@@ -252,11 +232,7 @@ fn info(row: &TokenRow) -> TokenInfo {
             Scope::All => TokenScope::All,
         },
         user: row.principal.as_str().into(),
-        kind: if row.machine {
-            Kind::Machine
-        } else {
-            Kind::User
-        },
+        kind: if row.machine { Kind::Machine } else { Kind::User },
         target: row.target.clone(),
         name: row.name.clone(),
         issued: row.issued,

@@ -42,9 +42,7 @@ impl Provider {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0
-                {
-                }
+                while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0 {}
                 let head = String::from_utf8(head).unwrap();
                 let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
                 asked.lock().unwrap().push(path.clone());
@@ -65,12 +63,7 @@ impl Provider {
     }
 
     fn times_asked(&self, path: &str) -> usize {
-        self.asked
-            .lock()
-            .unwrap()
-            .iter()
-            .filter(|p| *p == path)
-            .count()
+        self.asked.lock().unwrap().iter().filter(|p| *p == path).count()
     }
 
     async fn begin(&self) -> Result<Flow, String> {
@@ -84,9 +77,7 @@ impl Provider {
             acr: vec![],
             max_age_s: None,
         };
-        Flow::begin(info, "n".into(), None)
-            .await
-            .map_err(|e| e.to_string())
+        Flow::begin(info, "n".into(), None).await.map_err(|e| e.to_string())
     }
 
     async fn gateway(&self) -> Gateway {
@@ -159,11 +150,7 @@ fn fault(error: &LoginError) -> Option<&TokenFault> {
 async fn redirects_are_not_followed() {
     let provider = Provider::start(|issuer, path| match path {
         "/elsewhere" => ok(&document(issuer)),
-        _ => (
-            302,
-            format!("Location: {issuer}/elsewhere\r\n"),
-            String::new(),
-        ),
+        _ => (302, format!("Location: {issuer}/elsewhere\r\n"), String::new()),
     })
     .await;
     let error = provider.begin().await.unwrap_err();
@@ -205,19 +192,13 @@ async fn a_document_cannot_send_us_to_another_host() {
 async fn made_up_keys_do_not_make_us_hammer_the_provider() {
     let provider = Provider::start(well(keys("known"))).await;
     let gateway = provider.gateway().await;
-    assert_eq!(
-        fault(&present(&gateway, "known").await),
-        Some(&TokenFault::Signature)
-    );
+    assert_eq!(fault(&present(&gateway, "known").await), Some(&TokenFault::Signature));
     for n in 0..30 {
         let error = present(&gateway, &format!("made-up-{n}")).await;
         assert_eq!(fault(&error), Some(&TokenFault::UnknownKey), "{error}");
     }
     assert_eq!(provider.times_asked("/jwks"), 5);
-    assert_eq!(
-        fault(&present(&gateway, "known").await),
-        Some(&TokenFault::Signature)
-    );
+    assert_eq!(fault(&present(&gateway, "known").await), Some(&TokenFault::Signature));
 }
 
 #[tokio::test]
@@ -239,15 +220,8 @@ async fn many_logins_at_once_ask_once() {
 async fn an_error_page_does_not_replace_the_keys() {
     let provider = Provider::start(well(keys("known"))).await;
     let gateway = provider.gateway().await;
-    assert_eq!(
-        fault(&present(&gateway, "known").await),
-        Some(&TokenFault::Signature)
-    );
-    for poison in [
-        (200, "<html>unwell</html>"),
-        (503, "{\"keys\":[]}"),
-        (200, "{}"),
-    ] {
+    assert_eq!(fault(&present(&gateway, "known").await), Some(&TokenFault::Signature));
+    for poison in [(200, "<html>unwell</html>"), (503, "{\"keys\":[]}"), (200, "{}")] {
         provider.now_answers(move |issuer, path| match path {
             "/jwks" => (poison.0, String::new(), poison.1.to_owned()),
             _ => ok(&document(issuer)),
@@ -257,15 +231,9 @@ async fn an_error_page_does_not_replace_the_keys() {
             fault(&present(&gateway, "unknown").await),
             Some(&TokenFault::UnknownKey)
         );
-        assert_eq!(
-            fault(&present(&gateway, "known").await),
-            Some(&TokenFault::Signature)
-        );
+        assert_eq!(fault(&present(&gateway, "known").await), Some(&TokenFault::Signature));
     }
     // A gateway that has no keys yet has nothing to go on with.
     let error = present(&provider.gateway().await, "known").await;
-    assert!(
-        matches!(error, LoginError::Oidc(OidcError::Provider { .. })),
-        "{error}"
-    );
+    assert!(matches!(error, LoginError::Oidc(OidcError::Provider { .. })), "{error}");
 }

@@ -38,18 +38,13 @@ async fn id_token(gateway: &Gateway, user: &str) -> (SecretString, String) {
         .await
         .unwrap();
     let (shown, address) = oneshot::channel();
-    let flow =
-        tokio::spawn(async move { flow.browser(|url| shown.send(url.clone()).unwrap()).await });
+    let flow = tokio::spawn(async move { flow.browser(|url| shown.send(url.clone()).unwrap()).await });
     let page = Browser::new().log_in(&address.await.unwrap(), user).await;
     assert!(page.contains("You are back from logging in"), "{page}");
     (flow.await.unwrap().unwrap(), nonce)
 }
 
-async fn present(
-    gateway: &Gateway,
-    token: &SecretString,
-    nonce: &str,
-) -> Result<Login, LoginError> {
+async fn present(gateway: &Gateway, token: &SecretString, nonce: &str) -> Result<Login, LoginError> {
     let login = OidcLogin {
         provider: None,
         id_token: token.clone().into(),
@@ -73,11 +68,7 @@ async fn a_browser_login_gives_a_principal_and_its_tokens() {
         assert_eq!(login.principal.issuer, idp.issuer);
         assert!(login.principal.is_in("developers") && login.principal.is_in("eng"));
 
-        let caller = gateway
-            .ids
-            .by_api_token(&login.reply.token.0)
-            .await
-            .unwrap();
+        let caller = gateway.ids.by_api_token(&login.reply.token.0).await.unwrap();
         let issued = gateway
             .ids
             .issue_target_token(&caller, &TokenRequest::default())
@@ -89,13 +80,7 @@ async fn a_browser_login_gives_a_principal_and_its_tokens() {
             .await
             .unwrap();
         assert_eq!(session.principal, login.principal);
-        assert!(
-            gateway
-                .ids
-                .by_token(&issued.token, "alice", "orders")
-                .await
-                .is_err()
-        );
+        assert!(gateway.ids.by_token(&issued.token, "alice", "orders").await.is_err());
     }
 }
 
@@ -109,13 +94,10 @@ async fn a_device_login_works_where_it_is_offered() {
         .await
         .unwrap();
     let (shown, code) = oneshot::channel();
-    let flow =
-        tokio::spawn(async move { flow.device(|code| shown.send(code.clone()).unwrap()).await });
+    let flow = tokio::spawn(async move { flow.device(|code| shown.send(code.clone()).unwrap()).await });
     let code = code.await.unwrap();
     assert!(code.expires_in.as_secs() <= 300);
-    let page = Browser::new()
-        .log_in(&code.page_with_code.unwrap(), "dana")
-        .await;
+    let page = Browser::new().log_in(&code.page_with_code.unwrap(), "dana").await;
     assert!(page.contains("Sign-in Success"), "{page}");
     let token = flow.await.unwrap().unwrap();
     let login = present(&gateway, &token, &offered.nonce).await.unwrap();
@@ -151,10 +133,7 @@ async fn each_token_and_each_nonce_is_good_once() {
     ));
     for foreign in ["", "n", &nonce[1..], &format!("{nonce}A")] {
         assert!(
-            matches!(
-                present(&gateway, &token, foreign).await,
-                Err(LoginError::Stale)
-            ),
+            matches!(present(&gateway, &token, foreign).await, Err(LoginError::Stale)),
             "{foreign}"
         );
     }
@@ -173,22 +152,14 @@ async fn a_token_for_another_client_is_refused() {
     let offered = ours.ids.auth_config().unwrap();
     let mut provider = offered.providers[0].clone();
     provider.client_id = "sallyport-ec".to_owned();
-    let flow = Flow::begin(provider, offered.nonce.clone(), None)
-        .await
-        .unwrap();
+    let flow = Flow::begin(provider, offered.nonce.clone(), None).await.unwrap();
     let (shown, address) = oneshot::channel();
-    let flow =
-        tokio::spawn(async move { flow.browser(|url| shown.send(url.clone()).unwrap()).await });
-    Browser::new()
-        .log_in(&address.await.unwrap(), "alice")
-        .await;
+    let flow = tokio::spawn(async move { flow.browser(|url| shown.send(url.clone()).unwrap()).await });
+    Browser::new().log_in(&address.await.unwrap(), "alice").await;
     let token = flow.await.unwrap().unwrap();
     let refused = present(&ours, &token, &offered.nonce).await;
     assert!(
-        matches!(
-            refused,
-            Err(LoginError::Oidc(OidcError::Token(TokenFault::Audience)))
-        ),
+        matches!(refused, Err(LoginError::Oidc(OidcError::Token(TokenFault::Audience)))),
         "{refused:?}"
     );
 }
@@ -203,10 +174,7 @@ async fn keys_rotate_and_a_retired_key_is_out() {
     log_in(&gateway, "alice").await.unwrap();
     let refused = present(&gateway, &old, &old_nonce).await;
     assert!(
-        matches!(
-            refused,
-            Err(LoginError::Oidc(OidcError::Token(TokenFault::UnknownKey)))
-        ),
+        matches!(refused, Err(LoginError::Oidc(OidcError::Token(TokenFault::UnknownKey)))),
         "{refused:?}"
     );
 
@@ -216,11 +184,7 @@ async fn keys_rotate_and_a_retired_key_is_out() {
     idp.stop().await;
     present(&gateway, &known, &nonce).await.unwrap();
     let forged = strange.expose_secret().replacen('.', "A.", 1);
-    assert!(
-        present(&gateway, &forged.into(), &strange_nonce)
-            .await
-            .is_err()
-    );
+    assert!(present(&gateway, &forged.into(), &strange_nonce).await.is_err());
     let fresh = gateway.restart().await;
     let nonce = fresh.ids.auth_config().unwrap().nonce;
     let refused = present(&fresh, &strange, &nonce).await;
@@ -239,8 +203,7 @@ async fn who_aborts_at_the_provider_is_not_logged_in() {
         .await
         .unwrap();
     let (shown, address) = oneshot::channel();
-    let flow =
-        tokio::spawn(async move { flow.browser(|url| shown.send(url.clone()).unwrap()).await });
+    let flow = tokio::spawn(async move { flow.browser(|url| shown.send(url.clone()).unwrap()).await });
     Browser::new().abort(&address.await.unwrap()).await;
     let refused = flow.await.unwrap();
     assert!(
@@ -260,30 +223,12 @@ async fn one_person_with_two_identities_is_known_as_one() {
     let root = gateway.ids.local_principal("root").unwrap();
     let twin = log_in(&gateway, "twin").await.unwrap().principal;
     assert_ne!(twin.id, root.id);
-    assert!(
-        gateway
-            .ids
-            .same_person(&twin.person, &root.person)
-            .await
-            .unwrap()
-    );
+    assert!(gateway.ids.same_person(&twin.person, &root.person).await.unwrap());
     // An address that the provider did not verify links nobody.
     let mallory = log_in(&gateway, "mallory").await.unwrap().principal;
-    assert!(
-        !gateway
-            .ids
-            .same_person(&mallory.person, &root.person)
-            .await
-            .unwrap()
-    );
+    assert!(!gateway.ids.same_person(&mallory.person, &root.person).await.unwrap());
     let dana = log_in(&gateway, "bob").await.unwrap().principal;
-    assert!(
-        !gateway
-            .ids
-            .same_person(&dana.person, &mallory.person)
-            .await
-            .unwrap()
-    );
+    assert!(!gateway.ids.same_person(&dana.person, &mallory.person).await.unwrap());
 }
 
 #[tokio::test]
@@ -294,30 +239,12 @@ async fn two_persons_that_turn_out_to_be_one_are_one_from_then_on() {
     let gateway = Gateway::with(vec![by_name]).await;
     let root = gateway.ids.local_principal("root").unwrap();
     let twin = log_in(&gateway, "twin").await.unwrap().principal;
-    assert!(
-        !gateway
-            .ids
-            .same_person(&twin.person, &root.person)
-            .await
-            .unwrap()
-    );
+    assert!(!gateway.ids.same_person(&twin.person, &root.person).await.unwrap());
     gateway.edit(|people| people.set_email("root", "alice@example.com").unwrap());
     gateway.ids.reload_people().await.unwrap();
     // Also when it is asked with the keys of before.
-    assert!(
-        gateway
-            .ids
-            .same_person(&twin.person, &root.person)
-            .await
-            .unwrap()
-    );
-    assert!(
-        gateway
-            .ids
-            .same_person(&root.person, &twin.person)
-            .await
-            .unwrap()
-    );
+    assert!(gateway.ids.same_person(&twin.person, &root.person).await.unwrap());
+    assert!(gateway.ids.same_person(&root.person, &twin.person).await.unwrap());
 }
 
 #[tokio::test]
@@ -335,10 +262,7 @@ async fn a_name_belongs_to_who_had_it_first() {
     // `alice` and `twin` both are alice@example.com at the provider: the first keeps the name.
     let gateway = Gateway::with(vec![config(&idp, "sallyport")]).await;
     log_in(&gateway, "alice").await.unwrap();
-    assert!(matches!(
-        log_in(&gateway, "twin").await,
-        Err(LoginError::NameTaken(_))
-    ));
+    assert!(matches!(log_in(&gateway, "twin").await, Err(LoginError::NameTaken(_))));
     let refused = log_in(&gateway, "mallory").await;
     assert!(
         matches!(

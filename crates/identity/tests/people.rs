@@ -1,10 +1,5 @@
 //! The people file: changes take effect on who is logged in and on who is connected.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod gateway;
 
@@ -29,23 +24,13 @@ async fn who_is_removed_is_out_at_once() {
         .issue_target_token(&alice, &TokenRequest::default())
         .await
         .unwrap();
-    let session = gateway
-        .ids
-        .by_token(&issued.token, "alice", "orders")
-        .await
-        .unwrap();
+    let session = gateway.ids.by_token(&issued.token, "alice", "orders").await.unwrap();
     gateway.edit(|people| people.remove("alice").unwrap());
     assert!(gateway.ids.reload_people().await.unwrap());
     assert!(session.revocation.is_revoked());
     assert!(alice.revocation.is_revoked());
     assert!(!dana.revocation.is_revoked());
-    assert!(
-        gateway
-            .ids
-            .by_token(&issued.token, "alice", "orders")
-            .await
-            .is_err()
-    );
+    assert!(gateway.ids.by_token(&issued.token, "alice", "orders").await.is_err());
 
     // Somebody else who gets the name gets none of its tokens, also after a restart.
     gateway.edit(|people| {
@@ -60,21 +45,9 @@ async fn who_is_removed_is_out_at_once() {
             .unwrap();
     });
     assert!(gateway.ids.reload_people().await.unwrap());
-    assert!(
-        gateway
-            .ids
-            .by_token(&issued.token, "alice", "orders")
-            .await
-            .is_err()
-    );
+    assert!(gateway.ids.by_token(&issued.token, "alice", "orders").await.is_err());
     let gateway = gateway.restart().await;
-    assert!(
-        gateway
-            .ids
-            .by_token(&issued.token, "alice", "orders")
-            .await
-            .is_err()
-    );
+    assert!(gateway.ids.by_token(&issued.token, "alice", "orders").await.is_err());
 }
 
 #[tokio::test]
@@ -116,19 +89,11 @@ async fn other_groups_end_sessions_but_not_tokens() {
         .issue_target_token(&alice, &TokenRequest::default())
         .await
         .unwrap();
-    let session = gateway
-        .ids
-        .by_token(&issued.token, "alice", "orders")
-        .await
-        .unwrap();
+    let session = gateway.ids.by_token(&issued.token, "alice", "orders").await.unwrap();
     gateway.edit(|people| people.set_groups("alice", &["interns".into()]).unwrap());
     assert!(gateway.ids.reload_people().await.unwrap());
     assert!(session.revocation.is_revoked());
-    let session = gateway
-        .ids
-        .by_token(&issued.token, "alice", "orders")
-        .await
-        .unwrap();
+    let session = gateway.ids.by_token(&issued.token, "alice", "orders").await.unwrap();
     assert!(session.principal.is_in("interns") && !session.principal.is_in("developers"));
 }
 
@@ -148,13 +113,7 @@ async fn a_new_password_ends_logins_and_tokens() {
     });
     assert!(gateway.ids.reload_people().await.unwrap());
     assert!(alice.revocation.is_revoked());
-    assert!(
-        gateway
-            .ids
-            .by_token(&issued.token, "alice", "orders")
-            .await
-            .is_err()
-    );
+    assert!(gateway.ids.by_token(&issued.token, "alice", "orders").await.is_err());
 }
 
 #[tokio::test]
@@ -169,18 +128,14 @@ async fn a_file_that_makes_no_sense_changes_nothing() {
         "[[person]]\nid = \"al ice\"\n".to_owned(),
         "[[person]]\nid = \"alice\"\npassword = \"hunter22\"\n".to_owned(),
         "[[person]]\nid = \"alice\"\nadmin = true\n".to_owned(),
-        "[[person]]\nid = \"alice\"\ncertificates = [{ name = \"alice\", authority = \"none\" }]\n"
-            .to_owned(),
+        "[[person]]\nid = \"alice\"\ncertificates = [{ name = \"alice\", authority = \"none\" }]\n".to_owned(),
     ];
     for text in bad {
         std::fs::write(&path, &text).unwrap();
         let error = gateway.ids.reload_people().await.unwrap_err().to_string();
         assert!(error.contains("people file"), "{error}");
         assert!(!error.contains("hunter22"), "{error}");
-        assert!(
-            !gateway.ids.reload_people().await.unwrap(),
-            "one error per change"
-        );
+        assert!(!gateway.ids.reload_people().await.unwrap(), "one error per change");
         assert!(!alice.revocation.is_revoked());
     }
     std::fs::remove_file(&path).unwrap();
@@ -196,21 +151,11 @@ async fn a_file_that_makes_no_sense_changes_nothing() {
 fn editing_keeps_comments_and_makes_a_private_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("people.toml");
-    std::fs::write(
-        &path,
-        "# who may come in\n[[person]]\nid = \"bob\" # since 2019\n",
-    )
-    .unwrap();
+    std::fs::write(&path, "# who may come in\n[[person]]\nid = \"bob\" # since 2019\n").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
     let mut people = PeopleEditor::open(&path).unwrap();
     people
-        .add(
-            "ci",
-            Kind::Machine,
-            &["jobs".into()],
-            None,
-            OffsetDateTime::now_utc(),
-        )
+        .add("ci", Kind::Machine, &["jobs".into()], None, OffsetDateTime::now_utc())
         .unwrap();
     assert!(
         people
@@ -219,13 +164,7 @@ fn editing_keeps_comments_and_makes_a_private_file() {
     );
     assert!(
         people
-            .add(
-                "eve",
-                Kind::User,
-                &[],
-                Some(&"short".into()),
-                OffsetDateTime::now_utc()
-            )
+            .add("eve", Kind::User, &[], Some(&"short".into()), OffsetDateTime::now_utc())
             .is_err()
     );
     people.save().unwrap();
@@ -234,10 +173,7 @@ fn editing_keeps_comments_and_makes_a_private_file() {
         text.contains("# who may come in") && text.contains("# since 2019"),
         "{text}"
     );
-    assert_eq!(
-        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let listed = PeopleEditor::open(&path).unwrap().list().unwrap();
     let ci = Listed {
         id: "ci".into(),
@@ -255,9 +191,7 @@ async fn a_pinned_certificate_is_its_owner_until_it_is_taken_out() {
     let chain = [leaf];
     assert!(gateway.ids.by_certificate(&chain, "alice").is_err());
     gateway.edit(|people| {
-        people
-            .add_certificate("alice", fingerprint(&chain[0]))
-            .unwrap();
+        people.add_certificate("alice", fingerprint(&chain[0])).unwrap();
     });
     assert!(gateway.ids.reload_people().await.unwrap());
     let session = gateway.ids.by_certificate(&chain, "alice").unwrap();
@@ -277,18 +211,8 @@ async fn a_pinned_certificate_is_its_owner_until_it_is_taken_out() {
 async fn a_named_certificate_needs_a_valid_path_to_its_authority() {
     let gateway = Gateway::start().await;
     let folder = gateway.folder.path();
-    let (_, corp) = certificate(
-        folder,
-        "corp",
-        None,
-        &["-addext", "basicConstraints=critical,CA:TRUE"],
-    );
-    let (_, other) = certificate(
-        folder,
-        "other",
-        None,
-        &["-addext", "basicConstraints=critical,CA:TRUE"],
-    );
+    let (_, corp) = certificate(folder, "corp", None, &["-addext", "basicConstraints=critical,CA:TRUE"]);
+    let (_, other) = certificate(folder, "other", None, &["-addext", "basicConstraints=critical,CA:TRUE"]);
     let client = ["-addext", "extendedKeyUsage=clientAuth"];
     let (good, _) = certificate(folder, "alice.laptop", Some(&corp), &client);
     let (foreign, _) = certificate(folder, "alice.laptop", Some(&other), &client);
@@ -301,26 +225,15 @@ async fn a_named_certificate_needs_a_valid_path_to_its_authority() {
     );
     let people = folder.join("people.toml");
     let text = std::fs::read_to_string(&people).unwrap();
-    let entry =
-        "id = \"alice\"\ncertificates = [{ name = \"alice.laptop\", authority = \"corp\" }]";
-    let text = text.replace("id = \"alice\"", entry)
-        + "\n[[authority]]\nname = \"corp\"\nfile = \"corp.pem\"\n";
+    let entry = "id = \"alice\"\ncertificates = [{ name = \"alice.laptop\", authority = \"corp\" }]";
+    let text = text.replace("id = \"alice\"", entry) + "\n[[authority]]\nname = \"corp\"\nfile = \"corp.pem\"\n";
     std::fs::write(&people, text).unwrap();
     assert!(gateway.ids.reload_people().await.unwrap());
     assert_eq!(
-        gateway
-            .ids
-            .by_certificate(&[good], "alice")
-            .unwrap()
-            .principal
-            .id,
+        gateway.ids.by_certificate(&[good], "alice").unwrap().principal.id,
         "alice"
     );
-    for (why, bad) in [
-        ("authority", foreign),
-        ("name", unnamed),
-        ("purpose", server),
-    ] {
+    for (why, bad) in [("authority", foreign), ("name", unnamed), ("purpose", server)] {
         assert!(
             matches!(
                 gateway.ids.by_certificate(&[bad], "alice"),
@@ -332,12 +245,7 @@ async fn a_named_certificate_needs_a_valid_path_to_its_authority() {
 }
 
 /// Makes `NAME.pem` and `NAME.key` with OpenSSL, self-signed or signed by another of these.
-fn certificate(
-    folder: &Path,
-    name: &str,
-    by: Option<&str>,
-    more: &[&str],
-) -> (CertificateDer<'static>, String) {
+fn certificate(folder: &Path, name: &str, by: Option<&str>, more: &[&str]) -> (CertificateDer<'static>, String) {
     use rustls_pki_types::pem::PemObject;
     let at = |suffix: &str| folder.join(format!("{name}.{suffix}"));
     let mut openssl = Command::new("openssl");
@@ -353,26 +261,15 @@ fn certificate(
         "2",
     ]);
     openssl.args(["-subj", &format!("/CN={name}")]).args(more);
-    openssl
-        .arg("-keyout")
-        .arg(at("key"))
-        .arg("-out")
-        .arg(at("pem"));
+    openssl.arg("-keyout").arg(at("key")).arg("-out").arg(at("pem"));
     if let Some(by) = by {
         openssl.arg("-CA").arg(folder.join(format!("{by}.pem")));
         openssl.arg("-CAkey").arg(folder.join(format!("{by}.key")));
         openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
     }
     let done = openssl.output().unwrap();
-    assert!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
-    (
-        CertificateDer::from_pem_file(at("pem")).unwrap(),
-        name.to_owned(),
-    )
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    (CertificateDer::from_pem_file(at("pem")).unwrap(), name.to_owned())
 }
 
 #[tokio::test]

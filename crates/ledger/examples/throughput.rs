@@ -10,9 +10,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use sallyport_ledger::{
-    Caller, Durability, Event, LedgerError, RecordingKey, RecordingStore, SessionHeader,
-};
+use sallyport_ledger::{Caller, Durability, Event, LedgerError, RecordingKey, RecordingStore, SessionHeader};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -60,10 +58,7 @@ fn small(store: &RecordingStore) -> Result<f64, LedgerError> {
             text: black_box(&text),
             detail: &detail,
         })?;
-        recorder.append(Event::Decision {
-            seq,
-            detail: &detail,
-        })?;
+        recorder.append(Event::Decision { seq, detail: &detail })?;
         let receipt = recorder.flush()?;
         assert!(receipt.is_ready(), "write-ahead receipts are ready");
     }

@@ -20,9 +20,7 @@ pub enum Damage {
         version: u16,
     },
     /// The data key does not unwrap: another master key, or an altered preamble.
-    #[error(
-        "the recording's key does not open: it belongs to another master key, or the preamble was altered"
-    )]
+    #[error("the recording's key does not open: it belongs to another master key, or the preamble was altered")]
     Key,
     /// The file is the recording of another session: it was renamed or put in the place of another.
     #[error("this is the recording of session `{found}`")]

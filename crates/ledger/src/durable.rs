@@ -40,9 +40,7 @@ impl Receipt {
     /// Whether it is ready without waiting; always so with [`Durability::WriteAhead`].
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_none_or(|(file, upto)| file.lock().synced >= *upto)
+        self.0.as_ref().is_none_or(|(file, upto)| file.lock().synced >= *upto)
     }
 
     /// Blocks the thread until it is ready.
@@ -58,10 +56,7 @@ impl Receipt {
             if let Some(result) = progress.result(upto) {
                 return result;
             }
-            progress = file
-                .advanced
-                .wait(progress)
-                .unwrap_or_else(PoisonError::into_inner);
+            progress = file.advanced.wait(progress).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }
@@ -77,11 +72,7 @@ impl Future for Receipt {
         match progress.result(*upto) {
             Some(result) => Poll::Ready(result),
             None => {
-                if !progress
-                    .wakers
-                    .iter()
-                    .any(|waker| waker.will_wake(context.waker()))
-                {
+                if !progress.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
                     progress.wakers.push(context.waker().clone());
                 }
                 Poll::Pending
@@ -115,9 +106,7 @@ impl Progress {
         if self.synced >= upto {
             return Some(Ok(()));
         }
-        self.failed
-            .clone()
-            .map(|reason| Err(LedgerError::Failed(reason)))
+        self.failed.clone().map(|reason| Err(LedgerError::Failed(reason)))
     }
 }
 
@@ -259,10 +248,7 @@ impl Queue {
             } else if waiting.stop {
                 return;
             } else {
-                waiting = self
-                    .changed
-                    .wait(waiting)
-                    .unwrap_or_else(PoisonError::into_inner);
+                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
             }
         }
     }

@@ -158,10 +158,7 @@ impl RecordedEvent {
     /// The event.
     #[must_use]
     pub fn event(&self) -> Event<'_> {
-        let (text, detail) = self
-            .payload
-            .split_at_checked(self.split)
-            .unwrap_or_default();
+        let (text, detail) = self.payload.split_at_checked(self.split).unwrap_or_default();
         let seq = self.seq;
         match self.kind {
             Kind::Command => Event::Command { seq, text, detail },

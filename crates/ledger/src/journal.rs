@@ -42,11 +42,7 @@ pub struct Entry {
 impl Entry {
     /// An act that happens now.
     #[must_use]
-    pub fn now(
-        kind: impl Into<String>,
-        actor: impl Into<String>,
-        details: serde_json::Value,
-    ) -> Self {
+    pub fn now(kind: impl Into<String>, actor: impl Into<String>, details: serde_json::Value) -> Self {
         Self {
             at: OffsetDateTime::now_utc(),
             kind: kind.into(),
@@ -90,11 +86,7 @@ impl Journal {
     /// # Errors
     /// [`LedgerError::DamagedFile`] if it is not what was written: the operator must look before anything is
     /// added. [`LedgerError::JournalInUse`], [`LedgerError::Io`].
-    pub fn open(
-        state_dir: &Path,
-        key: &RecordingKey,
-        durability: Durability,
-    ) -> Result<(Self, Recovery), LedgerError> {
+    pub fn open(state_dir: &Path, key: &RecordingKey, durability: Durability) -> Result<(Self, Recovery), LedgerError> {
         make_private_dir(state_dir)?;
         let path = state_dir.join(FILE_NAME);
         let io = |action| {
@@ -120,12 +112,7 @@ impl Journal {
         let (place, preamble, entries) = check_all(&path, key)?;
         let torn_bytes = set_aside(&mut file, &path, place.offset).map_err(io("repair"))?;
         let file = Arc::new(file);
-        let mut frames = FrameWriter::new(
-            Arc::clone(&file),
-            aead_key(&preamble.data_key)?,
-            place,
-            Pool::default(),
-        );
+        let mut frames = FrameWriter::new(Arc::clone(&file), aead_key(&preamble.data_key)?, place, Pool::default());
         start_segment(&mut frames, &preamble.data_key)?;
         let synced = match durability {
             Durability::WriteAhead => None,
@@ -147,13 +134,7 @@ impl Journal {
                 .record(&Entry::now("journal.recover", "gateway", details))?
                 .wait()?;
         }
-        Ok((
-            journal,
-            Recovery {
-                entries,
-                torn_bytes,
-            },
-        ))
+        Ok((journal, Recovery { entries, torn_bytes }))
     }
 
     /// Writes one entry. It is handed to the operating system when this returns, and durable, if the journal
@@ -184,11 +165,7 @@ impl Journal {
     /// The chain value after the last entry.
     #[must_use]
     pub fn head(&self) -> [u8; 32] {
-        self.frames
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .place()
-            .chain
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).place().chain
     }
 
     /// The entries so far, oldest first.

@@ -51,8 +51,7 @@ impl RecordingKey {
 
     fn from_text(text: &str, path: &Path) -> Result<Self, LedgerError> {
         let mut bytes = Zeroizing::new([0; KEY_BYTES]);
-        hex::decode_to_slice(text.trim(), bytes.as_mut())
-            .map_err(|_| LedgerError::KeyFile(path.to_owned()))?;
+        hex::decode_to_slice(text.trim(), bytes.as_mut()).map_err(|_| LedgerError::KeyFile(path.to_owned()))?;
         Ok(Self::new(*bytes))
     }
 
@@ -65,15 +64,13 @@ impl RecordingKey {
         // processes that start at once, both end up with the key of the first.
         let draft = path.with_extension(format!("{}.draft", std::process::id()));
         let io = |action| move |source| LedgerError::io(action, path, source);
-        write_private(&draft, hex::encode(*bytes).as_bytes())
-            .map_err(io("write the recording key"))?;
+        write_private(&draft, hex::encode(*bytes).as_bytes()).map_err(io("write the recording key"))?;
         let linked = fs::hard_link(&draft, path);
         fs::remove_file(&draft).map_err(io("remove the draft of the recording key"))?;
         match linked {
             Ok(()) => Ok(Self::new(*bytes)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                let text =
-                    Zeroizing::new(fs::read_to_string(path).map_err(io("read the recording key"))?);
+                let text = Zeroizing::new(fs::read_to_string(path).map_err(io("read the recording key"))?);
                 Self::from_text(&text, path)
             }
             Err(source) => Err(LedgerError::io("make the recording key", path, source)),
@@ -82,22 +79,14 @@ impl RecordingKey {
 
     /// Wraps `data_key` for the file whose preamble starts with `prefix`. The wrapping key is derived from
     /// the prefix, which holds the file's id and a random salt, so a fixed nonce is never used twice.
-    pub(crate) fn wrap(
-        &self,
-        prefix: &[u8],
-        data_key: &[u8; KEY_BYTES],
-    ) -> Result<[u8; WRAPPED_BYTES], LedgerError> {
+    pub(crate) fn wrap(&self, prefix: &[u8], data_key: &[u8; KEY_BYTES]) -> Result<[u8; WRAPPED_BYTES], LedgerError> {
         let failed = |_| LedgerError::Crypto("wrapping a data key");
         let mut wrapped = [0; WRAPPED_BYTES];
         let (body, tag_slot) = wrapped.split_at_mut(KEY_BYTES);
         body.copy_from_slice(data_key);
         let tag = self
             .wrapping_key(prefix)?
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key([0; 12]),
-                Aad::from(prefix),
-                body,
-            )
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key([0; 12]), Aad::from(prefix), body)
             .map_err(failed)?;
         tag_slot.copy_from_slice(tag.as_ref());
         Ok(wrapped)
@@ -122,8 +111,7 @@ impl RecordingKey {
     }
 
     fn wrapping_key(&self, prefix: &[u8]) -> Result<LessSafeKey, LedgerError> {
-        let derived =
-            Zeroizing::new(*blake3::keyed_hash(self.0.expose_secret(), prefix).as_bytes());
+        let derived = Zeroizing::new(*blake3::keyed_hash(self.0.expose_secret(), prefix).as_bytes());
         aead_key(&derived)
     }
 }
@@ -142,8 +130,7 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<(), LedgerError> {
 
 /// The AES-256-GCM key made of `bytes`.
 pub(crate) fn aead_key(bytes: &[u8; KEY_BYTES]) -> Result<LessSafeKey, LedgerError> {
-    let key =
-        UnboundKey::new(&AES_256_GCM, bytes).map_err(|_| LedgerError::Crypto("preparing a key"))?;
+    let key = UnboundKey::new(&AES_256_GCM, bytes).map_err(|_| LedgerError::Crypto("preparing a key"))?;
     Ok(LessSafeKey::new(key))
 }
 

@@ -96,10 +96,7 @@ fn listen(mut child: Child, kill_after: Option<u64>) -> Said {
         let line = line.unwrap();
         if let Some(session) = line.strip_prefix("session ") {
             said.session = session.parse().unwrap();
-        } else if let Some(seq) = line
-            .strip_prefix("flushed ")
-            .and_then(|seq| seq.parse().ok())
-        {
+        } else if let Some(seq) = line.strip_prefix("flushed ").and_then(|seq| seq.parse().ok()) {
             said.flushed = seq;
             if Some(seq) == kill_after {
                 child.kill().unwrap();
@@ -126,15 +123,8 @@ fn killed_at_any_moment_it_loses_no_flushed_command() {
             report.commands,
             said.flushed
         );
-        assert_eq!(
-            store.summary(said.session).unwrap().state,
-            State::Interrupted
-        );
-        let events = store
-            .read(said.session)
-            .unwrap()
-            .events()
-            .map(Result::unwrap);
+        assert_eq!(store.summary(said.session).unwrap().state, State::Interrupted);
+        let events = store.read(said.session).unwrap().events().map(Result::unwrap);
         let commands = events.filter_map(|event| {
             let Event::Command { seq, text, .. } = event.event() else {
                 return None;

@@ -87,10 +87,7 @@ fn an_entry_cut_by_a_crash_is_put_aside_and_said() {
         drop(journal);
         assert_eq!(kinds(dir.path()), ["policy.load", "journal.recover"]);
         let aside = dir.path().join(format!("journal.rec.torn-{end}"));
-        assert_eq!(
-            fs::read(aside).unwrap(),
-            &whole[usize::try_from(end).unwrap()..cut]
-        );
+        assert_eq!(fs::read(aside).unwrap(), &whole[usize::try_from(end).unwrap()..cut]);
         assert_eq!(
             open(dir.path()).1,
             Recovery {
@@ -129,10 +126,7 @@ fn an_entry_that_is_too_large_is_refused_and_the_journal_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = open(dir.path());
     let too_large = Entry::now("x", "y", json!("z".repeat(1 << 20)));
-    assert!(matches!(
-        journal.record(&too_large),
-        Err(LedgerError::TooLarge { .. })
-    ));
+    assert!(matches!(journal.record(&too_large), Err(LedgerError::TooLarge { .. })));
     journal.record(&act(1)).unwrap().wait().unwrap();
     assert_eq!(kinds(dir.path()).len(), 1);
 }
@@ -148,16 +142,9 @@ fn a_durable_journal_survives_and_its_key_file_is_made_once() {
     let loaded = sallyport_ledger::RecordingKey::load_or_create(&path).unwrap();
     assert_eq!(Entries::of(dir.path(), &loaded).unwrap().count(), 1);
     use std::os::unix::fs::PermissionsExt;
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 
-    OpenOptions::new()
-        .write(true)
-        .truncate(true)
-        .open(&path)
-        .unwrap();
+    OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
     let refused = sallyport_ledger::RecordingKey::load_or_create(&path);
     assert!(
         matches!(refused, Err(LedgerError::KeyFile(_))),
@@ -165,8 +152,5 @@ fn a_durable_journal_survives_and_its_key_file_is_made_once() {
     );
     let other = sallyport_ledger::RecordingKey::new([1; 32]);
     let wrong = Entries::of(dir.path(), &other);
-    assert!(
-        matches!(wrong, Err(LedgerError::Damaged(Damage::Key))),
-        "{wrong:?}"
-    );
+    assert!(matches!(wrong, Err(LedgerError::Damaged(Damage::Key))), "{wrong:?}");
 }

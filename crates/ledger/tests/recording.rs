@@ -17,8 +17,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use sallyport_ledger::{
-    Damage, Durability, Ending, Event, LedgerError, MAX_EVENT_BYTES, Reader, RecordingKey,
-    RecordingStore, State, chain_head, verify,
+    Damage, Durability, Ending, Event, LedgerError, MAX_EVENT_BYTES, Reader, RecordingKey, RecordingStore, State,
+    chain_head, verify,
 };
 use support::{Owned, header, joined, key, store};
 use uuid::Uuid;
@@ -45,11 +45,7 @@ fn large() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Records `events`, flushing after those that say so; gives the file's path, and where each flush ended.
-fn record(
-    store: &RecordingStore,
-    events: &[(Owned, bool)],
-    seal: bool,
-) -> (Uuid, Vec<(u64, usize)>) {
+fn record(store: &RecordingStore, events: &[(Owned, bool)], seal: bool) -> (Uuid, Vec<(u64, usize)>) {
     let header = header();
     let path = store.path(header.id).unwrap();
     let mut recorder = store.create(&header).unwrap();
@@ -69,10 +65,7 @@ fn record(
 
 fn read(path: &Path) -> (Vec<Owned>, Option<Ending>) {
     let mut events = Reader::open(path, &key()).unwrap().events();
-    let read = events
-        .by_ref()
-        .map(|event| Owned::of(&event.unwrap()))
-        .collect();
+    let read = events.by_ref().map(|event| Owned::of(&event.unwrap())).collect();
     (read, events.ending().cloned())
 }
 
@@ -125,12 +118,8 @@ fn is_prefix(short: &[Owned], long: &[Owned]) -> bool {
         return true;
     };
     let begins = match (last, long.get(whole.len())) {
-        (Owned::Input(seq, part), Some(Owned::Input(other, all))) => {
-            seq == other && all.starts_with(part)
-        }
-        (Owned::Response(seq, part), Some(Owned::Response(other, all))) => {
-            seq == other && all.starts_with(part)
-        }
+        (Owned::Input(seq, part), Some(Owned::Input(other, all))) => seq == other && all.starts_with(part),
+        (Owned::Response(seq, part), Some(Owned::Response(other, all))) => seq == other && all.starts_with(part),
         (last, other) => Some(last) == other,
     };
     long.starts_with(whole) && begins
@@ -139,16 +128,10 @@ fn is_prefix(short: &[Owned], long: &[Owned]) -> bool {
 /// A small recording with several frames.
 fn small(store: &RecordingStore, seal: bool) -> Uuid {
     let events = [
-        (
-            Owned::Command(1, b"SELECT 1".to_vec(), b"{}".to_vec()),
-            true,
-        ),
+        (Owned::Command(1, b"SELECT 1".to_vec(), b"{}".to_vec()), true),
         (Owned::Response(1, b"one".to_vec()), false),
         (Owned::Ended(1, b"{}".to_vec()), true),
-        (
-            Owned::Command(2, b"SELECT 2".to_vec(), b"{}".to_vec()),
-            true,
-        ),
+        (Owned::Command(2, b"SELECT 2".to_vec(), b"{}".to_vec()), true),
     ];
     record(store, &events, seal).0
 }
@@ -160,10 +143,7 @@ fn a_flip_of_any_byte_is_found() {
         let path = store.path(small(&store, seal)).unwrap();
         let whole = fs::read(&path).unwrap();
         let intact = verify(&path, &key()).unwrap();
-        assert_eq!(
-            (intact.sealed, intact.damage, intact.events),
-            (seal, None, 4)
-        );
+        assert_eq!((intact.sealed, intact.damage, intact.events), (seal, None, 4));
         for position in 0..whole.len() {
             for bit in [0, 7] {
                 let mut bytes = whole.clone();
@@ -233,11 +213,7 @@ fn frames_that_are_moved_removed_repeated_or_foreign_are_found() {
             found,
         })
     };
-    assert_eq!(
-        found(&[start, frame(2), frame(1), rest]),
-        sequence(1, 2),
-        "moved"
-    );
+    assert_eq!(found(&[start, frame(2), frame(1), rest]), sequence(1, 2), "moved");
     assert_eq!(found(&[start, frame(2), rest]), sequence(1, 2), "removed");
     let repeated = found(&[start, frame(1), frame(1), frame(2), rest]);
     assert!(
@@ -251,10 +227,7 @@ fn frames_that_are_moved_removed_repeated_or_foreign_are_found() {
         ),
         "repeated: {repeated:?}"
     );
-    assert_eq!(
-        found(&[&whole, b"more"]),
-        Some(Damage::Appended { bytes: 4 })
-    );
+    assert_eq!(found(&[&whole, b"more"]), Some(Damage::Appended { bytes: 4 }));
     assert!(matches!(
         found(&[&whole[..whole.len() - 1]]),
         Some(Damage::Trailer { .. })
@@ -317,18 +290,8 @@ fn what_a_client_calls_itself_is_bounded_in_the_header() {
     let mut header = header();
     header.client_tool = Some("\r\n\0{\"forged\":1}".repeat(1_000_000));
     drop(store.create(&header).unwrap());
-    let kept = store
-        .read(header.id)
-        .unwrap()
-        .header()
-        .client_tool
-        .clone()
-        .unwrap();
-    assert!(
-        kept.len() < 1300 && kept.contains("blake3"),
-        "{} bytes",
-        kept.len()
-    );
+    let kept = store.read(header.id).unwrap().header().client_tool.clone().unwrap();
+    assert!(kept.len() < 1300 && kept.contains("blake3"), "{} bytes", kept.len());
 }
 
 #[test]
@@ -337,14 +300,8 @@ fn files_are_private_and_a_session_is_recorded_once() {
     let header = header();
     let recorder = store.create(&header).unwrap();
     let path = store.path(header.id).unwrap();
-    assert_eq!(
-        fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    let folders = path
-        .ancestors()
-        .skip(1)
-        .take_while(|folder| *folder != dir.path());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let folders = path.ancestors().skip(1).take_while(|folder| *folder != dir.path());
     for folder in folders {
         assert_eq!(
             fs::metadata(folder).unwrap().permissions().mode() & 0o777,
@@ -357,10 +314,7 @@ fn files_are_private_and_a_session_is_recorded_once() {
     drop(recorder);
     let old = Uuid::from_u128(7);
     assert!(matches!(store.path(old), Err(LedgerError::SessionId(id)) if id == old));
-    assert!(matches!(
-        store.read(Uuid::now_v7()),
-        Err(LedgerError::NotFound(_))
-    ));
+    assert!(matches!(store.read(Uuid::now_v7()), Err(LedgerError::NotFound(_))));
 }
 
 #[test]
@@ -389,10 +343,7 @@ fn a_summary_tells_open_sealed_and_interrupted_apart() {
     drop(open);
     assert_eq!(state(first.id), State::Interrupted);
 
-    assert_eq!(
-        store.list(None, 10).unwrap(),
-        [third.id, second.id, first.id]
-    );
+    assert_eq!(store.list(None, 10).unwrap(), [third.id, second.id, first.id]);
     assert_eq!(store.list(None, 1).unwrap(), [third.id]);
     assert_eq!(store.list(Some(third.id), 1).unwrap(), [second.id]);
 }
@@ -412,24 +363,15 @@ fn a_replay_starts_near_any_command_and_reads_the_same_from_there() {
             })
             .unwrap();
         assert!(recorder.flush().unwrap().is_ready());
-        recorder
-            .append(Event::Response { seq, bytes: &rows })
-            .unwrap();
+        recorder.append(Event::Response { seq, bytes: &rows }).unwrap();
     }
     recorder.seal().unwrap().1.wait().unwrap();
     let open = || store.read(header.id).unwrap();
     let all: Vec<_> = open().events().map(Result::unwrap).collect();
     for seq in [1, 2, 57, 120, 200] {
-        let some: Vec<_> = open()
-            .events_from_command(seq)
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
+        let some: Vec<_> = open().events_from_command(seq).unwrap().map(Result::unwrap).collect();
         assert!(all.ends_with(&some), "from command {seq}");
-        let position = some
-            .iter()
-            .position(|event| event.event().seq() == Some(seq))
-            .unwrap();
+        let position = some.iter().position(|event| event.event().seq() == Some(seq)).unwrap();
         assert!(position < 120, "command {seq} only after {position} events");
         let command = Event::Command {
             seq,
@@ -439,11 +381,7 @@ fn a_replay_starts_near_any_command_and_reads_the_same_from_there() {
         assert!(some.iter().any(|event| event.event() == command));
     }
     let middle = all[all.len() / 2].at_micros;
-    let later: Vec<_> = open()
-        .events_from_time(middle)
-        .unwrap()
-        .map(Result::unwrap)
-        .collect();
+    let later: Vec<_> = open().events_from_time(middle).unwrap().map(Result::unwrap).collect();
     assert!(later.len() < all.len() && all.ends_with(&later));
     let first = later.first().unwrap().at_micros;
     assert!(first <= middle, "starts at {first}, after {middle}");
@@ -463,12 +401,7 @@ fn an_event_beyond_the_limit_is_refused_and_the_recording_goes_on() {
     assert!(matches!(refused, Err(LedgerError::TooLarge { .. })));
     recorder.append(Event::Closed { detail: b"{}" }).unwrap();
     recorder.seal().unwrap().1.wait().unwrap();
-    assert_eq!(
-        verify(&store.path(header.id).unwrap(), &key())
-            .unwrap()
-            .events,
-        1
-    );
+    assert_eq!(verify(&store.path(header.id).unwrap(), &key()).unwrap().events, 1);
 }
 
 #[test]

@@ -103,10 +103,7 @@ impl Gatekeeper {
     }
 
     pub(crate) fn counts(&self) -> (usize, usize) {
-        (
-            self.sessions.load(Ordering::Relaxed),
-            self.pending().handshakes.len(),
-        )
+        (self.sessions.load(Ordering::Relaxed), self.pending().handshakes.len())
     }
 
     /// Ends the oldest handshake, if there is one.

@@ -8,9 +8,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     TlsError, TlsInfo, Wire,
-    server_tls::{
-        cipher, first_certificate, read_certificates, read_private_key, read_roots, version,
-    },
+    server_tls::{cipher, first_certificate, read_certificates, read_private_key, read_roots, version},
     verify::TargetVerifier,
     wire::Stream,
 };
@@ -73,8 +71,8 @@ impl ClientTls {
         identity: Option<&ClientIdentity>,
         alpn: &[&[u8]],
     ) -> Result<Self, TlsError> {
-        let name = ServerName::try_from(server_name.to_owned())
-            .map_err(|_| TlsError::ServerName(server_name.to_owned()))?;
+        let name =
+            ServerName::try_from(server_name.to_owned()).map_err(|_| TlsError::ServerName(server_name.to_owned()))?;
         let (store, pinned) = match (verification, roots) {
             (Verification::None, _) => (RootCertStore::empty(), Vec::new()),
             (_, Roots::File(path)) => read_roots(path)?,

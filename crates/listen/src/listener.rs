@@ -33,11 +33,7 @@ impl Listener {
     /// # Errors
     /// When the address cannot be had.
     pub fn bind(address: SocketAddr, backlog: u32, limits: Limits) -> io::Result<Self> {
-        let socket = Socket::new(
-            Domain::for_address(address),
-            Type::STREAM,
-            Some(Protocol::TCP),
-        )?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;

@@ -13,8 +13,7 @@ use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
     server::{
-        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier,
-        danger::ClientCertVerifier,
+        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier,
     },
     sign::CertifiedKey,
 };
@@ -61,8 +60,7 @@ impl ServerTls {
     pub fn load(options: ServerTlsOptions) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let current = Arc::new(Current(RwLock::new(read_key(&options)?)));
-        let builder =
-            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
         let builder = match &options.client_authorities {
             Some(path) => builder.with_client_cert_verifier(client_verifier(path)?),
             None => builder.with_no_client_auth(),
@@ -85,10 +83,7 @@ impl ServerTls {
     ///
     /// # Errors
     /// When the certificate cannot be made or written.
-    pub fn ensure_self_signed(
-        dir: &Path,
-        names: &[String],
-    ) -> Result<(PathBuf, PathBuf), TlsError> {
+    pub fn ensure_self_signed(dir: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), TlsError> {
         let (certificate, key) = (dir.join("server.crt"), dir.join("server.key"));
         if certificate.exists() && key.exists() {
             return Ok((certificate, key));
@@ -111,11 +106,7 @@ impl ServerTls {
     /// When a file is missing or is not what it should be.
     pub fn reload(&self) -> Result<(), TlsError> {
         let key = read_key(&self.options)?;
-        *self
-            .current
-            .0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = key;
+        *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = key;
         Ok(())
     }
 }
@@ -133,11 +124,7 @@ pub async fn accept_tls(wire: Wire, tls: &ServerTls) -> Result<Wire, TlsError> {
         return Err(TlsError::EarlyBytes);
     }
     let (tcp, peer) = wire.into_tcp().ok_or(TlsError::AlreadyTls)?;
-    let stream = tls
-        .acceptor
-        .accept(tcp)
-        .await
-        .map_err(TlsError::Handshake)?;
+    let stream = tls.acceptor.accept(tcp).await.map_err(TlsError::Handshake)?;
     let (_, connection) = stream.get_ref();
     let certificate = first_certificate(connection.peer_certificates());
     let info = TlsInfo {
@@ -151,9 +138,7 @@ pub async fn accept_tls(wire: Wire, tls: &ServerTls) -> Result<Wire, TlsError> {
     Ok(Wire::with_tls(Stream::Server(Box::new(stream)), peer, info))
 }
 
-pub(crate) fn first_certificate(
-    chain: Option<&[CertificateDer<'static>]>,
-) -> Option<CertificateDer<'static>> {
+pub(crate) fn first_certificate(chain: Option<&[CertificateDer<'static>]>) -> Option<CertificateDer<'static>> {
     chain.and_then(<[_]>::first).cloned()
 }
 
@@ -175,12 +160,7 @@ struct Current(RwLock<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for Current {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(
-            self.0
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-        )
+        Some(self.0.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
@@ -198,10 +178,7 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         Ok(_) => Err(TlsError::content(path, "holds no certificate")),
-        Err(error) => Err(TlsError::content(
-            path,
-            format!("is not a PEM file: {error}"),
-        )),
+        Err(error) => Err(TlsError::content(path, format!("is not a PEM file: {error}"))),
     }
 }
 
@@ -212,18 +189,13 @@ pub(crate) fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Tl
 }
 
 /// A store of the certificates in a PEM file.
-pub(crate) fn read_roots(
-    path: &Path,
-) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
+pub(crate) fn read_roots(path: &Path) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), TlsError> {
     let certificates = read_certificates(path)?;
     let mut store = RootCertStore::empty();
     for certificate in &certificates {
-        store.add(certificate.clone()).map_err(|error| {
-            TlsError::content(
-                path,
-                format!("holds a certificate that cannot be used: {error}"),
-            )
-        })?;
+        store
+            .add(certificate.clone())
+            .map_err(|error| TlsError::content(path, format!("holds a certificate that cannot be used: {error}")))?;
     }
     Ok((store, certificates))
 }
@@ -251,9 +223,7 @@ fn self_signed(names: &[String]) -> Result<(String, String), TlsError> {
     all.sort();
     all.dedup();
     let mut params = CertificateParams::new(all)?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "Sallyport gateway");
+    params.distinguished_name.push(DnType::CommonName, "Sallyport gateway");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     let now = OffsetDateTime::now_utc();
     params.not_before = now - Duration::hours(1);

@@ -9,9 +9,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::{
-        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    },
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     server::ParsedCertificate,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
@@ -90,15 +88,12 @@ impl ServerCertVerifier for TargetVerifier {
         if self.pinned.iter().any(|pinned| pinned == end_entity) {
             return self.verify_pinned(end_entity, server_name, now);
         }
-        let verdict =
-            chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        let verdict = chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match verdict {
             // The name is checked last, so the chain was good.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if self.verification == Verification::Authority => {
-                Ok(ServerCertVerified::assertion())
-            }
+            )) if self.verification == Verification::Authority => Ok(ServerCertVerified::assertion()),
             verdict => verdict,
         }
     }

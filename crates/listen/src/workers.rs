@@ -66,9 +66,7 @@ impl Workers {
             Some(count) => count,
             None => thread::available_parallelism()?,
         };
-        let workers = (0..count.get())
-            .map(Worker::start)
-            .collect::<io::Result<_>>()?;
+        let workers = (0..count.get()).map(Worker::start).collect::<io::Result<_>>()?;
         Ok(Self {
             workers,
             turn: AtomicUsize::new(0),
@@ -139,9 +137,7 @@ impl Worker {
         let (orders, receiver) = unbounded_channel();
         let (ending, ended) = oneshot::channel();
         let alive = Arc::new(AtomicUsize::new(0));
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (own, count) = (orders.downgrade(), alive.clone());
         let thread = thread::Builder::new()
             .name(format!("worker-{number}"))

@@ -28,11 +28,7 @@ async fn a_connection_becomes_a_wire_and_a_session() {
     assert_eq!(listener.counts(), (0, 1));
     client.write_all(b"hello").await.unwrap();
     let mut buf = [0; 5];
-    handshake
-        .within(wire.read_exact(&mut buf))
-        .await
-        .unwrap()
-        .unwrap();
+    handshake.within(wire.read_exact(&mut buf)).await.unwrap().unwrap();
     assert_eq!(&buf, b"hello");
     let permit = handshake.into_session().unwrap();
     assert_eq!(listener.counts(), (1, 0));
@@ -56,22 +52,13 @@ async fn the_oldest_silent_connection_makes_room() {
     let (mut wire, handshake) = listener.accept().await.unwrap().into_wire().unwrap();
     assert_eq!(listener.counts(), (0, 3));
     let (_, oldest) = silent.remove(0);
-    assert_eq!(
-        oldest.within(pending::<()>()).await,
-        Err(HandshakeEnd::Crowded)
-    );
+    assert_eq!(oldest.within(pending::<()>()).await, Err(HandshakeEnd::Crowded));
     speaking.write_all(b"x").await.unwrap();
-    assert_eq!(
-        handshake.within(wire.read_u8()).await.unwrap().unwrap(),
-        b'x'
-    );
+    assert_eq!(handshake.within(wire.read_u8()).await.unwrap().unwrap(), b'x');
     // The others still have their turn.
     clients.get_mut(1).unwrap().write_all(b"y").await.unwrap();
     let (mut wire, handshake) = silent.remove(0);
-    assert_eq!(
-        handshake.within(wire.read_u8()).await.unwrap().unwrap(),
-        b'y'
-    );
+    assert_eq!(handshake.within(wire.read_u8()).await.unwrap().unwrap(), b'y');
 }
 
 #[tokio::test]
@@ -101,11 +88,7 @@ async fn sessions_are_limited_and_the_client_can_still_be_told() {
     let permit = first.into_session().unwrap();
     let (full, second) = second.into_session().unwrap_err();
     assert_eq!(full.limit, 1);
-    second
-        .within(wire.write_all(b"full"))
-        .await
-        .unwrap()
-        .unwrap();
+    second.within(wire.write_all(b"full")).await.unwrap().unwrap();
     let mut buf = [0; 4];
     two.read_exact(&mut buf).await.unwrap();
     drop(permit);
@@ -147,17 +130,14 @@ async fn a_crowd_that_says_nothing_keeps_nobody_out() {
     for _ in 0..crowd {
         clients.push(connect(&listener).await);
         let (mut wire, handshake) = listener.accept().await.unwrap().into_wire().unwrap();
-        tasks.push(tokio::spawn(async move {
-            handshake.within(wire.read_u8()).await.is_err()
-        }));
+        tasks.push(tokio::spawn(
+            async move { handshake.within(wire.read_u8()).await.is_err() },
+        ));
     }
     let mut client = connect(&listener).await;
     let (mut wire, handshake) = listener.accept().await.unwrap().into_wire().unwrap();
     client.write_all(b"x").await.unwrap();
-    assert_eq!(
-        handshake.within(wire.read_u8()).await.unwrap().unwrap(),
-        b'x'
-    );
+    assert_eq!(handshake.within(wire.read_u8()).await.unwrap().unwrap(), b'x');
     let _permit = handshake.into_session().unwrap();
     drop(clients);
     let mut pushed_out = 0;

@@ -5,8 +5,8 @@
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use sallyport_listen::{
-    ClientIdentity, ClientTls, Roots, ServerTls, ServerTlsOptions, TlsError, Verification, Wire,
-    accept_tls, connect_tls,
+    ClientIdentity, ClientTls, Roots, ServerTls, ServerTlsOptions, TlsError, Verification, Wire, accept_tls,
+    connect_tls,
 };
 use sallyport_testbed::Authority;
 use tokio::{
@@ -24,10 +24,7 @@ async fn pair() -> (Wire, Wire) {
     )
 }
 
-async fn handshake(
-    client: &ClientTls,
-    server: &ServerTls,
-) -> (Result<Wire, TlsError>, Result<Wire, TlsError>) {
+async fn handshake(client: &ClientTls, server: &ServerTls) -> (Result<Wire, TlsError>, Result<Wire, TlsError>) {
     let (a, b) = pair().await;
     let accept = async {
         let mut wire = accept_tls(b, server).await?;
@@ -74,14 +71,7 @@ impl World {
     }
 
     fn client(&self, verification: Verification, name: &str) -> ClientTls {
-        ClientTls::new(
-            verification,
-            &Roots::File(self.path("ca.crt")),
-            name,
-            None,
-            &[],
-        )
-        .unwrap()
+        ClientTls::new(verification, &Roots::File(self.path("ca.crt")), name, None, &[]).unwrap()
     }
 }
 
@@ -101,11 +91,7 @@ async fn verification_goes_as_far_as_asked() {
     ];
     for (trusts, verification, name, expected) in cases {
         let (client, _) = handshake(&trusts.client(verification, name), &server).await;
-        assert_eq!(
-            client.is_ok(),
-            expected,
-            "{verification:?} {name}: {client:?}"
-        );
+        assert_eq!(client.is_ok(), expected, "{verification:?} {name}: {client:?}");
         if let Ok(mut wire) = client {
             assert_eq!(wire.read_u8().await.unwrap(), b'!');
             let tls = wire.tls().unwrap();
@@ -133,17 +119,9 @@ async fn a_self_signed_certificate_is_made_once_and_can_be_pinned() {
     };
     let server = ServerTls::load(options).unwrap();
     let pin = Roots::File(certificate);
-    for (name, expected) in [
-        ("gw.example", true),
-        ("127.0.0.1", true),
-        ("evil.example", false),
-    ] {
+    for (name, expected) in [("gw.example", true), ("127.0.0.1", true), ("evil.example", false)] {
         let client = ClientTls::new(Verification::Full, &pin, name, None, &[]).unwrap();
-        assert_eq!(
-            handshake(&client, &server).await.0.is_ok(),
-            expected,
-            "{name}"
-        );
+        assert_eq!(handshake(&client, &server).await.0.is_ok(), expected, "{name}");
     }
 }
 
@@ -167,11 +145,7 @@ async fn a_pinned_authority_certificate_is_accepted_for_its_name_only() {
     let pin = Roots::File(certificate);
     for (name, expected) in [("db.internal", true), ("other.internal", false)] {
         let client = ClientTls::new(Verification::Full, &pin, name, None, &[]).unwrap();
-        assert_eq!(
-            handshake(&client, &server).await.0.is_ok(),
-            expected,
-            "{name}"
-        );
+        assert_eq!(handshake(&client, &server).await.0.is_ok(), expected, "{name}");
     }
 }
 
@@ -245,10 +219,7 @@ async fn client_certificates_are_verified_and_not_demanded() {
         }));
     }
     assert!(
-        matches!(
-            shown.as_slice(),
-            [Ok(true), Ok(false), Err(TlsError::Handshake(_))]
-        ),
+        matches!(shown.as_slice(), [Ok(true), Ok(false), Err(TlsError::Handshake(_))]),
         "{shown:?}"
     );
 }
@@ -271,14 +242,7 @@ async fn another_application_protocol_is_refused() {
     })
     .unwrap();
     let roots = Roots::File(world.path("ca.crt"));
-    let client = ClientTls::new(
-        Verification::Full,
-        &roots,
-        "localhost",
-        None,
-        &[b"http/1.1"],
-    )
-    .unwrap();
+    let client = ClientTls::new(Verification::Full, &roots, "localhost", None, &[b"http/1.1"]).unwrap();
     let (client, server) = handshake(&client, &server).await;
     assert!(client.is_err() && server.is_err());
 }
@@ -289,17 +253,11 @@ async fn bytes_read_in_clear_are_not_taken_for_encrypted_ones() {
     let server = world.server(&["localhost"]);
     let (_client, mut wire) = pair().await;
     wire.unread(&b"Q"[..]);
-    assert!(matches!(
-        accept_tls(wire, &server).await,
-        Err(TlsError::EarlyBytes)
-    ));
+    assert!(matches!(accept_tls(wire, &server).await, Err(TlsError::EarlyBytes)));
     let (mut wire, _server) = pair().await;
     wire.unread(&b"Z"[..]);
     let client = world.client(Verification::Full, "localhost");
-    assert!(matches!(
-        connect_tls(wire, &client).await,
-        Err(TlsError::EarlyBytes)
-    ));
+    assert!(matches!(connect_tls(wire, &client).await, Err(TlsError::EarlyBytes)));
 }
 
 #[tokio::test]

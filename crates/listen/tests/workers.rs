@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{
-    collections::HashMap, future::pending, num::NonZeroUsize, rc::Rc, sync::mpsc::channel, thread,
-};
+use std::{collections::HashMap, future::pending, num::NonZeroUsize, rc::Rc, sync::mpsc::channel, thread};
 
 use sallyport_listen::Workers;
 use tokio::sync::oneshot;

@@ -48,9 +48,7 @@ fn report(name: &str, way: &str, scanner: &Scanner, texts: &[&str]) {
             black_box(&out);
             rounds += 1;
         }
-        let spent = self::busy()
-            .zip(busy)
-            .map_or(start.elapsed(), |(now, then)| now - then);
+        let spent = self::busy().zip(busy).map_or(start.elapsed(), |(now, then)| now - then);
         let rate = (bytes * rounds) as f64 / spent.as_secs_f64() / 1e9;
         best = best.max(rate);
     }

@@ -111,9 +111,7 @@ impl Detector {
             Self::SlackWebhook => "[REDACTED:slack_webhook]",
             Self::StripeKey => "[REDACTED:stripe_key]",
             Self::UrlPassword => "[REDACTED]",
-            Self::Iban | Self::CreditCard | Self::Ssn | Self::Email | Self::Phone | Self::Ip => {
-                "***"
-            }
+            Self::Iban | Self::CreditCard | Self::Ssn | Self::Email | Self::Phone | Self::Ip => "***",
         }
     }
 
@@ -132,9 +130,7 @@ impl Detector {
             | Self::SlackWebhook
             | Self::StripeKey
             | Self::UrlPassword => true,
-            Self::Iban | Self::CreditCard | Self::Ssn | Self::Email | Self::Phone | Self::Ip => {
-                false
-            }
+            Self::Iban | Self::CreditCard | Self::Ssn | Self::Email | Self::Phone | Self::Ip => false,
         }
     }
 

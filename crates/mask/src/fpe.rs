@@ -57,20 +57,10 @@ pub(crate) fn email(key: &MaskKey, value: &[u8], out: &mut Vec<u8>) -> bool {
     if local.is_empty() || dot == 0 {
         return false;
     }
-    shape(
-        &mut Choices::new(key, "email-local", value),
-        local,
-        b"._-+",
-        out,
-    );
+    shape(&mut Choices::new(key, "email-local", value), local, b"._-+", out);
     out.push(b'@');
     let labels = domain.get(..dot).unwrap_or_default();
-    shape(
-        &mut Choices::new(key, "email-domain", domain),
-        labels,
-        b".-",
-        out,
-    );
+    shape(&mut Choices::new(key, "email-domain", domain), labels, b".-", out);
     out.extend_from_slice(b".example");
     true
 }
@@ -93,14 +83,8 @@ fn shape(choices: &mut Choices<'_>, text: &[u8], kept: &[u8], out: &mut Vec<u8>)
 /// Appends another card number with the same separators, length and issuer and a right check digit, and
 /// says so; appends nothing if `value` has not 12 to 19 digits and separators only.
 pub(crate) fn card(key: &MaskKey, value: &[u8], out: &mut Vec<u8>) -> bool {
-    let digits: Vec<u8> = value
-        .iter()
-        .filter(|b| b.is_ascii_digit())
-        .map(|b| b - b'0')
-        .collect();
-    let plain = value
-        .iter()
-        .all(|b| b.is_ascii_digit() || matches!(b, b' ' | b'-'));
+    let digits: Vec<u8> = value.iter().filter(|b| b.is_ascii_digit()).map(|b| b - b'0').collect();
+    let plain = value.iter().all(|b| b.is_ascii_digit() || matches!(b, b' ' | b'-'));
     if !plain || !(12..=19).contains(&digits.len()) {
         return false;
     }

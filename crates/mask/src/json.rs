@@ -138,8 +138,7 @@ impl Document<'_> {
     fn number(&mut self, start: usize) -> usize {
         self.secret_follows = false;
         let rest = self.text.get(start..).unwrap_or_default();
-        let part =
-            |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+        let part = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
         let length = rest.iter().take_while(|byte| part(byte)).count().max(1);
         let token = rest.get(..length).unwrap_or_default();
         if let Some(hit) = self.scanner.first_in_number(token, self.scratch) {
@@ -201,9 +200,7 @@ fn integral(token: &[u8]) -> Option<Vec<u8>> {
     };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;
-    let point = usize::try_from(point)
-        .ok()
-        .filter(|point| *point <= NUMBER_MAX)?;
+    let point = usize::try_from(point).ok().filter(|point| *point <= NUMBER_MAX)?;
     let mut digits = [whole, fraction].concat().into_bytes();
     while digits.len() < point {
         digits.push(b'0');
@@ -216,10 +213,7 @@ fn integral(token: &[u8]) -> Option<Vec<u8>> {
 fn closing_quote(text: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     let mut escaped = false;
-    while let Some(next) = text
-        .get(at..)
-        .and_then(|rest| memchr::memchr2(b'"', b'\\', rest))
-    {
+    while let Some(next) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
         at += next;
         if text.get(at) == Some(&b'"') {
             return (at, escaped);
@@ -233,8 +227,7 @@ fn closing_quote(text: &[u8], from: usize) -> (usize, bool) {
 /// Whether a string holds a JSON document of its own rather than a word or a number.
 fn is_document(text: &[u8]) -> bool {
     let start = text.iter().find(|byte| !byte.is_ascii_whitespace());
-    matches!(start, Some(b'{' | b'[' | b'"'))
-        && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+    matches!(start, Some(b'{' | b'[' | b'"')) && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// What an escaped string means; escapes that mean nothing stay.
@@ -283,9 +276,7 @@ fn unicode(tail: &[u8], out: &mut Vec<u8>) -> usize {
         .flatten()
         .filter(|_| first >> 10 == 0x36);
     let (code, used) = match second {
-        Some(second) if second >> 10 == 0x37 => {
-            (0x10000 + ((first & 0x3FF) << 10) + (second & 0x3FF), 12)
-        }
+        Some(second) if second >> 10 == 0x37 => (0x10000 + ((first & 0x3FF) << 10) + (second & 0x3FF), 12),
         Some(_) | None => (first, 6),
     };
     let c = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
@@ -337,14 +328,8 @@ mod tests {
             masked(r#"{"a":"\u0035\u0033\u0032-71-9001"}"#),
             r#"{"a":"***-**-****"}"#
         );
-        assert_eq!(
-            masked(r#"["tab\tada@example.com"]"#),
-            r#"["tab\ta***@example.com"]"#
-        );
-        assert_eq!(
-            masked(r#""\ud83d\ude00 \"532-71-9001\"""#),
-            r#""😀 \"***-**-****\"""#
-        );
+        assert_eq!(masked(r#"["tab\tada@example.com"]"#), r#"["tab\ta***@example.com"]"#);
+        assert_eq!(masked(r#""\ud83d\ude00 \"532-71-9001\"""#), r#""😀 \"***-**-****\"""#);
     }
 
     #[test]
@@ -376,12 +361,7 @@ mod tests {
 
     #[test]
     fn what_holds_nothing_is_left_alone() {
-        for text in [
-            r#"{"a": [1, 2.5e3, true, null, "x\n"]}"#,
-            "",
-            "nonsense",
-            r#""open \"#,
-        ] {
+        for text in [r#"{"a": [1, 2.5e3, true, null, "x\n"]}"#, "", "nonsense", r#""open \"#] {
             assert_eq!(masked(text), text);
         }
     }

@@ -33,9 +33,7 @@ pub enum Strategy {
 
 /// The text is not a strategy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not a way to mask: use redact, keep-last(n), hash, null, zero, year, email, card or partial"
-)]
+#[error("`{0}` is not a way to mask: use redact, keep-last(n), hash, null, zero, year, email, card or partial")]
 pub struct UnknownStrategy(pub String);
 
 impl FromStr for Strategy {
@@ -123,9 +121,7 @@ pub fn apply(strategy: Strategy, key: &MaskKey, value: &[u8], out: &mut Vec<u8>)
 
 /// Stars for letters and digits but the last `count`; a value with no more than `count` of them shows none.
 fn keep_last(value: &[u8], count: usize, out: &mut Vec<u8>) {
-    let total = words::characters(value)
-        .filter(|c| hidden_by_star(c.char))
-        .count();
+    let total = words::characters(value).filter(|c| hidden_by_star(c.char)).count();
     let shown_from = if total > count { total - count } else { total };
     let mut seen = 0;
     for c in words::characters(value) {
@@ -151,25 +147,14 @@ fn hash(key: &MaskKey, value: &[u8], out: &mut Vec<u8>) {
     let number = key.number("hash", value);
     for nibble in (0..16).rev() {
         let digit = (number >> (nibble * 4) & 0xf) as u8;
-        out.push(if digit < 10 {
-            b'0' + digit
-        } else {
-            b'a' + digit - 10
-        });
+        out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
     }
 }
 
 /// Digits become zeros if there is nothing else but punctuation; any other text is redacted.
 fn zero(value: &[u8], out: &mut Vec<u8>) {
-    if value
-        .iter()
-        .all(|b| b.is_ascii_digit() || b"+-., $/:".contains(b))
-    {
-        out.extend(
-            value
-                .iter()
-                .map(|b| if b.is_ascii_digit() { b'0' } else { *b }),
-        );
+    if value.iter().all(|b| b.is_ascii_digit() || b"+-., $/:".contains(b)) {
+        out.extend(value.iter().map(|b| if b.is_ascii_digit() { b'0' } else { *b }));
     } else {
         out.extend_from_slice(b"***");
     }
@@ -179,9 +164,7 @@ fn zero(value: &[u8], out: &mut Vec<u8>) {
 fn year(value: &[u8], out: &mut Vec<u8>) {
     match value {
         [a, b, c, d, b'-', m1, m2, b'-', d1, d2, rest @ ..]
-            if [a, b, c, d, m1, m2, d1, d2]
-                .iter()
-                .all(|x| x.is_ascii_digit())
+            if [a, b, c, d, m1, m2, d1, d2].iter().all(|x| x.is_ascii_digit())
                 && rest.first().is_none_or(|x| matches!(x, b' ' | b'T')) =>
         {
             out.extend_from_slice(&[*a, *b, *c, *d]);

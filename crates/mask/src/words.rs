@@ -87,9 +87,7 @@ pub(crate) fn word_at(bytes: &[u8], at: usize) -> bool {
 pub(crate) fn word_before(bytes: &[u8], at: usize, also: &[u8]) -> bool {
     match at.checked_sub(1).and_then(|last| bytes.get(last)) {
         None => false,
-        Some(byte) if *byte < 0x80 => {
-            byte.is_ascii_alphanumeric() || *byte == b'_' || also.contains(byte)
-        }
+        Some(byte) if *byte < 0x80 => byte.is_ascii_alphanumeric() || *byte == b'_' || also.contains(byte),
         Some(_) => matches!(decode_before(bytes, at), Some((Some(c), _)) if is_word(c)),
     }
 }

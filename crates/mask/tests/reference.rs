@@ -13,10 +13,7 @@ fn key() -> MaskKey {
 }
 
 fn all() -> Scanner {
-    Scanner::new(
-        &Detector::ALL.map(|detector| (detector, Strategy::Partial)),
-        &key(),
-    )
+    Scanner::new(&Detector::ALL.map(|detector| (detector, Strategy::Partial)), &key())
 }
 
 fn masked(scanner: &Scanner, text: &str) -> String {
@@ -58,25 +55,10 @@ fn references() -> Vec<Reference> {
             r"[A-Z0-9]$",
             r"^[A-Z0-9]",
         ),
-        (
-            Detector::GcpApiKey,
-            r"AIza[A-Za-z0-9_-]{35}",
-            word,
-            r"^[\w-]",
-        ),
+        (Detector::GcpApiKey, r"AIza[A-Za-z0-9_-]{35}", word, r"^[\w-]"),
         (Detector::GithubToken, github, r"\w$", r"^\w"),
-        (
-            Detector::StripeKey,
-            r"(?:sk|rk)_live_[A-Za-z0-9]{24,}",
-            r"\w$",
-            r"^\w",
-        ),
-        (
-            Detector::SlackToken,
-            r"xox[abprs]-[A-Za-z0-9-]{10,}",
-            r"\w$",
-            r"^[\w-]",
-        ),
+        (Detector::StripeKey, r"(?:sk|rk)_live_[A-Za-z0-9]{24,}", r"\w$", r"^\w"),
+        (Detector::SlackToken, r"xox[abprs]-[A-Za-z0-9-]{10,}", r"\w$", r"^[\w-]"),
     ];
     rows.into_iter()
         .map(|(detector, core, before, after)| Reference {
@@ -120,11 +102,7 @@ impl Reference {
 
 fn issued(ssn: &str) -> bool {
     let area = &ssn[..3];
-    area != "000"
-        && area != "666"
-        && !area.starts_with('9')
-        && &ssn[4..6] != "00"
-        && &ssn[7..] != "0000"
+    area != "000" && area != "666" && !area.starts_with('9') && &ssn[4..6] != "00" && &ssn[7..] != "0000"
 }
 
 fn dialled(phone: &str) -> bool {
@@ -244,29 +222,17 @@ const VALUES: [&str; 16] = [
 fn each_value_has_its_form() {
     for (text, want) in [
         ("tel:+1-415-555-0132", "tel:+*-***-***-**32"),
-        (
-            "DE89 3704 0044 0532 0130 00 EUR",
-            "DE89 **** **** **** **30 00 EUR",
-        ),
+        ("DE89 3704 0044 0532 0130 00 EUR", "DE89 **** **** **** **30 00 EUR"),
         (
             "postgres://app:p@ss@db.example.com/x",
             "postgres://app:[REDACTED]@db.example.com/x",
         ),
-        (
-            "fe80::1%eth0 and 10.1.2.3:443",
-            "fe80:0:*%eth0 and 10.1.*.*:443",
-        ),
+        ("fe80::1%eth0 and 10.1.2.3:443", "fe80:0:*%eth0 and 10.1.*.*:443"),
         ("203.0.113.7/32", "203.0.*.*"),
         ("e\u{301}@example.com", "e\u{301}***@example.com"),
         ("4111111111111111 12/27", "************1111 12/27"),
-        (
-            "-----BEGIN RSA PRIVATE KEY-----\\nMII\\n",
-            "[REDACTED:private_key]",
-        ),
-        (
-            "7-----BEGIN PRIVATE KEY-----\nMII",
-            "7[REDACTED:private_key]",
-        ),
+        ("-----BEGIN RSA PRIVATE KEY-----\\nMII\\n", "[REDACTED:private_key]"),
+        ("7-----BEGIN PRIVATE KEY-----\nMII", "7[REDACTED:private_key]"),
         (
             "ghp_aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5@github.com",
             "[REDACTED:github_token]@github.com",
@@ -374,11 +340,7 @@ fn replacements_hide_and_repeat() {
         String::from_utf8(out).unwrap()
     };
     assert_eq!(applied(Strategy::KeepLast(4), "Ada Byron"), "*** *yron");
-    assert_eq!(
-        applied(Strategy::KeepLast(4), "Ada"),
-        "***",
-        "never the whole value"
-    );
+    assert_eq!(applied(Strategy::KeepLast(4), "Ada"), "***", "never the whole value");
     assert_eq!(applied(Strategy::Zero, "1,234.50"), "0,000.00");
     assert_eq!(applied(Strategy::Year, "1980-05-17"), "1980-01-01");
     assert_eq!(applied(Strategy::Year, "soon"), "***");
@@ -392,12 +354,7 @@ fn replacements_hide_and_repeat() {
             .is_match(&email),
         "{email}"
     );
-    for strategy in [
-        Strategy::Redact,
-        Strategy::Hash,
-        Strategy::KeepLast(2),
-        Strategy::Email,
-    ] {
+    for strategy in [Strategy::Redact, Strategy::Hash, Strategy::KeepLast(2), Strategy::Email] {
         assert_eq!(applied(strategy, ""), "");
     }
 }

@@ -15,8 +15,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use sallyport_policy::{
-    Act, ActionName, Bundle, Outcome, Resource, SchemaFragment, Situation, Subject, SubjectKind,
-    Value,
+    Act, ActionName, Bundle, Outcome, Resource, SchemaFragment, Situation, Subject, SubjectKind, Value,
 };
 use smol_str::SmolStr;
 use time::OffsetDateTime;
@@ -66,10 +65,7 @@ fn rules(count: usize) -> String {
 fn facts(now: OffsetDateTime) -> Vec<(SmolStr, Value)> {
     let none = || Value::strings::<&str>([]);
     let mut facts: Vec<(SmolStr, Value)> = vec![
-        (
-            "reads".into(),
-            Value::strings(["public.customers", "public.orders"]),
-        ),
+        ("reads".into(), Value::strings(["public.customers", "public.orders"])),
         (
             "shown".into(),
             Value::strings(["public.customers.name", "public.orders.total"]),
@@ -78,10 +74,7 @@ fn facts(now: OffsetDateTime) -> Vec<(SmolStr, Value)> {
             "functions".into(),
             Value::strings(["pg_catalog.lower", "pg_catalog.now"]),
         ),
-        (
-            "read_classes".into(),
-            Value::entities("Classification", ["pci", "pii"]),
-        ),
+        ("read_classes".into(), Value::entities("Classification", ["pci", "pii"])),
         ("statement_count".into(), Value::Long(1)),
         ("database".into(), "orders".into()),
         ("at".into(), Value::Time(now)),
@@ -126,10 +119,7 @@ fn main() {
         let load = start.elapsed().as_secs_f64() * 1e3;
         let acts = [Act::new(ActionName::new("Sql", "select"), facts(now))];
         let start = Instant::now();
-        assert_eq!(
-            bundle.decide(&who, &target, &acts, &situation).outcome,
-            Outcome::Allow
-        );
+        assert_eq!(bundle.decide(&who, &target, &acts, &situation).outcome, Outcome::Allow);
         let first = start.elapsed().as_secs_f64() * 1e6;
         let mut rounds: Vec<f64> = (0..ROUNDS)
             .map(|_| {
@@ -141,9 +131,6 @@ fn main() {
             })
             .collect();
         rounds.sort_by(f64::total_cmp);
-        println!(
-            "{count:5} {load:9.1} {first:10.1} {:13.2}",
-            rounds[ROUNDS / 2]
-        );
+        println!("{count:5} {load:9.1} {first:10.1} {:13.2}", rounds[ROUNDS / 2]);
     }
 }

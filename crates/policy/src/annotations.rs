@@ -55,16 +55,8 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
             None
         }
     };
-    let timeout = keep(
-        get("timeout")
-            .map(|text| duration("timeout", &text))
-            .transpose(),
-    );
-    let expires = keep(
-        get("expires")
-            .map(|text| duration("expires", &text))
-            .transpose(),
-    );
+    let timeout = keep(get("timeout").map(|text| duration("timeout", &text)).transpose());
+    let expires = keep(get("expires").map(|text| duration("expires", &text)).transpose());
     let groups = match hold
         .map(|text| approvals(&text, get("approvals").as_deref()))
         .transpose()
@@ -99,13 +91,8 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
             }
         }
         "message" | "description" => {
-            if value.trim().is_empty()
-                || value.len() > MAX_MESSAGE
-                || value.chars().any(char::is_control)
-            {
-                wrong.push(format!(
-                    "`@{key}` is one line of at most {MAX_MESSAGE} bytes"
-                ));
+            if value.trim().is_empty() || value.len() > MAX_MESSAGE || value.chars().any(char::is_control) {
+                wrong.push(format!("`@{key}` is one line of at most {MAX_MESSAGE} bytes"));
             }
         }
         "mask" => {
@@ -121,9 +108,7 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
         "hold" | "approvals" | "timeout" | "expires" => {}
         other => {
             let effect = policy.effect();
-            wrong.push(format!(
-                "`@{other}` is not an annotation that a {effect} rule can have"
-            ));
+            wrong.push(format!("`@{other}` is not an annotation that a {effect} rule can have"));
         }
     }
 }
@@ -196,10 +181,7 @@ mod tests {
 
     #[test]
     fn times_have_units() {
-        assert_eq!(
-            duration("timeout", "10m").unwrap(),
-            Duration::from_secs(600)
-        );
+        assert_eq!(duration("timeout", "10m").unwrap(), Duration::from_secs(600));
         assert!(duration("timeout", "10").is_err());
         assert!(duration("timeout", "400d").is_err());
         assert!(duration("timeout", "0s").is_err());

@@ -77,8 +77,7 @@ impl Loader {
     /// # Errors
     /// With everything that is wrong with it.
     pub fn load(&self, dir: &Path) -> Result<Bundle, LoadError> {
-        self.try_load(dir)
-            .map_err(|problems| LoadError::new(dir, problems))
+        self.try_load(dir).map_err(|problems| LoadError::new(dir, problems))
     }
 
     fn try_load(&self, dir: &Path) -> Result<Bundle, Vec<Problem>> {
@@ -87,8 +86,7 @@ impl Loader {
         let schema = schema::assemble(&self.fragments)?;
         let mut problems = Vec::new();
         let text = files.get("classify.toml").map_or("", String::as_str);
-        let classify = ClassifyFile::parse(text, self.detectors.as_ref())
-            .map_err(|found| problems.extend(found));
+        let classify = ClassifyFile::parse(text, self.detectors.as_ref()).map_err(|found| problems.extend(found));
         let rules = Rules::load(&files, schema).map_err(|found| problems.extend(found));
         let (Ok(classify), Ok((rules, warnings))) = (classify, rules) else {
             return Err(problems);
@@ -160,9 +158,7 @@ impl Bundle {
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files
-            .iter()
-            .map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// The ids of all rules, in the order of their files.
@@ -178,13 +174,7 @@ impl Bundle {
 
     /// Decides a command: all acts must be allowed; a refusal beats a hold, a hold beats an allow.
     #[must_use]
-    pub fn decide(
-        &self,
-        who: &Subject,
-        target: &Resource,
-        acts: &[Act],
-        situation: &Situation,
-    ) -> Decision {
+    pub fn decide(&self, who: &Subject, target: &Resource, acts: &[Act], situation: &Situation) -> Decision {
         match self.standing(who, target) {
             Ok(standing) => standing.decide(acts, situation),
             Err(why) => Decision::refused(why, Lifetime::Never),
@@ -193,13 +183,7 @@ impl Bundle {
 
     /// How values of a class are shown to somebody, when they come from this target.
     #[must_use]
-    pub fn reveal(
-        &self,
-        who: &Subject,
-        target: &Resource,
-        class: &str,
-        situation: &Situation,
-    ) -> Disclosure {
+    pub fn reveal(&self, who: &Subject, target: &Resource, class: &str, situation: &Situation) -> Disclosure {
         match self.standing(who, target) {
             Ok(standing) => standing.reveal(class, situation),
             Err(_) => Disclosure {
@@ -230,24 +214,15 @@ impl Bundle {
         if let Some(standing) = remembered {
             return Ok(standing);
         }
-        let standing = Arc::new(Standing::new(
-            Arc::clone(&self.rules),
-            who,
-            target,
-            &self.classes,
-        )?);
-        let mut standings = self
-            .standings
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let standing = Arc::new(Standing::new(Arc::clone(&self.rules), who, target, &self.classes)?);
+        let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
         if standings.len() >= MAX_REMEMBERED {
             standings.clear();
         }
-        standings.entry(key).or_default().push((
-            who.clone(),
-            target.clone(),
-            Arc::clone(&standing),
-        ));
+        standings
+            .entry(key)
+            .or_default()
+            .push((who.clone(), target.clone(), Arc::clone(&standing)));
         Ok(standing)
     }
 
@@ -262,10 +237,7 @@ impl Bundle {
             .cloned();
         remembered.unwrap_or_else(|| {
             let made = Arc::new(self.classify.on(target));
-            let mut all = self
-                .classifications
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut all = self.classifications.write().unwrap_or_else(PoisonError::into_inner);
             if all.len() >= MAX_REMEMBERED {
                 all.clear();
             }

@@ -129,11 +129,7 @@ impl Bundle {
                 }
             }
         }
-        if problems.is_empty() {
-            Ok(cases)
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(cases) } else { Err(problems) }
     }
 
     /// Runs cases. `target` finds a target by name, `understand` says what acts a command is.
@@ -189,9 +185,7 @@ impl Bundle {
                 Reveal::Withhold => SmolStr::new_static("withheld"),
             };
             if shown != *wanted {
-                wrong.push(format!(
-                    "values of `{class}` are shown `{shown}`, not `{wanted}`"
-                ));
+                wrong.push(format!("values of `{class}` are shown `{shown}`, not `{wanted}`"));
             }
         }
         wrong
@@ -212,27 +206,16 @@ impl Case {
     fn compare(&self, decision: &Decision) -> Vec<String> {
         let mut wrong = Vec::new();
         let rules: BTreeSet<SmolStr> = decision.rules.iter().map(|id| id.0.clone()).collect();
-        let list = rules
-            .iter()
-            .map(SmolStr::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
+        let list = rules.iter().map(SmolStr::as_str).collect::<Vec<_>>().join(", ");
         if decision.outcome != self.expect {
             let said = decision.message.as_deref().unwrap_or(&list);
-            wrong.push(format!(
-                "{} ({said}), not {}",
-                decision.outcome, self.expect
-            ));
+            wrong.push(format!("{} ({said}), not {}", decision.outcome, self.expect));
         }
         if let Some(rule) = self.rule.as_ref().filter(|rule| !rules.contains(*rule)) {
             wrong.push(format!("decided by [{list}], not by `{rule}`"));
         }
         if let Some(wanted) = self.rules.as_ref().filter(|wanted| **wanted != rules) {
-            let wanted = wanted
-                .iter()
-                .map(SmolStr::as_str)
-                .collect::<Vec<_>>()
-                .join(", ");
+            let wanted = wanted.iter().map(SmolStr::as_str).collect::<Vec<_>>().join(", ");
             wrong.push(format!("decided by [{list}], not by [{wanted}]"));
         }
         wrong
@@ -254,10 +237,7 @@ fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, St
     let (task, source, approved_by) = (raw.task, raw.source, raw.approved_by);
     Ok(Case {
         name: raw.name,
-        who: raw
-            .who
-            .subject()
-            .ok_or("`who` is either a `user` or a `machine`")?,
+        who: raw.who.subject().ok_or("`who` is either a `user` or a `machine`")?,
         target: raw.target,
         command: raw.command,
         situation: Situation {

@@ -90,10 +90,7 @@ impl Classification {
         };
         let mut classes = self.exact.get(&key).cloned().unwrap_or_default();
         for (pattern, class) in &self.patterns {
-            if like(&pattern.schema, schema)
-                && like(&pattern.relation, relation)
-                && like(&pattern.column, column)
-            {
+            if like(&pattern.schema, schema) && like(&pattern.relation, relation) && like(&pattern.column, column) {
                 classes.insert(class.clone());
             }
         }
@@ -151,12 +148,7 @@ impl Classification {
     #[must_use]
     pub fn column_classes(&self) -> BTreeSet<SmolStr> {
         let patterns = self.patterns.iter().map(|(_, class)| class);
-        self.exact
-            .values()
-            .flatten()
-            .chain(patterns)
-            .cloned()
-            .collect()
+        self.exact.values().flatten().chain(patterns).cloned().collect()
     }
 
     /// What to look for in values.
@@ -174,14 +166,10 @@ impl Classification {
     /// Whether this function, with this body, may run.
     #[must_use]
     pub fn trusts(&self, identity: &str, body_sha256: Option<&str>) -> bool {
-        self.functions
-            .get(identity)
-            .is_some_and(|trust| match &trust.sha256 {
-                Some(wanted) => {
-                    body_sha256.is_some_and(|actual| wanted.eq_ignore_ascii_case(actual))
-                }
-                None => true,
-            })
+        self.functions.get(identity).is_some_and(|trust| match &trust.sha256 {
+            Some(wanted) => body_sha256.is_some_and(|actual| wanted.eq_ignore_ascii_case(actual)),
+            None => true,
+        })
     }
 }
 

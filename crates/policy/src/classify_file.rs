@@ -93,10 +93,7 @@ impl OneOrMany {
 
 impl ClassifyFile {
     /// Reads and checks the file; `detectors` are the known kinds, where the caller knows them.
-    pub(crate) fn parse(
-        text: &str,
-        detectors: Option<&BTreeSet<SmolStr>>,
-    ) -> Result<Self, Vec<Problem>> {
+    pub(crate) fn parse(text: &str, detectors: Option<&BTreeSet<SmolStr>>) -> Result<Self, Vec<Problem>> {
         let raw: Raw = toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
             vec![Problem::at(FILE, text, span, error.message())]
@@ -124,11 +121,7 @@ impl ClassifyFile {
         let relations = declassified.iter().filter_map(|d| d.target.as_ref());
         let detectors = detectors.iter().filter_map(|d| d.target.as_ref());
         let functions = functions.iter().filter_map(|f| f.target.as_ref());
-        columns
-            .chain(relations)
-            .chain(detectors)
-            .chain(functions)
-            .collect()
+        columns.chain(relations).chain(detectors).chain(functions).collect()
     }
 
     /// What concerns one target.
@@ -136,29 +129,19 @@ impl ClassifyFile {
         let here = |name: &Option<SmolStr>| name.as_ref().is_none_or(|name| name == target);
         let mut on = Classification::default();
         for columns in self.raw.columns.iter().filter(|c| here(&c.target)) {
-            for name in columns
-                .column
-                .names()
-                .iter()
-                .filter_map(|name| ColumnName::parse(name))
-            {
+            for name in columns.column.names().iter().filter_map(|name| ColumnName::parse(name)) {
                 let wild = [&name.schema, &name.relation, &name.column]
                     .iter()
                     .any(|part| part.contains('*'));
                 if wild {
                     on.patterns.push((name, columns.class.clone()));
                 } else {
-                    on.exact
-                        .entry(name)
-                        .or_default()
-                        .insert(columns.class.clone());
+                    on.exact.entry(name).or_default().insert(columns.class.clone());
                 }
             }
         }
         for relation in self.raw.declassified.iter().filter(|d| here(&d.target)) {
-            if let Some(Ok([schema, name])) =
-                parts(relation.relation.get_ref()).map(<[SmolStr; 2]>::try_from)
-            {
+            if let Some(Ok([schema, name])) = parts(relation.relation.get_ref()).map(<[SmolStr; 2]>::try_from) {
                 on.declassified.push((schema, name));
             }
         }
@@ -172,10 +155,7 @@ impl ClassifyFile {
             }
         }
         for function in self.raw.functions.iter().filter(|f| here(&f.target)) {
-            let sha256 = function
-                .sha256
-                .as_ref()
-                .map(|digest| digest.get_ref().clone());
+            let sha256 = function.sha256.as_ref().map(|digest| digest.get_ref().clone());
             on.functions.insert(function.name.clone(), Trust { sha256 });
         }
         on
@@ -192,12 +172,7 @@ impl ClassifyFile {
     }
 }
 
-fn check(
-    raw: &Raw,
-    text: &str,
-    detectors: Option<&BTreeSet<SmolStr>>,
-    problems: &mut Vec<Problem>,
-) {
+fn check(raw: &Raw, text: &str, detectors: Option<&BTreeSet<SmolStr>>, problems: &mut Vec<Problem>) {
     for columns in &raw.columns {
         for name in columns
             .column
@@ -219,11 +194,7 @@ fn check(
     for detector in &raw.detectors {
         let kind = detector.kind.get_ref();
         if let Some(known) = detectors.filter(|known| !known.contains(kind)) {
-            let list = known
-                .iter()
-                .map(SmolStr::as_str)
-                .collect::<Vec<_>>()
-                .join(", ");
+            let list = known.iter().map(SmolStr::as_str).collect::<Vec<_>>().join(", ");
             let problem = Problem::at(
                 FILE,
                 text,
@@ -275,10 +246,7 @@ fn classes(raw: &Raw, problems: &mut Vec<Problem>) -> BTreeMap<SmolStr, BTreeSet
             }
         }
         if above.contains(name) {
-            problems.push(Problem::in_file(
-                FILE,
-                format!("the class `{name}` lies within itself"),
-            ));
+            problems.push(Problem::in_file(FILE, format!("the class `{name}` lies within itself")));
         }
     }
     classes

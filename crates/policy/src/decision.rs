@@ -255,10 +255,6 @@ impl Disclosure {
         }
         rules.sort();
         rules.dedup();
-        Self {
-            reveal,
-            rules,
-            cache,
-        }
+        Self { reveal, rules, cache }
     }
 }

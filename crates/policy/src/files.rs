@@ -48,26 +48,12 @@ fn read_once(dir: &Path) -> Result<Files, Vec<Problem>> {
     walk(dir, "rules", ".cedar", 0, &mut files, &mut problems);
     walk(dir, "tests", ".toml", 0, &mut files, &mut problems);
     if !dir.join("rules").is_dir() {
-        problems.push(Problem::in_file(
-            "rules",
-            "the bundle has no `rules` directory",
-        ));
+        problems.push(Problem::in_file("rules", "the bundle has no `rules` directory"));
     }
-    if problems.is_empty() {
-        Ok(files)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
 
-fn walk(
-    dir: &Path,
-    under: &str,
-    ext: &str,
-    depth: usize,
-    files: &mut Files,
-    problems: &mut Vec<Problem>,
-) {
+fn walk(dir: &Path, under: &str, ext: &str, depth: usize, files: &mut Files, problems: &mut Vec<Problem>) {
     let Ok(entries) = fs::read_dir(dir.join(under)) else {
         return;
     };

@@ -7,16 +7,14 @@ use std::path::{Path, PathBuf};
 /// first commit. Says nothing about whether the working tree was changed since: the bundle's digest does.
 pub(crate) fn commit(dir: &Path) -> Option<String> {
     let dir = fs::canonicalize(dir).ok()?;
-    let git = dir
-        .ancestors()
-        .find_map(|folder| repository(&folder.join(".git")))?;
+    let git = dir.ancestors().find_map(|folder| repository(&folder.join(".git")))?;
     let head = fs::read_to_string(git.join("HEAD")).ok()?;
     let Some(reference) = head.trim().strip_prefix("ref: ") else {
         return object(head.trim());
     };
     let reference = reference.trim();
-    let shared = fs::read_to_string(git.join("commondir"))
-        .map_or_else(|_| git.clone(), |common| git.join(common.trim()));
+    let shared =
+        fs::read_to_string(git.join("commondir")).map_or_else(|_| git.clone(), |common| git.join(common.trim()));
     [&git, &shared]
         .into_iter()
         .find_map(|folder| object(fs::read_to_string(folder.join(reference)).ok()?.trim()))
@@ -37,11 +35,7 @@ fn packed(git: &Path, reference: &str) -> Option<String> {
     let text = fs::read_to_string(git.join("packed-refs")).ok()?;
     text.lines().find_map(|line| {
         let (id, name) = line.split_once(' ')?;
-        if name.trim() == reference {
-            object(id)
-        } else {
-            None
-        }
+        if name.trim() == reference { object(id) } else { None }
     })
 }
 

@@ -6,9 +6,7 @@ use thiserror::Error;
 
 /// A `@mask` value that is no strategy.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "`{0}` is not a mask; use redact, null, zero, hash, year, email, card, partial or keep-last(n)"
-)]
+#[error("`{0}` is not a mask; use redact, null, zero, hash, year, email, card, partial or keep-last(n)")]
 pub struct MaskSyntaxError(pub String);
 
 /// How little a strategy shows: the higher, the stricter.
@@ -27,9 +25,7 @@ pub(crate) fn strictness(strategy: &str) -> Result<u16, MaskSyntaxError> {
         "email" => Ok(400),
         "partial" => Ok(300),
         other => {
-            let count = other
-                .strip_prefix("keep-last(")
-                .and_then(|rest| rest.strip_suffix(')'));
+            let count = other.strip_prefix("keep-last(").and_then(|rest| rest.strip_suffix(')'));
             let count: u8 = count.ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
             Ok(u16::from(u8::MAX - count))
         }
@@ -51,10 +47,7 @@ mod tests {
     #[test]
     fn strategies_are_ordered_by_how_little_they_show() {
         assert_eq!(stricter("keep-last(4)".into(), "redact".into()), "redact");
-        assert_eq!(
-            stricter("keep-last(4)".into(), "keep-last(2)".into()),
-            "keep-last(2)"
-        );
+        assert_eq!(stricter("keep-last(4)".into(), "keep-last(2)".into()), "keep-last(2)");
         assert_eq!(stricter("hash".into(), "partial".into()), "hash");
     }
 

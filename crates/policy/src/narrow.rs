@@ -7,9 +7,7 @@
 
 use std::sync::Arc;
 
-use cedar_policy::{
-    Effect, Entities, EntityTypeName, EntityUid, PrincipalConstraint, Request, ResourceConstraint,
-};
+use cedar_policy::{Effect, Entities, EntityTypeName, EntityUid, PrincipalConstraint, Request, ResourceConstraint};
 use cedar_policy_core::ast::{Expr, Literal, SlotEnv, ValueKind};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
@@ -63,11 +61,7 @@ pub(crate) fn narrow(
         permits: Vec::new(),
         reads: Reads::default(),
     };
-    for (at, rule) in bucket
-        .rules
-        .iter()
-        .filter_map(|at| Some((*at, rules.rules.get(*at)?)))
-    {
+    for (at, rule) in bucket.rules.iter().filter_map(|at| Some((*at, rules.rules.get(*at)?))) {
         let person = Scope::from(rule.policy.principal_constraint());
         let place = Scope::from(rule.policy.resource_constraint());
         let elsewhere = resource.is_some_and(|resource| !place.fits(resource, entities));
@@ -120,12 +114,7 @@ impl Narrow {
 
 impl Clause {
     /// Whether the rule applies; `None` when that cannot be said.
-    fn holds(
-        &self,
-        evaluator: &Evaluator<'_>,
-        resource: Option<&EntityUid>,
-        entities: &Entities,
-    ) -> Option<bool> {
+    fn holds(&self, evaluator: &Evaluator<'_>, resource: Option<&EntityUid>, entities: &Entities) -> Option<bool> {
         if let Some(place) = &self.place
             && !place.fits(resource?, entities)
         {
@@ -136,10 +125,7 @@ impl Clause {
         };
         match evaluator.interpret(condition, &SlotEnv::new()).ok()?.value {
             ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
-            ValueKind::Lit(_)
-            | ValueKind::Set(_)
-            | ValueKind::Record(_)
-            | ValueKind::ExtensionValue(_) => None,
+            ValueKind::Lit(_) | ValueKind::Set(_) | ValueKind::Record(_) | ValueKind::ExtensionValue(_) => None,
         }
     }
 }
@@ -153,9 +139,7 @@ struct Scope {
 
 impl Scope {
     fn fits(&self, uid: &EntityUid, entities: &Entities) -> bool {
-        self.kind
-            .as_ref()
-            .is_none_or(|kind| kind == uid.type_name())
+        self.kind.as_ref().is_none_or(|kind| kind == uid.type_name())
             && self.exactly.as_ref().is_none_or(|exactly| exactly == uid)
             && self
                 .within
@@ -163,16 +147,8 @@ impl Scope {
                 .is_none_or(|within| within == uid || entities.is_ancestor_of(within, uid))
     }
 
-    fn new(
-        kind: Option<EntityTypeName>,
-        within: Option<EntityUid>,
-        exactly: Option<EntityUid>,
-    ) -> Self {
-        Self {
-            kind,
-            within,
-            exactly,
-        }
+    fn new(kind: Option<EntityTypeName>, within: Option<EntityUid>, exactly: Option<EntityUid>) -> Self {
+        Self { kind, within, exactly }
     }
 }
 

@@ -103,9 +103,7 @@ impl Needs {
     /// Whether any rule that can apply to this action reads this attribute.
     #[must_use]
     pub fn reads_on(&self, action: &ActionName, attribute: &str) -> bool {
-        self.by_action
-            .get(action)
-            .is_some_and(|reads| reads.has(attribute))
+        self.by_action.get(action).is_some_and(|reads| reads.has(attribute))
     }
 
     /// Whether any rule reads one of these attributes, on whatever action.
@@ -146,18 +144,9 @@ mod tests {
 
     #[test]
     fn the_context_as_a_whole_is_everything() {
-        assert!(
-            reads("permit (principal, action, resource) when { context == {a: 1} };")
-                .has("anything")
-        );
-        assert!(
-            reads("permit (principal, action, resource) when { {c: context}.c.now == 1 };")
-                .has("now")
-        );
-        assert!(
-            !reads("permit (principal, action, resource) when { \"context\" == \"now\" };")
-                .has("now")
-        );
+        assert!(reads("permit (principal, action, resource) when { context == {a: 1} };").has("anything"));
+        assert!(reads("permit (principal, action, resource) when { {c: context}.c.now == 1 };").has("now"));
+        assert!(!reads("permit (principal, action, resource) when { \"context\" == \"now\" };").has("now"));
     }
 
     #[test]

@@ -41,9 +41,8 @@ impl Places {
         let Some(text) = files.get(FILE) else {
             return Ok(None);
         };
-        let file: File = toml::from_str(text).map_err(|error| {
-            Problem::at(FILE, text, error.span().unwrap_or(0..0), error.message())
-        })?;
+        let file: File = toml::from_str(text)
+            .map_err(|error| Problem::at(FILE, text, error.span().unwrap_or(0..0), error.message()))?;
         let mut places = Self::default();
         for target in file.target {
             places.targets.insert(target.name);
@@ -55,12 +54,7 @@ impl Places {
 
     /// Names elsewhere in the bundle that no target has. Not an error, because targets come and go; but a
     /// rule about a misspelt environment never applies.
-    pub(crate) fn unknown(
-        &self,
-        rules: &Rules,
-        classify: &ClassifyFile,
-        files: &Files,
-    ) -> Vec<Problem> {
+    pub(crate) fn unknown(&self, rules: &Rules, classify: &ClassifyFile, files: &Files) -> Vec<Problem> {
         let mut problems = rules.unknown("Target", &self.targets, files);
         problems.extend(rules.unknown("Environment", &self.environments, files));
         problems.extend(rules.unknown("Tag", &self.tags, files));
@@ -69,8 +63,7 @@ impl Places {
             .into_iter()
             .filter(|name| !self.targets.contains(*name))
         {
-            let message =
-                format!("classifies the target `{target}`, which targets.toml does not have");
+            let message = format!("classifies the target `{target}`, which targets.toml does not have");
             problems.push(Problem::in_file("classify.toml", message));
         }
         problems

@@ -97,12 +97,7 @@ impl Problem {
                     Some(more) if !message.contains(more) => format!("{message}: {more}"),
                     Some(_) | None => message,
                 };
-                Self::at(
-                    file,
-                    text,
-                    label.offset()..label.offset() + label.len(),
-                    message,
-                )
+                Self::at(file, text, label.offset()..label.offset() + label.len(), message)
             }
             None => Self::in_file(file, message),
         };
@@ -128,22 +123,16 @@ impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help
-            .as_ref()
-            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source
-            .as_ref()
-            .map(|source| &source.0 as &dyn SourceCode)
+        self.source.as_ref().map(|source| &source.0 as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let (_, span) = self.source.as_deref()?;
         let span = SourceSpan::new(span.start.into(), span.end - span.start);
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
-            None, span,
-        ))))
+        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
     }
 }

@@ -6,8 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{
-    EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode,
-    ValidationWarning, Validator,
+    EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMode, ValidationWarning, Validator,
 };
 use cedar_policy_core::ast::Expr;
 use miette::Diagnostic;
@@ -52,10 +51,7 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Reads every `rules/**/*.cedar`.
-    pub(crate) fn load(
-        files: &Files,
-        schema: Schema,
-    ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+    pub(crate) fn load(files: &Files, schema: Schema) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let mut problems = Vec::new();
         let mut rules: Vec<Rule> = Vec::new();
         let mut seen: HashMap<RuleId, String> = HashMap::new();
@@ -80,10 +76,7 @@ impl Rules {
     }
 
     fn index(rules: Vec<Rule>, schema: Schema) -> Self {
-        let with_requests: BTreeSet<EntityUid> = schema
-            .request_envs()
-            .map(|env| env.action().clone())
-            .collect();
+        let with_requests: BTreeSet<EntityUid> = schema.request_envs().map(|env| env.action().clone()).collect();
         let mut by_action = HashMap::new();
         let mut buckets = Vec::new();
         for action in with_requests {
@@ -91,10 +84,7 @@ impl Rules {
             let fits = |(at, rule): (usize, &Rule)| rule.actions.contains(&name).then_some(at);
             let inside = rules.iter().enumerate().filter_map(fits).collect();
             by_action.insert(name, buckets.len());
-            buckets.push(Bucket {
-                action,
-                rules: inside,
-            });
+            buckets.push(Bucket { action, rules: inside });
         }
         let types = schema
             .entity_types()
@@ -132,12 +122,7 @@ impl Rules {
     }
 
     /// Rules that name an entity of this type that is not among the known ones.
-    pub(crate) fn unknown(
-        &self,
-        kind: &str,
-        known: &BTreeSet<SmolStr>,
-        files: &Files,
-    ) -> Vec<Problem> {
+    pub(crate) fn unknown(&self, kind: &str, known: &BTreeSet<SmolStr>, files: &Files) -> Vec<Problem> {
         let mut problems = Vec::new();
         for rule in &self.rules {
             for literal in rule.policy.entity_literals() {
@@ -184,21 +169,11 @@ fn parse_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Policy
 
 /// Where the rule stands in its file, in bytes.
 fn place(policy: &Policy) -> std::ops::Range<usize> {
-    policy
-        .as_ref()
-        .loc()
-        .map_or(0..0, |loc| loc.start()..loc.end())
+    policy.as_ref().loc().map_or(0..0, |loc| loc.start()..loc.end())
 }
 
-fn read_rule(
-    file: &str,
-    text: &str,
-    policy: &Policy,
-    schema: &Schema,
-    problems: &mut Vec<Problem>,
-) -> Option<Rule> {
-    let mut complain =
-        |message: String| problems.push(Problem::at(file, text, place(policy), message));
+fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Rule> {
+    let mut complain = |message: String| problems.push(Problem::at(file, text, place(policy), message));
     let Some(id) = policy.annotation("id").map(SmolStr::from) else {
         complain("a rule needs an `@id(\"…\")`, by which decisions name it".to_owned());
         return None;
@@ -247,26 +222,17 @@ fn analyse(policy: &Policy) -> Result<(Reads, Option<Arc<Expr>>), String> {
 }
 
 /// What the annotations promise must be what the rule does.
-fn check_use(
-    policy: &Policy,
-    annotations: &Annotations,
-    reads: &Reads,
-    actions: &BTreeSet<ActionName>,
-) -> Vec<String> {
+fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions: &BTreeSet<ActionName>) -> Vec<String> {
     let mut wrong = Vec::new();
     let reveal = ActionName::reveal();
     if let Some(hold) = &annotations.hold {
         if !reads.has("approved_by") {
-            wrong.push(
-                "a rule with `@hold` forbids unless the approval is in `context.approved_by`"
-                    .to_owned(),
-            );
+            wrong.push("a rule with `@hold` forbids unless the approval is in `context.approved_by`".to_owned());
         }
         let literals = policy.entity_literals();
         for approvals in &hold.groups {
-            let named = |uid: &EntityUid| {
-                uid.type_name().to_string() == "Group" && uid.id().unescaped() == approvals.group
-            };
+            let named =
+                |uid: &EntityUid| uid.type_name().to_string() == "Group" && uid.id().unescaped() == approvals.group;
             if !literals.iter().any(named) {
                 wrong.push(format!(
                     "`@hold` asks `{0}`, but the rule does not look for `Group::\"{0}\"`",
@@ -275,17 +241,11 @@ fn check_use(
             }
         }
         if actions.contains(&reveal) {
-            wrong.push(
-                "a rule with `@hold` cannot cover `Action::\"reveal\"`: a result does not wait"
-                    .to_owned(),
-            );
+            wrong.push("a rule with `@hold` cannot cover `Action::\"reveal\"`: a result does not wait".to_owned());
         }
     }
     if annotations.ends_session && actions.contains(&reveal) {
-        wrong.push(
-            "a rule with `@ends` cannot cover `Action::\"reveal\"`: it is about commands"
-                .to_owned(),
-        );
+        wrong.push("a rule with `@ends` cannot cover `Action::\"reveal\"`: it is about commands".to_owned());
     }
     if annotations.mask.is_some() && actions.iter().any(|action| *action != reveal) {
         wrong.push("`@mask` belongs to a rule about `Action::\"reveal\"` only".to_owned());
@@ -295,12 +255,7 @@ fn check_use(
 
 /// Runs Cedar's validator in its strict mode. Rules that can never apply are errors too: a forbid that never
 /// fires is a hole.
-fn validate(
-    rules: &[Rule],
-    schema: &Schema,
-    files: &Files,
-    problems: &mut Vec<Problem>,
-) -> Vec<Problem> {
+fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<Problem>) -> Vec<Problem> {
     let set = match PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())) {
         Ok(set) => set,
         Err(error) => {
@@ -321,8 +276,7 @@ fn validate(
         .validation_errors()
         .map(|error| locate(error.policy_id(), error));
     problems.extend(once_per_place(found));
-    let mut named: BTreeSet<&PolicyId> =
-        verdict.validation_errors().map(|e| e.policy_id()).collect();
+    let mut named: BTreeSet<&PolicyId> = verdict.validation_errors().map(|e| e.policy_id()).collect();
     let mut warnings = Vec::new();
     for warning in verdict.validation_warnings() {
         let problem = locate(warning.policy_id(), warning);
@@ -347,26 +301,18 @@ fn once_per_place(problems: impl Iterator<Item = Problem>) -> Vec<Problem> {
     type Key = (String, Option<(usize, usize)>, String);
     let mut places: BTreeMap<Key, (Problem, usize)> = BTreeMap::new();
     for problem in problems {
-        let what = problem
-            .message
-            .split(PER_ACTION)
-            .next()
-            .unwrap_or("")
-            .to_owned();
+        let what = problem.message.split(PER_ACTION).next().unwrap_or("").to_owned();
         let key = (problem.file.clone(), problem.position, what);
         places
             .entry(key)
             .and_modify(|(_, count)| *count += 1)
             .or_insert((problem, 1));
     }
-    let merged = places
-        .into_iter()
-        .map(|((_, _, what), (mut problem, count))| {
-            if count > 1 {
-                problem.message =
-                    format!("{what} in the context of {count} actions that it covers");
-            }
-            problem
-        });
+    let merged = places.into_iter().map(|((_, _, what), (mut problem, count))| {
+        if count > 1 {
+            problem.message = format!("{what} in the context of {count} actions that it covers");
+        }
+        problem
+    });
     merged.collect()
 }

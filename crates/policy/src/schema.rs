@@ -57,12 +57,7 @@ fn declared(fragment: &SchemaFragment, applies: bool) -> Result<BTreeSet<ActionN
         .map_err(|error| Problem::of(&fragment.file(), &fragment.text, &error))?;
     let mut names = BTreeSet::new();
     for (namespace, body) in json.as_object().into_iter().flatten() {
-        for (name, action) in body
-            .get("actions")
-            .and_then(|a| a.as_object())
-            .into_iter()
-            .flatten()
-        {
+        for (name, action) in body.get("actions").and_then(|a| a.as_object()).into_iter().flatten() {
             // A group is written as an action that applies to nothing.
             let some = |key: &str| {
                 let types = action.get("appliesTo").and_then(|to| to.get(key));
@@ -99,14 +94,10 @@ pub(crate) fn assemble(fragments: &[SchemaFragment]) -> Result<Schema, Vec<Probl
     if !problems.is_empty() {
         return Err(problems);
     }
-    let schema = Schema::from_schema_fragments(parsed)
-        .map_err(|error| vec![Problem::in_file("schema", error.to_string())])?;
+    let schema =
+        Schema::from_schema_fragments(parsed).map_err(|error| vec![Problem::in_file("schema", error.to_string())])?;
     let missing = check_base(&schema);
-    if missing.is_empty() {
-        Ok(schema)
-    } else {
-        Err(missing)
-    }
+    if missing.is_empty() { Ok(schema) } else { Err(missing) }
 }
 
 /// A rule that uses every base attribute as it is declared.
@@ -145,8 +136,5 @@ pub(crate) fn name_of(action: &EntityUid) -> ActionName {
 /// The action name as Cedar's identifier.
 pub(crate) fn uid_of(kind: &str, id: &str) -> Option<EntityUid> {
     let kind = cedar_policy::EntityTypeName::from_str(kind).ok()?;
-    Some(EntityUid::from_type_name_and_id(
-        kind,
-        cedar_policy::EntityId::new(id),
-    ))
+    Some(EntityUid::from_type_name_and_id(kind, cedar_policy::EntityId::new(id)))
 }

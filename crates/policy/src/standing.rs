@@ -35,31 +35,16 @@ impl std::fmt::Debug for Standing {
 }
 
 impl Standing {
-    pub(crate) fn new(
-        rules: Arc<Rules>,
-        who: &Subject,
-        target: &Resource,
-        classes: &[Entity],
-    ) -> Result<Self, String> {
-        let uid = |kind: &str, id: &str| {
-            uid_of(kind, id).ok_or_else(|| format!("`{id}` is not an identifier"))
-        };
+    pub(crate) fn new(rules: Arc<Rules>, who: &Subject, target: &Resource, classes: &[Entity]) -> Result<Self, String> {
+        let uid = |kind: &str, id: &str| uid_of(kind, id).ok_or_else(|| format!("`{id}` is not an identifier"));
         let kind = match who.kind {
             SubjectKind::User => "User",
             SubjectKind::Machine => "Machine",
         };
         let principal = uid(kind, &who.id)?;
-        let groups: HashSet<EntityUid> = who
-            .groups
-            .iter()
-            .map(|g| uid("Group", g))
-            .collect::<Result<_, _>>()?;
+        let groups: HashSet<EntityUid> = who.groups.iter().map(|g| uid("Group", g)).collect::<Result<_, _>>()?;
         let resource = uid("Target", &target.name)?;
-        let mut places: HashSet<EntityUid> = target
-            .tags
-            .iter()
-            .map(|t| uid("Tag", t))
-            .collect::<Result<_, _>>()?;
+        let mut places: HashSet<EntityUid> = target.tags.iter().map(|t| uid("Tag", t)).collect::<Result<_, _>>()?;
         if let Some(environment) = &target.environment {
             places.insert(uid("Environment", environment)?);
         }
@@ -74,8 +59,7 @@ impl Standing {
         ]
         .into();
         list.push(Entity::new(resource.clone(), attributes, places).map_err(|e| e.to_string())?);
-        let entities =
-            Entities::from_entities(list, Some(&rules.schema)).map_err(|e| e.to_string())?;
+        let entities = Entities::from_entities(list, Some(&rules.schema)).map_err(|e| e.to_string())?;
         let narrowed = rules.buckets.iter().map(|_| OnceLock::new()).collect();
         let target_name = target.name.as_str().into();
         Ok(Self {
@@ -92,12 +76,8 @@ impl Standing {
     #[must_use]
     pub fn decide(&self, acts: &[Act], situation: &Situation) -> Decision {
         let each = acts.iter().map(|act| self.decide_act(act, situation));
-        each.reduce(Decision::and).unwrap_or_else(|| {
-            Decision::refused(
-                "the command does nothing that policy could judge",
-                Lifetime::Never,
-            )
-        })
+        each.reduce(Decision::and)
+            .unwrap_or_else(|| Decision::refused("the command does nothing that policy could judge", Lifetime::Never))
     }
 
     /// How values of a class are shown to this subject when they come from this target.
@@ -112,10 +92,7 @@ impl Standing {
             return withheld(Vec::new());
         };
         let target = Value::Entity(SmolStr::new_static("Target"), self.target_name.clone());
-        let act = Act::new(
-            ActionName::reveal(),
-            [(SmolStr::new_static("target"), target)],
-        );
+        let act = Act::new(ActionName::reveal(), [(SmolStr::new_static("target"), target)]);
         let judged = self.judge(&act, Some(&resource), situation, &BTreeSet::new());
         let Ok((narrow, verdict)) = judged else {
             return withheld(Vec::new());
@@ -135,10 +112,7 @@ impl Standing {
             Some(mask) => Reveal::Mask(mask.clone()),
             None => Reveal::Withhold,
         };
-        let strictest = self
-            .rules_at(&verdict.forbids)
-            .map(mask)
-            .reduce(Reveal::stricter);
+        let strictest = self.rules_at(&verdict.forbids).map(mask).reduce(Reveal::stricter);
         let reveal = strictest.unwrap_or(Reveal::Withhold);
         Disclosure {
             reveal,
@@ -155,24 +129,12 @@ impl Standing {
     pub fn conforms(&self, act: &Act, situation: &Situation) -> Result<(), String> {
         let unknown = || format!("policy does not know the action `{}`", act.action);
         let at = self.rules.bucket_of(&act.action).ok_or_else(unknown)?;
-        let action = self
-            .rules
-            .buckets
-            .get(at)
-            .ok_or_else(unknown)?
-            .action
-            .clone();
+        let action = self.rules.buckets.get(at).ok_or_else(unknown)?.action.clone();
         let context = self.context(&Reads::all(), act, situation, &situation.approved_by)?;
         let (principal, resource) = (self.principal.clone(), self.target.clone());
-        Request::new(
-            principal,
-            action,
-            resource,
-            context,
-            Some(&self.rules.schema),
-        )
-        .map(|_| ())
-        .map_err(|error| error.to_string())
+        Request::new(principal, action, resource, context, Some(&self.rules.schema))
+            .map(|_| ())
+            .map_err(|error| error.to_string())
     }
 
     fn decide_act(&self, act: &Act, situation: &Situation) -> Decision {
@@ -202,9 +164,7 @@ impl Standing {
         let rules = self.ids(&verdict.forbids);
         match self.hold(act, situation, &verdict) {
             Some(hold) => {
-                let message = self
-                    .message(&verdict, true)
-                    .unwrap_or_else(|| waiting_for(&hold));
+                let message = self.message(&verdict, true).unwrap_or_else(|| waiting_for(&hold));
                 let (message, hold) = (Some(message), Some(hold));
                 Decision {
                     outcome: Outcome::Hold,
@@ -286,13 +246,11 @@ impl Standing {
         let bucket = self.rules.buckets.get(at).ok_or_else(unknown)?;
         let cell = self.narrowed.get(at).ok_or_else(unknown)?;
         let fixed = other.is_none().then_some(&self.target);
-        let narrow = cell
-            .get_or_init(|| narrow(&self.rules, bucket, &self.entities, &self.principal, fixed));
+        let narrow = cell.get_or_init(|| narrow(&self.rules, bucket, &self.entities, &self.principal, fixed));
         let context = self.context(&narrow.reads, act, situation, approved)?;
         let resource = other.unwrap_or(&self.target).clone();
         let (principal, action) = (self.principal.clone(), bucket.action.clone());
-        let request = Request::new(principal, action, resource, context, None)
-            .map_err(|error| error.to_string())?;
+        let request = Request::new(principal, action, resource, context, None).map_err(|error| error.to_string())?;
         Ok((narrow, narrow.judge(&request, &self.entities)))
     }
 
@@ -352,11 +310,9 @@ impl Standing {
                     .map(|text| RestrictedExpression::new_string(text.to_string())),
             ),
             Value::Entity(kind, id) => entity(kind, id)?,
-            Value::Entities(kind, ids) => RestrictedExpression::new_set(
-                ids.iter()
-                    .map(|id| entity(kind, id))
-                    .collect::<Result<Vec<_>, _>>()?,
-            ),
+            Value::Entities(kind, ids) => {
+                RestrictedExpression::new_set(ids.iter().map(|id| entity(kind, id)).collect::<Result<Vec<_>, _>>()?)
+            }
             Value::Ip(address) => RestrictedExpression::new_ip(address.to_string()),
             Value::Time(time) => RestrictedExpression::new_datetime(cedar_time(*time)),
         })
@@ -374,9 +330,7 @@ impl Standing {
 
     /// The message of the first rule that refused, by id, among those that hold or those that do not.
     fn message(&self, refusal: &Verdict, holding: bool) -> Option<String> {
-        let fits = |rule: &&Rule| {
-            rule.annotations.hold.is_some() == holding && rule.annotations.message.is_some()
-        };
+        let fits = |rule: &&Rule| rule.annotations.hold.is_some() == holding && rule.annotations.message.is_some();
         let first = self
             .rules_at(&refusal.forbids)
             .filter(fits)
@@ -390,10 +344,7 @@ fn waiting_for(hold: &HoldSpec) -> String {
         1 => format!("`{}`", a.group),
         count => format!("`{}` ({count} people)", a.group),
     });
-    format!(
-        "waits for approval by {}",
-        groups.collect::<Vec<_>>().join(" and ")
-    )
+    format!("waits for approval by {}", groups.collect::<Vec<_>>().join(" and "))
 }
 
 /// Rules see whole seconds, so what they say about the time cannot change before the next one.

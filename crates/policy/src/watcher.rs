@@ -73,14 +73,13 @@ impl Watcher {
                 )],
             )
         };
-        let mut notify =
-            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // Reading the files is an event too; only changes count. A send fails only when nobody listens.
-                if event.map_or(true, |event| !event.kind.is_access()) {
-                    let _ = send.send(());
-                }
-            })
-            .map_err(|error| unwatchable(error.to_string()))?;
+        let mut notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading the files is an event too; only changes count. A send fails only when nobody listens.
+            if event.map_or(true, |event| !event.kind.is_access()) {
+                let _ = send.send(());
+            }
+        })
+        .map_err(|error| unwatchable(error.to_string()))?;
         // Watch first, read then: a change in between is seen twice instead of never.
         notify
             .watch(dir, RecursiveMode::Recursive)
@@ -155,10 +154,7 @@ fn follow(shared: &Shared, changes: &Receiver<()>) {
 }
 
 fn reload(shared: &Shared) -> Option<Reloaded> {
-    let _one = shared
-        .reloading
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    let _one = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
     let result = match shared.loader.load(&shared.dir) {
         Ok(bundle) => {
             let before = shared.current.load();
@@ -182,12 +178,7 @@ fn reload(shared: &Shared) -> Option<Reloaded> {
             Reloaded::Rejected(Arc::new(error))
         }
     };
-    for observer in shared
-        .observers
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .iter()
-    {
+    for observer in shared.observers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         observer(&result);
     }
     Some(result)

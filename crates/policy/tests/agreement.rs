@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use cedar_policy::{
-    Authorizer, Context, Entities, EntityUid, PolicySet, Request, Schema, SchemaFragment,
-};
+use cedar_policy::{Authorizer, Context, Entities, EntityUid, PolicySet, Request, Schema, SchemaFragment};
 use sallyport_policy::{BASE_SCHEMA, Outcome, Value};
 use serde_json::json;
 use support::{now, orders, sql, statement, user};
@@ -26,11 +24,7 @@ const SCOPES: &[(&str, &str, &str)] = &[
         "action in Sql::Action::\"any\"",
         "resource in Environment::\"production\"",
     ),
-    (
-        "principal is Machine",
-        "action in Sql::Action::\"any\"",
-        "resource",
-    ),
+    ("principal is Machine", "action in Sql::Action::\"any\"", "resource"),
     (
         "principal is User in Group::\"dev\"",
         "action in [Sql::Action::\"select\", Sql::Action::\"update\"]",
@@ -99,22 +93,11 @@ fn it_agrees_with_the_authorizer() {
                         ("hazards", Value::strings([hazards])),
                         ("statement_count", Value::Long(count)),
                     ];
-                    let ours = bundle.decide(
-                        &user("alice", groups),
-                        &orders(),
-                        &[statement(action, &facts)],
-                        &now(),
-                    );
-                    let context =
-                        json!({"reads": [reads], "hazards": [hazards], "statement_count": count});
+                    let ours = bundle.decide(&user("alice", groups), &orders(), &[statement(action, &facts)], &now());
+                    let context = json!({"reads": [reads], "hazards": [hazards], "statement_count": count});
                     let theirs = authorize(&schema, &policies, groups, action, &context);
-                    assert_eq!(
-                        ours.outcome == Outcome::Allow,
-                        theirs.0,
-                        "{action} {groups:?}\n{text}"
-                    );
-                    let ids: BTreeSet<String> =
-                        ours.rules.iter().map(ToString::to_string).collect();
+                    assert_eq!(ours.outcome == Outcome::Allow, theirs.0, "{action} {groups:?}\n{text}");
+                    let ids: BTreeSet<String> = ours.rules.iter().map(ToString::to_string).collect();
                     assert_eq!(ids, theirs.1, "{action} {groups:?}\n{text}");
                     compared.insert((theirs.0, !ids.is_empty()));
                 }

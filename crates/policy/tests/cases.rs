@@ -1,10 +1,5 @@
 //! Cases say what is wrong, and where.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -80,10 +75,7 @@ fn what_does_not_is_named_with_its_place() {
         said[0],
         "tests/a.toml:1:1: c: hold (waits for approval by `dba`), not allow"
     );
-    assert_eq!(
-        said[1],
-        "tests/a.toml:7:1: c: decided by [all], not by `other`"
-    );
+    assert_eq!(said[1], "tests/a.toml:7:1: c: decided by [all], not by `other`");
     assert_eq!(said[2], "tests/a.toml:14:1: c: decided by [all], not by []");
     assert_eq!(
         said[3],
@@ -96,18 +88,12 @@ fn what_does_not_is_named_with_its_place() {
 #[test]
 fn cases_are_checked() {
     for (text, said) in [
-        (
-            case("expect = \"allow\""),
-            "either a `command` or `connect = true`",
-        ),
+        (case("expect = \"allow\""), "either a `command` or `connect = true`"),
         (
             case("command = \"x\"\nconnect = true\nexpect = \"allow\""),
             "either a `command`",
         ),
-        (
-            case("command = \"x\"\nexpect = \"maybe\""),
-            "unknown variant `maybe`",
-        ),
+        (case("command = \"x\"\nexpect = \"maybe\""), "unknown variant `maybe`"),
         (
             case("command = \"x\"\nexpect = \"deny\"\nat = 2026-01-01"),
             "a time with an offset",
@@ -117,8 +103,7 @@ fn cases_are_checked() {
             "about connecting",
         ),
         (
-            "[[case]]\nname = \"c\"\nwho = {}\ntarget = \"t\"\nconnect = true\nexpect = \"deny\""
-                .into(),
+            "[[case]]\nname = \"c\"\nwho = {}\ntarget = \"t\"\nconnect = true\nexpect = \"deny\"".into(),
             "either a `user` or a `machine`",
         ),
         ("[[cases]]\n".into(), "unknown field `cases`"),

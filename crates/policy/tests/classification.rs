@@ -40,11 +40,7 @@ fn on(target: &str) -> std::sync::Arc<sallyport_policy::Classification> {
 }
 
 fn names(classes: impl IntoIterator<Item = smol_str::SmolStr>) -> String {
-    classes
-        .into_iter()
-        .map(|c| c.to_string())
-        .collect::<Vec<_>>()
-        .join(" ")
+    classes.into_iter().map(|c| c.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -66,29 +62,16 @@ fn columns_have_classes_by_name_and_by_pattern() {
 fn a_name_that_cannot_be_read_carries_everything() {
     let orders = on("orders");
     for name in ["ssn", "a.b", "a.b.c.d", "public.\"x.y", "public..x", ""] {
-        assert_eq!(
-            names(orders.of_column(name)),
-            "odd pci pii protected",
-            "{name}"
-        );
+        assert_eq!(names(orders.of_column(name)), "odd pci pii protected", "{name}");
     }
-    assert_eq!(
-        names(orders.of_relation("customers")),
-        "odd pci pii protected"
-    );
+    assert_eq!(names(orders.of_relation("customers")), "odd pci pii protected");
 }
 
 #[test]
 fn a_relation_carries_the_classes_of_its_columns() {
     let orders = on("orders");
-    assert_eq!(
-        names(orders.of_relation("public.customers")),
-        "pii protected"
-    );
-    assert_eq!(
-        names(on("other").of_relation("public.customers")),
-        "protected"
-    );
+    assert_eq!(names(orders.of_relation("public.customers")), "pii protected");
+    assert_eq!(names(on("other").of_relation("public.customers")), "protected");
     assert_eq!(names(orders.of_relation("public.customers_masked")), "");
     assert!(orders.declassified("public.customers_masked"));
     assert!(!orders.declassified("demo.customers_masked"));

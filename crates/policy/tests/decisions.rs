@@ -7,8 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sallyport_policy::{
-    Act, ActionName, Approvals, Decision, Lifetime, Outcome, Resource, Reveal, RuleId, Situation,
-    Value,
+    Act, ActionName, Approvals, Decision, Lifetime, Outcome, Resource, Reveal, RuleId, Situation, Value,
 };
 use support::{connect, load, now, orders, statement, user};
 use time::macros::datetime;
@@ -41,10 +40,7 @@ fn what_no_rule_permits_is_refused_and_says_so() {
     assert_eq!(read.message, None);
     let drop = bundle.decide(&alice, &orders(), &[statement("drop_table", &[])], &now());
     assert_eq!((drop.outcome, drop.rules.len()), (Outcome::Deny, 0));
-    assert_eq!(
-        drop.message.unwrap(),
-        "no rule permits `drop_table` on `orders`"
-    );
+    assert_eq!(drop.message.unwrap(), "no rule permits `drop_table` on `orders`");
 }
 
 #[test]
@@ -62,14 +58,8 @@ fn every_act_must_be_allowed_and_the_strictest_answer_counts() {
     assert_eq!(decide(&["select", "insert"]).outcome, Outcome::Allow);
     assert_eq!(decide(&["select", "alter_table"]).outcome, Outcome::Hold);
     let refused = decide(&["alter_table", "drop_view", "select"]);
-    assert_eq!(
-        (refused.outcome, ids(&refused)),
-        (Outcome::Deny, vec!["no-drop"])
-    );
-    assert_eq!(
-        (refused.message.as_deref(), refused.hold),
-        (Some("no"), None)
-    );
+    assert_eq!((refused.outcome, ids(&refused)), (Outcome::Deny, vec!["no-drop"]));
+    assert_eq!((refused.message.as_deref(), refused.hold), (Some("no"), None));
     assert_eq!(decide(&[]).outcome, Outcome::Deny);
 }
 
@@ -90,10 +80,7 @@ fn a_refusal_can_end_the_session_and_a_stronger_answer_keeps_that() {
     assert_eq!(ends(&["select"]), (Outcome::Allow, false));
     assert_eq!(ends(&["drop_view"]), (Outcome::Deny, false));
     assert_eq!(ends(&["set_role"]), (Outcome::Deny, true));
-    assert_eq!(
-        ends(&["drop_view", "set_role", "select"]),
-        (Outcome::Deny, true)
-    );
+    assert_eq!(ends(&["drop_view", "set_role", "select"]), (Outcome::Deny, true));
     assert_eq!(ends(&["alter_table", "set_role"]), (Outcome::Deny, true));
     assert_eq!(ends(&["alter_table", "select"]), (Outcome::Hold, false));
 }
@@ -111,29 +98,17 @@ fn a_hold_names_whom_to_ask_and_ends_with_their_approval() {
     let (bundle, alice) = (load(rules, ""), user("alice", &[]));
     let acts = [statement("alter_table", &[])];
     let held = bundle.decide(&alice, &orders(), &acts, &now());
-    assert_eq!(
-        (held.outcome, ids(&held)),
-        (Outcome::Hold, vec!["dba", "security"])
-    );
+    assert_eq!((held.outcome, ids(&held)), (Outcome::Hold, vec!["dba", "security"]));
     assert_eq!(held.message.as_deref(), Some("waits for DBAs"));
     let hold = held.hold.unwrap();
-    let want = [("dba", 2), ("security", 1)].map(|(g, count)| Approvals {
-        group: g.into(),
-        count,
-    });
+    let want = [("dba", 2), ("security", 1)].map(|(g, count)| Approvals { group: g.into(), count });
     assert_eq!(hold.groups, want);
     assert_eq!(hold.timeout, Some(Duration::from_secs(300)));
     assert_eq!(hold.expires, Some(Duration::from_secs(7200)));
     let half = bundle.decide(&alice, &orders(), &acts, &approved(&["dba"]));
-    assert_eq!(
-        (half.outcome, ids(&half)),
-        (Outcome::Hold, vec!["security"])
-    );
+    assert_eq!((half.outcome, ids(&half)), (Outcome::Hold, vec!["security"]));
     let full = bundle.decide(&alice, &orders(), &acts, &approved(&["dba", "security"]));
-    assert_eq!(
-        (full.outcome, full.cache),
-        (Outcome::Allow, Lifetime::Never)
-    );
+    assert_eq!((full.outcome, full.cache), (Outcome::Allow, Lifetime::Never));
 }
 
 #[test]
@@ -147,12 +122,7 @@ fn nothing_waits_that_an_approval_would_not_allow() {
     let bundle = load(rules, "");
     for action in ["update", "alter_table"] {
         // One lacks a permit as well, the other asks more than the approval.
-        let answer = bundle.decide(
-            &user("a", &[]),
-            &orders(),
-            &[statement(action, &[])],
-            &now(),
-        );
+        let answer = bundle.decide(&user("a", &[]), &orders(), &[statement(action, &[])], &now());
         assert_eq!(answer.outcome, Outcome::Deny, "{action}");
         assert!(answer.hold.is_none());
     }
@@ -168,19 +138,8 @@ fn a_second_approval_that_only_the_first_one_reveals_is_asked_for() {
         when { context.approved_by.contains(Group::"dba") }
         unless { context.approved_by.contains(Group::"security") };"#;
     let bundle = load(rules, "");
-    let held = bundle.decide(
-        &user("a", &[]),
-        &orders(),
-        &[statement("select", &[])],
-        &now(),
-    );
-    let groups: Vec<_> = held
-        .hold
-        .unwrap()
-        .groups
-        .into_iter()
-        .map(|a| a.group)
-        .collect();
+    let held = bundle.decide(&user("a", &[]), &orders(), &[statement("select", &[])], &now());
+    let groups: Vec<_> = held.hold.unwrap().groups.into_iter().map(|a| a.group).collect();
     assert_eq!(groups, ["dba", "security"]);
 }
 
@@ -193,10 +152,7 @@ fn what_cannot_be_evaluated_is_refused_also_where_cedar_would_go_on() {
     let (bundle, alice) = (load(&rules, ""), user("alice", &[]));
     let bare = Act::new(ActionName::new("Sql", "select"), []);
     let refused = bundle.decide(&alice, &orders(), &[bare], &now());
-    assert_eq!(
-        (refused.outcome, ids(&refused)),
-        (Outcome::Deny, vec!["files"])
-    );
+    assert_eq!((refused.outcome, ids(&refused)), (Outcome::Deny, vec!["files"]));
     assert_eq!(refused.cache, Lifetime::Never);
     let wrong = statement("select", &[("hazards", Value::Bool(true))]);
     assert_eq!(
@@ -205,12 +161,7 @@ fn what_cannot_be_evaluated_is_refused_also_where_cedar_would_go_on() {
     );
     let unknown = Act::new(ActionName::from_str("Sql::fly").unwrap(), []);
     let refused = bundle.decide(&alice, &orders(), &[unknown], &now());
-    assert!(
-        refused
-            .message
-            .unwrap()
-            .contains("does not know the action")
-    );
+    assert!(refused.message.unwrap().contains("does not know the action"));
 }
 
 #[test]
@@ -223,18 +174,12 @@ fn the_facts_cannot_pretend_to_be_the_situation() {
         ("approved_by", Value::entities("Group", ["g"])),
     ];
     let acts = [statement("select", &forged)];
-    assert_eq!(
-        bundle.decide(&alice, &orders(), &acts, &now()).outcome,
-        Outcome::Deny
-    );
+    assert_eq!(bundle.decide(&alice, &orders(), &acts, &now()).outcome, Outcome::Deny);
     let real = Situation {
         task: Some("OPS-1".into()),
         ..approved(&["g"])
     };
-    assert_eq!(
-        bundle.decide(&alice, &orders(), &acts, &real).outcome,
-        Outcome::Allow
-    );
+    assert_eq!(bundle.decide(&alice, &orders(), &acts, &real).outcome, Outcome::Allow);
 }
 
 #[test]
@@ -244,20 +189,10 @@ fn what_reads_the_time_is_right_until_the_next_second() {
         when { context.now < datetime("2026-11-21T09:00:01Z") };
         @id("always") permit (principal, action == Sql::Action::"insert", resource);"#;
     let (bundle, alice) = (load(rules, ""), user("alice", &[]));
-    let decide = |action: &str, at| {
-        bundle.decide(
-            &alice,
-            &orders(),
-            &[statement(action, &[])],
-            &Situation::at(at),
-        )
-    };
+    let decide = |action: &str, at| bundle.decide(&alice, &orders(), &[statement(action, &[])], &Situation::at(at));
     let early = decide("select", datetime!(2026-11-21 09:00:00.999 UTC));
     assert_eq!(early.outcome, Outcome::Allow);
-    assert_eq!(
-        early.cache,
-        Lifetime::Until(datetime!(2026-11-21 09:00:01 UTC))
-    );
+    assert_eq!(early.cache, Lifetime::Until(datetime!(2026-11-21 09:00:01 UTC)));
     assert!(early.cache.covers(datetime!(2026-11-21 09:00:00.9999 UTC)));
     assert!(!early.cache.covers(datetime!(2026-11-21 09:00:01 UTC)));
     let late = decide("select", datetime!(2026-11-21 10:00:01 +1));
@@ -265,11 +200,7 @@ fn what_reads_the_time_is_right_until_the_next_second() {
     let other = decide("insert", datetime!(2026-11-21 09:00:00 UTC));
     assert_eq!(other.cache, Lifetime::Forever);
     assert!(bundle.needs().time());
-    assert!(
-        !bundle
-            .needs()
-            .reads_on(&ActionName::new("Sql", "insert"), "now")
-    );
+    assert!(!bundle.needs().reads_on(&ActionName::new("Sql", "insert"), "now"));
     assert!(!bundle.needs().reads("reads"));
 }
 
@@ -286,10 +217,7 @@ fn where_the_client_is_and_how_many_statements_it_sends_can_matter() {
             source: Some(source.parse().unwrap()),
             ..now()
         };
-        let acts = [statement(
-            "select",
-            &[("statement_count", Value::Long(count))],
-        )];
+        let acts = [statement("select", &[("statement_count", Value::Long(count))])];
         bundle.decide(&alice, &orders(), &acts, &situation).outcome
     };
     assert_eq!(decide("10.1.2.3", 1), Outcome::Allow);
@@ -364,14 +292,8 @@ fn masks_are_decided_by_class_and_the_strictest_wins() {
         ..orders()
     };
     let mask = |s: &str| Reveal::Mask(s.into());
-    assert_eq!(
-        reveal(&["staff"], orders(), "plain"),
-        (Reveal::Clear, "see".into())
-    );
-    assert_eq!(
-        reveal(&["staff"], orders(), "pii"),
-        (mask("partial"), "pii".into())
-    );
+    assert_eq!(reveal(&["staff"], orders(), "plain"), (Reveal::Clear, "see".into()));
+    assert_eq!(reveal(&["staff"], orders(), "pii"), (mask("partial"), "pii".into()));
     assert_eq!(
         reveal(&["staff"], orders(), "national-id"),
         (mask("redact"), "ids pii".into())
@@ -380,18 +302,9 @@ fn masks_are_decided_by_class_and_the_strictest_wins() {
         reveal(&["staff"], staging(), "national-id"),
         (mask("partial"), "pii".into())
     );
-    assert_eq!(
-        reveal(&["staff", "support"], staging(), "national-id").0,
-        Reveal::Clear
-    );
-    assert_eq!(
-        reveal(&["staff"], orders(), "key"),
-        (Reveal::Withhold, "never".into())
-    );
-    assert_eq!(
-        reveal(&[], orders(), "plain"),
-        (Reveal::Withhold, String::new())
-    );
+    assert_eq!(reveal(&["staff", "support"], staging(), "national-id").0, Reveal::Clear);
+    assert_eq!(reveal(&["staff"], orders(), "key"), (Reveal::Withhold, "never".into()));
+    assert_eq!(reveal(&[], orders(), "plain"), (Reveal::Withhold, String::new()));
 }
 
 #[test]

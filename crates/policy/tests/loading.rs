@@ -1,10 +1,5 @@
 //! What is not a bundle, and what is said about it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -35,10 +30,7 @@ fn each_problem_names_file_line_and_column() {
         "@id(\"a\") permit (principal, action, resource);\n\npermit (principal, action, resource);",
         "",
     );
-    assert!(
-        said.starts_with("rules/all.cedar:3:1: a rule needs an `@id"),
-        "{said}"
-    );
+    assert!(said.starts_with("rules/all.cedar:3:1: a rule needs an `@id"), "{said}");
     let said = one(
         "@id(\"a\")\npermit (principal, action == Sql::Action::\"fly\", resource);",
         "",
@@ -52,8 +44,7 @@ fn each_problem_names_file_line_and_column() {
 
 #[test]
 fn all_problems_are_reported_at_once() {
-    let rules =
-        "@id(\"a\") @mask(\"dots\") forbid (principal, action == Action::\"reveal\", resource);
+    let rules = "@id(\"a\") @mask(\"dots\") forbid (principal, action == Action::\"reveal\", resource);
         @id(\"a b\") permit (principal, action, resource);
         permit (principal, action, resource);";
     assert_eq!(
@@ -79,20 +70,13 @@ fn ids_are_unique_across_files() {
 fn annotations_must_mean_something() {
     let rule = |annotations: &str, effect: &str, body: &str| {
         one(
-            &format!(
-                "@id(\"a\") {annotations} {effect} (principal, action, resource is Target) {body};"
-            ),
+            &format!("@id(\"a\") {annotations} {effect} (principal, action, resource is Target) {body};"),
             "",
         )
     };
     let unless = "unless { context.approved_by.contains(Group::\"dba\") }";
     for (annotations, effect, body, said) in [
-        (
-            "@mesage(\"x\")",
-            "forbid",
-            "",
-            "`@mesage` is not an annotation",
-        ),
+        ("@mesage(\"x\")", "forbid", "", "`@mesage` is not an annotation"),
         (
             "@message(\"x\")",
             "permit",
@@ -111,30 +95,15 @@ fn annotations_must_mean_something() {
             "",
             "forbids unless the approval is in `context.approved_by`",
         ),
-        (
-            "@hold(\"sre\")",
-            "forbid",
-            unless,
-            "does not look for `Group::\"sre\"`",
-        ),
-        (
-            "@hold(\"dba:99\")",
-            "forbid",
-            unless,
-            "is not a number of approvals",
-        ),
+        ("@hold(\"sre\")", "forbid", unless, "does not look for `Group::\"sre\"`"),
+        ("@hold(\"dba:99\")", "forbid", unless, "is not a number of approvals"),
         (
             "@hold(\"dba\") @timeout(\"soon\")",
             "forbid",
             unless,
             "`@timeout` is a time such as",
         ),
-        (
-            "@timeout(\"10m\")",
-            "forbid",
-            "",
-            "`@timeout` needs `@hold` beside it",
-        ),
+        ("@timeout(\"10m\")", "forbid", "", "`@timeout` needs `@hold` beside it"),
         (
             "@mask(\"redact\")",
             "forbid",
@@ -147,29 +116,17 @@ fn annotations_must_mean_something() {
             "",
             "`@ends` belongs to a rule that forbids",
         ),
-        (
-            "@ends(\"transaction\")",
-            "forbid",
-            "",
-            "`@ends` can end the `session`",
-        ),
+        ("@ends(\"transaction\")", "forbid", "", "`@ends` can end the `session`"),
         (
             "@hold(\"dba\") @ends(\"session\")",
             "forbid",
             unless,
             "`@ends` belongs to a plain refusal",
         ),
-        (
-            "@message(\"two\\nlines\")",
-            "forbid",
-            "",
-            "`@message` is one line",
-        ),
+        ("@message(\"two\\nlines\")", "forbid", "", "`@message` is one line"),
     ] {
         let found = complaints(
-            &format!(
-                "@id(\"a\") {annotations} {effect} (principal, action, resource is Target) {body};"
-            ),
+            &format!("@id(\"a\") {annotations} {effect} (principal, action, resource is Target) {body};"),
             "",
         );
         assert!(
@@ -199,11 +156,7 @@ fn a_rule_that_can_never_apply_is_an_error() {
     );
     assert!(said.contains("rules/all.cedar:1:"), "{said}");
     assert_eq!(
-        complaints(
-            "@id(\"a\") forbid (principal, action, resource) when { 1 == 2 };",
-            ""
-        )
-        .len(),
+        complaints("@id(\"a\") forbid (principal, action, resource) when { 1 == 2 };", "").len(),
         1
     );
 }
@@ -236,18 +189,12 @@ fn classifications_are_checked() {
             "[[columns]]\ncolumn = \"customers.ssn\"\nclass = \"x\"",
             "`customers.ssn` is not a column",
         ),
-        (
-            "[[declassified]]\nrelation = \"a.b.c\"",
-            "`a.b.c` is not a relation",
-        ),
+        ("[[declassified]]\nrelation = \"a.b.c\"", "`a.b.c` is not a relation"),
         (
             "[[detectors]]\nkind = \"passport\"\nclass = \"x\"",
             "there is no detector `passport`",
         ),
-        (
-            "[[functions]]\nname = \"f()\"\nsha256 = \"12\"",
-            "a sha256 has 64",
-        ),
+        ("[[functions]]\nname = \"f()\"\nsha256 = \"12\"", "a sha256 has 64"),
         (
             "[[classes]]\nname = \"a\"\nwithin = [\"b\"]\n[[classes]]\nname = \"b\"\nwithin = [\"a\"]",
             "lies within itself",
@@ -267,9 +214,7 @@ fn every_action_must_have_the_base_attributes() {
     let dir = write(ALL, "");
     let error = Bundle::load(dir.path(), &[fragment]).unwrap_err();
     assert!(
-        error
-            .to_string()
-            .contains("for Odd::Action::\"go\" not found"),
+        error.to_string().contains("for Odd::Action::\"go\" not found"),
         "{error}"
     );
 }
@@ -278,10 +223,7 @@ fn every_action_must_have_the_base_attributes() {
 fn a_directory_without_rules_is_no_bundle() {
     let dir = tempfile::tempdir().unwrap();
     let error = Bundle::load(dir.path(), &[]).unwrap_err();
-    assert!(
-        error.to_string().contains("no `rules` directory"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no `rules` directory"), "{error}");
     assert!(Bundle::load(&dir.path().join("nowhere"), &[]).is_err());
 }
 
@@ -297,10 +239,7 @@ fn the_digest_is_about_what_decides() {
         fs::create_dir(dir.path().join("tests")).unwrap();
         fs::write(dir.path().join("tests/a.toml"), test).unwrap();
         fs::write(dir.path().join("notes.md"), test).unwrap();
-        Bundle::load(dir.path(), &[sql()])
-            .unwrap()
-            .digest()
-            .to_owned()
+        Bundle::load(dir.path(), &[sql()]).unwrap().digest().to_owned()
     };
     assert_eq!(digest(ALL, ""), digest(ALL, "# other"));
     assert_ne!(digest(ALL, ""), digest(&format!("{ALL}// more"), ""));
@@ -312,12 +251,7 @@ fn the_commit_is_read_from_the_repository_around() {
     let dir = tempfile::tempdir().unwrap();
     let (git, policy) = (dir.path().join(".git"), dir.path().join("deep/policy"));
     fs::create_dir_all(policy.join("rules")).unwrap();
-    let commit = || {
-        Bundle::load(&policy, &[])
-            .unwrap()
-            .commit()
-            .map(str::to_owned)
-    };
+    let commit = || Bundle::load(&policy, &[]).unwrap().commit().map(str::to_owned);
     fs::create_dir_all(git.join("refs/heads")).unwrap();
     fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
     assert_eq!(commit(), None);
@@ -336,10 +270,7 @@ fn the_commit_is_read_from_the_repository_around() {
     fs::write(tree.join(".git"), "gitdir: ../.git/worktrees/tree\n").unwrap();
     fs::write(git.join("worktrees/tree/HEAD"), "ref: refs/heads/main\n").unwrap();
     fs::write(git.join("worktrees/tree/commondir"), "../..\n").unwrap();
-    assert_eq!(
-        Bundle::load(&tree, &[]).unwrap().commit(),
-        Some(loose.as_str())
-    );
+    assert_eq!(Bundle::load(&tree, &[]).unwrap().commit(), Some(loose.as_str()));
 }
 
 #[test]
@@ -347,11 +278,7 @@ fn fragments_tell_their_actions_and_groups() {
     let actions = action_names(&sql()).unwrap();
     assert!(actions.contains(&ActionName::new("Sql", "drop_table")));
     assert!(!actions.contains(&ActionName::new("Sql", "drop")));
-    assert!(
-        group_names(&sql())
-            .unwrap()
-            .contains(&ActionName::new("Sql", "drop"))
-    );
+    assert!(group_names(&sql()).unwrap().contains(&ActionName::new("Sql", "drop")));
     let wrong = SchemaFragment::new("x", "entity User in");
     assert!(
         action_names(&wrong)
@@ -373,32 +300,21 @@ fn names_that_no_target_has_are_warned_of() {
     let warnings = |targets: &str| {
         fs::write(dir.path().join("targets.toml"), targets).unwrap();
         let bundle = Bundle::load(dir.path(), &[sql()]).unwrap();
-        bundle
-            .warnings()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        bundle.warnings().iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let said =
-        warnings("[[target]]\nname = \"orders\"\nenvironment = \"production\"\ntags = [\"pci\"]");
+    let said = warnings("[[target]]\nname = \"orders\"\nenvironment = \"production\"\ntags = [\"pci\"]");
     assert_eq!(said.len(), 2, "{said:?}");
     assert!(
         said[0].starts_with("rules/all.cedar:1:1: rule `a` names `Environment::\"producton\"`"),
         "{}",
         said[0]
     );
-    assert!(
-        said[1].contains("classifies the target `order`"),
-        "{}",
-        said[1]
-    );
+    assert!(said[1].contains("classifies the target `order`"), "{}", said[1]);
     assert_eq!(warnings("").len(), 4);
     fs::write(dir.path().join("targets.toml"), "[[target]]\nname = 1").unwrap();
     let error = Bundle::load(dir.path(), &[sql()]).unwrap_err();
     assert!(
-        error.problems[0]
-            .to_string()
-            .starts_with("targets.toml:2:8: "),
+        error.problems[0].to_string().starts_with("targets.toml:2:8: "),
         "{error}"
     );
 }

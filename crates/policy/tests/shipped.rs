@@ -4,8 +4,7 @@
 mod support;
 
 use sallyport_policy::{
-    Act, ActionName, Bundle, Decision, Outcome, Resource, Reveal, Situation, Subject, SubjectKind,
-    Value,
+    Act, ActionName, Bundle, Decision, Outcome, Resource, Reveal, Situation, Subject, SubjectKind, Value,
 };
 use support::{connect, now, orders, shipped, statement, user};
 
@@ -47,19 +46,12 @@ fn the_example_lets_developers_work_and_nobody_else() {
     assert_eq!(act(&bundle, &dana(), connect()).outcome, Outcome::Allow);
     let audrey = act(&bundle, &user("audrey", &["auditors"]), connect());
     assert_eq!(answer(&audrey), (Outcome::Deny, "auditors-do-not-connect"));
-    assert_eq!(
-        act(&bundle, &user("eve", &[]), connect()).outcome,
-        Outcome::Deny
-    );
+    assert_eq!(act(&bundle, &user("eve", &[]), connect()).outcome, Outcome::Deny);
     for action in [
         "select", "insert", "update", "copy_to", "begin", "prepare", "set", "explain",
     ] {
         let decision = act(&bundle, &alice(), statement(action, &[]));
-        assert_eq!(
-            answer(&decision),
-            (Outcome::Allow, "developers-work"),
-            "{action}"
-        );
+        assert_eq!(answer(&decision), (Outcome::Allow, "developers-work"), "{action}");
     }
     for action in [
         "do",
@@ -81,10 +73,7 @@ fn the_example_lets_developers_work_and_nobody_else() {
 fn the_example_holds_schema_changes_and_refuses_drops() {
     let bundle = shipped("policy");
     let held = act(&bundle, &alice(), statement("add_column", &[]));
-    assert_eq!(
-        answer(&held),
-        (Outcome::Hold, "schema-changes-wait-for-a-dba")
-    );
+    assert_eq!(answer(&held), (Outcome::Hold, "schema-changes-wait-for-a-dba"));
     let hold = held.hold.unwrap();
     assert_eq!(
         hold.groups
@@ -97,20 +86,11 @@ fn the_example_holds_schema_changes_and_refuses_drops() {
         approved_by: ["dba".to_owned()].into(),
         ..now()
     };
-    let then = bundle.decide(
-        &alice(),
-        &orders(),
-        &[statement("add_column", &[])],
-        &approved,
-    );
+    let then = bundle.decide(&alice(), &orders(), &[statement("add_column", &[])], &approved);
     assert_eq!(then.outcome, Outcome::Allow);
     for action in ["drop_table", "truncate", "drop_schema", "drop_column"] {
         let refused = bundle.decide(&alice(), &orders(), &[statement(action, &[])], &approved);
-        assert_eq!(
-            answer(&refused),
-            (Outcome::Deny, "no-drops-in-production"),
-            "{action}"
-        );
+        assert_eq!(answer(&refused), (Outcome::Deny, "no-drops-in-production"), "{action}");
         assert!(refused.message.unwrap().contains("ask the DBAs"));
         let dba = act(&bundle, &dana(), statement(action, &[]));
         assert_eq!(
@@ -133,27 +113,15 @@ fn the_example_holds_schema_changes_and_refuses_drops() {
 fn the_example_refuses_what_gets_round_it() {
     let bundle = shipped("policy");
     for who in [alice(), dana()] {
-        let all = statement(
-            "delete",
-            &[("unrestricted", Value::strings(["public.orders"]))],
-        );
+        let all = statement("delete", &[("unrestricted", Value::strings(["public.orders"]))]);
         assert_eq!(
             answer(&act(&bundle, &who, all)),
             (Outcome::Deny, "changes-name-their-rows")
         );
-        let code = statement(
-            "select",
-            &[("untrusted_code", Value::strings(["public.f(text)"]))],
-        );
-        assert_eq!(
-            answer(&act(&bundle, &who, code)),
-            (Outcome::Deny, "no-hidden-code")
-        );
+        let code = statement("select", &[("untrusted_code", Value::strings(["public.f(text)"]))]);
+        assert_eq!(answer(&act(&bundle, &who, code)), (Outcome::Deny, "no-hidden-code"));
         let lost = statement("select", &[("unresolved", Value::Bool(true))]);
-        assert_eq!(
-            answer(&act(&bundle, &who, lost)),
-            (Outcome::Deny, "no-guesswork")
-        );
+        assert_eq!(answer(&act(&bundle, &who, lost)), (Outcome::Deny, "no-guesswork"));
         for (name, rule) in [
             ("server_program", "no-programs-or-files"),
             ("server_file", "no-programs-or-files"),
@@ -177,10 +145,7 @@ fn the_example_refuses_what_gets_round_it() {
         for how in ["inferred_classes", "copied_classes"] {
             let probe = statement("select", &[(how, classes(&["pci"]))]);
             let refused = act(&bundle, &who, probe);
-            assert_eq!(
-                answer(&refused),
-                (Outcome::Deny, "no-probing-for-masked-values")
-            );
+            assert_eq!(answer(&refused), (Outcome::Deny, "no-probing-for-masked-values"));
             let fine = statement("select", &[(how, classes(&["contact"]))]);
             assert_eq!(act(&bundle, &who, fine).outcome, Outcome::Allow);
         }
@@ -198,17 +163,9 @@ fn the_example_masks_by_class() {
         assert_eq!(reveal(&who, "contact"), mask("partial"));
         assert_eq!(reveal(&who, "secret"), mask("redact"));
     }
-    assert_eq!(
-        reveal(&user("pam", &["payments-on-call"]), "pci"),
-        Reveal::Clear
-    );
+    assert_eq!(reveal(&user("pam", &["payments-on-call"]), "pci"), Reveal::Clear);
     let classification = bundle.classification("orders");
-    assert_eq!(
-        classification
-            .of_column("public.customers.card_number")
-            .len(),
-        1
-    );
+    assert_eq!(classification.of_column("public.customers.card_number").len(), 1);
     assert!(
         bundle
             .classification("other")
@@ -219,30 +176,21 @@ fn the_example_masks_by_class() {
 
 /// What the commands of the example's cases are understood as.
 fn understand(command: &str) -> Act {
-    let hazard = |action: &str, names: &[&str]| {
-        statement(
-            action,
-            &[("hazards", Value::strings(names.iter().copied()))],
-        )
-    };
+    let hazard =
+        |action: &str, names: &[&str]| statement(action, &[("hazards", Value::strings(names.iter().copied()))]);
     match command {
         "SELEC 1" => Act::new(ActionName::unparsed(), []),
         "SELECT * FROM no_such_table" => statement("select", &[("unresolved", true.into())]),
         "SELECT most_common_vals FROM pg_stats" => hazard("select", &["statistics"]),
         "ALTER TABLE orders ADD COLUMN note text" => statement("add_column", &[]),
         "DROP TABLE customers" => statement("drop_table", &[]),
-        "DELETE FROM orders" => statement(
-            "delete",
-            &[("unrestricted", Value::strings(["public.orders"]))],
-        ),
+        "DELETE FROM orders" => statement("delete", &[("unrestricted", Value::strings(["public.orders"]))]),
         "DELETE FROM orders WHERE id = 7" => statement("delete", &[]),
         "COPY orders TO PROGRAM 'cat'" => hazard("copy_to", &["server_program"]),
         "GRANT ALL ON orders TO alice" => hazard("grant", &["privileges"]),
         "SET ROLE postgres" => hazard("set_role", &["session_identity"]),
         other if other.starts_with("DO ") => hazard("do", &["dynamic_sql"]),
-        other if other.contains("WHERE card_number") => {
-            statement("select", &[("inferred_classes", classes(&["pci"]))])
-        }
+        other if other.contains("WHERE card_number") => statement("select", &[("inferred_classes", classes(&["pci"]))]),
         other => {
             assert!(other.starts_with("SELECT "), "{other}");
             statement("select", &[])
@@ -297,10 +245,7 @@ fn the_corpus_policy_says_p1_to_p7() {
     refused(statement("merge", &all), "p2-unrestricted");
     refused(statement("alter_system", &[]), "p5-server-setup");
     for how in ["derived_classes", "inferred_classes", "copied_classes"] {
-        refused(
-            statement("copy_to", &[(how, classes(&["protected"]))]),
-            "p3-other-uses",
-        );
+        refused(statement("copy_to", &[(how, classes(&["protected"]))]), "p3-other-uses");
     }
     refused(hazard("server_program"), "p4-programs");
     refused(hazard("server_file"), "p5-files");
@@ -336,18 +281,11 @@ fn the_corpus_policy_lets_ordinary_work_pass() {
         statement("drop_temporary", &[]),
         statement("create_table", &[]),
         statement("analyze", &[]),
-        statement(
-            "delete",
-            &[("unrestricted", Value::strings(["pg_temp_3.scratch"]))],
-        ),
+        statement("delete", &[("unrestricted", Value::strings(["pg_temp_3.scratch"]))]),
         statement("notify", &[("hazards", Value::strings(["notify"]))]),
     ] {
         let action = what.action.clone();
-        assert_eq!(
-            act(&bundle, &role(), what).outcome,
-            Outcome::Allow,
-            "{action}"
-        );
+        assert_eq!(act(&bundle, &role(), what).outcome, Outcome::Allow, "{action}");
     }
     let disclosure = bundle.reveal(&role(), &orders(), "protected", &now());
     assert_eq!(disclosure.reveal, Reveal::Mask("redact".into()));
@@ -378,9 +316,6 @@ fn permit_all_permits_all() {
             Outcome::Allow
         );
     }
-    assert_eq!(
-        bundle.reveal(&role(), &anywhere, "x", &now()).reveal,
-        Reveal::Clear
-    );
+    assert_eq!(bundle.reveal(&role(), &anywhere, "x", &now()).reveal, Reveal::Clear);
     assert!(bundle.classification("any").is_empty());
 }

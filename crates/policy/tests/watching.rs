@@ -34,10 +34,7 @@ fn outcome(watcher: &Watcher) -> Outcome {
 fn a_change_comes_into_force() {
     let dir = write(ALL, "");
     let (watcher, results) = watch(dir.path());
-    assert_eq!(
-        (outcome(&watcher), watcher.generation()),
-        (Outcome::Allow, 1)
-    );
+    assert_eq!((outcome(&watcher), watcher.generation()), (Outcome::Allow, 1));
     fs::write(dir.path().join("rules/more.cedar"), NONE).unwrap();
     match results.recv_timeout(PATIENCE).unwrap() {
         Reloaded::Loaded { bundle, generation } => {
@@ -46,10 +43,7 @@ fn a_change_comes_into_force() {
         }
         Reloaded::Rejected(error) => panic!("{error}"),
     }
-    assert_eq!(
-        (outcome(&watcher), watcher.generation()),
-        (Outcome::Deny, 2)
-    );
+    assert_eq!((outcome(&watcher), watcher.generation()), (Outcome::Deny, 2));
 }
 
 #[test]
@@ -64,10 +58,7 @@ fn a_bundle_that_is_not_valid_changes_nothing_and_says_so() {
         }
         Reloaded::Loaded { .. } => panic!("loaded"),
     }
-    assert_eq!(
-        (outcome(&watcher), watcher.generation()),
-        (Outcome::Allow, 1)
-    );
+    assert_eq!((outcome(&watcher), watcher.generation()), (Outcome::Allow, 1));
     assert_eq!(watcher.current().digest(), before);
     fs::write(dir.path().join("rules/all.cedar"), NONE).unwrap();
     assert!(matches!(

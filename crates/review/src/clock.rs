@@ -51,8 +51,7 @@ pub(crate) fn to_ms(time: OffsetDateTime) -> i64 {
 
 /// The time that is `ms` milliseconds after 1970 began.
 pub(crate) fn from_ms(ms: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// `duration` in milliseconds, at most some hundred million years.

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sallyport_store::requests::{
-    Ending, NeedRow, NewRequest, RequestRow, RequestState, Requests, RequestsTx,
-};
+use sallyport_store::requests::{Ending, NeedRow, NewRequest, RequestRow, RequestState, Requests, RequestsTx};
 use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::clock::{from_ms, ms};
@@ -76,10 +74,9 @@ impl Inner {
         let kind = match state {
             RequestState::Denied => ActKind::Denied,
             RequestState::Expired => ActKind::Expired,
-            RequestState::Open
-            | RequestState::Approved
-            | RequestState::Used
-            | RequestState::Withdrawn => ActKind::Withdrawn,
+            RequestState::Open | RequestState::Approved | RequestState::Used | RequestState::Withdrawn => {
+                ActKind::Withdrawn
+            }
         };
         let (by, reason) = (by.map(str::to_owned), reason.map(str::to_owned));
         self.commit(
@@ -135,10 +132,9 @@ impl Inner {
                 let tx = self.requests.begin().await?;
                 self.settle(tx, id).await.map(Some)
             }
-            RequestState::Used
-            | RequestState::Denied
-            | RequestState::Expired
-            | RequestState::Withdrawn => Ok(Some(concluded(&row))),
+            RequestState::Used | RequestState::Denied | RequestState::Expired | RequestState::Withdrawn => {
+                Ok(Some(concluded(&row)))
+            }
         }
     }
 
@@ -199,8 +195,7 @@ impl Inner {
                 | RequestState::Expired
                 | RequestState::Withdrawn => "nobody decided in time",
             };
-            self.end(tx, &row, RequestState::Expired, None, Some(reason))
-                .await?;
+            self.end(tx, &row, RequestState::Expired, None, Some(reason)).await?;
         }
     }
 
@@ -217,10 +212,7 @@ impl Inner {
     /// Forgets `sender`, unless another client waits for the request by now.
     pub(crate) fn unwatch(&self, id: &str, sender: &Arc<watch::Sender<()>>) {
         let mut waiters = self.waiters.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiters
-            .get(id)
-            .is_some_and(|current| Arc::ptr_eq(current, sender))
-        {
+        if waiters.get(id).is_some_and(|current| Arc::ptr_eq(current, sender)) {
             waiters.remove(id);
         }
     }
@@ -230,12 +222,7 @@ impl Inner {
     }
 
     pub(crate) fn wake(&self, id: &str) {
-        if let Some(sender) = self
-            .waiters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(id)
-        {
+        if let Some(sender) = self.waiters.lock().unwrap_or_else(PoisonError::into_inner).get(id) {
             sender.send_replace(());
         }
     }
@@ -266,10 +253,7 @@ impl Inner {
         wait: std::time::Duration,
         now_ms: i64,
     ) -> NewRequest {
-        let ttl = held
-            .request_ttl
-            .unwrap_or(self.config.request_ttl)
-            .max(wait);
+        let ttl = held.request_ttl.unwrap_or(self.config.request_ttl).max(wait);
         let grant_ttl = held.grant_ttl.unwrap_or(self.config.grant_ttl);
         NewRequest {
             id: String::new(),
@@ -289,9 +273,7 @@ impl Inner {
 }
 
 pub(crate) async fn find(tx: &mut RequestsTx, id: &str) -> Result<RequestRow, ReviewError> {
-    tx.get(id)
-        .await?
-        .ok_or_else(|| ReviewError::NotFound(id.to_owned()))
+    tx.get(id).await?.ok_or_else(|| ReviewError::NotFound(id.to_owned()))
 }
 
 fn concluded(row: &RequestRow) -> Outcome {
@@ -302,12 +284,11 @@ fn concluded(row: &RequestRow) -> Outcome {
         },
         RequestState::Expired => Outcome::Expired,
         // A grant that somebody else used, or a state that is not over, gives nothing to this client.
-        RequestState::Withdrawn
-        | RequestState::Used
-        | RequestState::Open
-        | RequestState::Approved => Outcome::Withdrawn {
-            reason: row.ended_reason.clone(),
-        },
+        RequestState::Withdrawn | RequestState::Used | RequestState::Open | RequestState::Approved => {
+            Outcome::Withdrawn {
+                reason: row.ended_reason.clone(),
+            }
+        }
     }
 }
 

@@ -141,10 +141,7 @@ mod tests {
                 task: Some("OPS-42"),
                 ..BASE
             },
-            Binding {
-                task: Some(""),
-                ..BASE
-            },
+            Binding { task: Some(""), ..BASE },
             Binding {
                 policy_digest: "p2",
                 ..BASE

@@ -66,9 +66,7 @@ pub enum ReviewError {
         missing: String,
     },
     /// The groups of this reviewer have approved; others are missing.
-    #[error(
-        "the groups of `{reviewer}` have approved `{id}` already; it still waits for {missing}"
-    )]
+    #[error("the groups of `{reviewer}` have approved `{id}` already; it still waits for {missing}")]
     NotNeeded {
         /// The request.
         id: String,

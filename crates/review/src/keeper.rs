@@ -94,11 +94,7 @@ async fn sweep(inner: &Inner) -> Duration {
 }
 
 async fn prune(inner: &Inner) {
-    let before = inner
-        .config
-        .clock
-        .now_ms()
-        .saturating_sub(ms(inner.config.retention));
+    let before = inner.config.clock.now_ms().saturating_sub(ms(inner.config.retention));
     match inner.requests.prune(before).await {
         Ok(0) => {}
         Ok(count) => tracing::info!(count, "old requests were forgotten"),

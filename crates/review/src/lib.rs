@@ -27,10 +27,7 @@ pub use config::{ReviewConfig, Webhook, WebhookFormat};
 pub use digest::{Binding, CommandDigest};
 pub use error::ReviewError;
 pub use pending::{Outcome, Pending};
-pub use request::{
-    Approval, Asker, Conclusion, Grant, Held, Impact, MAX_STATEMENT_BYTES, Need, NeedStatus,
-    Request,
-};
+pub use request::{Approval, Asker, Conclusion, Grant, Held, Impact, MAX_STATEMENT_BYTES, Need, NeedStatus, Request};
 pub use reviews::{ListFilter, Reviews};
 pub use rules::Visibility;
 pub use sallyport_store::requests::RequestState;

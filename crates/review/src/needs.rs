@@ -22,10 +22,7 @@ impl<'a> Tally<'a> {
     /// were known apart when they voted may have turned out to be one.
     pub(crate) fn of(row: &'a RequestRow) -> Self {
         let mut seen = BTreeSet::from([row.person.as_str()]);
-        let votes = row
-            .votes
-            .iter()
-            .filter(|vote| seen.insert(vote.person.as_str()));
+        let votes = row.votes.iter().filter(|vote| seen.insert(vote.person.as_str()));
         Self::matching(&row.needs, votes)
     }
 
@@ -49,11 +46,7 @@ impl<'a> Tally<'a> {
                 .collect()
         };
         Self {
-            needs: needs
-                .iter()
-                .enumerate()
-                .map(|(i, row)| (row, filled(i)))
-                .collect(),
+            needs: needs.iter().enumerate().map(|(i, row)| (row, filled(i))).collect(),
         }
     }
 
@@ -78,11 +71,7 @@ impl<'a> Tally<'a> {
             .iter()
             .filter_map(|(need, votes)| {
                 let missing = u64::from(need.count).saturating_sub(votes.len() as u64);
-                let noun = if missing == 1 {
-                    "approval"
-                } else {
-                    "approvals"
-                };
+                let noun = if missing == 1 { "approval" } else { "approvals" };
                 (missing > 0).then(|| format!("{missing} {noun} of `{}`", need.group))
             })
             .collect();
@@ -166,11 +155,7 @@ mod tests {
     #[test]
     fn more_of_one_group_do_not_replace_another() {
         let needs = [need("dba", 2), need("security", 1)];
-        let votes = [
-            vote("a", &["dba"]),
-            vote("b", &["dba"]),
-            vote("c", &["dba"]),
-        ];
+        let votes = [vote("a", &["dba"]), vote("b", &["dba"]), vote("c", &["dba"])];
         let tally = Tally::matching(&needs, &votes);
         assert!(!tally.is_complete());
         assert_eq!(tally.filled(), 2);

@@ -52,12 +52,7 @@ pub struct Pending {
 impl Pending {
     pub(crate) fn new(inner: Arc<Inner>, id: &str, session: &str, deadline: Instant) -> Self {
         let signal = inner.watch(id);
-        let waiting = Box::pin(wait(
-            Arc::clone(&inner),
-            id.to_owned(),
-            signal.subscribe(),
-            deadline,
-        ));
+        let waiting = Box::pin(wait(Arc::clone(&inner), id.to_owned(), signal.subscribe(), deadline));
         Self {
             id: id.to_owned(),
             session: session.to_owned(),
@@ -123,12 +118,7 @@ impl std::fmt::Debug for Pending {
     }
 }
 
-async fn wait(
-    inner: Arc<Inner>,
-    id: String,
-    mut signal: watch::Receiver<()>,
-    deadline: Instant,
-) -> Outcome {
+async fn wait(inner: Arc<Inner>, id: String, mut signal: watch::Receiver<()>, deadline: Instant) -> Outcome {
     loop {
         // Marked as seen before looking, so that a change after the look wakes us.
         signal.borrow_and_update();
@@ -141,10 +131,7 @@ async fn wait(
             Ok(Ok(())) => {}
             // The sender lives as long as the pending; were it gone, waiting on would hang.
             Ok(Err(_)) | Err(_) => {
-                return inner
-                    .stop_waiting(&id)
-                    .await
-                    .unwrap_or_else(Outcome::Failed);
+                return inner.stop_waiting(&id).await.unwrap_or_else(Outcome::Failed);
             }
         }
     }

@@ -211,22 +211,14 @@ impl Detail {
     pub(crate) fn of(held: &Held, grant_ttl: Duration) -> Self {
         let (parameters, parameters_truncated) = bounded(&held.parameters);
         Self {
-            groups: held
-                .principal
-                .groups
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            groups: held.principal.groups.iter().map(ToString::to_string).collect(),
             database: held.database.clone(),
             statement: head(&held.statement, MAX_STATEMENT_BYTES).to_owned(),
             statement_bytes: held.statement.len() as u64,
             parameters,
             parameters_truncated,
             rules: held.rules.clone(),
-            message: held
-                .message
-                .as_deref()
-                .map(|m| head(m, MAX_TEXT_BYTES).to_owned()),
+            message: held.message.as_deref().map(|m| head(m, MAX_TEXT_BYTES).to_owned()),
             impact: held.impact.as_ref().map(Impact::bounded),
             grant_ttl_ms: crate::clock::ms(grant_ttl),
         }

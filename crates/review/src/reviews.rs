@@ -5,9 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use sallyport_identity::Principal;
 use sallyport_store::Store;
-use sallyport_store::requests::{
-    NewRequest, RequestFilter, RequestState, Requests, RequestsTx, Viewer, VoteRow,
-};
+use sallyport_store::requests::{NewRequest, RequestFilter, RequestState, Requests, RequestsTx, Viewer, VoteRow};
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::Instant;
 
@@ -19,9 +17,7 @@ use crate::keeper;
 use crate::needs::Tally;
 use crate::pending::Pending;
 use crate::request::{Detail, Grant, Held, Impact, Request};
-use crate::rules::{
-    Visibility, check_reason, checked_needs, eligible_groups, open_at, same_needs, sees,
-};
+use crate::rules::{Visibility, check_reason, checked_needs, eligible_groups, open_at, same_needs, sees};
 use crate::witness::{Act, ActKind, Witness};
 
 /// Acts that a slow subscriber may be behind before it misses some.
@@ -56,11 +52,7 @@ impl Reviews {
     ///
     /// # Errors
     /// When the store cannot be used, or the withdrawals cannot be witnessed.
-    pub async fn open(
-        store: &Store,
-        config: ReviewConfig,
-        witness: Arc<dyn Witness>,
-    ) -> Result<Self, ReviewError> {
+    pub async fn open(store: &Store, config: ReviewConfig, witness: Arc<dyn Witness>) -> Result<Self, ReviewError> {
         // Unbounded, but each order stands for a request, and those are bounded.
         let (orders, orders_in) = mpsc::unbounded_channel();
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
@@ -97,12 +89,7 @@ impl Reviews {
             && row.principal == held.principal.id.as_str()
             && same_needs(&row.needs, &needs)
         {
-            let pending = Pending::new(
-                Arc::clone(inner),
-                &row.id,
-                &held.session,
-                Instant::now() + wait,
-            );
+            let pending = Pending::new(Arc::clone(inner), &row.id, &held.session, Instant::now() + wait);
             tx.attend(&row.id, Some(&held.session)).await?;
             let act = Act {
                 session: held.session,
@@ -127,15 +114,8 @@ impl Reviews {
         let new = insert(&mut tx, inner.new_request(&held, needs, wait, now_ms)).await?;
         let row = tx.get(&new.id).await?.ok_or(ReviewError::NoFreeId)?;
         // Made before the commit, so that giving up in the middle of it withdraws the request.
-        let pending = Pending::new(
-            Arc::clone(inner),
-            &new.id,
-            &held.session,
-            Instant::now() + wait,
-        );
-        inner
-            .commit(tx, act(ActKind::Requested, &row, now_ms))
-            .await?;
+        let pending = Pending::new(Arc::clone(inner), &new.id, &held.session, Instant::now() + wait);
+        inner.commit(tx, act(ActKind::Requested, &row, now_ms)).await?;
         Ok(pending)
     }
 
@@ -163,12 +143,7 @@ impl Reviews {
     /// # Errors
     /// When the request is not open, `reviewer` may not decide it (invariant I5 among the reasons), has approved
     /// already or is not needed any more, or the act cannot be stored or witnessed.
-    pub async fn approve(
-        &self,
-        id: &str,
-        reviewer: &Principal,
-        reason: Option<&str>,
-    ) -> Result<Request, ReviewError> {
+    pub async fn approve(&self, id: &str, reviewer: &Principal, reason: Option<&str>) -> Result<Request, ReviewError> {
         check_reason(reason)?;
         let inner = &self.inner;
         let now_ms = inner.config.clock.now_ms();
@@ -186,10 +161,7 @@ impl Reviews {
             reason: reason.map(str::to_owned),
             at_ms: now_ms,
         };
-        let voted = row
-            .votes
-            .iter()
-            .any(|earlier| earlier.person == vote.person);
+        let voted = row.votes.iter().any(|earlier| earlier.person == vote.person);
         if voted || !tx.vote(id, &vote).await? {
             return Err(ReviewError::AlreadyApproved {
                 id: row.id,
@@ -227,25 +199,14 @@ impl Reviews {
     ///
     /// # Errors
     /// When the request is over, `reviewer` may not decide it, or the act cannot be stored or witnessed.
-    pub async fn deny(
-        &self,
-        id: &str,
-        reviewer: &Principal,
-        reason: Option<&str>,
-    ) -> Result<Request, ReviewError> {
+    pub async fn deny(&self, id: &str, reviewer: &Principal, reason: Option<&str>) -> Result<Request, ReviewError> {
         check_reason(reason)?;
         let mut tx = self.inner.requests.begin().await?;
         let row = find(&mut tx, id).await?;
         let person = tx.resolve_person(&reviewer.person).await?;
         eligible_groups(&row, reviewer, &person)?;
         self.inner
-            .end(
-                tx,
-                &row,
-                RequestState::Denied,
-                Some(reviewer.id.as_str()),
-                reason,
-            )
+            .end(tx, &row, RequestState::Denied, Some(reviewer.id.as_str()), reason)
             .await?;
         self.reread(id).await
     }
@@ -254,12 +215,7 @@ impl Reviews {
     ///
     /// # Errors
     /// When `asker` did not ask for it, it is over, or the act cannot be stored or witnessed.
-    pub async fn withdraw(
-        &self,
-        id: &str,
-        asker: &Principal,
-        reason: Option<&str>,
-    ) -> Result<Request, ReviewError> {
+    pub async fn withdraw(&self, id: &str, asker: &Principal, reason: Option<&str>) -> Result<Request, ReviewError> {
         check_reason(reason)?;
         let mut tx = self.inner.requests.begin().await?;
         let row = find(&mut tx, id).await?;
@@ -267,13 +223,7 @@ impl Reviews {
             return Err(ReviewError::NotYours(row.id));
         }
         self.inner
-            .end(
-                tx,
-                &row,
-                RequestState::Withdrawn,
-                Some(asker.id.as_str()),
-                reason,
-            )
+            .end(tx, &row, RequestState::Withdrawn, Some(asker.id.as_str()), reason)
             .await?;
         self.reread(id).await
     }
@@ -312,12 +262,7 @@ impl Reviews {
     /// # Errors
     /// When there is no such request to be seen, or the store cannot be used.
     pub async fn get(&self, id: &str, visibility: Visibility<'_>) -> Result<Request, ReviewError> {
-        let row = self
-            .inner
-            .requests
-            .get(id)
-            .await?
-            .filter(|row| sees(visibility, row));
+        let row = self.inner.requests.get(id).await?.filter(|row| sees(visibility, row));
         row.as_ref()
             .map_or_else(|| Err(ReviewError::NotFound(id.to_owned())), Request::read)
     }
@@ -327,11 +272,7 @@ impl Reviews {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn list(
-        &self,
-        filter: ListFilter,
-        visibility: Visibility<'_>,
-    ) -> Result<Vec<Request>, ReviewError> {
+    pub async fn list(&self, filter: ListFilter, visibility: Visibility<'_>) -> Result<Vec<Request>, ReviewError> {
         let viewer = match visibility {
             Visibility::All => None,
             Visibility::For(principal) => Some(Viewer {

@@ -75,11 +75,7 @@ pub(crate) fn eligible_groups(
     }
     let groups = asked_groups(row, reviewer);
     if groups.is_empty() {
-        let asked: Vec<String> = row
-            .needs
-            .iter()
-            .map(|need| format!("`{}`", need.group))
-            .collect();
+        let asked: Vec<String> = row.needs.iter().map(|need| format!("`{}`", need.group)).collect();
         return Err(ReviewError::NotAReviewer {
             id,
             reviewer: name,
@@ -91,19 +87,13 @@ pub(crate) fn eligible_groups(
 
 /// Whether `principal` is who asked, under this identity or another. Case does not make another person.
 fn is_asker(row: &RequestRow, principal: &Principal) -> bool {
-    row.principal.eq_ignore_ascii_case(&principal.id)
-        || row.person.eq_ignore_ascii_case(&principal.person)
+    row.principal.eq_ignore_ascii_case(&principal.id) || row.person.eq_ignore_ascii_case(&principal.person)
 }
 
 fn asked_groups(row: &RequestRow, principal: &Principal) -> BTreeSet<String> {
     let asked = row.needs.iter().map(|need| &need.group);
     asked
-        .filter(|group| {
-            principal
-                .groups
-                .iter()
-                .any(|g| g.as_str() == group.as_str())
-        })
+        .filter(|group| principal.groups.iter().any(|g| g.as_str() == group.as_str()))
         .cloned()
         .collect()
 }
@@ -111,17 +101,13 @@ fn asked_groups(row: &RequestRow, principal: &Principal) -> BTreeSet<String> {
 pub(crate) fn sees(visibility: Visibility<'_>, row: &RequestRow) -> bool {
     match visibility {
         Visibility::All => true,
-        Visibility::For(principal) => {
-            is_asker(row, principal) || !asked_groups(row, principal).is_empty()
-        }
+        Visibility::For(principal) => is_asker(row, principal) || !asked_groups(row, principal).is_empty(),
     }
 }
 
 pub(crate) fn check_reason(reason: Option<&str>) -> Result<(), ReviewError> {
     match reason {
-        Some(text) if text.len() > MAX_REASON_BYTES => {
-            Err(ReviewError::ReasonTooLong { length: text.len() })
-        }
+        Some(text) if text.len() > MAX_REASON_BYTES => Err(ReviewError::ReasonTooLong { length: text.len() }),
         Some(_) | None => Ok(()),
     }
 }

@@ -97,13 +97,7 @@ async fn feed(
             .as_ref()
             .and_then(|url| url.join(&format!("requests/{}", request.id)).ok());
         for (hook, queue) in &queues {
-            let body = body(
-                hook,
-                event,
-                &act,
-                &request,
-                link.as_ref().map(url::Url::as_str),
-            );
+            let body = body(hook, event, &act, &request, link.as_ref().map(url::Url::as_str));
             if queue.try_send(Message { event, body }).is_err() {
                 tracing::warn!(
                     host = hook.url.host_str(),
@@ -154,8 +148,7 @@ fn body(hook: &Webhook, event: &str, act: &Act, request: &Request, link: Option<
                 && let Some(fields) = body.get_mut("request").and_then(|r| r.as_object_mut())
             {
                 let shown = head(&request.statement, JSON_STATEMENT_BYTES);
-                let truncated =
-                    request.statement_truncated || shown.len() < request.statement.len();
+                let truncated = request.statement_truncated || shown.len() < request.statement.len();
                 fields.insert("statement".to_owned(), json!(shown));
                 fields.insert("statement_truncated".to_owned(), json!(truncated));
             }
@@ -166,10 +159,7 @@ fn body(hook: &Webhook, event: &str, act: &Act, request: &Request, link: Option<
 }
 
 fn slack_text(hook: &Webhook, act: &Act, request: &Request, link: Option<&str>) -> String {
-    let by = act
-        .by
-        .as_deref()
-        .map_or_else(|| "the gateway".to_owned(), slack_escape);
+    let by = act.by.as_deref().map_or_else(|| "the gateway".to_owned(), slack_escape);
     let who = slack_escape(&request.requester.id);
     let target = slack_escape(&request.target);
     let mut text = match act.kind {
@@ -206,11 +196,7 @@ fn slack_text(hook: &Webhook, act: &Act, request: &Request, link: Option<&str>) 
             } else {
                 ""
             };
-            let _ = write!(
-                text,
-                "\n```{}{more}```",
-                slack_escape(shown).replace('\u{2424}', "\n")
-            );
+            let _ = write!(text, "\n```{}{more}```", slack_escape(shown).replace('\u{2424}', "\n"));
         }
         let _ = write!(
             text,
@@ -272,23 +258,14 @@ async fn deliver(client: &reqwest::Client, hook: &Webhook, message: &Message) {
         let problem = match post.body(message.body.clone()).send().await {
             Ok(response) if response.status().is_success() => return,
             Ok(response) if is_final(response.status()) => {
-                tracing::warn!(
-                    host,
-                    status = response.status().as_u16(),
-                    "a webhook refused an event"
-                );
+                tracing::warn!(host, status = response.status().as_u16(), "a webhook refused an event");
                 return;
             }
             Ok(response) => format!("status {}", response.status().as_u16()),
             // The address may carry a secret in its path.
             Err(error) => error.without_url().to_string(),
         };
-        tracing::warn!(
-            host,
-            attempt,
-            problem,
-            "a webhook could not be told of an event"
-        );
+        tracing::warn!(host, attempt, problem, "a webhook could not be told of an event");
         if attempt < ATTEMPTS {
             tokio::time::sleep(pause).await;
             pause *= 2;
@@ -319,8 +296,7 @@ mod tests {
     fn the_signature_is_the_documented_one() {
         // printf '1700000000.{}' | openssl dgst -sha256 -hmac secret
         let secret = SecretString::from("secret");
-        let expected =
-            "t=1700000000,v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163";
+        let expected = "t=1700000000,v1=b8569b78799ff9e3cbff0fc2d63a33a2b57f3282abd07c37ae5e8e7d79a5f163";
         assert_eq!(signature(&secret, 1_700_000_000, "{}"), expected);
     }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use sallyport_identity::{Kind, LOCAL_ISSUER, Principal};
 use sallyport_review::{
-    Act, ActKind, Binding, Clock, CommandDigest, Held, Impact, ListFilter, Need, Outcome, Pending,
-    RequestState, ReviewConfig, ReviewError, Reviews, Visibility, Witness, WitnessError,
+    Act, ActKind, Binding, Clock, CommandDigest, Held, Impact, ListFilter, Need, Outcome, Pending, RequestState,
+    ReviewConfig, ReviewError, Reviews, Visibility, Witness, WitnessError,
 };
 use sallyport_store::Store;
 use time::OffsetDateTime;
@@ -57,8 +57,7 @@ impl Office {
         let ahead_ms = Arc::new(AtomicI64::new(0));
         let ahead = Arc::clone(&ahead_ms);
         let clock = Clock::from_fn(move || {
-            OffsetDateTime::now_utc()
-                + Duration::from_millis(ahead.load(Ordering::SeqCst).unsigned_abs())
+            OffsetDateTime::now_utc() + Duration::from_millis(ahead.load(Ordering::SeqCst).unsigned_abs())
         });
         let mut config = ReviewConfig {
             clock,
@@ -92,13 +91,7 @@ impl Office {
     }
 
     fn kinds(&self) -> Vec<ActKind> {
-        self.notebook
-            .acts
-            .lock()
-            .unwrap()
-            .iter()
-            .map(|act| act.kind)
-            .collect()
+        self.notebook.acts.lock().unwrap().iter().map(|act| act.kind).collect()
     }
 
     async fn state(&self, id: &str) -> RequestState {
@@ -207,20 +200,13 @@ async fn an_approval_reaches_the_client_that_waits_and_is_used_up() {
     assert_eq!(grant.approvals[0].reason.as_deref(), Some("reviewed"));
     assert_eq!(office.state(&id).await, RequestState::Used);
     assert!(office.take(&held).await.is_none(), "single use");
-    assert_eq!(
-        office.kinds(),
-        [ActKind::Requested, ActKind::Granted, ActKind::Used]
-    );
+    assert_eq!(office.kinds(), [ActKind::Requested, ActKind::Granted, ActKind::Used]);
 }
 
 #[tokio::test]
 async fn a_denial_reaches_the_client_with_its_reason() {
     let office = Office::open().await;
-    let pending = office
-        .reviews
-        .request(held("DROP TABLE orders"))
-        .await
-        .unwrap();
+    let pending = office.reviews.request(held("DROP TABLE orders")).await.unwrap();
     office
         .reviews
         .deny(pending.id(), &dba("dana"), Some("not today"))
@@ -230,15 +216,8 @@ async fn a_denial_reaches_the_client_with_its_reason() {
     let Outcome::Denied { by, reason } = outcome(pending).await else {
         panic!()
     };
-    assert_eq!(
-        (by.as_str(), reason.as_deref()),
-        ("dana", Some("not today"))
-    );
-    let late = office
-        .reviews
-        .approve(&id, &dba("dora"), None)
-        .await
-        .unwrap_err();
+    assert_eq!((by.as_str(), reason.as_deref()), ("dana", Some("not today")));
+    let late = office.reviews.approve(&id, &dba("dora"), None).await.unwrap_err();
     assert!(
         matches!(
             late,
@@ -270,20 +249,9 @@ async fn nobody_decides_about_their_own_request() {
         ..alice.clone()
     };
     for reviewer in [&alice, &other_identity, &other_case] {
-        let approve = office
-            .reviews
-            .approve(pending.id(), reviewer, None)
-            .await
-            .unwrap_err();
-        assert!(
-            matches!(approve, ReviewError::OwnRequest { .. }),
-            "{approve}"
-        );
-        let deny = office
-            .reviews
-            .deny(pending.id(), reviewer, None)
-            .await
-            .unwrap_err();
+        let approve = office.reviews.approve(pending.id(), reviewer, None).await.unwrap_err();
+        assert!(matches!(approve, ReviewError::OwnRequest { .. }), "{approve}");
+        let deny = office.reviews.deny(pending.id(), reviewer, None).await.unwrap_err();
         assert!(matches!(deny, ReviewError::OwnRequest { .. }), "{deny}");
     }
     assert_eq!(office.state(pending.id()).await, RequestState::Open);
@@ -292,33 +260,19 @@ async fn nobody_decides_about_their_own_request() {
 #[tokio::test]
 async fn only_people_of_the_asked_groups_decide() {
     let office = Office::open().await;
-    let pending = office
-        .reviews
-        .request(held("ALTER TABLE t ADD c int"))
-        .await
-        .unwrap();
+    let pending = office.reviews.request(held("ALTER TABLE t ADD c int")).await.unwrap();
     let outsider = office
         .reviews
-        .approve(
-            pending.id(),
-            &person("bob", &["developers", "admins"]),
-            None,
-        )
+        .approve(pending.id(), &person("bob", &["developers", "admins"]), None)
         .await;
-    assert!(matches!(
-        outsider.unwrap_err(),
-        ReviewError::NotAReviewer { .. }
-    ));
+    assert!(matches!(outsider.unwrap_err(), ReviewError::NotAReviewer { .. }));
     let robot = Principal {
         kind: Kind::Machine,
         ..dba("ci")
     };
     let robot = office.reviews.approve(pending.id(), &robot, None).await;
     assert!(matches!(robot.unwrap_err(), ReviewError::NotAPerson(_)));
-    let unknown = office
-        .reviews
-        .approve("req_000000", &dba("dana"), None)
-        .await;
+    let unknown = office.reviews.approve("req_000000", &dba("dana"), None).await;
     assert!(matches!(unknown.unwrap_err(), ReviewError::NotFound(_)));
 }
 
@@ -338,34 +292,16 @@ async fn several_groups_need_several_people() {
     let both = person("dana", &["dba", "security"]);
     office.reviews.approve(&id, &both, None).await.unwrap();
     let again = office.reviews.approve(&id, &both, None).await.unwrap_err();
-    assert!(
-        matches!(again, ReviewError::AlreadyApproved { .. }),
-        "{again}"
-    );
+    assert!(matches!(again, ReviewError::AlreadyApproved { .. }), "{again}");
     let same_person = Principal {
         id: "dana2".into(),
         ..both.clone()
     };
-    let again = office
-        .reviews
-        .approve(&id, &same_person, None)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(again, ReviewError::AlreadyApproved { .. }),
-        "{again}"
-    );
-    office
-        .reviews
-        .approve(&id, &dba("dora"), None)
-        .await
-        .unwrap();
+    let again = office.reviews.approve(&id, &same_person, None).await.unwrap_err();
+    assert!(matches!(again, ReviewError::AlreadyApproved { .. }), "{again}");
+    office.reviews.approve(&id, &dba("dora"), None).await.unwrap();
     // Dana now stands for security, which leaves one place for a DBA.
-    let request = office
-        .reviews
-        .approve(&id, &dba("dirk"), None)
-        .await
-        .unwrap();
+    let request = office.reviews.approve(&id, &dba("dirk"), None).await.unwrap();
     assert_eq!(request.state, RequestState::Approved);
     let Outcome::Approved(grant) = outcome(pending).await else {
         panic!()
@@ -386,25 +322,14 @@ async fn a_group_that_has_approved_is_not_needed_again() {
         })
         .await
         .unwrap();
-    office
-        .reviews
-        .approve(pending.id(), &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(pending.id(), &dba("dana"), None).await.unwrap();
     let second = office
         .reviews
         .approve(pending.id(), &dba("dora"), None)
         .await
         .unwrap_err();
-    assert!(
-        second.to_string().contains("1 approval of `security`"),
-        "{second}"
-    );
-    let request = office
-        .reviews
-        .get(pending.id(), Visibility::All)
-        .await
-        .unwrap();
+    assert!(second.to_string().contains("1 approval of `security`"), "{second}");
+    let request = office.reviews.get(pending.id(), Visibility::All).await.unwrap();
     assert_eq!(request.approvals.len(), 1, "the refused vote was not kept");
 }
 
@@ -420,11 +345,7 @@ async fn persons_who_turn_out_to_be_one_count_once() {
         })
         .await
         .unwrap();
-    office
-        .reviews
-        .approve(pending.id(), &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(pending.id(), &dba("dana"), None).await.unwrap();
     // A login proves that both keys belong to one person.
     let tokens = &office.store;
     tokens
@@ -436,10 +357,7 @@ async fn persons_who_turn_out_to_be_one_count_once() {
         .approve(pending.id(), &dba("dora"), None)
         .await
         .unwrap_err();
-    assert!(
-        matches!(second, ReviewError::AlreadyApproved { .. }),
-        "{second}"
-    );
+    assert!(matches!(second, ReviewError::AlreadyApproved { .. }), "{second}");
     // And that a third is the person who asked.
     tokens
         .person_of(&["local:alice".to_owned(), "local:dirk".to_owned()])
@@ -465,11 +383,7 @@ async fn after_a_timeout_and_a_later_approval_the_command_passes_once() {
     assert!(matches!(outcome(pending).await, Outcome::TimedOut));
     assert_eq!(office.state(&id).await, RequestState::Open);
     assert!(office.take(&held).await.is_none(), "not approved yet");
-    office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(&id, &dba("dana"), None).await.unwrap();
 
     let elsewhere = Held {
         target: "payments".to_owned(),
@@ -486,12 +400,7 @@ async fn after_a_timeout_and_a_later_approval_the_command_passes_once() {
     assert!(office.take(&held).await.is_none(), "once");
     assert_eq!(
         office.kinds(),
-        [
-            ActKind::Requested,
-            ActKind::TimedOut,
-            ActKind::Granted,
-            ActKind::Used
-        ]
+        [ActKind::Requested, ActKind::TimedOut, ActKind::Granted, ActKind::Used]
     );
 }
 
@@ -506,11 +415,7 @@ async fn the_same_command_takes_its_undecided_request_up_again() {
     };
     let pending = office.reviews.request(held.clone()).await.unwrap();
     let id = pending.id().to_owned();
-    office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(&id, &dba("dana"), None).await.unwrap();
     assert!(matches!(outcome(pending).await, Outcome::TimedOut));
     let again = Held {
         session: "session-2".to_owned(),
@@ -522,22 +427,14 @@ async fn the_same_command_takes_its_undecided_request_up_again() {
     // While that client waits, another makes a request of its own.
     let parallel = office.reviews.request(again).await.unwrap();
     assert_ne!(parallel.id(), id);
-    office
-        .reviews
-        .approve(&id, &dba("dora"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(&id, &dba("dora"), None).await.unwrap();
     assert!(matches!(outcome(pending).await, Outcome::Approved(_)));
 }
 
 #[tokio::test]
 async fn a_client_that_goes_away_withdraws_its_request() {
     let office = Office::open().await;
-    let mut pending = office
-        .reviews
-        .request(held("ALTER TABLE t ADD c int"))
-        .await
-        .unwrap();
+    let mut pending = office.reviews.request(held("ALTER TABLE t ADD c int")).await.unwrap();
     let id = pending.id().to_owned();
     // Polled and dropped, as a driver does; only dropping the pending itself gives up.
     assert!(
@@ -548,11 +445,7 @@ async fn a_client_that_goes_away_withdraws_its_request() {
     assert_eq!(office.state(&id).await, RequestState::Open);
     drop(pending);
     office.until(&id, RequestState::Withdrawn).await;
-    let late = office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap_err();
+    let late = office.reviews.approve(&id, &dba("dana"), None).await.unwrap_err();
     assert!(matches!(late, ReviewError::Over { .. }), "{late}");
 }
 
@@ -562,15 +455,8 @@ async fn a_client_that_goes_away_after_the_approval_leaves_no_grant() {
     let held = held("ALTER TABLE t ADD c int");
     let pending = office.reviews.request(held.clone()).await.unwrap();
     let id = pending.id().to_owned();
-    office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap();
-    assert!(
-        office.take(&held).await.is_none(),
-        "it is for the client that waits"
-    );
+    office.reviews.approve(&id, &dba("dana"), None).await.unwrap();
+    assert!(office.take(&held).await.is_none(), "it is for the client that waits");
     drop(pending);
     office.until(&id, RequestState::Withdrawn).await;
     assert!(office.take(&held).await.is_none());
@@ -579,11 +465,7 @@ async fn a_client_that_goes_away_after_the_approval_leaves_no_grant() {
 #[tokio::test]
 async fn who_asked_can_withdraw_and_nobody_else() {
     let office = Office::open().await;
-    let pending = office
-        .reviews
-        .request(held("ALTER TABLE t ADD c int"))
-        .await
-        .unwrap();
+    let pending = office.reviews.request(held("ALTER TABLE t ADD c int")).await.unwrap();
     let other = office
         .reviews
         .withdraw(pending.id(), &dba("dana"), None)
@@ -612,11 +494,7 @@ async fn an_undecided_request_expires_while_its_client_waits() {
     let pending = office.reviews.request(held).await.unwrap();
     let id = pending.id().to_owned();
     office.pass(ttl);
-    let late = office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap_err();
+    let late = office.reviews.approve(&id, &dba("dana"), None).await.unwrap_err();
     assert!(
         matches!(
             late,
@@ -643,10 +521,7 @@ async fn expiry_needs_no_reminder() {
     let pending = office.reviews.request(held).await.unwrap();
     let id = pending.id().to_owned();
     office.until(&id, RequestState::Expired).await;
-    assert!(matches!(
-        outcome(pending).await,
-        Outcome::Expired | Outcome::TimedOut
-    ));
+    assert!(matches!(outcome(pending).await, Outcome::Expired | Outcome::TimedOut));
 }
 
 #[tokio::test]
@@ -660,11 +535,7 @@ async fn an_unused_grant_expires() {
     let pending = office.reviews.request(held.clone()).await.unwrap();
     let id = pending.id().to_owned();
     assert!(matches!(outcome(pending).await, Outcome::TimedOut));
-    office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(&id, &dba("dana"), None).await.unwrap();
     office.pass(Duration::from_secs(61));
     assert!(office.take(&held).await.is_none());
     office.reviews.sweep().await.unwrap();
@@ -681,11 +552,7 @@ async fn a_grant_can_be_taken_back_until_it_is_used() {
     let pending = office.reviews.request(held.clone()).await.unwrap();
     let id = pending.id().to_owned();
     assert!(matches!(outcome(pending).await, Outcome::TimedOut));
-    office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(&id, &dba("dana"), None).await.unwrap();
     office
         .reviews
         .deny(&id, &dba("dora"), Some("wrong table"))
@@ -704,11 +571,7 @@ async fn of_many_who_run_the_command_at_once_one_gets_the_grant() {
     let pending = office.reviews.request(held.clone()).await.unwrap();
     let id = pending.id().to_owned();
     assert!(matches!(outcome(pending).await, Outcome::TimedOut));
-    office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(&id, &dba("dana"), None).await.unwrap();
     let takers: Vec<_> = (0..16)
         .map(|_| {
             let (office, held) = (Arc::clone(&office), held.clone());
@@ -725,11 +588,7 @@ async fn of_many_who_run_the_command_at_once_one_gets_the_grant() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_who_approve_at_once_one_makes_the_grant() {
     let office = Arc::new(Office::open().await);
-    let pending = office
-        .reviews
-        .request(held("ALTER TABLE t ADD c int"))
-        .await
-        .unwrap();
+    let pending = office.reviews.request(held("ALTER TABLE t ADD c int")).await.unwrap();
     let id = pending.id().to_owned();
     let reviewers: Vec<_> = (0..16)
         .map(|n| {
@@ -749,10 +608,7 @@ async fn of_many_who_approve_at_once_one_makes_the_grant() {
     }
     assert_eq!(approved, 1);
     assert!(matches!(outcome(pending).await, Outcome::Approved(_)));
-    assert_eq!(
-        office.kinds(),
-        [ActKind::Requested, ActKind::Granted, ActKind::Used]
-    );
+    assert_eq!(office.kinds(), [ActKind::Requested, ActKind::Granted, ActKind::Used]);
 }
 
 #[tokio::test]
@@ -764,40 +620,18 @@ async fn requests_are_bounded() {
     .await;
     let mut open = Vec::new();
     for n in 0..2 {
-        open.push(
-            office
-                .reviews
-                .request(held(&format!("DROP TABLE t{n}")))
-                .await
-                .unwrap(),
-        );
+        open.push(office.reviews.request(held(&format!("DROP TABLE t{n}"))).await.unwrap());
     }
-    let third = office
-        .reviews
-        .request(held("DROP TABLE t3"))
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(third, ReviewError::TooManyOfYours { limit: 2, .. }),
-        "{third}"
-    );
+    let third = office.reviews.request(held("DROP TABLE t3")).await.unwrap_err();
+    assert!(matches!(third, ReviewError::TooManyOfYours { limit: 2, .. }), "{third}");
     let bob = person("bob", &[]);
-    open.push(
-        office
-            .reviews
-            .request(held_by(bob, "DROP TABLE t"))
-            .await
-            .unwrap(),
-    );
+    open.push(office.reviews.request(held_by(bob, "DROP TABLE t")).await.unwrap());
     let fourth = office
         .reviews
         .request(held_by(person("carl", &[]), "DROP TABLE t"))
         .await
         .unwrap_err();
-    assert!(
-        matches!(fourth, ReviewError::TooMany { limit: 3 }),
-        "{fourth}"
-    );
+    assert!(matches!(fourth, ReviewError::TooMany { limit: 3 }), "{fourth}");
 }
 
 #[tokio::test]
@@ -843,21 +677,14 @@ async fn what_reviewers_see_is_bounded_and_says_so() {
         plan: "Insert on t".to_owned(),
         estimated_rows: Some(1),
     };
-    office
-        .reviews
-        .set_impact(pending.id(), &impact)
-        .await
-        .unwrap();
+    office.reviews.set_impact(pending.id(), &impact).await.unwrap();
     let request = office
         .reviews
         .get(pending.id(), Visibility::For(&dba("dana")))
         .await
         .unwrap();
     assert!(request.statement_truncated);
-    assert_eq!(
-        request.statement.len(),
-        sallyport_review::MAX_STATEMENT_BYTES
-    );
+    assert_eq!(request.statement.len(), sallyport_review::MAX_STATEMENT_BYTES);
     assert_eq!(request.statement_bytes, statement.len() as u64);
     assert_eq!(request.parameters, ["1"]);
     assert!(!request.parameters_truncated);
@@ -887,11 +714,7 @@ async fn people_see_their_own_requests_and_those_they_are_asked_about() {
         .await
         .unwrap();
     let ids = async |who: Visibility<'_>| -> Vec<String> {
-        let list = office
-            .reviews
-            .list(ListFilter::default(), who)
-            .await
-            .unwrap();
+        let list = office.reviews.list(ListFilter::default(), who).await.unwrap();
         list.into_iter().map(|request| request.id).collect()
     };
     let both = [of_bob.id().to_owned(), of_alice.id().to_owned()];
@@ -901,15 +724,8 @@ async fn people_see_their_own_requests_and_those_they_are_asked_about() {
     expected.sort();
     assert_eq!(all, expected);
     assert_eq!(ids(Visibility::For(&dba("dana"))).await.len(), 2);
-    assert_eq!(
-        ids(Visibility::For(&person("alice", &[]))).await,
-        [of_alice.id()]
-    );
-    assert!(
-        ids(Visibility::For(&person("carl", &["developers"])))
-            .await
-            .is_empty()
-    );
+    assert_eq!(ids(Visibility::For(&person("alice", &[]))).await, [of_alice.id()]);
+    assert!(ids(Visibility::For(&person("carl", &["developers"]))).await.is_empty());
     let hidden = office
         .reviews
         .get(of_alice.id(), Visibility::For(&person("bob", &[])))
@@ -939,14 +755,7 @@ async fn people_see_their_own_requests_and_those_they_are_asked_about() {
         states: [RequestState::Denied].into(),
         ..ListFilter::default()
     };
-    assert!(
-        office
-            .reviews
-            .list(denied, Visibility::All)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(office.reviews.list(denied, Visibility::All).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -960,11 +769,7 @@ async fn what_cannot_be_witnessed_does_not_happen() {
         .await
         .unwrap_err();
     assert!(matches!(approve, ReviewError::Witness(_)), "{approve}");
-    let request = office
-        .reviews
-        .get(pending.id(), Visibility::All)
-        .await
-        .unwrap();
+    let request = office.reviews.get(pending.id(), Visibility::All).await.unwrap();
     assert_eq!(request.state, RequestState::Open);
     assert!(request.approvals.is_empty());
     assert!(office.reviews.request(held("DROP TABLE u")).await.is_err());
@@ -981,11 +786,7 @@ async fn a_use_that_cannot_be_witnessed_refuses_the_command() {
     let office = Office::open().await;
     let pending = office.reviews.request(held("DROP TABLE t")).await.unwrap();
     let id = pending.id().to_owned();
-    office
-        .reviews
-        .approve(&id, &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(&id, &dba("dana"), None).await.unwrap();
     office.notebook.full.store(true, Ordering::SeqCst);
     assert!(matches!(
         outcome(pending).await,
@@ -1007,11 +808,7 @@ async fn a_restart_withdraws_what_was_waited_for_and_keeps_grants() {
     assert!(matches!(outcome(timed_out).await, Outcome::TimedOut));
     let approved_held = held("DROP TABLE c");
     let approved = office.reviews.request(approved_held.clone()).await.unwrap();
-    office
-        .reviews
-        .approve(approved.id(), &dba("dana"), None)
-        .await
-        .unwrap();
+    office.reviews.approve(approved.id(), &dba("dana"), None).await.unwrap();
 
     let after = office.reopen().await;
     let state = async |id: &str| after.get(id, Visibility::All).await.unwrap().state;

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use sallyport_identity::{Kind, LOCAL_ISSUER, Principal};
 use sallyport_review::{
-    Binding, CommandDigest, Held, Impact, Need, NoWitness, ReviewConfig, Reviews, Webhook,
-    WebhookFormat,
+    Binding, CommandDigest, Held, Impact, Need, NoWitness, ReviewConfig, Reviews, Webhook, WebhookFormat,
 };
 use sallyport_store::Store;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -44,8 +43,7 @@ async fn receive(listener: &TcpListener, status: &str) -> Post {
             };
             let length: usize = post.header("content-length").unwrap().parse().unwrap();
             if post.body.len() == length {
-                let answer =
-                    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
                 stream.write_all(answer.as_bytes()).await.unwrap();
                 return post;
             }
@@ -59,12 +57,7 @@ async fn receive(listener: &TcpListener, status: &str) -> Post {
 
 async fn ask(
     hook: impl FnOnce(url::Url) -> Webhook,
-) -> (
-    TcpListener,
-    sallyport_review::Pending,
-    Reviews,
-    tempfile::TempDir,
-) {
+) -> (TcpListener, sallyport_review::Pending, Reviews, tempfile::TempDir) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook/path-secret", listener.local_addr().unwrap())
         .parse()
@@ -75,9 +68,7 @@ async fn ask(
         webhooks: vec![hook(url)],
         ..ReviewConfig::default()
     };
-    let reviews = Reviews::open(&store, config, Arc::new(NoWitness))
-        .await
-        .unwrap();
+    let reviews = Reviews::open(&store, config, Arc::new(NoWitness)).await.unwrap();
     let digest = CommandDigest::of(&Binding {
         statement: b"s",
         parameters: b"",
@@ -135,18 +126,11 @@ async fn an_event_is_signed_and_sent_again_after_a_failure() {
     let first = receive(&listener, "503 Service Unavailable").await;
     let second = receive(&listener, "204 No Content").await;
     assert_eq!(first.body, second.body);
-    assert_eq!(
-        first.header("sallyport-delivery"),
-        second.header("sallyport-delivery")
-    );
+    assert_eq!(first.header("sallyport-delivery"), second.header("sallyport-delivery"));
     assert_eq!(second.header("sallyport-event"), Some("request.opened"));
 
     let signature = second.header("sallyport-signature").unwrap();
-    let (time, mac) = signature
-        .strip_prefix("t=")
-        .unwrap()
-        .split_once(",v1=")
-        .unwrap();
+    let (time, mac) = signature.strip_prefix("t=").unwrap().split_once(",v1=").unwrap();
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
     let signed = format!("{time}.{}", second.body);
     aws_lc_rs::hmac::verify(&key, signed.as_bytes(), &hex::decode(mac).unwrap()).unwrap();
@@ -173,10 +157,7 @@ async fn a_chat_gets_the_statement_and_no_markup_of_it() {
     let body: serde_json::Value = serde_json::from_str(&post.body).unwrap();
     let text = body["text"].as_str().unwrap();
     assert!(text.contains("statement-text"), "{text}");
-    assert!(
-        text.contains(&format!("sallyport approve {}", pending.id())),
-        "{text}"
-    );
+    assert!(text.contains(&format!("sallyport approve {}", pending.id())), "{text}");
     assert_eq!(
         text.matches("```").count(),
         2,

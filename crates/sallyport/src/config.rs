@@ -51,7 +51,10 @@ pub(crate) struct Listen {
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { postgres: ([127, 0, 0, 1], 6432).into(), api: ([127, 0, 0, 1], 8432).into() }
+        Self {
+            postgres: ([127, 0, 0, 1], 6432).into(),
+            api: ([127, 0, 0, 1], 8432).into(),
+        }
     }
 }
 
@@ -87,7 +90,14 @@ pub(crate) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { sessions: 10_000, handshakes: 1_000, handshake_timeout_s: 15, per_source: 10_000, shutdown_grace_s: 30, workers: 0 }
+        Self {
+            sessions: 10_000,
+            handshakes: 1_000,
+            handshake_timeout_s: 15,
+            per_source: 10_000,
+            shutdown_grace_s: 30,
+            workers: 0,
+        }
     }
 }
 
@@ -161,7 +171,11 @@ impl Config {
         let mut config: Self = toml::from_str(&text).with_context(|| format!("`{}` makes no sense", path.display()))?;
         let base = path.parent().unwrap_or(Path::new("."));
         let people = config.identity.people.as_mut();
-        let tls = [&mut config.tls.certificate, &mut config.tls.key, &mut config.tls.client_authorities];
+        let tls = [
+            &mut config.tls.certificate,
+            &mut config.tls.key,
+            &mut config.tls.client_authorities,
+        ];
         let optional = tls.into_iter().filter_map(Option::as_mut).chain(people);
         for path in optional.chain([&mut config.state_dir, &mut config.policy]) {
             *path = base.join(&*path);
@@ -185,7 +199,8 @@ impl Review {
         }
         for entry in &self.webhooks {
             let secret = entry.secret_file.as_ref().map(|path| {
-                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+                let text =
+                    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
                 anyhow::Ok(SecretString::from(text.trim_end().to_owned()))
             });
             settings.webhooks.push(Webhook {

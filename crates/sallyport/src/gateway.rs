@@ -45,7 +45,10 @@ pub(crate) struct Gateway {
 
 /// What the loader of bundles knows: the protocols' schemas and the detectors that exist.
 pub(crate) fn loader() -> Loader {
-    let fragments = [SchemaFragment { name: "postgres".into(), text: Postgres::SCHEMA.into() }];
+    let fragments = [SchemaFragment {
+        name: "postgres".into(),
+        text: Postgres::SCHEMA.into(),
+    }];
     Loader::new(&fragments).detectors(Detector::ALL.iter().map(ToString::to_string))
 }
 
@@ -63,7 +66,10 @@ impl Gateway {
         let (journal, recovery) = Journal::open(state, &recording_key, durability)?;
         let journal = Arc::new(journal);
         if recovery.torn_bytes > 0 {
-            tracing::warn!(bytes = recovery.torn_bytes, "the journal's last entry was cut by a crash; it is put aside");
+            tracing::warn!(
+                bytes = recovery.torn_bytes,
+                "the journal's last entry was cut by a crash; it is put aside"
+            );
         }
         let policy = Arc::new(Watcher::start(&config.policy, loader())?);
         let bundle = policy.current();
@@ -133,7 +139,8 @@ impl Gateway {
             let (protocol, house) = (Arc::clone(&self.protocol), Arc::clone(&self.house));
             self.workers.spawn(move || async move {
                 match accepted.into_wire() {
-                    Ok((wire, handshake)) => serve(&*protocol, wire, handshake, &house).await,
+                    // Boxed: the future of a whole session is large.
+                    Ok((wire, handshake)) => Box::pin(serve(&*protocol, wire, handshake, &house)).await,
                     Err(error) => tracing::debug!(%error, "a connection was gone before it was greeted"),
                 }
             });
@@ -167,7 +174,11 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>) {
         let entry = match reloaded {
             Reloaded::Loaded { bundle, .. } => {
                 tracing::info!(digest = bundle.digest(), commit = bundle.commit(), "policy loaded");
-                Entry::now("policy.load", "gateway", json!({ "digest": bundle.digest(), "commit": bundle.commit() }))
+                Entry::now(
+                    "policy.load",
+                    "gateway",
+                    json!({ "digest": bundle.digest(), "commit": bundle.commit() }),
+                )
             }
             Reloaded::Rejected(report) => {
                 tracing::error!(error = %report, "the changed policy is not valid; the one before stays in force");
@@ -185,7 +196,11 @@ fn api_state(house: &House, reviews: &Reviews, state: &Path) -> anyhow::Result<A
     let metrics = crate::metrics::install()?;
     let policy = Arc::new(PolicyInForce::new(Arc::clone(&house.policy)));
     let (recordings, reviews) = (state.join("recordings"), reviews.clone());
-    let health = Condition { policy: Arc::clone(&policy), recordings, reviews: reviews.clone() };
+    let health = Condition {
+        policy: Arc::clone(&policy),
+        recordings,
+        reviews: reviews.clone(),
+    };
     Ok(Api {
         identities: Arc::clone(&house.identities),
         reviews,

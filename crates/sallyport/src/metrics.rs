@@ -44,14 +44,40 @@ pub(crate) async fn keep() {
 
 fn describe() {
     use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
-    counter!("sallyport_handshakes_total", "Connections by what their first words came to");
+    counter!(
+        "sallyport_handshakes_total",
+        "Connections by what their first words came to"
+    );
     gauge!("sallyport_sessions_open", "Sessions that are open, by target");
-    counter!("sallyport_sessions_total", "Sessions that are over, by target and by who ended them");
-    counter!("sallyport_commands_total", "Commands by target and by what policy decided");
-    histogram!("sallyport_decision_seconds", Unit::Seconds, "What a decision took that was not remembered");
+    counter!(
+        "sallyport_sessions_total",
+        "Sessions that are over, by target and by who ended them"
+    );
+    counter!(
+        "sallyport_commands_total",
+        "Commands by target and by what policy decided"
+    );
+    histogram!(
+        "sallyport_decision_seconds",
+        Unit::Seconds,
+        "What a decision took that was not remembered"
+    );
     gauge!("sallyport_holds_open", "Commands that wait for people");
-    counter!("sallyport_holds_total", "Commands that waited for people, by target and by how it ended");
-    counter!("sallyport_recording_event_bytes_total", Unit::Bytes, "Bytes of events that recordings were given");
-    counter!("sallyport_recording_errors_total", "Events that could not be recorded; each ends its session");
-    counter!("sallyport_policy_loads_total", "Policies that were loaded while the gateway ran, or rejected");
+    counter!(
+        "sallyport_holds_total",
+        "Commands that waited for people, by target and by how it ended"
+    );
+    counter!(
+        "sallyport_recording_event_bytes_total",
+        Unit::Bytes,
+        "Bytes of events that recordings were given"
+    );
+    counter!(
+        "sallyport_recording_errors_total",
+        "Events that could not be recorded; each ends its session"
+    );
+    counter!(
+        "sallyport_policy_loads_total",
+        "Policies that were loaded while the gateway ran, or rejected"
+    );
 }

@@ -7,15 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sallyport_api::ports::{
-    self, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState, TranscriptOptions, What,
+    self, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState, TranscriptOptions,
+    What,
 };
 use sallyport_ledger::{
     Ending, Entry, Event, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary,
 };
 use sallyport_policy::{Reloaded, Watcher};
 use sallyport_postgres::{Told, Transcript};
-use sallyport_session::{SessionInfo, Sessions};
 use sallyport_review::{ListFilter, Reviews, Visibility};
+use sallyport_session::{SessionInfo, Sessions};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use uuid::Uuid;
@@ -95,7 +96,10 @@ impl ports::Recordings for Recorded {
         if !self.0.path(id).is_ok_and(|path| path.exists()) {
             return Ok(None);
         }
-        self.0.summary(id).map(|summary| Some(recorded(summary))).map_err(|e| unreadable(&e))
+        self.0
+            .summary(id)
+            .map(|summary| Some(recorded(summary)))
+            .map_err(|e| unreadable(&e))
     }
 
     fn transcript(
@@ -107,8 +111,16 @@ impl ports::Recordings for Recorded {
         let id = Uuid::parse_str(id).map_err(|e| RecordingsError(e.to_string()))?;
         let summary = self.0.summary(id).map_err(|e| unreadable(&e))?;
         let reader = self.0.read(id).map_err(|e| unreadable(&e))?;
-        let opened = What::Opened { session: Box::new(recorded(summary)) };
-        if line(Line { at_micros: 0, seq: None, what: opened }).is_break() {
+        let opened = What::Opened {
+            session: Box::new(recorded(summary)),
+        };
+        if line(Line {
+            at_micros: 0,
+            seq: None,
+            what: opened,
+        })
+        .is_break()
+        {
             return Ok(());
         }
         replay(reader, options, line);
@@ -133,7 +145,11 @@ fn replay(reader: Reader, options: TranscriptOptions, line: &mut dyn FnMut(Line)
         let mut broken = ControlFlow::Continue(());
         lines(event.event(), options, &mut transcript, &mut |what| {
             if broken.is_continue() {
-                broken = line(Line { at_micros: last, seq, what });
+                broken = line(Line {
+                    at_micros: last,
+                    seq,
+                    what,
+                });
             }
         });
         if broken.is_break() {
@@ -145,17 +161,32 @@ fn replay(reader: Reader, options: TranscriptOptions, line: &mut dyn FnMut(Line)
         Some(Ending::Unsealed { root, .. }) => (SessionState::Interrupted, Some(root)),
         None => (SessionState::Interrupted, None),
     };
-    let end = What::End { state, root: root.map(|root| hex::encode(root.hash)), problem };
-    let _ = line(Line { at_micros: last, seq: None, what: end });
+    let end = What::End {
+        state,
+        root: root.map(|root| hex::encode(root.hash)),
+        problem,
+    };
+    let _ = line(Line {
+        at_micros: last,
+        seq: None,
+        what: end,
+    });
 }
 
 /// What an event says to people.
 fn lines(event: Event<'_>, options: TranscriptOptions, transcript: &mut Transcript, tell: &mut dyn FnMut(What)) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match event {
-        Event::Command { text: statement, detail, .. } => {
+        Event::Command {
+            text: statement,
+            detail,
+            ..
+        } => {
             let parameters = strings(&json(detail), "parameters");
-            tell(What::Command { text: text(statement), parameters });
+            tell(What::Command {
+                text: text(statement),
+                parameters,
+            });
         }
         Event::Decision { detail, .. } => {
             let detail = json(detail);
@@ -171,7 +202,10 @@ fn lines(event: Event<'_>, options: TranscriptOptions, transcript: &mut Transcri
         Event::Hold { detail, .. } => {
             let detail = json(detail);
             let request = string(&detail, "request").unwrap_or_default();
-            tell(What::Hold { request, waits_for: strings(&detail, "groups") });
+            tell(What::Hold {
+                request,
+                waits_for: strings(&detail, "groups"),
+            });
         }
         Event::Review { detail, .. } => {
             let detail = json(detail);
@@ -188,7 +222,10 @@ fn lines(event: Event<'_>, options: TranscriptOptions, transcript: &mut Transcri
             Told::Row(values) if options.rows => tell(What::Row { values }),
             Told::Row(_) => {}
             Told::Line { kind: "copy", .. } if !options.rows => {}
-            Told::Line { kind, words } => tell(What::Output { name: kind.to_owned(), text: words }),
+            Told::Line { kind, words } => tell(What::Output {
+                name: kind.to_owned(),
+                text: words,
+            }),
         }),
         Event::Notice { detail } => tell(What::Notice { text: text(detail) }),
         Event::Ended { detail, .. } => {
@@ -196,7 +233,9 @@ fn lines(event: Event<'_>, options: TranscriptOptions, transcript: &mut Transcri
             tell(What::Ended { how, rows: None });
         }
         Event::Closed { detail } => {
-            tell(What::Closed { reason: string(&json(detail), "ending").unwrap_or_default() });
+            tell(What::Closed {
+                reason: string(&json(detail), "ending").unwrap_or_default(),
+            });
         }
     }
 }
@@ -211,7 +250,8 @@ fn string(value: &Value, name: &str) -> Option<String> {
 
 fn strings(value: &Value, name: &str) -> Vec<String> {
     let list = value.get(name).and_then(Value::as_array);
-    list.map(|l| l.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect()).unwrap_or_default()
+    list.map(|l| l.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect())
+        .unwrap_or_default()
 }
 
 fn recorded(summary: Summary) -> Session {
@@ -319,7 +359,10 @@ impl Condition {
     /// The API calls this where it may block.
     fn ask_store(&self) -> Result<(), String> {
         let runtime = Handle::try_current().map_err(|e| e.to_string())?;
-        let one = ListFilter { limit: Some(1), ..ListFilter::default() };
+        let one = ListFilter {
+            limit: Some(1),
+            ..ListFilter::default()
+        };
         let asked = async { tokio::time::timeout(STORE_PATIENCE, self.reviews.list(one, Visibility::All)).await };
         match runtime.block_on(asked) {
             Ok(Ok(_)) => Ok(()),

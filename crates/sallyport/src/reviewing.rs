@@ -6,7 +6,9 @@ use sallyport_identity::{Kind, Principal};
 use sallyport_ledger::{Entry, Journal};
 use sallyport_policy::SubjectKind;
 use sallyport_review::{Act, Binding, CommandDigest, Held, Impact, Need, Outcome, Reviews, Witness, WitnessError};
-use sallyport_session::{Asking, Estimate, Granted, HoldInfo, HoldOutcome, Opened, Reason, Refusal, Reviewing, Waiting};
+use sallyport_session::{
+    Asking, Estimate, Granted, HoldInfo, HoldOutcome, Opened, Reason, Refusal, Reviewing, Waiting,
+};
 
 /// Takes held commands to the people who may approve them.
 #[derive(Debug)]
@@ -41,7 +43,9 @@ async fn open(reviews: &Reviews, asking: Asking) -> Result<Opened, Refusal> {
         policy_digest: asking.policy_digest(),
     });
     let (who, target, task) = (&standing.subject.id, &standing.target.name, standing.task.as_deref());
-    let grant = reviews.take_grant(&digest, who, target, task, asking.policy_digest()).await;
+    let grant = reviews
+        .take_grant(&digest, who, target, task, asking.policy_digest())
+        .await;
     if let Some(grant) = grant.map_err(unavailable)? {
         return Ok(Opened::Granted(granted(grant)));
     }
@@ -53,14 +57,33 @@ async fn open(reviews: &Reviews, asking: Asking) -> Result<Opened, Refusal> {
     if let Some(estimate) = asking.estimate() {
         tokio::spawn(show_impact(reviews.clone(), request.clone(), estimate));
     }
-    let info = HoldInfo { request: request.clone(), groups, rules: info_rules, message: asking.message };
-    Ok(Opened::Open(info, Box::pin(async move { outcome(pending.outcome().await, &request) })))
+    let info = HoldInfo {
+        request: request.clone(),
+        groups,
+        rules: info_rules,
+        message: asking.message,
+    };
+    Ok(Opened::Open(
+        info,
+        Box::pin(async move { outcome(pending.outcome().await, &request) }),
+    ))
 }
 
 /// Reviewers see the request at once, and what the command would do as soon as the target has said.
 async fn show_impact(reviews: Reviews, request: String, estimate: Waiting<Option<Estimate>>) {
-    let Some(Estimate { plan, rows }) = estimate.await else { return };
-    if let Err(error) = reviews.set_impact(&request, &Impact { plan, estimated_rows: rows }).await {
+    let Some(Estimate { plan, rows }) = estimate.await else {
+        return;
+    };
+    if let Err(error) = reviews
+        .set_impact(
+            &request,
+            &Impact {
+                plan,
+                estimated_rows: rows,
+            },
+        )
+        .await
+    {
         // It was decided meanwhile.
         tracing::debug!(%error, request, "the impact of a command came too late");
     }
@@ -68,7 +91,15 @@ async fn show_impact(reviews: Reviews, request: String, estimate: Waiting<Option
 
 fn held(asking: &Asking, digest: CommandDigest) -> Held {
     let standing = &asking.standing;
-    let needs = asking.spec.groups.iter().map(|a| Need { group: a.group.to_string(), count: a.count }).collect();
+    let needs = asking
+        .spec
+        .groups
+        .iter()
+        .map(|a| Need {
+            group: a.group.to_string(),
+            count: a.count,
+        })
+        .collect();
     Held {
         session: asking.session.to_string(),
         principal: Principal {
@@ -131,7 +162,10 @@ fn granted(grant: sallyport_review::Grant) -> Granted {
 #[expect(clippy::needless_pass_by_value, reason = "used with map_err")]
 fn unavailable(error: sallyport_review::ReviewError) -> Refusal {
     tracing::warn!(%error, "a review could not be opened or ended");
-    Refusal::new(Reason::Unavailable, format!("this needs an approval, and none can be asked for: {error}"))
+    Refusal::new(
+        Reason::Unavailable,
+        format!("this needs an approval, and none can be asked for: {error}"),
+    )
 }
 
 /// Writes the acts of reviewers into the journal before they take effect (I9).

@@ -33,12 +33,7 @@ fn sallyport(folder: &Path) -> Command {
         .env("XDG_CONFIG_HOME", folder.join("config"))
         .env("HOME", folder)
         .current_dir(folder);
-    for name in [
-        "SALLYPORT_API",
-        "SALLYPORT_TOKEN",
-        "SALLYPORT_PEOPLE",
-        "SALLYPORT_LOG",
-    ] {
+    for name in ["SALLYPORT_API", "SALLYPORT_TOKEN", "SALLYPORT_PEOPLE", "SALLYPORT_LOG"] {
         command.env_remove(name);
     }
     command
@@ -75,16 +70,8 @@ impl Gateway {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         let password = format!("{PASSWORD}\n");
-        good(
-            at,
-            &["people", "add", "alice", "--group", "developers"],
-            &password,
-        );
-        good(
-            at,
-            &["people", "add", "root", "--group", "admins"],
-            &password,
-        );
+        good(at, &["people", "add", "alice", "--group", "developers"], &password);
+        good(at, &["people", "add", "root", "--group", "admins"], &password);
         let config = format!(
             "state_dir = {:?}\npolicy = {:?}\n[listen]\npostgres = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n[identity]\npeople = {:?}\n",
             at.join("state"),
@@ -156,21 +143,11 @@ fn from_the_people_file_to_a_revoked_token() {
         &["login", "--api", &gateway.api, "--user", "alice"],
         "wrong horse\n",
     );
-    assert!(
-        error.contains("user name or the password is wrong"),
-        "{error}"
-    );
+    assert!(error.contains("user name or the password is wrong"), "{error}");
     assert!(bad(at, &["login", "--api", &gateway.api], "").contains("--user NAME"));
-    good(
-        at,
-        &["login", "--api", &gateway.api, "--user", "alice"],
-        &password,
-    );
+    good(at, &["login", "--api", &gateway.api, "--user", "alice"], &password);
     let kept = at.join("config/sallyport/credentials");
-    assert_eq!(
-        std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
 
     // The bare token, fit for PGPASSWORD=$(sallyport token).
     let token = good(at, &["token", "--name", "psql", "--ttl", "5m"], "");
@@ -183,12 +160,8 @@ fn from_the_people_file_to_a_revoked_token() {
         .iter()
         .find(|row| row["name"] == "psql")
         .unwrap();
-    assert_eq!(
-        (&row["user"], &row["scope"]),
-        (&"alice".into(), &"target".into())
-    );
-    let scoped: Value =
-        serde_json::from_str(&good(at, &["token", "--target", "orders", "--json"], "")).unwrap();
+    assert_eq!((&row["user"], &row["scope"]), (&"alice".into(), &"target".into()));
+    let scoped: Value = serde_json::from_str(&good(at, &["token", "--target", "orders", "--json"], "")).unwrap();
     assert_eq!(scoped["target"], "orders");
     assert!(bad(at, &["token", "--ttl", "13h"], "").contains("43200 seconds"));
 
@@ -205,10 +178,7 @@ fn from_the_people_file_to_a_revoked_token() {
     assert!(bad(at, &["token"], "").contains("log in first"));
     let scoped = scoped["token"].as_str().unwrap();
     let heard = String::from_utf8_lossy(&gateway.knock(scoped)).into_owned();
-    assert!(
-        heard.contains("revoked"),
-        "logging out ends the tokens: {heard:?}"
-    );
+    assert!(heard.contains("revoked"), "logging out ends the tokens: {heard:?}");
 }
 
 #[test]
@@ -218,32 +188,16 @@ fn the_people_file_is_kept_by_the_command_line() {
     let password = format!("{PASSWORD}\n");
     good(
         at,
-        &[
-            "people",
-            "add",
-            "alice",
-            "--group",
-            "developers",
-            "--group",
-            "oncall",
-        ],
+        &["people", "add", "alice", "--group", "developers", "--group", "oncall"],
         &password,
     );
-    good(
-        at,
-        &["people", "add", "ci", "--machine", "--no-password"],
-        "",
-    );
+    good(at, &["people", "add", "ci", "--machine", "--no-password"], "");
     assert!(bad(at, &["people", "add", "alice"], &password).contains("already"));
     assert!(bad(at, &["people", "add", "al ice"], &password).contains("principal's name"));
     assert!(bad(at, &["people", "add", "eve"], "short\n").contains("at least 8"));
     assert!(bad(at, &["people", "passwd", "nobody"], &password).contains("not in the people file"));
     good(at, &["people", "groups", "alice", "dba"], "");
-    good(
-        at,
-        &["people", "passwd", "alice"],
-        "another horse battery\n",
-    );
+    good(at, &["people", "passwd", "alice"], "another horse battery\n");
     let listed: Value = serde_json::from_str(&good(at, &["people", "list", "--json"], "")).unwrap();
     assert_eq!(
         listed[0],
@@ -254,10 +208,7 @@ fn the_people_file_is_kept_by_the_command_line() {
         serde_json::json!({ "id": "ci", "kind": "machine", "groups": [], "password": false })
     );
     let text = std::fs::read_to_string(at.join("people.toml")).unwrap();
-    assert!(
-        !text.contains("horse") && text.contains("$argon2id$"),
-        "{text}"
-    );
+    assert!(!text.contains("horse") && text.contains("$argon2id$"), "{text}");
     good(at, &["people", "remove", "ci"], "");
     assert!(!good(at, &["people", "list"], "").contains("ci"));
 }

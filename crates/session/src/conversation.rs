@@ -50,13 +50,19 @@ impl WireError {
     /// The client's fault.
     #[must_use]
     pub fn client(what: impl Into<String>) -> Self {
-        Self { side: Side::Client, what: what.into() }
+        Self {
+            side: Side::Client,
+            what: what.into(),
+        }
     }
 
     /// The target's fault.
     #[must_use]
     pub fn target(what: impl Into<String>) -> Self {
-        Self { side: Side::Target, what: what.into() }
+        Self {
+            side: Side::Target,
+            what: what.into(),
+        }
     }
 }
 

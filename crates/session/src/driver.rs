@@ -36,9 +36,27 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// The facts that take the target's catalogue to establish.
 const NAMED_FACTS: &[&str] = &[
-    "reads", "writes", "touches", "unrestricted", "shown", "derived", "inferred", "copied", "written",
-    "shown_classes", "derived_classes", "inferred_classes", "copied_classes", "written_classes", "read_classes",
-    "functions", "code", "untrusted_code", "hazards", "persistent", "unresolved",
+    "reads",
+    "writes",
+    "touches",
+    "unrestricted",
+    "shown",
+    "derived",
+    "inferred",
+    "copied",
+    "written",
+    "shown_classes",
+    "derived_classes",
+    "inferred_classes",
+    "copied_classes",
+    "written_classes",
+    "read_classes",
+    "functions",
+    "code",
+    "untrusted_code",
+    "hazards",
+    "persistent",
+    "unresolved",
     // An approval is bound to what the names in its command mean.
     "approved_by",
 ];
@@ -250,7 +268,9 @@ where
             return Ok(false);
         }
         let interrupt = Arc::clone(&self.signals.interrupt);
-        let waiting = self.interrupted.get_or_insert_with(|| Box::pin(async move { interrupt.notify.notified().await }));
+        let waiting = self
+            .interrupted
+            .get_or_insert_with(|| Box::pin(async move { interrupt.notify.notified().await }));
         if waiting.as_mut().poll(cx).is_pending() {
             return Ok(false);
         }
@@ -264,18 +284,25 @@ where
     }
 
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        let Some((id, hold)) = self.hold.as_mut() else { return Ok(false) };
+        let Some((id, hold)) = self.hold.as_mut() else {
+            return Ok(false);
+        };
         let id = *id;
         match hold.poll_step(cx) {
             Poll::Pending => return Ok(false),
             Poll::Ready(HoldStep::Opened(info)) => {
                 let detail = serde_json::json!({ "request": info.request, "groups": info.groups, "rules": info.rules });
-                self.gate.note(Event::Hold { seq: hold.seq(), detail: detail.to_string().as_bytes() });
+                self.gate.note(Event::Hold {
+                    seq: hold.seq(),
+                    detail: detail.to_string().as_bytes(),
+                });
                 self.conversation.held(id, &info, &mut self.out);
                 self.settle()?;
             }
             Poll::Ready(HoldStep::Ended(outcome)) => {
-                let Some((_, hold)) = self.hold.take() else { return Ok(false) };
+                let Some((_, hold)) = self.hold.take() else {
+                    return Ok(false);
+                };
                 self.signals.interrupt.holding.store(false, Ordering::Release);
                 let ruling = self.gate.resume(*hold, outcome);
                 self.answer(id, ruling)?;
@@ -307,7 +334,8 @@ where
             self.gate.refresh();
             self.renew();
             let result = if self.conversation.wants_client() {
-                self.conversation.read(Side::Client, &mut self.client.input, &mut self.out)
+                self.conversation
+                    .read(Side::Client, &mut self.client.input, &mut self.out)
             } else {
                 Ok(())
             };
@@ -328,7 +356,9 @@ where
             Poll::Ready(Err(_) | Ok(0)) => Err(self.target_left()),
             Poll::Ready(Ok(_)) => {
                 self.target.note_peak();
-                let result = self.conversation.read(Side::Target, &mut self.target.input, &mut self.out);
+                let result = self
+                    .conversation
+                    .read(Side::Target, &mut self.target.input, &mut self.out);
                 self.settle()?;
                 result.map_err(|error| self.broken(&error))?;
                 // What the target said may let the client's waiting bytes go on.
@@ -347,10 +377,15 @@ where
             && let Some((_, hold)) = self.hold.take_if(|(held, _)| *held == id)
         {
             let withdrawn = HoldOutcome::Refused(Refusal::new(Reason::Withdrawn, "whoever asked gave it up"));
-            self.gate.note(Event::Review { seq: hold.seq(), detail: withdrawn.to_json().to_string().as_bytes() });
+            self.gate.note(Event::Review {
+                seq: hold.seq(),
+                detail: withdrawn.to_json().to_string().as_bytes(),
+            });
             self.signals.interrupt.holding.store(false, Ordering::Release);
         }
-        let Some(Ask { id, command }) = self.out.ask.take() else { return Ok(false) };
+        let Some(Ask { id, command }) = self.out.ask.take() else {
+            return Ok(false);
+        };
         match self.gate.ask(command) {
             Asked::Ruled(ruling) => {
                 self.answer(id, ruling)?;
@@ -401,11 +436,17 @@ where
         let shown = std::mem::take(&mut self.out.shown);
         for stretch in &shown {
             if let Some(bytes) = self.out.client().get(stretch.start..stretch.end) {
-                self.gate.note(Event::Response { seq: stretch.seq, bytes });
+                self.gate.note(Event::Response {
+                    seq: stretch.seq,
+                    bytes,
+                });
             }
         }
         for (seq, how) in std::mem::take(&mut self.out.finished) {
-            self.gate.note(Event::Ended { seq, detail: how.as_json() });
+            self.gate.note(Event::Ended {
+                seq,
+                detail: how.as_json(),
+            });
         }
         if must_flush && let Err(refusal) = self.gate.flush() {
             self.out.target().clear();
@@ -426,7 +467,8 @@ where
         self.out.target().clear();
         if !self.out.is_over() {
             let message = "the target closed the connection";
-            self.conversation.farewell(&Refusal::new(Reason::Unavailable, message), &mut self.out);
+            self.conversation
+                .farewell(&Refusal::new(Reason::Unavailable, message), &mut self.out);
             self.hold = None;
             self.out.end();
             // The record's own failure would say no more than that the session is over.

@@ -129,13 +129,22 @@ pub struct Gate {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("standing", &self.standing).field("seq", &self.seq).finish_non_exhaustive()
+        f.debug_struct("Gate")
+            .field("standing", &self.standing)
+            .field("seq", &self.seq)
+            .finish_non_exhaustive()
     }
 }
 
 impl Gate {
     /// A gate for a session whose recording is open.
-    pub fn new(standing: Standing, policy: Arc<Watcher>, recorder: Recorder, reviewing: Arc<dyn Reviewing>, session: Uuid) -> Self {
+    pub fn new(
+        standing: Standing,
+        policy: Arc<Watcher>,
+        recorder: Recorder,
+        reviewing: Arc<dyn Reviewing>,
+        session: Uuid,
+    ) -> Self {
         let generation = policy.generation();
         let bundle = policy.current();
         let reveals = Arc::new(decide_reveals(&bundle, generation, &standing));
@@ -210,8 +219,23 @@ impl Gate {
         }
         if held {
             let impact = self.impact.clone();
-            let asking = Asking::new(self.session, &self.standing, &self.bundle, &decision, &command, seq, impact);
-            return Asked::Held(Box::new(Hold::new(seq, command, decision, asking, &*self.reviewing, self.meters.hold())));
+            let asking = Asking::new(
+                self.session,
+                &self.standing,
+                &self.bundle,
+                &decision,
+                &command,
+                seq,
+                impact,
+            );
+            return Asked::Held(Box::new(Hold::new(
+                seq,
+                command,
+                decision,
+                asking,
+                &*self.reviewing,
+                self.meters.hold(),
+            )));
         }
         Asked::Ruled(self.rule(seq, &command, &decision))
     }
@@ -219,7 +243,10 @@ impl Gate {
     /// The end of a hold: with an approval the command is decided again, under today's policy.
     pub fn resume(&mut self, hold: Hold, outcome: HoldOutcome) -> Ruling {
         let (seq, command, asking) = hold.into_parts();
-        self.note(Event::Review { seq, detail: outcome.to_json().to_string().as_bytes() });
+        self.note(Event::Review {
+            seq,
+            detail: outcome.to_json().to_string().as_bytes(),
+        });
         self.meters.hold_ended(matches!(outcome, HoldOutcome::Granted(_)));
         let grant = match outcome {
             HoldOutcome::Granted(grant) => grant,
@@ -230,13 +257,21 @@ impl Gate {
         };
         self.refresh();
         if self.bundle.digest() != asking.policy_digest() {
-            let refusal = Refusal::new(Reason::Denied, "the policy changed while the command waited for its approval")
-                .with_hint("run the command again: it is decided by today's policy");
+            let refusal = Refusal::new(
+                Reason::Denied,
+                "the policy changed while the command waited for its approval",
+            )
+            .with_hint("run the command again: it is decided by today's policy");
             return Ruling::Refused { seq, refusal };
         }
-        let situation = Situation { approved_by: grant.groups.iter().cloned().collect(), ..self.situation() };
+        let situation = Situation {
+            approved_by: grant.groups.iter().cloned().collect(),
+            ..self.situation()
+        };
         let acts = &command.shape.acts;
-        let decision = self.bundle.decide(&self.standing.subject, &self.standing.target, acts, &situation);
+        let decision = self
+            .bundle
+            .decide(&self.standing.subject, &self.standing.target, acts, &situation);
         if let Err(refusal) = self.write_decision(seq, &decision, Some(&grant.request)) {
             return Ruling::Refused { seq, refusal };
         }
@@ -291,7 +326,9 @@ impl Gate {
     /// When it cannot be written.
     pub fn close(mut self, ending: &Ending) -> Result<(), LedgerError> {
         let detail = json!({ "ending": ending.to_string() }).to_string();
-        self.recorder.append(Event::Closed { detail: detail.as_bytes() })?;
+        self.recorder.append(Event::Closed {
+            detail: detail.as_bytes(),
+        })?;
         self.recorder.seal().map(drop)
     }
 
@@ -316,7 +353,10 @@ impl Gate {
         }
         let (subject, target) = (&self.standing.subject, &self.standing.target);
         let since = Instant::now();
-        let decision = Arc::new(self.bundle.decide(subject, target, &command.shape.acts, &self.situation()));
+        let decision = Arc::new(
+            self.bundle
+                .decide(subject, target, &command.shape.acts, &self.situation()),
+        );
         self.meters.decided(since);
         let until = match decision.cache {
             Lifetime::Forever => None,
@@ -326,7 +366,14 @@ impl Gate {
         if self.decisions.len() >= CACHED_DECISIONS {
             self.decisions.clear();
         }
-        self.decisions.insert(id, Cached { generation: self.generation, until, decision: Arc::clone(&decision) });
+        self.decisions.insert(
+            id,
+            Cached {
+                generation: self.generation,
+                until,
+                decision: Arc::clone(&decision),
+            },
+        );
         decision
     }
 
@@ -341,7 +388,10 @@ impl Gate {
 
     fn rule(&self, seq: u64, command: &Command, decision: &Decision) -> Ruling {
         if decision.outcome == Outcome::Deny || (decision.outcome == Outcome::Hold && command.phase == Phase::Run) {
-            return Ruling::Refused { seq, refusal: self.refusal(command, decision) };
+            return Ruling::Refused {
+                seq,
+                refusal: self.refusal(command, decision),
+            };
         }
         for class in &command.shape.shows {
             if let Some(rules) = self.reveals.withheld(class) {
@@ -351,7 +401,10 @@ impl Gate {
                 return Ruling::Refused { seq, refusal };
             }
         }
-        Ruling::Permitted { permit: Permit::mint(seq), reveals: Arc::clone(&self.reveals) }
+        Ruling::Permitted {
+            permit: Permit::mint(seq),
+            reveals: Arc::clone(&self.reveals),
+        }
     }
 
     fn refusal(&self, command: &Command, decision: &Decision) -> Refusal {
@@ -361,19 +414,42 @@ impl Gate {
             let position = unparsed.position;
             let message = unparsed.message.clone();
             let (hint, ends) = (Some(hint.to_owned()), decision.ends_session);
-            return Refusal { reason: Reason::Unparsed, rules, message, hint, position, ends };
+            return Refusal {
+                reason: Reason::Unparsed,
+                rules,
+                message,
+                hint,
+                position,
+                ends,
+            };
         }
-        let message = decision.message.clone().unwrap_or_else(|| "no rule of the policy permits this command".to_owned());
+        let message = decision
+            .message
+            .clone()
+            .unwrap_or_else(|| "no rule of the policy permits this command".to_owned());
         let hint = format!(
             "the policy in force is {}; a change to it is a change to its repository",
-            self.bundle.commit().unwrap_or_else(|| self.bundle.digest().get(..12).unwrap_or_default())
+            self.bundle
+                .commit()
+                .unwrap_or_else(|| self.bundle.digest().get(..12).unwrap_or_default())
         );
-        Refusal { reason: Reason::Denied, rules, message, hint: Some(hint), position: None, ends: decision.ends_session }
+        Refusal {
+            reason: Reason::Denied,
+            rules,
+            message,
+            hint: Some(hint),
+            position: None,
+            ends: decision.ends_session,
+        }
     }
 
     fn write(&mut self, seq: u64, command: &Command, decision: &Decision) -> Result<(), Refusal> {
         let detail = command.detail();
-        self.note(Event::Command { seq, text: &command.text, detail: detail.as_bytes() });
+        self.note(Event::Command {
+            seq,
+            text: &command.text,
+            detail: detail.as_bytes(),
+        });
         self.write_decision(seq, decision, None)
     }
 
@@ -387,7 +463,10 @@ impl Gate {
             "commit": self.bundle.commit(),
             "request": request,
         });
-        self.note(Event::Decision { seq, detail: json.to_string().as_bytes() });
+        self.note(Event::Decision {
+            seq,
+            detail: json.to_string().as_bytes(),
+        });
         self.flush()
     }
 }
@@ -413,8 +492,11 @@ fn unrecordable(error: &LedgerError) -> Refusal {
 }
 
 fn cannot_record() -> Refusal {
-    Refusal::new(Reason::Unavailable, "the gateway cannot record this session, so it does not go on")
-        .with_hint("tell whoever operates the gateway: its log says why the recording failed")
+    Refusal::new(
+        Reason::Unavailable,
+        "the gateway cannot record this session, so it does not go on",
+    )
+    .with_hint("tell whoever operates the gateway: its log says why the recording failed")
 }
 
 fn decide_reveals(bundle: &Bundle, generation: u64, standing: &Standing) -> Reveals {

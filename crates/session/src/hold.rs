@@ -63,10 +63,17 @@ impl Asking {
             text: command.text.clone(),
             parameters: command.parameters.clone(),
             state: command.state.clone(),
-            readable: command.readable.map(|words| words(&command.parameters)).unwrap_or_default(),
+            readable: command
+                .readable
+                .map(|words| words(&command.parameters))
+                .unwrap_or_default(),
             rules: decision.rules.iter().map(ToString::to_string).collect(),
             message: decision.message.clone(),
-            spec: decision.hold.clone().unwrap_or_else(|| HoldSpec { groups: Vec::new(), timeout: None, expires: None }),
+            spec: decision.hold.clone().unwrap_or_else(|| HoldSpec {
+                groups: Vec::new(),
+                timeout: None,
+                expires: None,
+            }),
             shape: Arc::clone(&command.shape),
             impact,
             policy_digest: bundle.digest().to_owned(),
@@ -112,7 +119,9 @@ impl HoldOutcome {
             Self::Granted(g) => json!({
                 "outcome": "approved", "request": g.request, "approved_by": g.approvers, "groups": g.groups,
             }),
-            Self::Refused(refusal) => json!({ "outcome": "refused", "reason": refusal.reason, "message": refusal.message }),
+            Self::Refused(refusal) => {
+                json!({ "outcome": "refused", "reason": refusal.reason, "message": refusal.message })
+            }
         }
     }
 }
@@ -164,7 +173,10 @@ pub struct Hold {
 
 impl std::fmt::Debug for Hold {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hold").field("seq", &self.seq).field("rules", &self.decision.rules).finish_non_exhaustive()
+        f.debug_struct("Hold")
+            .field("seq", &self.seq)
+            .field("rules", &self.decision.rules)
+            .finish_non_exhaustive()
     }
 }
 
@@ -187,7 +199,14 @@ impl Hold {
         open: Open,
     ) -> Self {
         let state = State::Opening(reviewing.open(asking.clone()));
-        Self { seq, command, decision, asking: Box::new(asking), state, _open: open }
+        Self {
+            seq,
+            command,
+            decision,
+            asking: Box::new(asking),
+            state,
+            _open: open,
+        }
     }
 
     /// The number of the held command in its session.

@@ -27,7 +27,7 @@ pub use gate::{Asked, Gate, Reveals, Ruling, Standing};
 pub use hold::{Asking, Granted, Hold, HoldOutcome, HoldStep, Opened, Reviewing, Waiting};
 pub use impact::{Estimate, Impact};
 pub use permit::{Permit, Spent};
-pub use protocol::{Caller, Claim, DialError, Greeting, GreetError, Proof, Protocol, Relaying};
+pub use protocol::{Caller, Claim, DialError, GreetError, Greeting, Proof, Protocol, Relaying};
 pub use refusal::{Reason, Refusal};
 pub use serve::{House, Targets, serve};
 pub use sessions::{Enrolled, SessionInfo, Sessions};

@@ -22,7 +22,8 @@ pub(crate) struct Meters {
 
 impl Meters {
     pub(crate) fn of(target: &str) -> Self {
-        let commands = |outcome| counter!("sallyport_commands_total", "target" => target.to_owned(), "outcome" => outcome);
+        let commands =
+            |outcome| counter!("sallyport_commands_total", "target" => target.to_owned(), "outcome" => outcome);
         let holds = |outcome| counter!("sallyport_holds_total", "target" => target.to_owned(), "outcome" => outcome);
         Self {
             allowed: commands("allow"),

@@ -22,7 +22,13 @@ pub(crate) struct Peer<S> {
 
 impl<S: AsyncRead + Unpin> Peer<S> {
     pub(crate) fn new(wire: S) -> Self {
-        Self { wire, input: BytesMut::new(), read_size: MIN_READ, peak: 0, eof: false }
+        Self {
+            wire,
+            input: BytesMut::new(),
+            read_size: MIN_READ,
+            peak: 0,
+            eof: false,
+        }
     }
 
     /// # Cancel safety

@@ -103,7 +103,11 @@ pub trait Protocol: Send + Sync + 'static {
     fn greet(&self, client: Wire) -> impl Future<Output = Result<Greeting<Self::Caller>, GreetError>> + Send;
 
     /// Reaches the target and logs in.
-    fn dial(&self, lease: &Lease, caller: &Self::Caller) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
+    fn dial(
+        &self,
+        lease: &Lease,
+        caller: &Self::Caller,
+    ) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
 
     /// Lets the client in and relays until one side ends.
     fn relay(

@@ -43,7 +43,14 @@ impl Refusal {
     /// A refusal of kind `reason` with a sentence and nothing else.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, rules: Vec::new(), message: message.into(), hint: None, position: None, ends: false }
+        Self {
+            reason,
+            rules: Vec::new(),
+            message: message.into(),
+            hint: None,
+            position: None,
+            ends: false,
+        }
     }
 
     /// Adds what to do next.

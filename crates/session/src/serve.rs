@@ -55,7 +55,11 @@ impl Targets {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != generation {
             let bundle = policy.current();
-            match Catalogue::parse(bundle.file("targets.toml").unwrap_or_default(), "targets.toml", bundle.dir()) {
+            match Catalogue::parse(
+                bundle.file("targets.toml").unwrap_or_default(),
+                "targets.toml",
+                bundle.dir(),
+            ) {
                 Ok(catalogue) => *known = (generation, catalogue),
                 Err(error) => {
                     // Fail closed: a bundle whose targets make no sense has none.
@@ -112,8 +116,11 @@ async fn identify<C: Caller>(caller: &C, house: &House) -> Result<(Credential, A
         }
     };
     let credential = credential.map_err(|error| {
-        Refusal::new(Reason::Denied, format!("login failed for user `{}`: {error}", claim.user))
-            .with_hint("get a token with `sallyport token` and give it as the password")
+        Refusal::new(
+            Reason::Denied,
+            format!("login failed for user `{}`: {error}", claim.user),
+        )
+        .with_hint("get a token with `sallyport token` and give it as the password")
     })?;
     let target = house.targets.get(&house.policy, &claim.target).ok_or_else(|| {
         Refusal::new(Reason::Denied, format!("there is no target `{}`", claim.target))
@@ -135,13 +142,24 @@ async fn session<P: Protocol>(
         Ok(recorder) => recorder,
         Err(error) => {
             tracing::error!(%error, "no recording can be opened");
-            let refusal = Refusal::new(Reason::Unavailable, "the gateway cannot record this session, so it does not begin");
-            return caller.refuse(&refusal.with_hint("tell whoever operates the gateway")).await;
+            let refusal = Refusal::new(
+                Reason::Unavailable,
+                "the gateway cannot record this session, so it does not begin",
+            );
+            return caller
+                .refuse(&refusal.with_hint("tell whoever operates the gateway"))
+                .await;
         }
     };
     let enrolled = house.sessions.enrol(info);
     let open = Open::session(&target.name);
-    let gate = Gate::new(standing, Arc::clone(&house.policy), recorder, Arc::clone(&house.reviewing), id);
+    let gate = Gate::new(
+        standing,
+        Arc::clone(&house.policy),
+        recorder,
+        Arc::clone(&house.reviewing),
+        id,
+    );
     let signals = Signals {
         end: ended(enrolled.ended(), credential),
         closing: closing(&house.sessions),
@@ -151,7 +169,14 @@ async fn session<P: Protocol>(
         Ok(gate) => connected(protocol, caller, target, gate, signals).await,
         Err((refusal, gate)) => {
             let claim = caller.claim();
-            journal(house, "connect.refused", &credential.principal.id, claim, caller.wire(), &refusal);
+            journal(
+                house,
+                "connect.refused",
+                &credential.principal.id,
+                claim,
+                caller.wire(),
+                &refusal,
+            );
             caller.refuse(&refusal).await;
             (Ending::Gateway(refusal), gate)
         }
@@ -210,7 +235,18 @@ async fn connected<P: Protocol>(
     match (dialled, lease) {
         (Ok(upstream), Ok(lease)) => {
             let reveals = gate.reveals();
-            protocol.relay(caller, upstream, Relaying { gate, signals, reveals, lease }).await
+            protocol
+                .relay(
+                    caller,
+                    upstream,
+                    Relaying {
+                        gate,
+                        signals,
+                        reveals,
+                        lease,
+                    },
+                )
+                .await
         }
         (dialled, _) => {
             let error = dialled.err().unwrap_or_default();
@@ -226,7 +262,10 @@ async fn connected<P: Protocol>(
 fn connect_command<C: Caller>(caller: &C, gate: &Gate) -> Command {
     let claim = caller.claim();
     let context = vec![
-        (SmolStr::new_static("database"), Value::String(gate.standing().database.clone())),
+        (
+            SmolStr::new_static("database"),
+            Value::String(gate.standing().database.clone()),
+        ),
         (SmolStr::new_static("user"), Value::String(claim.user.as_str().into())),
         (SmolStr::new_static("replication"), Value::Bool(claim.replication)),
         (SmolStr::new_static("tls"), Value::Bool(caller.wire().tls().is_some())),
@@ -290,7 +329,11 @@ fn describe<P: Protocol>(
         tags: target.tags.iter().map(ToString::to_string).collect(),
     };
     let standing = Standing {
-        subject: Subject { kind, id: principal.id.to_string(), groups },
+        subject: Subject {
+            kind,
+            id: principal.id.to_string(),
+            groups,
+        },
         person: principal.person.clone(),
         target: resource,
         database: database.into(),
@@ -357,7 +400,11 @@ fn journal(house: &House, kind: &str, actor: &str, claim: &Claim, wire: &Wire, r
         "rules": refusal.rules,
         "message": refusal.message,
     });
-    if let Err(error) = house.journal.record(&Entry::now(kind, actor, details)).and_then(Receipt::wait) {
+    if let Err(error) = house
+        .journal
+        .record(&Entry::now(kind, actor, details))
+        .and_then(Receipt::wait)
+    {
         tracing::error!(%error, "an administrative act could not be recorded");
     }
 }

@@ -72,9 +72,19 @@ impl Sessions {
         let (sender, end) = watch::channel(None);
         let id = info.id;
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.insert(id, Live { info: Arc::new(info), end: sender });
+        live.insert(
+            id,
+            Live {
+                info: Arc::new(info),
+                end: sender,
+            },
+        );
         self.count.send_replace(live.len());
-        Enrolled { sessions: Arc::clone(self), id, end }
+        Enrolled {
+            sessions: Arc::clone(self),
+            id,
+            end,
+        }
     }
 
     /// The open sessions, oldest first.

@@ -24,8 +24,15 @@ pub fn permit(seq: u64) -> Permit {
 /// What may be seen of each class.
 #[must_use]
 pub fn reveals(generation: u64, classes: impl IntoIterator<Item = (SmolStr, Reveal)>) -> Arc<Reveals> {
-    let disclosure = |reveal| Disclosure { reveal, rules: Vec::new(), cache: Lifetime::Forever };
-    let by_class = classes.into_iter().map(|(class, reveal)| (class, disclosure(reveal))).collect();
+    let disclosure = |reveal| Disclosure {
+        reveal,
+        rules: Vec::new(),
+        cache: Lifetime::Forever,
+    };
+    let by_class = classes
+        .into_iter()
+        .map(|(class, reveal)| (class, disclosure(reveal)))
+        .collect();
     Arc::new(Reveals { generation, by_class })
 }
 

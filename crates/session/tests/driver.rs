@@ -8,9 +8,9 @@ use bytes::{Buf, Bytes, BytesMut};
 use sallyport_ledger::{Durability, RecordingKey, RecordingStore, SessionHeader};
 use sallyport_policy::{Act, ActionName, Loader, Resource, Subject, SubjectKind, Watcher};
 use sallyport_session::{
-    AskId, Asking, Command, Conversation, Effects, Ending, Gate, Granted, HoldInfo, HoldOutcome, Housekeeping, Interrupt,
-    Opened, Phase, Reason, Refusal, Reviewing, Ruling, Shape, Side, Signals, Standing, Unparsed, Waiting, WireError,
-    relay,
+    AskId, Asking, Command, Conversation, Effects, Ending, Gate, Granted, HoldInfo, HoldOutcome, Housekeeping,
+    Interrupt, Opened, Phase, Reason, Refusal, Reviewing, Ruling, Shape, Side, Signals, Standing, Unparsed, Waiting,
+    WireError, relay,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
@@ -62,7 +62,9 @@ impl Conversation for Bytewise {
     }
 
     fn interrupt(&mut self, out: &mut Effects) -> bool {
-        let Some((id, _)) = self.pending.take() else { return false };
+        let Some((id, _)) = self.pending.take() else {
+            return false;
+        };
         out.withdraw(id);
         out.tell(b"c");
         true
@@ -83,9 +85,23 @@ impl Conversation for Bytewise {
 }
 
 fn command(held: bool) -> Command {
-    let unparsed = held.then(|| Unparsed { message: "what is this".to_owned(), position: None });
-    let acts = if held { vec![Act::new(ActionName::unparsed(), Vec::new())] } else { Vec::new() };
-    let shape = Shape { id: Shape::next_id(), acts, shows: Vec::new(), unparsed, empty: !held, facts: "{}".to_owned() };
+    let unparsed = held.then(|| Unparsed {
+        message: "what is this".to_owned(),
+        position: None,
+    });
+    let acts = if held {
+        vec![Act::new(ActionName::unparsed(), Vec::new())]
+    } else {
+        Vec::new()
+    };
+    let shape = Shape {
+        id: Shape::next_id(),
+        acts,
+        shows: Vec::new(),
+        unparsed,
+        empty: !held,
+        facts: "{}".to_owned(),
+    };
     Command {
         shape: Arc::new(shape),
         text: Bytes::from_static(b"text"),
@@ -159,7 +175,15 @@ impl Stage {
             interrupt: Arc::clone(&interrupt),
         };
         let relay = tokio::spawn(relay(Bytewise::default(), inner_client, inner_target, gate, signals));
-        Self { client, target, interrupt, end, desk, relay, _dir: dir }
+        Self {
+            client,
+            target,
+            interrupt,
+            end,
+            desk,
+            relay,
+            _dir: dir,
+        }
     }
 
     async fn client_gets(&mut self, expected: &[u8]) {
@@ -184,9 +208,18 @@ fn gate(dir: &std::path::Path, desk: Desk) -> Gate {
     std::fs::write(rules.join("all.cedar"), RULES).unwrap();
     let policy = Arc::new(Watcher::start(&dir.join("policy"), Loader::new(&[])).unwrap());
     let standing = Standing {
-        subject: Subject { kind: SubjectKind::User, id: "alice".to_owned(), groups: Vec::new() },
+        subject: Subject {
+            kind: SubjectKind::User,
+            id: "alice".to_owned(),
+            groups: Vec::new(),
+        },
         person: "alice".into(),
-        target: Resource { name: "t".to_owned(), protocol: "bytes".to_owned(), environment: None, tags: Vec::new() },
+        target: Resource {
+            name: "t".to_owned(),
+            protocol: "bytes".to_owned(),
+            environment: None,
+            tags: Vec::new(),
+        },
         database: "d".into(),
         task: None,
         source: None,
@@ -277,10 +310,16 @@ async fn a_session_ends_though_its_client_does_not_read() {
     // The client reads a little, so that the flood is under way, and then no more.
     gets(&mut stage.client, 512).await;
     stage.end.take().unwrap().send(killed()).unwrap();
-    let (ending, _) = tokio::time::timeout(Duration::from_secs(60), stage.relay).await.expect("it ends").unwrap();
+    let (ending, _) = tokio::time::timeout(Duration::from_secs(60), stage.relay)
+        .await
+        .expect("it ends")
+        .unwrap();
     assert!(matches!(ending, Ending::Gateway(_)));
     let sent = flood.await.unwrap();
-    assert!(sent < 1 << 20, "{sent} bytes were taken from the target for a client that does not read");
+    assert!(
+        sent < 1 << 20,
+        "{sent} bytes were taken from the target for a client that does not read"
+    );
 }
 
 #[tokio::test]

@@ -194,9 +194,7 @@ impl FromRow<'_, SqliteRow> for RequestRow {
         Ok(Self {
             id: row.try_get("id")?,
             digest: row.try_get("digest")?,
-            state: state
-                .parse()
-                .map_err(|e: UnknownState| undecodable("state", e))?,
+            state: state.parse().map_err(|e: UnknownState| undecodable("state", e))?,
             waiting: row.try_get::<i64, _>("waiting")? == 1,
             session: row.try_get("session")?,
             principal: row.try_get("principal")?,
@@ -217,18 +215,12 @@ impl FromRow<'_, SqliteRow> for RequestRow {
     }
 }
 
-fn decode_json<T: for<'de> Deserialize<'de>>(
-    row: &SqliteRow,
-    column: &str,
-) -> Result<T, sqlx::Error> {
+fn decode_json<T: for<'de> Deserialize<'de>>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error> {
     let text: String = row.try_get(column)?;
     serde_json::from_str(&text).map_err(|e| undecodable(column, e))
 }
 
-fn undecodable(
-    column: &str,
-    source: impl std::error::Error + Send + Sync + 'static,
-) -> sqlx::Error {
+fn undecodable(column: &str, source: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
     sqlx::Error::ColumnDecode {
         index: column.to_owned(),
         source: Box::new(source),
@@ -302,9 +294,7 @@ impl Requests {
     /// The requests in `store`.
     #[must_use]
     pub fn new(store: &Store) -> Self {
-        Self {
-            store: store.clone(),
-        }
+        Self { store: store.clone() }
     }
 
     /// Takes the store's write lock. Nothing is kept unless the transaction is committed.

@@ -67,9 +67,7 @@ impl FromRow<'_, SqliteRow> for TokenRow {
         let groups: String = row.try_get("principal_groups")?;
         Ok(Self {
             id: row.try_get("id")?,
-            hash: hash
-                .try_into()
-                .map_err(|_| unreadable("a hash that is not 32 bytes"))?,
+            hash: hash.try_into().map_err(|_| unreadable("a hash that is not 32 bytes"))?,
             scope: match scope.as_str() {
                 "target" => Scope::Target,
                 "api" => Scope::Api,
@@ -86,10 +84,7 @@ impl FromRow<'_, SqliteRow> for TokenRow {
             parent: row.try_get("parent")?,
             issued: from_ms(row.try_get("issued_ms")?)?,
             expires: from_ms(row.try_get("expires_ms")?)?,
-            revoked: row
-                .try_get::<Option<i64>, _>("revoked_ms")?
-                .map(from_ms)
-                .transpose()?,
+            revoked: row.try_get::<Option<i64>, _>("revoked_ms")?.map(from_ms).transpose()?,
         })
     }
 }
@@ -188,11 +183,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be written; then nothing was revoked.
-    pub async fn revoke_tokens(
-        &self,
-        which: Which<'_>,
-        now: OffsetDateTime,
-    ) -> Result<Vec<String>, StoreError> {
+    pub async fn revoke_tokens(&self, which: Which<'_>, now: OffsetDateTime) -> Result<Vec<String>, StoreError> {
         let (family, principal, issuer) = match which {
             Which::Family(id) => (Some(id), None, None),
             Which::Principal(principal) => (None, Some(principal), None),
@@ -217,11 +208,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn token_holders(
-        &self,
-        issuer: &str,
-        now: OffsetDateTime,
-    ) -> Result<Vec<String>, StoreError> {
+    pub async fn token_holders(&self, issuer: &str, now: OffsetDateTime) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
             "SELECT DISTINCT principal FROM tokens WHERE issuer = ?1 AND revoked_ms IS NULL AND expires_ms > ?2",
         )
@@ -235,11 +222,7 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn purge_tokens(
-        &self,
-        before: OffsetDateTime,
-        now: OffsetDateTime,
-    ) -> Result<u64, StoreError> {
+    pub async fn purge_tokens(&self, before: OffsetDateTime, now: OffsetDateTime) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
         let tokens = sqlx::query(
             "DELETE FROM tokens WHERE expires_ms < ?1
@@ -260,20 +243,14 @@ impl Store {
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn spend(
-        &self,
-        keys: &[String],
-        expires: OffsetDateTime,
-    ) -> Result<bool, StoreError> {
+    pub async fn spend(&self, keys: &[String], expires: OffsetDateTime) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
         for key in keys {
-            let done = sqlx::query(
-                "INSERT INTO spent (key, expires_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-            )
-            .bind(key)
-            .bind(to_ms(expires))
-            .execute(&mut *tx)
-            .await?;
+            let done = sqlx::query("INSERT INTO spent (key, expires_ms) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
+                .bind(key)
+                .bind(to_ms(expires))
+                .execute(&mut *tx)
+                .await?;
             if done.rows_affected() == 0 {
                 return Ok(false);
             }
@@ -294,18 +271,19 @@ impl Store {
         now: OffsetDateTime,
     ) -> Result<bool, StoreError> {
         let mut tx = self.begin().await?;
-        sqlx::query("INSERT INTO principals (id, issuer, subject, first_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING")
+        sqlx::query(
+            "INSERT INTO principals (id, issuer, subject, first_ms) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )
+        .bind(id)
+        .bind(issuer)
+        .bind(subject)
+        .bind(to_ms(now))
+        .execute(&mut *tx)
+        .await?;
+        let owner: (String, String) = sqlx::query_as("SELECT issuer, subject FROM principals WHERE id = ?1")
             .bind(id)
-            .bind(issuer)
-            .bind(subject)
-            .bind(to_ms(now))
-            .execute(&mut *tx)
+            .fetch_one(&mut *tx)
             .await?;
-        let owner: (String, String) =
-            sqlx::query_as("SELECT issuer, subject FROM principals WHERE id = ?1")
-                .bind(id)
-                .fetch_one(&mut *tx)
-                .await?;
         tx.commit().await?;
         Ok(owner.0 == issuer && owner.1 == subject)
     }
@@ -322,11 +300,10 @@ impl Store {
         let mut tx = self.begin().await?;
         let mut person: Option<String> = None;
         for key in keys {
-            let known: Option<String> =
-                sqlx::query_scalar("SELECT person FROM persons WHERE key = ?1")
-                    .bind(key)
-                    .fetch_optional(&mut *tx)
-                    .await?;
+            let known: Option<String> = sqlx::query_scalar("SELECT person FROM persons WHERE key = ?1")
+                .bind(key)
+                .fetch_optional(&mut *tx)
+                .await?;
             match (known, &person) {
                 (Some(known), Some(chosen)) if known != *chosen => {
                     merge(&mut tx, &known, chosen).await?;
@@ -359,11 +336,10 @@ impl Store {
     async fn known_person(&self, keys: &[String]) -> Result<Option<String>, StoreError> {
         let mut person: Option<String> = None;
         for key in keys {
-            let known: Option<String> =
-                sqlx::query_scalar("SELECT person FROM persons WHERE key = ?1")
-                    .bind(key)
-                    .fetch_optional(self.read())
-                    .await?;
+            let known: Option<String> = sqlx::query_scalar("SELECT person FROM persons WHERE key = ?1")
+                .bind(key)
+                .fetch_optional(self.read())
+                .await?;
             if known.is_none() || person.as_ref().is_some_and(|p| Some(p) != known.as_ref()) {
                 return Ok(None);
             }
@@ -387,11 +363,7 @@ impl Store {
 
 /// A person is named by the first of its keys, so an old name is a key and goes on resolving. Requests follow, so
 /// that an approval that turns out to be the asker's own counts no more (invariant I5).
-async fn merge(
-    tx: &mut Transaction<'static, Sqlite>,
-    from: &str,
-    into: &str,
-) -> Result<(), StoreError> {
+async fn merge(tx: &mut Transaction<'static, Sqlite>, from: &str, into: &str) -> Result<(), StoreError> {
     for statement in [
         "UPDATE persons SET person = ?2 WHERE person = ?1",
         "UPDATE tokens SET person = ?2 WHERE person = ?1",
@@ -406,11 +378,7 @@ async fn merge(
         "UPDATE request_votes SET person = ?2 WHERE person = ?1
            AND request IN (SELECT id FROM requests WHERE state = 'open')",
     ] {
-        sqlx::query(statement)
-            .bind(from)
-            .bind(into)
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query(statement).bind(from).bind(into).execute(&mut **tx).await?;
     }
     Ok(())
 }
@@ -421,8 +389,7 @@ pub(crate) fn to_ms(time: OffsetDateTime) -> i64 {
 }
 
 pub(crate) fn from_ms(ms: i64) -> Result<OffsetDateTime, sqlx::Error> {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
-        .map_err(|e| sqlx::Error::Decode(Box::new(e)))
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000).map_err(|e| sqlx::Error::Decode(Box::new(e)))
 }
 
 fn unreadable(what: &str) -> sqlx::Error {

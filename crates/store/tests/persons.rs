@@ -63,21 +63,12 @@ async fn keys_that_were_shown_together_are_one_person_whatever_the_order() {
             .unwrap(),
         oidc
     );
-    let joined = store
-        .person_of(&keys(&["local:alice", "email:a@b"]))
-        .await
-        .unwrap();
+    let joined = store.person_of(&keys(&["local:alice", "email:a@b"])).await.unwrap();
     for name in [&local, &oidc, &joined] {
         assert_eq!(store.resolve_person(name).await.unwrap(), joined);
     }
-    assert_eq!(
-        store.person_of(&keys(&["sub:https://id#1"])).await.unwrap(),
-        joined
-    );
-    assert_eq!(
-        store.resolve_person("local:bob").await.unwrap(),
-        "local:bob"
-    );
+    assert_eq!(store.person_of(&keys(&["sub:https://id#1"])).await.unwrap(), joined);
+    assert_eq!(store.resolve_person("local:bob").await.unwrap(), "local:bob");
 }
 
 #[tokio::test]
@@ -85,37 +76,22 @@ async fn what_is_open_follows_the_person() {
     let (_folder, store) = store().await;
     let requests = Requests::new(&store);
     let mut tx = requests.begin().await.unwrap();
-    assert!(
-        tx.insert(&request("r1", "alice", "local:alice"))
-            .await
-            .unwrap()
-    );
+    assert!(tx.insert(&request("r1", "alice", "local:alice")).await.unwrap());
     assert!(tx.vote("r1", &vote("alice@id", "sub:1")).await.unwrap());
     assert!(tx.vote("r1", &vote("dana", "local:dana")).await.unwrap());
     tx.commit().await.unwrap();
     store.person_of(&keys(&["local:alice"])).await.unwrap();
     store.person_of(&keys(&["sub:1"])).await.unwrap();
 
-    let person = store
-        .person_of(&keys(&["sub:1", "local:alice"]))
-        .await
-        .unwrap();
+    let person = store.person_of(&keys(&["sub:1", "local:alice"])).await.unwrap();
     let row = requests.get("r1").await.unwrap().unwrap();
     assert_eq!(row.person, person);
     let voters: Vec<_> = row.votes.iter().map(|v| v.reviewer.as_str()).collect();
-    assert_eq!(
-        voters,
-        ["dana"],
-        "an approval that was the asker's own counts no more"
-    );
+    assert_eq!(voters, ["dana"], "an approval that was the asker's own counts no more");
 
     // A session that began before goes on under the old key; what it asks for is the person's all the same.
     let mut tx = requests.begin().await.unwrap();
-    assert!(
-        tx.insert(&request("r2", "alice", "local:alice"))
-            .await
-            .unwrap()
-    );
+    assert!(tx.insert(&request("r2", "alice", "local:alice")).await.unwrap());
     tx.commit().await.unwrap();
     assert_eq!(requests.get("r2").await.unwrap().unwrap().person, person);
 }
@@ -128,18 +104,11 @@ async fn two_identities_of_a_reviewer_are_one_approval() {
         store.person_of(&keys(&[person])).await.unwrap();
     }
     let mut tx = requests.begin().await.unwrap();
-    assert!(
-        tx.insert(&request("r1", "alice", "local:alice"))
-            .await
-            .unwrap()
-    );
+    assert!(tx.insert(&request("r1", "alice", "local:alice")).await.unwrap());
     assert!(tx.vote("r1", &vote("dana", "local:dana")).await.unwrap());
     assert!(tx.vote("r1", &vote("dana@id", "sub:2")).await.unwrap());
     tx.commit().await.unwrap();
-    store
-        .person_of(&keys(&["local:dana", "sub:2"]))
-        .await
-        .unwrap();
+    store.person_of(&keys(&["local:dana", "sub:2"])).await.unwrap();
     let row = requests.get("r1").await.unwrap().unwrap();
     let voters: Vec<_> = row.votes.iter().map(|v| v.reviewer.as_str()).collect();
     assert_eq!(voters, ["dana"], "{:?}", row.votes);
@@ -148,18 +117,12 @@ async fn two_identities_of_a_reviewer_are_one_approval() {
 #[tokio::test]
 async fn the_file_is_private_and_opens_again() {
     let (folder, store) = store().await;
-    store
-        .person_of(&keys(&["local:alice", "email:a@b"]))
-        .await
-        .unwrap();
+    store.person_of(&keys(&["local:alice", "email:a@b"])).await.unwrap();
     for entry in std::fs::read_dir(folder.path()).unwrap() {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0);
     }
     store.close().await;
     let store = Store::open(&folder.path().join("store.db")).await.unwrap();
-    assert_eq!(
-        store.resolve_person("email:a@b").await.unwrap(),
-        "local:alice"
-    );
+    assert_eq!(store.resolve_person("email:a@b").await.unwrap(), "local:alice");
 }

@@ -35,15 +35,10 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let error = || AddressError {
-            text: text.to_owned(),
-        };
+        let error = || AddressError { text: text.to_owned() };
         let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
         let port: u16 = port.parse().map_err(|_| error())?;
-        let host = match host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        let host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             Some(v6) => {
                 v6.parse::<std::net::Ipv6Addr>().map_err(|_| error())?;
                 v6
@@ -80,12 +75,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_shown() {
-        for text in [
-            "db.example.com:5432",
-            "127.0.0.1:1",
-            "[::1]:5432",
-            "orders_db:65535",
-        ] {
+        for text in ["db.example.com:5432", "127.0.0.1:1", "[::1]:5432", "orders_db:65535"] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
         for text in [
@@ -93,12 +83,7 @@ mod tests {
         ] {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
-        assert!(
-            "[::ffff:127.0.0.1]:1"
-                .parse::<Address>()
-                .unwrap()
-                .is_loopback()
-        );
+        assert!("[::ffff:127.0.0.1]:1".parse::<Address>().unwrap().is_loopback());
         assert!(!"10.0.0.1:1".parse::<Address>().unwrap().is_loopback());
     }
 }

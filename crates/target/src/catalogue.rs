@@ -106,17 +106,13 @@ impl Catalogue {
     /// The first mistake, with its line.
     pub fn parse(text: &str, file: &str, base: &Path) -> Result<Self, CatalogueError> {
         let reader = Reader { text, file, base };
-        let parsed: File = toml::from_str(text).map_err(|error| {
-            reader.error(error.span().unwrap_or(0..0), error.message().to_owned())
-        })?;
+        let parsed: File = toml::from_str(text)
+            .map_err(|error| reader.error(error.span().unwrap_or(0..0), error.message().to_owned()))?;
         let mut targets = Vec::with_capacity(parsed.target.len());
         let mut by_name = HashMap::new();
         for entry in &parsed.target {
             let target = Arc::new(reader.target(entry)?);
-            if by_name
-                .insert(target.name.clone(), target.clone())
-                .is_some()
-            {
+            if by_name.insert(target.name.clone(), target.clone()).is_some() {
                 let message = format!("there is already a target `{}`", target.name);
                 return Err(reader.error(entry.get_ref().name.span(), message));
             }
@@ -148,11 +144,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn error(&self, span: Range<usize>, message: String) -> CatalogueError {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-        let line = before
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            .saturating_add(1);
+        let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
         CatalogueError {
             file: self.file.to_owned(),
             line,
@@ -161,11 +153,7 @@ impl Reader<'_> {
         }
     }
 
-    fn at<T, S>(
-        &self,
-        place: &Spanned<S>,
-        message: impl Into<String>,
-    ) -> Result<T, CatalogueError> {
+    fn at<T, S>(&self, place: &Spanned<S>, message: impl Into<String>) -> Result<T, CatalogueError> {
         Err(self.error(place.span(), message.into()))
     }
 
@@ -206,10 +194,7 @@ impl Reader<'_> {
         let text = name.get_ref();
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
         if text.is_empty() || text.len() > MAX_NAME_LEN || !text.chars().all(plain) {
-            return self.at(
-                name,
-                format!("`{text}` is not a name: letters, digits, `.`, `-`, `_`"),
-            );
+            return self.at(name, format!("`{text}` is not a name: letters, digits, `.`, `-`, `_`"));
         }
         Ok(text.into())
     }
@@ -222,11 +207,7 @@ impl Reader<'_> {
         }
     }
 
-    fn tls(
-        &self,
-        spanned: &Spanned<Entry>,
-        address: &Address,
-    ) -> Result<(Tls, Verification), CatalogueError> {
+    fn tls(&self, spanned: &Spanned<Entry>, address: &Address) -> Result<(Tls, Verification), CatalogueError> {
         let entry = spanned.get_ref();
         let verification = match &entry.tls {
             None => Verification::Full,
@@ -252,10 +233,7 @@ impl Reader<'_> {
                 key: self.path(key),
             }),
             _ => {
-                return self.at(
-                    spanned,
-                    "`client_certificate` and `client_key` belong together",
-                );
+                return self.at(spanned, "`client_certificate` and `client_key` belong together");
             }
         };
         let name = entry
@@ -264,10 +242,7 @@ impl Reader<'_> {
             .map_or(address.host.as_str(), |name| name.get_ref());
         match ClientTls::new(verification, &roots, name, identity.as_ref(), &[]) {
             Ok(tls) => Ok((Tls::Require(tls), verification)),
-            Err(error) => self.at(
-                spanned,
-                format!("TLS of `{}`: {error}", entry.name.get_ref()),
-            ),
+            Err(error) => self.at(spanned, format!("TLS of `{}`: {error}", entry.name.get_ref())),
         }
     }
 
@@ -284,10 +259,7 @@ impl Reader<'_> {
                 Some(method) => methods.push(method),
                 None => {
                     let known = "`scram-sha-256`, `md5`, `password` and `trust`";
-                    let message = format!(
-                        "`{}` is no way to log in; there are {known}",
-                        name.get_ref()
-                    );
+                    let message = format!("`{}` is no way to log in; there are {known}", name.get_ref());
                     return self.at(name, message);
                 }
             }
@@ -295,11 +267,7 @@ impl Reader<'_> {
         Ok(methods)
     }
 
-    fn credential(
-        &self,
-        spanned: &Spanned<Entry>,
-        auth: &[AuthMethod],
-    ) -> Result<Credential, CatalogueError> {
+    fn credential(&self, spanned: &Spanned<Entry>, auth: &[AuthMethod]) -> Result<Credential, CatalogueError> {
         let entry = spanned.get_ref();
         let name = entry.name.get_ref();
         match (&entry.password_file, &entry.password_env) {
@@ -308,14 +276,9 @@ impl Reader<'_> {
             (None, None) if auth == [AuthMethod::Trust] => Ok(Credential::None),
             (None, None) => self.at(
                 spanned,
-                format!(
-                    "`{name}` needs `password_file` or `password_env`, or `auth = [\"trust\"]`"
-                ),
+                format!("`{name}` needs `password_file` or `password_env`, or `auth = [\"trust\"]`"),
             ),
-            (Some(_), Some(_)) => self.at(
-                spanned,
-                format!("`{name}` has both `password_file` and `password_env`"),
-            ),
+            (Some(_), Some(_)) => self.at(spanned, format!("`{name}` has both `password_file` and `password_env`")),
         }
     }
 
@@ -347,9 +310,7 @@ impl Reader<'_> {
             ("prefer", _) => Ok(ChannelBinding::Prefer),
             ("disable", _) => Ok(ChannelBinding::Disable),
             ("require", Tls::Require(_)) => Ok(ChannelBinding::Require),
-            ("require", Tls::Disable) => {
-                self.at(mode, "there is no channel to bind to without TLS")
-            }
+            ("require", Tls::Disable) => self.at(mode, "there is no channel to bind to without TLS"),
             (other, _) => {
                 let known = "`prefer`, `require` and `disable`";
                 self.at(mode, format!("`{other}` is not known; there are {known}"))
@@ -374,20 +335,13 @@ impl Reader<'_> {
         Ok(settings)
     }
 
-    fn seconds(
-        &self,
-        value: &Option<Spanned<u64>>,
-        default: Duration,
-    ) -> Result<Duration, CatalogueError> {
+    fn seconds(&self, value: &Option<Spanned<u64>>, default: Duration) -> Result<Duration, CatalogueError> {
         match value {
             None => Ok(default),
             Some(seconds) if (1..=MAX_TIMEOUT_S).contains(seconds.get_ref()) => {
                 Ok(Duration::from_secs(*seconds.get_ref()))
             }
-            Some(seconds) => self.at(
-                seconds,
-                format!("not between 1 and {MAX_TIMEOUT_S} seconds"),
-            ),
+            Some(seconds) => self.at(seconds, format!("not between 1 and {MAX_TIMEOUT_S} seconds")),
         }
     }
 }

@@ -66,9 +66,7 @@ pub async fn dial_tcp(lease: &Lease) -> Result<Wire, ConnectError> {
     let mut last = None;
     for (index, socket) in addresses.iter().enumerate() {
         let left = deadline.saturating_duration_since(Instant::now());
-        let others = u32::try_from(addresses.len().saturating_sub(index))
-            .unwrap_or(1)
-            .max(1);
+        let others = u32::try_from(addresses.len().saturating_sub(index)).unwrap_or(1).max(1);
         let share = Instant::now() + left / others;
         match timeout_at(share, TcpStream::connect(socket)).await {
             Ok(Ok(stream)) => match Wire::new(stream) {
@@ -84,10 +82,7 @@ pub async fn dial_tcp(lease: &Lease) -> Result<Wire, ConnectError> {
             address: address.clone(),
             source,
         }),
-        None if addresses.is_empty() => Err(resolve(io::Error::new(
-            io::ErrorKind::NotFound,
-            "no addresses found",
-        ))),
+        None if addresses.is_empty() => Err(resolve(io::Error::new(io::ErrorKind::NotFound, "no addresses found"))),
         None => Err(late()),
     }
 }

@@ -20,11 +20,7 @@ pub fn cache_dir() -> PathBuf {
 
 /// Copies a directory with `cp`, which knows holes, links and modes.
 pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<(), TestbedError> {
-    run(Command::new("cp")
-        .arg("-r")
-        .arg("--reflink=auto")
-        .arg(from)
-        .arg(to))
+    run(Command::new("cp").arg("-r").arg("--reflink=auto").arg(from).arg(to))
 }
 
 /// Runs a program to its end; its standard error becomes the error.
@@ -38,8 +34,5 @@ pub(crate) fn run(command: &mut Command) -> Result<(), TestbedError> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(TestbedError::Failed {
-        program,
-        output: said,
-    })
+    Err(TestbedError::Failed { program, output: said })
 }

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum TestbedError {
     /// No PostgreSQL server programs were found.
-    #[error(
-        "no PostgreSQL server programs found under /usr/lib/postgresql: install Debian's `postgresql`"
-    )]
+    #[error("no PostgreSQL server programs found under /usr/lib/postgresql: install Debian's `postgresql`")]
     NoPostgres,
     /// A program could not be started.
     #[error("`{program}` could not be started")]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -47,12 +47,7 @@ impl Authority {
     /// # Errors
     /// When a name is none, or the certificate cannot be made.
     pub fn server(&self, names: &[&str]) -> Result<Issued, TestbedError> {
-        let mut params = CertificateParams::new(
-            names
-                .iter()
-                .map(|&name| name.to_owned())
-                .collect::<Vec<_>>(),
-        )?;
+        let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>())?;
         dress(&mut params, names.first().copied().unwrap_or("localhost"));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.issue(&params)
@@ -86,8 +81,7 @@ impl Issued {
     pub fn write(&self, dir: &Path, stem: &str) -> Result<(PathBuf, PathBuf), TestbedError> {
         let certificate = dir.join(format!("{stem}.crt"));
         let key = dir.join(format!("{stem}.key"));
-        std::fs::write(&certificate, &self.certificate)
-            .map_err(TestbedError::file(&certificate))?;
+        std::fs::write(&certificate, &self.certificate).map_err(TestbedError::file(&certificate))?;
         write_private(&key, &self.key)?;
         Ok((certificate, key))
     }
@@ -104,8 +98,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), TestbedError>
         .mode(0o600)
         .open(path)
         .map_err(TestbedError::file(path))?;
-    file.write_all(text.as_bytes())
-        .map_err(TestbedError::file(path))
+    file.write_all(text.as_bytes()).map_err(TestbedError::file(path))
 }
 
 fn base(name: &str) -> CertificateParams {

@@ -19,15 +19,11 @@ fn as_app(postgres: &Postgres, password: &str, more: &str) -> std::io::Result<(b
         .env("PGPASSWORD", password)
         .output()?;
     let said = [output.stdout, output.stderr].concat();
-    Ok((
-        output.status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
-    ))
+    Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
 }
 
 #[test]
-fn each_login_method_takes_the_password_and_only_the_password()
--> Result<(), Box<dyn std::error::Error>> {
+fn each_login_method_takes_the_password_and_only_the_password() -> Result<(), Box<dyn std::error::Error>> {
     for auth in [Auth::Scram, Auth::Md5, Auth::Password, Auth::Trust] {
         let options = Options {
             auth,
@@ -81,16 +77,12 @@ fn statements_are_read_back_from_the_log() -> Result<(), Box<dyn std::error::Err
 }
 
 #[test]
-fn dropping_the_handle_leaves_neither_process_nor_directory()
--> Result<(), Box<dyn std::error::Error>> {
+fn dropping_the_handle_leaves_neither_process_nor_directory() -> Result<(), Box<dyn std::error::Error>> {
     let postgres = start(&Options::default())?;
     let (pid, dir) = (postgres.pid(), postgres.socket_dir().to_owned());
     assert!(Path::new(&format!("/proc/{pid}")).exists() && dir.exists());
     drop(postgres);
-    assert!(
-        !Path::new(&format!("/proc/{pid}")).exists(),
-        "the server still runs"
-    );
+    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "the server still runs");
     assert!(!dir.exists(), "the directory is still there");
     Ok(())
 }

@@ -6,9 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use sallyport_testbed::{
-    Auth, Gateway, GatewayOptions, Options, Person, Postgres, Role, Supervised,
-};
+use sallyport_testbed::{Auth, Gateway, GatewayOptions, Options, Person, Postgres, Role, Supervised};
 use tempfile::TempDir;
 
 use super::proc;
@@ -84,8 +82,7 @@ impl Contender {
     }
 
     fn new(name: &'static str, address: SocketAddr, pid: Option<u32>) -> Contender {
-        let (user, password, database) =
-            (USER.to_owned(), PASSWORD.to_owned(), DATABASE.to_owned());
+        let (user, password, database) = (USER.to_owned(), PASSWORD.to_owned(), DATABASE.to_owned());
         Contender {
             name,
             address,
@@ -106,9 +103,7 @@ impl Field {
         let direct = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
         let (relay, relay_at) = start_relay(&programs, direct)?;
         let (pgbouncer, pgbouncer_at) = start_pgbouncer(direct)?;
-        let secret = tempfile::Builder::new()
-            .prefix("sallyport-bench-")
-            .tempdir()?;
+        let secret = tempfile::Builder::new().prefix("sallyport-bench-").tempdir()?;
         let gateway = start_gateway(&programs, direct, secret.path())?;
         let sallyport = Contender {
             name: "Sallyport",
@@ -199,13 +194,7 @@ fn start_pgbouncer(server: SocketAddr) -> Result<(Supervised, SocketAddr)> {
     process::capture(Command::new("chmod").args(["-R", "a+rX"]).arg(&dir))?;
     let mut command = Command::new("setpriv");
     command
-        .args([
-            "--reuid",
-            "postgres",
-            "--regid",
-            "postgres",
-            "--init-groups",
-        ])
+        .args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"])
         .arg(pgbouncer())
         .arg(&config);
     listening(Supervised::start(&command, "KILL", &dir)?, at)

@@ -50,11 +50,7 @@ pub(super) fn all(seconds: u32, clients: &[u32]) -> Vec<Load> {
     // Memory comes first: what other loads leave behind would be used again, and not be seen to grow.
     let mut loads = vec![Load::Idle];
     for mode in ["simple", "extended", "prepared"] {
-        loads.extend(clients.iter().map(|&clients| Load::Select {
-            mode,
-            clients,
-            seconds,
-        }));
+        loads.extend(clients.iter().map(|&clients| Load::Select { mode, clients, seconds }));
     }
     loads.push(Load::Connect { seconds });
     loads.push(Load::Rows {
@@ -112,11 +108,7 @@ impl Load {
     /// Measures it once.
     pub(super) fn run(&self, contender: &Contender) -> Result<Sample> {
         match self {
-            Load::Select {
-                mode,
-                clients,
-                seconds,
-            } => pgbench(contender, mode, *clients, *seconds),
+            Load::Select { mode, clients, seconds } => pgbench(contender, mode, *clients, *seconds),
             Load::Connect { seconds } => connections(contender, *seconds),
             Load::Rows { statement } => rows(contender, statement),
             Load::Idle => idle(contender),
@@ -137,12 +129,7 @@ fn pgbench(contender: &Contender, mode: &str, clients: u32, seconds: u32) -> Res
         "-c",
         &clients.to_string(),
     ]);
-    command.args([
-        "-j",
-        if clients > 1 { "2" } else { "1" },
-        "-l",
-        "--sampling-rate=0.2",
-    ]);
+    command.args(["-j", if clients > 1 { "2" } else { "1" }, "-l", "--sampling-rate=0.2"]);
     command.arg("--log-prefix").arg(log.path().join("log"));
     let said = process::capture(&mut command)?;
     let value = after(&said, "tps = ")?;
@@ -157,17 +144,7 @@ fn pgbench(contender: &Contender, mode: &str, clients: u32, seconds: u32) -> Res
 
 fn connections(contender: &Contender, seconds: u32) -> Result<Sample> {
     let mut command = contender.libpq("pgbench");
-    command.args([
-        "-n",
-        "-S",
-        "-C",
-        "-T",
-        &seconds.to_string(),
-        "-c",
-        "4",
-        "-j",
-        "2",
-    ]);
+    command.args(["-n", "-S", "-C", "-T", &seconds.to_string(), "-c", "4", "-j", "2"]);
     let said = process::capture(&mut command)?;
     let units = after(&said, "number of transactions actually processed: ")?;
     Ok(Sample {
@@ -218,11 +195,8 @@ fn idle(contender: &Contender) -> Result<Sample> {
 
 fn open(contender: &Contender) -> Result<Connection> {
     let address: SocketAddr = contender.address();
-    let parameters = [
-        ("user", contender.user()),
-        ("database", contender.database()),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let parameters = [("user", contender.user()), ("database", contender.database())]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let connection = Connection::open(address, &parameters, Some(contender.password()))?;
     if connection.dead {
         bail!("`{}` gave no session", contender.name());
@@ -239,9 +213,7 @@ fn after(said: &str, label: &str) -> Result<f64> {
         .split(|c: char| !c.is_ascii_digit() && c != '.')
         .next()
         .unwrap_or_default();
-    number
-        .parse()
-        .with_context(|| format!("`{number}` is no number"))
+    number.parse().with_context(|| format!("`{number}` is no number"))
 }
 
 /// The median of the latencies that pgbench logged: the third field of each line.

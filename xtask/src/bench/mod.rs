@@ -61,15 +61,8 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         .map(|load| Table::new(load.clone()))
         .collect();
     for round in 1..=options.rounds {
-        for table in tables
-            .iter_mut()
-            .filter(|table| round == 1 || !table.load().once())
-        {
-            eprintln!(
-                "round {round} of {}: {}",
-                options.rounds,
-                table.load().name()
-            );
+        for table in tables.iter_mut().filter(|table| round == 1 || !table.load().once()) {
+            eprintln!("round {round} of {}: {}", options.rounds, table.load().name());
             for contender in field.contenders() {
                 let sample = measure(table.load(), contender)?;
                 table.add(contender.name(), sample);

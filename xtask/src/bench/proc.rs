@@ -8,9 +8,7 @@ const TICK_US: u64 = 10_000;
 /// User and system time of a process with all its threads, in microseconds.
 pub(super) fn cpu_us(pid: u32) -> Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let (_, fields) = stat
-        .rsplit_once(')')
-        .context("an unknown form of `/proc/PID/stat`")?;
+    let (_, fields) = stat.rsplit_once(')').context("an unknown form of `/proc/PID/stat`")?;
     let mut fields = fields.split_whitespace().skip(11).map(str::parse::<u64>);
     let mut next = || {
         fields

@@ -52,10 +52,7 @@ impl Table {
                 0.0
             }
         };
-        let (direct, pgbouncer) = (
-            self.median("direct", value),
-            self.median("PgBouncer", value),
-        );
+        let (direct, pgbouncer) = (self.median("direct", value), self.median("PgBouncer", value));
         for (name, _) in &self.samples {
             let own = self.median(name, value);
             let added = self.median(name, latency) - self.median("direct", latency);

@@ -31,9 +31,7 @@ forbid (principal, action == Action::"reveal", resource in Classification::"foun
 
 /// Writes the bundle into a directory of its own.
 pub(crate) fn write(profiles: &[Profile]) -> Result<TempDir> {
-    let dir = tempfile::Builder::new()
-        .prefix("sallyport-policy-")
-        .tempdir()?;
+    let dir = tempfile::Builder::new().prefix("sallyport-policy-").tempdir()?;
     let rules = dir.path().join("rules");
     std::fs::create_dir(&rules)?;
     put(&rules.join("masks.cedar"), &masks(profiles))?;
@@ -96,10 +94,7 @@ fn classify(profiles: &[Profile]) -> String {
 }
 
 fn class(strategy: &str) -> String {
-    format!(
-        "masked-{}",
-        strategy.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
-    )
+    format!("masked-{}", strategy.replace(|c: char| !c.is_ascii_alphanumeric(), "-"))
 }
 
 fn put(path: &Path, text: &str) -> Result<()> {

@@ -37,12 +37,8 @@ pub(crate) fn address() -> SocketAddr {
 
 /// The stopped cluster of which each case gets a copy; made at the first run.
 pub(crate) fn template() -> Result<Template> {
-    let schema = process::root()
-        .join("tests")
-        .join("corpus")
-        .join("schema.sql");
-    let text =
-        std::fs::read_to_string(&schema).context("the schema of the corpora could not be read")?;
+    let schema = process::root().join("tests").join("corpus").join("schema.sql");
+    let text = std::fs::read_to_string(&schema).context("the schema of the corpora could not be read")?;
     let options = Options {
         port: None,
         ..options()
@@ -78,12 +74,8 @@ pub(crate) fn admin() -> Result<Connection> {
 
 /// A direct connection to the cases' database as any role.
 pub(crate) fn connect_as(role: &str) -> Result<Connection> {
-    let parameters = [
-        ("user", role),
-        ("database", "shop"),
-        ("application_name", "corpus"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let parameters = [("user", role), ("database", "shop"), ("application_name", "corpus")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let connection = Connection::open(address(), &parameters, None)?;
     anyhow::ensure!(!connection.dead, "the server refused `{role}`");
     Ok(connection)

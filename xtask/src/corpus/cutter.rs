@@ -82,9 +82,7 @@ fn pass_on(client: &mut TcpStream, bytes: &[u8], segments: &[Vec<u8>]) -> std::i
 /// The bytes cut where the segments are cut; in one piece where the segments do not occur.
 fn pieces<'a>(bytes: &'a [u8], segments: &[Vec<u8>]) -> Vec<&'a [u8]> {
     let whole = segments.concat();
-    let at = bytes
-        .windows(whole.len().max(1))
-        .position(|window| window == whole);
+    let at = bytes.windows(whole.len().max(1)).position(|window| window == whole);
     let Some((before, mut rest)) = at.and_then(|at| bytes.split_at_checked(at)) else {
         return vec![bytes];
     };
@@ -106,10 +104,7 @@ mod tests {
     #[test]
     fn cuts_where_the_segments_say() {
         let segments = [b"ab".to_vec(), b"c".to_vec()];
-        assert_eq!(
-            pieces(b"xxabcyy", &segments),
-            [&b"xx"[..], b"ab", b"c", b"yy"]
-        );
+        assert_eq!(pieces(b"xxabcyy", &segments), [&b"xx"[..], b"ab", b"c", b"yy"]);
         assert_eq!(pieces(b"abc", &segments), [&b"ab"[..], b"c"]);
         assert_eq!(pieces(b"acb", &segments), [&b"acb"[..]]);
     }

@@ -22,12 +22,7 @@ impl Scene<'_> {
     /// Changes beyond those that the case allows.
     pub(crate) fn unwanted(&self) -> Vec<String> {
         let mut changes = self.before.changes(self.after);
-        changes.retain(|change| {
-            !self
-                .allow_changes
-                .iter()
-                .any(|prefix| change.starts_with(prefix))
-        });
+        changes.retain(|change| !self.allow_changes.iter().any(|prefix| change.starts_with(prefix)));
         changes
     }
 
@@ -39,8 +34,7 @@ impl Scene<'_> {
             "gone" => self.before.is_gone(value, self.after)?,
             "rows" => self.rows(value)?,
             "changed" => {
-                let (content, rows) =
-                    (format!("content-changed {value}"), format!("rows {value} "));
+                let (content, rows) = (format!("content-changed {value}"), format!("rows {value} "));
                 changes
                     .iter()
                     .any(|change| *change == content || change.starts_with(&rows))
@@ -61,18 +55,9 @@ impl Scene<'_> {
             // A question about something that does not exist: the attack did not make it.
             "sql" => asked(admin, value).unwrap_or(false),
             "tag" => self.played.tags().iter().any(|tag| tag == value),
-            "closed" => {
-                self.played.closed()
-                    || self
-                        .played
-                        .errors()
-                        .iter()
-                        .any(|error| error.starts_with("08P01"))
-            }
+            "closed" => self.played.closed() || self.played.errors().iter().any(|error| error.starts_with("08P01")),
             "benign" => {
-                self.played.errors().is_empty()
-                    && self.received.leaks().is_empty()
-                    && self.unwanted().is_empty()
+                self.played.errors().is_empty() && self.received.leaks().is_empty() && self.unwanted().is_empty()
             }
             "noeffect" => self.received.leaks().is_empty() && changes.is_empty(),
             _ => bail!("unknown oracle `{oracle}`"),
@@ -103,13 +88,7 @@ impl Scene<'_> {
 fn asked(admin: &mut Connection, query: &str) -> Result<bool> {
     match single(admin, query) {
         Ok(answer) => Ok(answer == "t"),
-        Err(error)
-            if UNDEFINED
-                .iter()
-                .any(|code| error.to_string().contains(code)) =>
-        {
-            Ok(false)
-        }
+        Err(error) if UNDEFINED.iter().any(|code| error.to_string().contains(code)) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -118,9 +97,7 @@ fn asked(admin: &mut Connection, query: &str) -> Result<bool> {
 const UNDEFINED: &[&str] = &[": 3F000 ", ": 42P01 ", ": 42703 ", ": 42883 ", ": 42704 "];
 
 fn file_has(value: &str) -> Result<bool> {
-    let (path, needle) = value
-        .split_once('|')
-        .context("`filehas` needs a path and a text")?;
+    let (path, needle) = value.split_once('|').context("`filehas` needs a path and a text")?;
     let Ok(bytes) = std::fs::read(path) else {
         return Ok(false);
     };

@@ -63,28 +63,13 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     for case in &cases {
         lay_table(case, &postgres)?;
     }
-    let profiles: Vec<Profile> = cases
-        .iter()
-        .map(|case| profile(case, server, &cutters))
-        .collect();
+    let profiles: Vec<Profile> = cases.iter().map(|case| profile(case, server, &cutters)).collect();
     let door = match options.program()? {
-        Some(program) => Door::gateway(
-            &program,
-            bundle::write(&profiles)?.path(),
-            &bundle::targets(&profiles),
-        )?,
+        Some(program) => Door::gateway(&program, bundle::write(&profiles)?.path(), &bundle::targets(&profiles))?,
         None => Door::direct(server),
     };
-    let outcomes: Vec<Outcome> = cases
-        .iter()
-        .map(|case| judge(case, &door, server))
-        .collect();
-    Ok(report::print(
-        &outcomes,
-        ["masked", "left alone"],
-        unscored,
-        skipped,
-    ))
+    let outcomes: Vec<Outcome> = cases.iter().map(|case| judge(case, &door, server)).collect();
+    Ok(report::print(&outcomes, ["masked", "left alone"], unscored, skipped))
 }
 
 /// A relay in front of the server for each case that says how the server's bytes are cut.
@@ -107,24 +92,18 @@ fn lay_table(case: &MaskCase, postgres: &Postgres) -> Result<()> {
         return Ok(());
     };
     let table = table(case);
-    let text =
-        format!("CREATE TABLE public.{table} AS {sql}; ALTER TABLE public.{table} OWNER TO {ROLE}");
+    let text = format!("CREATE TABLE public.{table} AS {sql}; ALTER TABLE public.{table} OWNER TO {ROLE}");
     postgres.query(DATABASE, &text)?;
     Ok(())
 }
 
 fn table(case: &MaskCase) -> String {
-    format!(
-        "case_{}",
-        case.id.replace(|c: char| !c.is_ascii_alphanumeric(), "_")
-    )
+    format!("case_{}", case.id.replace(|c: char| !c.is_ascii_alphanumeric(), "_"))
 }
 
 /// The target of a case: what is looked for in its results.
 fn profile(case: &MaskCase, server: SocketAddr, cutters: &BTreeMap<String, Cutter>) -> Profile {
-    let column = |(name, strategy): (&String, &String)| {
-        (format!("public.{}.{name}", table(case)), strategy.clone())
-    };
+    let column = |(name, strategy): (&String, &String)| (format!("public.{}.{name}", table(case)), strategy.clone());
     let detectors = if case.columns.is_empty() {
         case.types.iter().cloned().collect()
     } else {
@@ -161,10 +140,8 @@ fn judge(case: &MaskCase, door: &Door, server: SocketAddr) -> Outcome {
 
 /// A text goes in as a parameter and comes back as a result.
 fn judge_text(case: &MaskCase, door: &Door) -> Result<Option<String>> {
-    let input =
-        plain(case.input.as_ref(), case.input_b64.as_ref()).context("the case has no input")?;
-    let expected = plain(case.expected.as_ref(), case.expected_b64.as_ref())
-        .context("the case expects nothing")?;
+    let input = plain(case.input.as_ref(), case.input_b64.as_ref()).context("the case has no input")?;
+    let expected = plain(case.expected.as_ref(), case.expected_b64.as_ref()).context("the case expects nothing")?;
     let mut connection = open(&door.address(), &door.claim(&case.id, ROLE, DATABASE))?;
     let parse = Step {
         op: "P".to_owned(),
@@ -187,12 +164,7 @@ fn judge_text(case: &MaskCase, door: &Door) -> Result<Option<String>> {
         .flatten()
         .context("the value came back as null")?;
     let got = String::from_utf8_lossy(&cell);
-    Ok((got != expected).then(|| {
-        format!(
-            "{got:?} instead of {expected:?} ({})",
-            case.types.join(", ")
-        )
-    }))
+    Ok((got != expected).then(|| format!("{got:?} instead of {expected:?} ({})", case.types.join(", "))))
 }
 
 /// A statement's result through the gateway equals that of the expected statement without it.
@@ -222,12 +194,7 @@ fn judge_result(case: &MaskCase, door: &Door, server: SocketAddr) -> Result<Opti
         (None, None) => bail!("the case expects nothing"),
     };
     let (got, wanted) = (rejoin(&got), rejoin(&wanted));
-    let show = |bytes: &[u8]| {
-        String::from_utf8_lossy(bytes)
-            .chars()
-            .take(200)
-            .collect::<String>()
-    };
+    let show = |bytes: &[u8]| String::from_utf8_lossy(bytes).chars().take(200).collect::<String>();
     Ok((got != wanted).then(|| format!("{:?} instead of {:?}: {sql}", show(&got), show(&wanted))))
 }
 
@@ -258,23 +225,18 @@ fn result(address: &SocketAddr, claim: &Claim, sql: &str, format: u16) -> Result
             },
         )?
     };
-    let data = messages
-        .iter()
-        .filter(|message| matches!(message.kind, b'D' | b'd'));
+    let data = messages.iter().filter(|message| matches!(message.kind, b'D' | b'd'));
     Ok(data
         .flat_map(|message| super::wire::packet(message.kind, &message.body))
         .collect())
 }
 
 fn open(address: &SocketAddr, claim: &Claim) -> Result<Connection> {
-    let parameters = [("user", &claim.user), ("database", &claim.database)]
-        .map(|(name, value)| (name.to_owned(), value.clone()));
+    let parameters =
+        [("user", &claim.user), ("database", &claim.database)].map(|(name, value)| (name.to_owned(), value.clone()));
     let connection = Connection::open(*address, &parameters, claim.password.as_deref())?;
     if connection.dead {
-        let error = connection
-            .startup
-            .iter()
-            .find(|message| message.kind == b'E');
+        let error = connection.startup.iter().find(|message| message.kind == b'E');
         bail!(
             "no session: {}",
             error.map_or_else(String::new, |error| Fields::of(&error.body).message())
@@ -303,9 +265,7 @@ fn exchange(connection: &mut Connection, steps: &[Step]) -> Result<Vec<Message>>
         bytes.extend(step::encode(one, &mut no_function)?.bytes);
     }
     connection.send(&bytes, None, Duration::ZERO);
-    connection
-        .wait(b"Z", Duration::from_secs(20))
-        .context("no answer")?;
+    connection.wait(b"Z", Duration::from_secs(20)).context("no answer")?;
     let messages = std::mem::take(&mut connection.messages);
     connection.close();
     if let Some(error) = messages.iter().find(|message| message.kind == b'E') {

@@ -66,10 +66,7 @@ impl Options {
         if self.direct {
             return Ok(None);
         }
-        self.program
-            .clone()
-            .map_or_else(crate::demo::build, Ok)
-            .map(Some)
+        self.program.clone().map_or_else(crate::demo::build, Ok).map(Some)
     }
 
     fn wants(&self, id: &str, class: &str) -> bool {
@@ -86,24 +83,17 @@ pub(crate) fn run(corpus: Corpus) -> Result<bool> {
     match corpus {
         Corpus::Sql(options) => sql::run(&options),
         Corpus::Mask(options) => mask::run(&options),
-        Corpus::Worker { program, isolated } => {
-            worker::serve(program.as_deref(), isolated).map(|()| true)
-        }
+        Corpus::Worker { program, isolated } => worker::serve(program.as_deref(), isolated).map(|()| true),
     }
 }
 
 /// Reads a file of JSON lines.
 fn read<T: DeserializeOwned>(file: &std::path::Path) -> Result<Vec<T>> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("`{}` could not be read", file.display()))?;
-    let lines = text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty());
+    let text = std::fs::read_to_string(file).with_context(|| format!("`{}` could not be read", file.display()))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("{}:{}: not a case", file.display(), index + 1))
+            serde_json::from_str(line).with_context(|| format!("{}:{}: not a case", file.display(), index + 1))
         })
         .collect()
 }

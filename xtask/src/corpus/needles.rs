@@ -59,11 +59,7 @@ impl Received {
     pub(crate) fn leaks(&self) -> Vec<&'static str> {
         let values = NATIONAL_IDS.iter().chain(CARDS).copied();
         values
-            .filter(|value| {
-                forms(value)
-                    .iter()
-                    .any(|form| self.contains(form.as_bytes()))
-            })
+            .filter(|value| forms(value).iter().any(|form| self.contains(form.as_bytes())))
             .collect()
     }
 }
@@ -84,30 +80,17 @@ fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for chunk in bytes.chunks(3) {
-        let group = chunk
-            .iter()
-            .fold(0_usize, |sum, &byte| (sum << 8) | usize::from(byte))
-            << (8 * (3 - chunk.len()));
+        let group = chunk.iter().fold(0_usize, |sum, &byte| (sum << 8) | usize::from(byte)) << (8 * (3 - chunk.len()));
         for place in 0..4 {
-            let digit = DIGITS
-                .get((group >> (18 - 6 * place)) & 63)
-                .copied()
-                .unwrap_or(b'=');
-            text.push(if place <= chunk.len() {
-                char::from(digit)
-            } else {
-                '='
-            });
+            let digit = DIGITS.get((group >> (18 - 6 * place)) & 63).copied().unwrap_or(b'=');
+            text.push(if place <= chunk.len() { char::from(digit) } else { '=' });
         }
     }
     text
 }
 
 fn has(haystack: &[u8], needle: &[u8]) -> bool {
-    !needle.is_empty()
-        && haystack
-            .windows(needle.len())
-            .any(|window| window == needle)
+    !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 #[cfg(test)]

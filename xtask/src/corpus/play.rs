@@ -28,18 +28,14 @@ impl Played {
     /// SQLSTATE and message of every error.
     pub(crate) fn errors(&self) -> Vec<String> {
         let errors = self.messages().filter(|message| message.kind == b'E');
-        errors
-            .map(|error| Fields::of(&error.body).message())
-            .collect()
+        errors.map(|error| Fields::of(&error.body).message()).collect()
     }
 
     /// Every command tag.
     pub(crate) fn tags(&self) -> Vec<String> {
         let tags = self.messages().filter(|message| message.kind == b'C');
-        tags.map(|tag| {
-            String::from_utf8_lossy(tag.body.strip_suffix(b"\0").unwrap_or(&tag.body)).into_owned()
-        })
-        .collect()
+        tags.map(|tag| String::from_utf8_lossy(tag.body.strip_suffix(b"\0").unwrap_or(&tag.body)).into_owned())
+            .collect()
     }
 
     /// Whether the other side closed a connection.
@@ -60,10 +56,7 @@ impl Played {
 /// Results, with the pieces of a copy put together; notices, notifications and settings are left out.
 fn results(messages: &[Message]) -> Vec<Message> {
     let mut kept: Vec<Message> = Vec::new();
-    for message in messages
-        .iter()
-        .filter(|message| !b"NASKR".contains(&message.kind))
-    {
+    for message in messages.iter().filter(|message| !b"NASKR".contains(&message.kind)) {
         match kept.last_mut() {
             Some(last) if last.kind == b'd' && message.kind == b'd' => {
                 last.body.extend(&message.body);
@@ -120,11 +113,7 @@ impl Player<'_> {
             self.pending.insert(step.session.clone(), bytes);
             return Ok(());
         }
-        connection.send(
-            &bytes,
-            step.chunk,
-            Duration::from_secs_f64(step.delay.clamp(0.0, 5.0)),
-        );
+        connection.send(&bytes, step.chunk, Duration::from_secs_f64(step.delay.clamp(0.0, 5.0)));
         settle(connection, step, encoded.until);
         Ok(())
     }
@@ -140,12 +129,7 @@ impl Player<'_> {
     }
 
     fn connect(&self, session: &str) -> Result<Connection> {
-        let given = self
-            .case
-            .startup
-            .get(session)
-            .map(pairs)
-            .unwrap_or_default();
+        let given = self.case.startup.get(session).map(pairs).unwrap_or_default();
         let special = |name: &str| {
             given
                 .iter()
@@ -163,11 +147,7 @@ impl Player<'_> {
         let listed = self.case.startup.get(session).is_some_and(Value::is_array);
         for (name, value) in given.into_iter().filter(|(name, _)| !name.starts_with('_')) {
             // An object replaces; a list is sent as it stands, so that a key can come twice.
-            match parameters
-                .iter_mut()
-                .find(|(key, _)| *key == name)
-                .filter(|_| !listed)
-            {
+            match parameters.iter_mut().find(|(key, _)| *key == name).filter(|_| !listed) {
                 Some(slot) => slot.1 = value,
                 None => parameters.push((name, value)),
             }
@@ -217,9 +197,9 @@ fn settle(connection: &mut Connection, step: &Step, until: &[u8]) {
         }
         return;
     }
-    let tmo = step.tmo.map_or(patience, |seconds| {
-        Duration::from_secs_f64(seconds.clamp(0.0, 60.0))
-    });
+    let tmo = step
+        .tmo
+        .map_or(patience, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, 60.0)));
     match connection.wait(until, tmo) {
         Some(b'H') => {
             connection.wait(b"Z", patience);
@@ -236,11 +216,7 @@ fn function(admin: &mut Connection, signature: &str) -> Result<u32> {
 
 /// Startup parameters, given as an object or as a list of pairs.
 fn pairs(value: &Value) -> Vec<(String, String)> {
-    let word = |value: &Value| {
-        value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned)
-    };
+    let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match value {
         Value::Object(map) => map
             .iter()

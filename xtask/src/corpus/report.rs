@@ -51,12 +51,7 @@ fn is_attack(verdict: Verdict) -> bool {
 }
 
 /// Prints the table, the failures and the totals; whether nothing failed.
-pub(crate) fn print(
-    outcomes: &[Outcome],
-    heads: [&str; 2],
-    unscored: usize,
-    skipped: usize,
-) -> bool {
+pub(crate) fn print(outcomes: &[Outcome], heads: [&str; 2], unscored: usize, skipped: usize) -> bool {
     let mut classes: BTreeMap<&str, [Tally; 2]> = BTreeMap::new();
     let mut totals: [Tally; 2] = Default::default();
     for outcome in outcomes {
@@ -74,12 +69,7 @@ pub(crate) fn print(
     for (class, [attacks, others]) in &classes {
         println!("{class:<28} {:>12} {:>14}", attacks.show(), others.show());
     }
-    println!(
-        "{:<28} {:>12} {:>14}",
-        "all",
-        totals[0].show(),
-        totals[1].show()
-    );
+    println!("{:<28} {:>12} {:>14}", "all", totals[0].show(), totals[1].show());
     let worst = classes
         .iter()
         .max_by_key(|(_, [attacks, others])| attacks.failed() + others.failed());
@@ -93,10 +83,7 @@ pub(crate) fn print(
     }
     let failures: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.passed).collect();
     for failure in &failures {
-        println!(
-            "FAILED {} ({}): {}",
-            failure.id, failure.class, failure.reason
-        );
+        println!("FAILED {} ({}): {}", failure.id, failure.class, failure.reason);
     }
     if unscored > 0 {
         println!("{unscored} not scored (either outcome is right)");
@@ -104,10 +91,6 @@ pub(crate) fn print(
     if skipped > 0 {
         println!("{skipped} skipped (they are about terminals)");
     }
-    println!(
-        "{} passed, {} failed",
-        outcomes.len() - failures.len(),
-        failures.len()
-    );
+    println!("{} passed, {} failed", outcomes.len() - failures.len(), failures.len());
     failures.is_empty()
 }

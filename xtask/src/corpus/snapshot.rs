@@ -52,9 +52,18 @@ const LISTS: &[(&str, &str)] = &[
          WHERE nspname IN ('public', 'demo')
            AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')",
     ),
-    ("trig", "SELECT tgrelid::regclass::text || tgname || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal"),
-    ("cons", "SELECT conrelid::regclass::text || ' ' || conname FROM pg_constraint WHERE conrelid <> 0"),
-    ("idx", "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid > 16384"),
+    (
+        "trig",
+        "SELECT tgrelid::regclass::text || tgname || tgenabled::text FROM pg_trigger WHERE NOT tgisinternal",
+    ),
+    (
+        "cons",
+        "SELECT conrelid::regclass::text || ' ' || conname FROM pg_constraint WHERE conrelid <> 0",
+    ),
+    (
+        "idx",
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid > 16384",
+    ),
 ];
 
 /// A relation at the time of the snapshot.
@@ -95,10 +104,7 @@ impl Snapshot {
     }
 
     fn oid(&self, name: &str) -> Result<u32> {
-        let found = self
-            .relations
-            .iter()
-            .find(|(_, relation)| relation.name == name);
+        let found = self.relations.iter().find(|(_, relation)| relation.name == name);
         found
             .map(|(oid, _)| *oid)
             .with_context(|| format!("the oracle names `{name}`, which never was"))
@@ -111,10 +117,7 @@ impl Snapshot {
 
     /// How many rows a relation of this snapshot has in the later one.
     pub(crate) fn rows(&self, name: &str, later: &Snapshot) -> Result<Option<i64>> {
-        Ok(later
-            .relations
-            .get(&self.oid(name)?)
-            .and_then(|relation| relation.rows))
+        Ok(later.relations.get(&self.oid(name)?).and_then(|relation| relation.rows))
     }
 
     /// What changed from this snapshot to the later one.
@@ -150,12 +153,7 @@ impl Snapshot {
             .values()
             .map(|relation| relation.name.as_str())
             .collect();
-        let relation = |entry: &str| {
-            entry
-                .split(' ')
-                .next()
-                .is_some_and(|name| known.contains(name))
-        };
+        let relation = |entry: &str| entry.split(' ').next().is_some_and(|name| known.contains(name));
         list.into_iter().filter(|entry| relation(entry)).collect()
     }
 }
@@ -180,13 +178,7 @@ impl Relation {
     }
 }
 
-fn look_at(
-    admin: &mut Connection,
-    oid: u32,
-    name: &str,
-    kind: &str,
-    populated: bool,
-) -> Result<Relation> {
+fn look_at(admin: &mut Connection, oid: u32, name: &str, kind: &str, populated: bool) -> Result<Relation> {
     let mut relation = Relation {
         name: name.to_owned(),
         kind: kind.to_owned(),
@@ -197,18 +189,14 @@ fn look_at(
     if !matches!(kind, "r" | "m") || name.starts_with("public.pg_stat") {
         return Ok(relation);
     }
-    let (schema, table) = name
-        .split_once('.')
-        .context("a relation without a schema")?;
+    let (schema, table) = name.split_once('.').context("a relation without a schema")?;
     let quoted = format!("{}.{}", quote(schema), quote(table));
     relation.rows = Some(0);
     if populated {
         relation.rows = Some(single(admin, &format!("SELECT count(*) FROM {quoted}"))?.parse()?);
     }
     if kind == "r" {
-        let sql = format!(
-            "SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {quoted} t"
-        );
+        let sql = format!("SELECT md5(coalesce(string_agg(t::text, '|' ORDER BY t::text), '')) FROM {quoted} t");
         relation.digest = Some(single(admin, &sql)?);
     }
     let sql = format!(
@@ -222,10 +210,7 @@ fn look_at(
 /// The only cell of a query; empty for a null.
 pub(crate) fn single(admin: &mut Connection, sql: &str) -> Result<String> {
     let rows = admin.query(sql)?;
-    let cell = rows
-        .into_iter()
-        .next()
-        .and_then(|row| row.into_iter().next());
+    let cell = rows.into_iter().next().and_then(|row| row.into_iter().next());
     Ok(cell
         .with_context(|| format!("`{sql}` gave no row"))?
         .unwrap_or_default())

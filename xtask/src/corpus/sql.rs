@@ -33,12 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     cluster::template()?;
     let program = options.program()?;
     let outcomes = worker::run(cases, options.jobs, program.as_deref())?;
-    Ok(report::print(
-        &outcomes,
-        ["stopped", "let through"],
-        unscored,
-        0,
-    ))
+    Ok(report::print(&outcomes, ["stopped", "let through"], unscored, 0))
 }
 
 /// The gateway with the policy that the corpora assume, and one target for each role in each database.
@@ -56,10 +51,7 @@ pub(crate) fn door(program: &Path) -> Result<Door> {
             });
         }
     }
-    let policy = process::root()
-        .join("tests")
-        .join("policies")
-        .join("corpus-sql");
+    let policy = process::root().join("tests").join("policies").join("corpus-sql");
     Door::gateway(program, &policy, &bundle::targets(&profiles))
 }
 
@@ -98,10 +90,7 @@ fn must_stop(case: &SqlCase, template: &Template, door: &Door) -> Result<Option<
     let run = once(case, template, door)?;
     // Some attacks only ask questions: their oracle holds of the untouched database too. Then what counts is
     // whether the statement reached the server.
-    let vacuous = run
-        .oracle
-        .iter()
-        .all(|(oracle, _)| oracle == "sql:select true");
+    let vacuous = run.oracle.iter().all(|(oracle, _)| oracle == "sql:select true");
     let succeeded = if vacuous {
         run.reached
     } else {
@@ -109,11 +98,7 @@ fn must_stop(case: &SqlCase, template: &Template, door: &Door) -> Result<Option<
     };
     Ok(succeeded.then(|| {
         let errors = run.played.errors();
-        let oracle: Vec<&str> = run
-            .oracle
-            .iter()
-            .map(|(oracle, _)| oracle.as_str())
-            .collect();
+        let oracle: Vec<&str> = run.oracle.iter().map(|(oracle, _)| oracle.as_str()).collect();
         format!(
             "the attack succeeded ({}); changes {:?}, values leaked {}, errors {errors:?}: {}",
             oracle.join(", "),
@@ -128,17 +113,10 @@ fn must_pass(case: &SqlCase, template: &Template, door: &Door) -> Result<Option<
     let run = once(case, template, door)?;
     let errors = run.played.errors();
     if !errors.is_empty() {
-        return Ok(Some(format!(
-            "refused: {}: {}",
-            errors.join("; "),
-            shorten(&case.sql)
-        )));
+        return Ok(Some(format!("refused: {}: {}", errors.join("; "), shorten(&case.sql))));
     }
     if run.played.closed() {
-        return Ok(Some(format!(
-            "the connection was closed: {}",
-            shorten(&case.sql)
-        )));
+        return Ok(Some(format!("the connection was closed: {}", shorten(&case.sql))));
     }
     if let Some((oracle, _)) = run.oracle.iter().find(|(_, holds)| !holds) {
         let changes = run.before.changes(&run.after);
@@ -163,11 +141,7 @@ fn differs(gateway: &Played, direct: &Played, again: &Played) -> Option<String> 
     for (session, expected) in &direct {
         let got = gateway.get(session).map(Vec::as_slice).unwrap_or_default();
         if kinds(got) != kinds(expected) {
-            return Some(format!(
-                "answers {} instead of {}",
-                kinds(got),
-                kinds(expected)
-            ));
+            return Some(format!("answers {} instead of {}", kinds(got), kinds(expected)));
         }
         for (got, expected) in got.iter().zip(expected) {
             let show = |body: &[u8]| String::from_utf8_lossy(body).into_owned();
@@ -188,10 +162,7 @@ fn differs(gateway: &Played, direct: &Played, again: &Played) -> Option<String> 
 }
 
 fn kinds(messages: &[Message]) -> String {
-    messages
-        .iter()
-        .map(|message| char::from(message.kind))
-        .collect()
+    messages.iter().map(|message| char::from(message.kind)).collect()
 }
 
 /// A text without its numbers (and the length bytes before them).
@@ -248,11 +219,9 @@ fn reached(case: &SqlCase, postgres: &sallyport_testbed::Postgres) -> Result<boo
         .map(str::trim)
         .collect();
     let logged = postgres.statements()?;
-    Ok(logged.iter().any(|entry| {
-        statements
-            .last()
-            .is_some_and(|last| entry.text.trim() == *last)
-    }))
+    Ok(logged
+        .iter()
+        .any(|entry| statements.last().is_some_and(|last| entry.text.trim() == *last)))
 }
 
 fn shorten(sql: &str) -> String {

@@ -12,10 +12,7 @@ pub(crate) struct Encoded {
 }
 
 /// Encodes a step. `function` tells a function's oid by its signature.
-pub(crate) fn encode(
-    step: &Step,
-    function: &mut dyn FnMut(&str) -> Result<u32>,
-) -> Result<Encoded> {
+pub(crate) fn encode(step: &Step, function: &mut dyn FnMut(&str) -> Result<u32>) -> Result<Encoded> {
     let (kind, body, until): (u8, Vec<u8>, &'static [u8]) = match step.op.as_str() {
         "Q" => (b'Q', statement(step)?, b"ZGWH"),
         "P" => (b'P', parse(step)?, b""),
@@ -49,10 +46,7 @@ fn statement(step: &Step) -> Result<Vec<u8>> {
         bytes.push(0);
         return Ok(bytes);
     }
-    step.sql
-        .as_deref()
-        .map(text)
-        .context("the step has no statement")
+    step.sql.as_deref().map(text).context("the step has no statement")
 }
 
 fn parse(step: &Step) -> Result<Vec<u8>> {
@@ -69,11 +63,7 @@ fn bind(step: &Step) -> Result<Vec<u8>> {
     body.extend(shorts(&step.pfmt));
     body.extend(values(&step.params)?);
     body.extend(shorts(
-        &step
-            .rfmt
-            .as_ref()
-            .map(super::case::Formats::list)
-            .unwrap_or_default(),
+        &step.rfmt.as_ref().map(super::case::Formats::list).unwrap_or_default(),
     ));
     Ok(body)
 }
@@ -91,18 +81,11 @@ fn execute(step: &Step) -> Vec<u8> {
 }
 
 fn call(step: &Step, function: &mut dyn FnMut(&str) -> Result<u32>) -> Result<Vec<u8>> {
-    let oid = function(
-        step.function
-            .as_deref()
-            .context("the step names no function")?,
-    )?;
+    let oid = function(step.function.as_deref().context("the step names no function")?)?;
     let mut body = oid.to_be_bytes().to_vec();
     body.extend(shorts(&step.afmt));
     body.extend(values(&step.args)?);
-    let format = step
-        .rfmt
-        .as_ref()
-        .and_then(|formats| formats.list().first().copied());
+    let format = step.rfmt.as_ref().and_then(|formats| formats.list().first().copied());
     body.extend(format.unwrap_or(0).to_be_bytes());
     Ok(body)
 }
@@ -131,11 +114,7 @@ fn values(parameters: &[Parameter]) -> Result<Vec<u8>> {
             Parameter::Hex { hex: digits } => hex(digits)?,
             Parameter::Text(text) => text.clone().into_bytes(),
         };
-        bytes.extend(
-            u32::try_from(value.len())
-                .context("a value is too long")?
-                .to_be_bytes(),
-        );
+        bytes.extend(u32::try_from(value.len()).context("a value is too long")?.to_be_bytes());
         bytes.extend(value);
     }
     Ok(bytes)

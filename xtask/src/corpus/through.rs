@@ -21,10 +21,7 @@ pub(crate) enum Door {
     /// No gateway.
     Direct(SocketAddr),
     /// The gateway, and the token that opens it.
-    Gateway {
-        gateway: Box<Gateway>,
-        token: String,
-    },
+    Gateway { gateway: Box<Gateway>, token: String },
 }
 
 impl Door {

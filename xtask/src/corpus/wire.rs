@@ -38,8 +38,8 @@ impl Connection {
         parameters: &[(String, String)],
         password: Option<&str>,
     ) -> Result<Connection> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)
-            .with_context(|| format!("no connection to {address}"))?;
+        let stream =
+            TcpStream::connect_timeout(&address, PATIENCE).with_context(|| format!("no connection to {address}"))?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut connection = Connection {
@@ -146,12 +146,7 @@ impl Connection {
         let rows = self.messages.iter().filter(|message| message.kind == b'D');
         let lossy = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
         Ok(rows
-            .map(|row| {
-                cells(&row.body)
-                    .into_iter()
-                    .map(|cell| cell.map(lossy))
-                    .collect()
-            })
+            .map(|row| cells(&row.body).into_iter().map(|cell| cell.map(lossy)).collect())
             .collect())
     }
 
@@ -214,9 +209,7 @@ pub(crate) fn packet(kind: u8, body: &[u8]) -> Vec<u8> {
 }
 
 fn length(body: &[u8]) -> [u8; 4] {
-    u32::try_from(body.len() + 4)
-        .unwrap_or(u32::MAX)
-        .to_be_bytes()
+    u32::try_from(body.len() + 4).unwrap_or(u32::MAX).to_be_bytes()
 }
 
 /// A zero-terminated string.

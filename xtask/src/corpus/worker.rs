@@ -19,17 +19,9 @@ use crate::process;
 const OWN_NETWORK: &[&str] = &["--net", "--mount", "--propagation", "private", "--"];
 
 /// Runs the cases in worker processes and returns the outcomes in the order of the cases.
-pub(super) fn run(
-    cases: Vec<SqlCase>,
-    jobs: usize,
-    program: Option<&Path>,
-) -> Result<Vec<Outcome>> {
+pub(super) fn run(cases: Vec<SqlCase>, jobs: usize, program: Option<&Path>) -> Result<Vec<Outcome>> {
     let isolated = process::capture(Command::new("unshare").args(OWN_NETWORK).arg("true")).is_ok();
-    let jobs = if isolated {
-        jobs.clamp(1, cases.len().max(1))
-    } else {
-        1
-    };
+    let jobs = if isolated { jobs.clamp(1, cases.len().max(1)) } else { 1 };
     if !isolated {
         eprintln!("corpus: no network namespaces here, so one case runs at a time");
     }
@@ -48,9 +40,7 @@ pub(super) fn run(
         }
         Ok(())
     })?;
-    let mut outcomes = done
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut outcomes = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     outcomes.sort_by_key(|(index, _)| *index);
     Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
 }
@@ -69,17 +59,12 @@ fn drive(
     let output = worker.stdout.take().context("a worker without output")?;
     let mut lines = BufReader::new(output).lines();
     loop {
-        let next = queue
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .next();
+        let next = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
         let Some((index, case)) = next else { break };
         writeln!(input, "{}", serde_json::to_string(&case)?).context("a worker ended early")?;
         let line = lines.next().context("a worker ended early")??;
         let outcome: Outcome = serde_json::from_str(&line).context("a worker spoke nonsense")?;
-        let mut done = done
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if !outcome.passed {
             eprintln!("[{}/{total}] {} failed", done.len() + 1, outcome.id);
         } else if (done.len() + 1).is_multiple_of(50) {

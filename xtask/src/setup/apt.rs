@@ -10,22 +10,25 @@ use crate::process;
 /// The server's programs, and the clients on the path.
 pub(super) fn postgres() -> Result<()> {
     let clients = ["psql", "pg_dump", "pg_restore", "pgbench"];
-    let present = || {
-        find_postgres().is_some()
-            && clients
-                .iter()
-                .all(|program| process::answers(program, "--version"))
-    };
+    let present = || find_postgres().is_some() && clients.iter().all(|program| process::answers(program, "--version"));
     if present() {
         return Ok(());
     }
     install(&["postgresql", "postgresql-client"])?;
     if !present() {
-        bail!(
-            "Debian's `postgresql` is installed, but its server or one of {clients:?} is not found"
-        );
+        bail!("Debian's `postgresql` is installed, but its server or one of {clients:?} is not found");
     }
     Ok(())
+}
+
+/// The library that reads C headers, wherever Debian keeps its versions.
+pub(super) fn clang() -> Result<()> {
+    let versions = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut libraries = versions.map(|entry| entry.path().join("lib/libclang.so"));
+    if std::env::var_os("LIBCLANG_PATH").is_some() || libraries.any(|library| library.exists()) {
+        return Ok(());
+    }
+    install(&["libclang-dev"])
 }
 
 /// A program, and the packages that bring it.

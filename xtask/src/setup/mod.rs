@@ -20,6 +20,8 @@ pub(crate) use tools::{deny, nextest};
 /// One thing that may have to be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Layer {
+    /// libclang, with which the bindings to PostgreSQL's parser are made when Sallyport is built.
+    Clang,
     /// The PostgreSQL server, psql, pgbench and pg_dump.
     Postgres,
     /// PgBouncer, against which the benchmark compares.
@@ -37,9 +39,10 @@ pub(crate) enum Layer {
 }
 
 /// What `cargo xtask demo` needs.
-pub(crate) const FOR_DEMO: &[Layer] = &[Layer::Postgres];
+pub(crate) const FOR_DEMO: &[Layer] = &[Layer::Clang, Layer::Postgres];
 /// What `cargo xtask test` needs.
 pub(crate) const FOR_TESTS: &[Layer] = &[
+    Layer::Clang,
     Layer::Postgres,
     Layer::Nextest,
     Layer::Node,
@@ -48,6 +51,7 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
 ];
 /// What `cargo xtask ci` needs.
 pub(crate) const FOR_CI: &[Layer] = &[
+    Layer::Clang,
     Layer::Postgres,
     Layer::Nextest,
     Layer::Node,
@@ -56,7 +60,7 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Deny,
 ];
 /// What `cargo xtask bench postgres` needs.
-pub(crate) const FOR_BENCH: &[Layer] = &[Layer::Postgres, Layer::PgBouncer];
+pub(crate) const FOR_BENCH: &[Layer] = &[Layer::Clang, Layer::Postgres, Layer::PgBouncer];
 
 /// Installs the layers that are missing.
 pub(crate) fn run(layers: &[Layer]) -> Result<()> {
@@ -68,6 +72,7 @@ pub(crate) fn run(layers: &[Layer]) -> Result<()> {
 
 fn ensure(layer: Layer) -> Result<()> {
     match layer {
+        Layer::Clang => apt::clang(),
         Layer::Postgres => apt::postgres(),
         Layer::PgBouncer => apt::program("/usr/sbin/pgbouncer", "--version", &["pgbouncer"]),
         Layer::Nextest => tools::ensure_nextest(),
@@ -80,6 +85,7 @@ fn ensure(layer: Layer) -> Result<()> {
 
 fn name(layer: Layer) -> &'static str {
     match layer {
+        Layer::Clang => "libclang",
         Layer::Postgres => "PostgreSQL",
         Layer::PgBouncer => "PgBouncer",
         Layer::Nextest => "cargo-nextest",

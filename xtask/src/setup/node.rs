@@ -14,8 +14,7 @@ pub(super) fn ensure() -> Result<()> {
     let recipe = format!("npm install {}", PACKAGES.join(" "));
     stamp::ensure("node", &recipe, |dir| {
         let manifest = dir.join("package.json");
-        std::fs::write(&manifest, "{\"private\": true}\n")
-            .context("`package.json` could not be written")?;
+        std::fs::write(&manifest, "{\"private\": true}\n").context("`package.json` could not be written")?;
         let flags = [
             "install",
             "--no-audit",
@@ -24,12 +23,7 @@ pub(super) fn ensure() -> Result<()> {
             "--save-exact",
             "--loglevel=error",
         ];
-        process::run(
-            Command::new("npm")
-                .args(flags)
-                .args(PACKAGES)
-                .current_dir(dir),
-        )
+        process::run(Command::new("npm").args(flags).args(PACKAGES).current_dir(dir))
     })?;
     Ok(())
 }

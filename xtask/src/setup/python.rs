@@ -16,11 +16,7 @@ pub(super) fn ensure() -> Result<()> {
         let venv = dir.join("venv");
         if process::run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).is_err() {
             apt::program("false", "", &["python3-venv"])?;
-            process::run(
-                Command::new("python3")
-                    .args(["-m", "venv", "--clear"])
-                    .arg(&venv),
-            )?;
+            process::run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
         }
         let flags = [
             "install",
@@ -29,11 +25,7 @@ pub(super) fn ensure() -> Result<()> {
             "--only-binary",
             ":all:",
         ];
-        process::run(
-            Command::new(venv.join("bin/pip"))
-                .args(flags)
-                .args(PACKAGES),
-        )
+        process::run(Command::new(venv.join("bin/pip")).args(flags).args(PACKAGES))
     })?;
     Ok(())
 }

@@ -34,17 +34,8 @@ fn make(dir: &Path, version: &str) -> Result<()> {
         )
     };
     run(&["-qq", "update"])?;
-    run(&[
-        "-qq",
-        "source",
-        "--download-only",
-        &format!("postgresql-{version}"),
-    ])?;
-    run(&[
-        "-qq",
-        "download",
-        &format!("postgresql-server-dev-{version}"),
-    ])?;
+    run(&["-qq", "source", "--download-only", &format!("postgresql-{version}")])?;
+    run(&["-qq", "download", &format!("postgresql-server-dev-{version}")])?;
     let script = format!(
         "set -e
          dpkg-source --no-check -x postgresql-{version}_*.dsc source >/dev/null
@@ -70,8 +61,7 @@ fn private_apt(dir: &Path) -> Result<PathBuf> {
         std::fs::create_dir_all(apt.join(part))?;
     }
     std::fs::write(apt.join("state/status"), "")?;
-    let sources =
-        std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
+    let sources = std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
     let uri = sources
         .lines()
         .find_map(|line| line.strip_prefix("URIs: "))

@@ -22,11 +22,7 @@ pub(super) fn ensure_nextest() -> Result<()> {
 
 pub(super) fn ensure_deny() -> Result<()> {
     let present = process::capture(deny().arg("--version")).is_ok();
-    if present {
-        Ok(())
-    } else {
-        build("cargo-deny", DENY)
-    }
+    if present { Ok(()) } else { build("cargo-deny", DENY) }
 }
 
 /// `cargo nextest`, of the machine or of the cache.
@@ -58,14 +54,7 @@ fn installed(program: &str) -> PathBuf {
 fn build(program: &str, version: &str) -> Result<()> {
     eprintln!("setup: building {program} {version} with cargo install (some minutes, once)");
     let mut cargo = process::cargo();
-    cargo.args([
-        "install",
-        "--locked",
-        "--quiet",
-        program,
-        "--version",
-        version,
-    ]);
+    cargo.args(["install", "--locked", "--quiet", program, "--version", version]);
     cargo.arg("--root").arg(cache_dir().join("tools"));
     process::run(&mut cargo)
 }

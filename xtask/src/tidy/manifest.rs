@@ -9,7 +9,6 @@ pub(super) fn check(path: &str, text: &str) -> Option<Finding> {
     (!takes && !fuzz).then(|| Finding {
         path: path.to_owned(),
         line: 1,
-        what: "the crate does not take the workspace's lints (`[lints] workspace = true`)"
-            .to_owned(),
+        what: "the crate does not take the workspace's lints (`[lints] workspace = true`)".to_owned(),
     })
 }

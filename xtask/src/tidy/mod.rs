@@ -49,8 +49,7 @@ fn check(path: &str, text: &str) -> Result<Vec<Finding>> {
         findings.extend(manifest::check(path, text));
     }
     if path.ends_with(".rs") {
-        let source =
-            source::Source::parse(text).with_context(|| format!("`{path}` does not parse"))?;
+        let source = source::Source::parse(text).with_context(|| format!("`{path}` does not parse"))?;
         findings.extend(rules::lengths(path, &source));
         findings.extend(rules::modules(path, &source));
         findings.extend(rules::select(path, &source));
@@ -61,14 +60,8 @@ fn check(path: &str, text: &str) -> Result<Vec<Finding>> {
 
 fn files(root: &Path) -> Result<Vec<String>> {
     let mut git = std::process::Command::new("git");
-    git.args([
-        "ls-files",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-        "-z",
-    ])
-    .current_dir(root);
+    git.args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+        .current_dir(root);
     let listed = process::capture(&mut git)?;
     let mut paths: Vec<String> = listed
         .split('\0')

@@ -28,11 +28,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Values of the standard library's network module; they open nothing.
-const ADDRESSES: &[&str] = &[
-    "std::net::IpAddr",
-    "std::net::Ipv4Addr",
-    "std::net::Ipv6Addr",
-];
+const ADDRESSES: &[&str] = &["std::net::IpAddr", "std::net::Ipv4Addr", "std::net::Ipv6Addr"];
 
 /// Places of the machines on which this is written; none belongs into the project.
 const MACHINE_PATHS: &[&str] = &["/home/", "/root/"];
@@ -46,10 +42,7 @@ pub(super) fn lengths(path: &str, source: &Source) -> Vec<Finding> {
         findings.push(finding(
             path,
             1,
-            format!(
-                "{} lines without tests, more than {FILE_LINES}",
-                source.lines
-            ),
+            format!("{} lines without tests, more than {FILE_LINES}", source.lines),
         ));
     }
     for function in source
@@ -72,13 +65,7 @@ pub(super) fn modules(path: &str, source: &Source) -> Vec<Finding> {
         .iter()
         .filter(|module| EMPTY_NAMES.contains(&module.name.as_str()));
     empty
-        .map(|module| {
-            finding(
-                path,
-                module.line,
-                format!("a module called `{}`", module.name),
-            )
-        })
+        .map(|module| finding(path, module.line, format!("a module called `{}`", module.name)))
         .collect()
 }
 
@@ -87,9 +74,7 @@ pub(super) fn names(path: &str) -> Vec<Finding> {
     if !path.ends_with(".rs") && !path.ends_with("Cargo.toml") {
         return Vec::new();
     }
-    let parts = path
-        .split('/')
-        .map(|part| part.strip_suffix(".rs").unwrap_or(part));
+    let parts = path.split('/').map(|part| part.strip_suffix(".rs").unwrap_or(part));
     parts
         .filter(|part| EMPTY_NAMES.contains(part))
         .map(|part| finding(path, 1, format!("a crate, folder or file called `{part}`")))
@@ -98,25 +83,16 @@ pub(super) fn names(path: &str) -> Vec<Finding> {
 
 /// `select!` stands in drivers only: `driver.rs`, or a file in a folder `driver`.
 pub(super) fn select(path: &str, source: &Source) -> Vec<Finding> {
-    let driver = path
-        .split('/')
-        .any(|part| part == "driver" || part == "driver.rs");
+    let driver = path.split('/').any(|part| part == "driver" || part == "driver.rs");
     if driver || is_test_file(path) {
         return Vec::new();
     }
     let imported = source.paths.iter().any(|path| is_async_select(&path.name));
     let calls = source.macros.iter().filter(|call| {
-        is_async_select(&call.name)
-            || (imported && matches!(call.name.as_str(), "select" | "select_biased"))
+        is_async_select(&call.name) || (imported && matches!(call.name.as_str(), "select" | "select_biased"))
     });
     calls
-        .map(|call| {
-            finding(
-                path,
-                call.line,
-                "`select!` outside a driver file".to_owned(),
-            )
-        })
+        .map(|call| finding(path, call.line, "`select!` outside a driver file".to_owned()))
         .collect()
 }
 
@@ -133,18 +109,11 @@ pub(super) fn purity(path: &str, source: &Source) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for named in &source.paths {
-        if ADDRESSES
-            .iter()
-            .any(|address| names_it(&named.name, address))
-        {
+        if ADDRESSES.iter().any(|address| names_it(&named.name, address)) {
             continue;
         }
         if let Some(impure) = IMPURE.iter().find(|impure| names_it(&named.name, impure)) {
-            findings.push(finding(
-                path,
-                named.line,
-                format!("`{impure}` in a folder marked pure"),
-            ));
+            findings.push(finding(path, named.line, format!("`{impure}` in a folder marked pure")));
         }
     }
     findings
@@ -182,15 +151,8 @@ pub(super) fn machine_paths(path: &str, text: &str) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        if let Some(named) = MACHINE_PATHS
-            .iter()
-            .find(|named| starts_a_path(line, named))
-        {
-            findings.push(finding(
-                path,
-                index + 1,
-                format!("`{named}` is a path of one machine"),
-            ));
+        if let Some(named) = MACHINE_PATHS.iter().find(|named| starts_a_path(line, named)) {
+            findings.push(finding(path, index + 1, format!("`{named}` is a path of one machine")));
         }
     }
     findings
@@ -200,8 +162,7 @@ pub(super) fn machine_paths(path: &str, text: &str) -> Vec<Finding> {
 fn starts_a_path(line: &str, named: &str) -> bool {
     line.match_indices(named).any(|(at, _)| {
         let before = line.get(..at).and_then(|before| before.chars().next_back());
-        !before
-            .is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '}' | '~'))
+        !before.is_some_and(|c| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '}' | '~'))
     })
 }
 
@@ -239,13 +200,7 @@ mod tests {
             &format!("fn short() {{}}\nfn long() {{\n{body}}}\n"),
         );
         assert_eq!(found, ["2: `long` has 72 lines, more than 70"]);
-        assert!(
-            findings(
-                "crates/x/src/a.rs",
-                &format!("#[test]\nfn long() {{\n{body}}}\n")
-            )
-            .is_empty()
-        );
+        assert!(findings("crates/x/src/a.rs", &format!("#[test]\nfn long() {{\n{body}}}\n")).is_empty());
     }
 
     #[test]
@@ -268,22 +223,12 @@ mod tests {
             1
         );
         assert_eq!(
-            findings(
-                path,
-                "fn f() { println!(\"{:?}\", std::time::Instant::now()); }\n"
-            )
-            .len(),
+            findings(path, "fn f() { println!(\"{:?}\", std::time::Instant::now()); }\n").len(),
             1
         );
         assert!(findings(path, "use std::{fmt, net::{IpAddr, Ipv4Addr}};\n").is_empty());
         assert_eq!(findings(path, "use std::net::*;\n").len(), 1);
-        assert!(
-            findings(
-                "crates/protocols/postgres/src/dial.rs",
-                "use tokio::net::TcpStream;\n"
-            )
-            .is_empty()
-        );
+        assert!(findings("crates/protocols/postgres/src/dial.rs", "use tokio::net::TcpStream;\n").is_empty());
     }
 
     #[test]

@@ -89,14 +89,8 @@ impl Reader {
                 name: join(&rename.ident),
                 line,
             }),
-            syn::UseTree::Glob(_) => self.paths.push(Named {
-                name: join(&"*"),
-                line,
-            }),
-            syn::UseTree::Group(group) => group
-                .items
-                .iter()
-                .for_each(|item| self.use_tree(prefix, item)),
+            syn::UseTree::Glob(_) => self.paths.push(Named { name: join(&"*"), line }),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.use_tree(prefix, item)),
         }
     }
 
@@ -193,10 +187,7 @@ impl<'ast> Visit<'ast> for Reader {
 }
 
 fn spelled(path: &syn::Path) -> String {
-    let names = path
-        .segments
-        .iter()
-        .map(|segment| segment.ident.to_string());
+    let names = path.segments.iter().map(|segment| segment.ident.to_string());
     names.collect::<Vec<_>>().join("::")
 }
 

@@ -77,9 +77,7 @@ async fn conclude(
         })
         .await
     {
-        api.identities
-            .revoke(&login.principal, &login.reply.id)
-            .await?;
+        api.identities.revoke(&login.principal, &login.reply.id).await?;
         return Err(problem);
     }
     Ok(Reply(login.reply))
@@ -87,16 +85,10 @@ async fn conclude(
 
 /// The name that somebody claimed, fit for the journal.
 fn claimed(name: &str) -> String {
-    name.chars()
-        .take(128)
-        .flat_map(char::escape_debug)
-        .collect()
+    name.chars().take(128).flat_map(char::escape_debug).collect()
 }
 
-pub(super) async fn logout(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn logout(State(api): State<Arc<Api>>, caller: Caller) -> Result<StatusCode, Problem> {
     let actor = caller.principal().id.to_string();
     api.record(Entry {
         act: Act::Logout,

@@ -67,10 +67,7 @@ fn states(words: Option<&str>) -> Result<BTreeSet<RequestState>, Problem> {
         .flat_map(|words| words.split(','))
         .filter(|word| !word.is_empty());
     words
-        .map(|word| {
-            word.parse()
-                .map_err(|error| Problem::bad_request(format!("{error}")))
-        })
+        .map(|word| word.parse().map_err(|error| Problem::bad_request(format!("{error}"))))
         .collect()
 }
 
@@ -93,10 +90,7 @@ pub(super) async fn one(
     let first = api.reviews.get(&id, visibility).await?;
     let (state, approvals) = (first.state, first.approvals.len());
     let mut request = first;
-    while request.state == state
-        && request.approvals.len() == approvals
-        && next(&mut acts, deadline).await
-    {
+    while request.state == state && request.approvals.len() == approvals && next(&mut acts, deadline).await {
         request = api.reviews.get(&id, visibility).await?;
     }
     Ok(Reply(request))
@@ -166,8 +160,6 @@ pub(super) async fn withdraw(
 
 /// Who may not see a request does not learn from an error that there is one.
 async fn visible(api: &Api, caller: &Caller, id: &str) -> Result<(), Problem> {
-    api.reviews
-        .get(id, api.access.visibility(caller.principal()))
-        .await?;
+    api.reviews.get(id, api.access.visibility(caller.principal())).await?;
     Ok(())
 }

@@ -19,9 +19,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::extract::{Caller, Id, MaybeJson, Params};
-use crate::ports::{
-    Act, Entry, Line, RecordingFilter, Recordings, RecordingsError, Session, TranscriptOptions,
-};
+use crate::ports::{Act, Entry, Line, RecordingFilter, Recordings, RecordingsError, Session, TranscriptOptions};
 use crate::problem::Problem;
 use crate::state::{Api, blocking};
 
@@ -56,12 +54,7 @@ pub(super) async fn list(
 ) -> Result<Reply<Vec<Session>>, Problem> {
     let all = api.access.sees_everything(caller.principal());
     let own = caller.principal().id.to_string();
-    if !all
-        && params
-            .principal
-            .as_ref()
-            .is_some_and(|principal| *principal != own)
-    {
+    if !all && params.principal.as_ref().is_some_and(|principal| *principal != own) {
         return Err(Problem::forbidden(
             "only auditors and administrators see the sessions of others",
         ));
@@ -74,15 +67,11 @@ pub(super) async fn list(
     };
     let mut sessions = api.sessions.list();
     sessions.retain(|session| {
-        let differs =
-            |wanted: &Option<String>, has: &str| wanted.as_deref().is_some_and(|w| w != has);
+        let differs = |wanted: &Option<String>, has: &str| wanted.as_deref().is_some_and(|w| w != has);
         // Identifiers grow with time.
         !differs(&filter.principal, &session.principal)
             && !differs(&filter.target, &session.target)
-            && filter
-                .before
-                .as_ref()
-                .is_none_or(|before| session.id < *before)
+            && filter.before.as_ref().is_none_or(|before| session.id < *before)
     });
     if !params.live {
         let known: HashSet<String> = sessions.iter().map(|session| session.id.clone()).collect();
@@ -90,11 +79,7 @@ pub(super) async fn list(
         let recorded = blocking(move || recordings.list(&filter))
             .await?
             .map_err(|e| unreadable(&e))?;
-        sessions.extend(
-            recorded
-                .into_iter()
-                .filter(|session| !known.contains(&session.id)),
-        );
+        sessions.extend(recorded.into_iter().filter(|session| !known.contains(&session.id)));
     }
     sessions.retain(|session| api.access.sees_session(caller.principal(), session));
     sessions.sort_by(|a, b| b.started.cmp(&a.started).then_with(|| b.id.cmp(&a.id)));
@@ -102,11 +87,7 @@ pub(super) async fn list(
     Ok(Reply(sessions))
 }
 
-pub(super) async fn one(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Id(id): Id,
-) -> Result<Reply<Session>, Problem> {
+pub(super) async fn one(State(api): State<Arc<Api>>, caller: Caller, Id(id): Id) -> Result<Reply<Session>, Problem> {
     find(&api, &caller, id).await.map(Reply)
 }
 
@@ -145,31 +126,21 @@ pub(super) async fn end(
     Id(id): Id,
     MaybeJson(EndBody { reason }): MaybeJson<EndBody>,
 ) -> Result<Reply<Session>, Problem> {
-    if reason
-        .as_ref()
-        .is_some_and(|reason| reason.len() > MAX_REASON_BYTES)
-    {
+    if reason.as_ref().is_some_and(|reason| reason.len() > MAX_REASON_BYTES) {
         return Err(Problem::bad_request(format!(
             "a reason has at most {MAX_REASON_BYTES} bytes"
         )));
     }
     let session = find(&api, &caller, id).await?;
     if !api.access.may_end(caller.principal(), &session) {
-        return Err(Problem::forbidden(
-            "only administrators end the sessions of others",
-        ));
+        return Err(Problem::forbidden("only administrators end the sessions of others"));
     }
     let by = caller.principal().id.to_string();
     let act = Act::SessionEnded {
         session: session.id.clone(),
         reason: reason.clone(),
     };
-    let over = || {
-        Problem::conflict(
-            "over",
-            format!("the session `{}` is over already", session.id),
-        )
-    };
+    let over = || Problem::conflict("over", format!("the session `{}` is over already", session.id));
     if api.sessions.get(&session.id).is_none() {
         return Err(over());
     }

@@ -19,9 +19,7 @@ pub(super) struct HealthReply {
     problems: Vec<String>,
 }
 
-pub(super) async fn health(
-    State(api): State<Arc<Api>>,
-) -> Result<(StatusCode, Reply<HealthReply>), Problem> {
+pub(super) async fn health(State(api): State<Arc<Api>>) -> Result<(StatusCode, Reply<HealthReply>), Problem> {
     let problems = blocking(move || api.health.problems()).await?;
     let (code, status) = if problems.is_empty() {
         (StatusCode::OK, "ok")
@@ -31,25 +29,17 @@ pub(super) async fn health(
     Ok((code, Reply(HealthReply { status, problems })))
 }
 
-pub(super) async fn metrics(
-    State(api): State<Arc<Api>>,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
     if !api.access.open_metrics {
         let (mut parts, _) = request.into_parts();
         let caller = Caller::from_request_parts(&mut parts, &api).await?;
         if !api.access.sees_everything(caller.principal()) {
-            return Err(Problem::forbidden(
-                "only auditors and administrators see the metrics",
-            ));
+            return Err(Problem::forbidden("only auditors and administrators see the metrics"));
         }
     }
     let text = blocking(move || api.metrics.render()).await?;
     Ok((
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
         text,
     )
         .into_response())
@@ -61,15 +51,11 @@ pub(super) async fn openapi() -> Response {
 }
 
 /// The policy's error may quote its files, which are not everybody's to read.
-pub(super) async fn policy(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-) -> Result<Reply<PolicyStatus>, Problem> {
+pub(super) async fn policy(State(api): State<Arc<Api>>, caller: Caller) -> Result<Reply<PolicyStatus>, Problem> {
     let sees_all = api.access.sees_everything(caller.principal());
     let mut status = blocking(move || api.policy.status()).await?;
     if !sees_all && status.error.is_some() {
-        status.error =
-            Some("the newest version is not valid; auditors and administrators see why".to_owned());
+        status.error = Some("the newest version is not valid; auditors and administrators see why".to_owned());
     }
     Ok(Reply(status))
 }

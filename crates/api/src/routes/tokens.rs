@@ -19,10 +19,7 @@ pub(super) async fn issue(
     caller: Caller,
     MaybeJson(request): MaybeJson<TokenRequest>,
 ) -> Result<(StatusCode, Reply<TokenReply>), Problem> {
-    let issued = api
-        .identities
-        .issue_target_token(&caller.credential, &request)
-        .await?;
+    let issued = api.identities.issue_target_token(&caller.credential, &request).await?;
     let id = issued.info.id.clone();
     let act = Act::TokenIssued {
         token: id.to_string(),
@@ -53,25 +50,16 @@ pub(super) async fn list(
     Params(params): Params<ListParams>,
 ) -> Result<Reply<Vec<TokenInfo>>, Problem> {
     if params.all && !api.identities.is_admin(caller.principal()) {
-        return Err(Problem::forbidden(
-            "only administrators see the tokens of others",
-        ));
+        return Err(Problem::forbidden("only administrators see the tokens of others"));
     }
-    let tokens = api
-        .identities
-        .list_tokens(caller.principal(), params.all)
-        .await;
+    let tokens = api.identities.list_tokens(caller.principal(), params.all).await;
     tokens.map(Reply).map_err(|error| {
         tracing::error!(%error, "tokens could not be listed");
         Problem::unavailable("tokens cannot be listed at the moment")
     })
 }
 
-pub(super) async fn revoke(
-    State(api): State<Arc<Api>>,
-    caller: Caller,
-    Id(id): Id,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn revoke(State(api): State<Arc<Api>>, caller: Caller, Id(id): Id) -> Result<StatusCode, Problem> {
     let act = Act::TokenRevoked { token: id.clone() };
     let entry = Entry {
         act,
@@ -79,9 +67,7 @@ pub(super) async fn revoke(
         source: caller.source,
     };
     // Revoking comes first: a full disk under the journal must not keep a stolen token alive.
-    api.identities
-        .revoke(caller.principal(), &TokenId(id.into()))
-        .await?;
+    api.identities.revoke(caller.principal(), &TokenId(id.into())).await?;
     api.record(entry).await?;
     Ok(StatusCode::NO_CONTENT)
 }

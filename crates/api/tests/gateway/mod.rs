@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::{Client, Method, Response};
 use sallyport_api::ports::{
-    Act, Entry, Journal, JournalError, Line, Policy, PolicyStatus, RecordingFilter, Recordings,
-    RecordingsError, Session, SessionState, Sessions, TranscriptOptions, What,
+    Act, Entry, Journal, JournalError, Line, Policy, PolicyStatus, RecordingFilter, Recordings, RecordingsError,
+    Session, SessionState, Sessions, TranscriptOptions, What,
 };
 use sallyport_api::{Access, Api, router, serve};
 use sallyport_identity::client::GatewayClient;
@@ -16,9 +16,7 @@ use sallyport_identity::messages::PasswordLogin;
 use sallyport_identity::people::PeopleEditor;
 use sallyport_identity::{Identities, IdentityConfig, Kind};
 use sallyport_listen::{Limits, Listener};
-use sallyport_review::{
-    Binding, CommandDigest, Held, Need, NoWitness, Pending, ReviewConfig, Reviews,
-};
+use sallyport_review::{Binding, CommandDigest, Held, Need, NoWitness, Pending, ReviewConfig, Reviews};
 use sallyport_store::Store;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -108,9 +106,7 @@ impl Recordings for Outside {
             root: None,
             problem: None,
         };
-        let lines = std::iter::once(command)
-            .chain((0..rows).map(|_| row()))
-            .chain([end]);
+        let lines = std::iter::once(command).chain((0..rows).map(|_| row())).chain([end]);
         for (at, what) in lines.enumerate() {
             if say(at as u64, what).is_break() {
                 break;
@@ -166,13 +162,7 @@ impl Gateway {
         ];
         for (id, group) in names {
             people
-                .add(
-                    id,
-                    Kind::User,
-                    &[group.to_owned()],
-                    Some(&PASSWORD.into()),
-                    since,
-                )
+                .add(id, Kind::User, &[group.to_owned()], Some(&PASSWORD.into()), since)
                 .unwrap();
         }
         people.save().unwrap();
@@ -204,8 +194,7 @@ impl Gateway {
             metrics: Arc::new(|| "sallyport_up 1\n".to_owned()),
             access: Access::default(),
         });
-        let listener =
-            Listener::bind("127.0.0.1:0".parse().unwrap(), 64, Limits::default()).unwrap();
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), 64, Limits::default()).unwrap();
         let base = format!("http://{}", listener.local_addr());
         let service = router(Arc::clone(&api));
         tokio::spawn(async move { serve(listener, None, service, std::future::pending()).await });
@@ -224,12 +213,7 @@ impl Gateway {
             password: SecretString::from(PASSWORD).into(),
         };
         let source = std::net::Ipv4Addr::LOCALHOST.into();
-        let login = self
-            .api
-            .identities
-            .login_password(&login, source)
-            .await
-            .unwrap();
+        let login = self.api.identities.login_password(&login, source).await.unwrap();
         login.reply.token.0.expose_secret().to_owned()
     }
 
@@ -241,13 +225,7 @@ impl Gateway {
         self.call("", method, path, None).await
     }
 
-    pub(crate) async fn call(
-        &self,
-        token: &str,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-    ) -> Response {
+    pub(crate) async fn call(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> Response {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         if !token.is_empty() {
             request = request.bearer_auth(token);

@@ -35,11 +35,7 @@ struct Document {
 
 /// Asks the provider. Its endpoints must be on the issuer's host or one of `hosts`, so that a document that somebody
 /// tampered with cannot send us (and secrets) elsewhere.
-pub(crate) async fn discover(
-    http: &Client,
-    issuer: &str,
-    hosts: &[String],
-) -> Result<Metadata, OidcError> {
+pub(crate) async fn discover(http: &Client, issuer: &str, hosts: &[String]) -> Result<Metadata, OidcError> {
     let base = checked_url(issuer)?;
     let url = checked_url(&format!(
         "{}/.well-known/openid-configuration",

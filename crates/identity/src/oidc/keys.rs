@@ -47,13 +47,8 @@ impl Key {
     /// Whether `signature` over `message` is by this key.
     pub(crate) fn verifies(&self, algorithm: Algorithm, message: &str, signature: &str) -> bool {
         self.key_type == algorithm.key_type()
-            && jsonwebtoken::crypto::verify(
-                signature,
-                message.as_bytes(),
-                &self.decoding,
-                algorithm.library(),
-            )
-            .unwrap_or(false)
+            && jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.decoding, algorithm.library())
+                .unwrap_or(false)
     }
 }
 
@@ -84,10 +79,7 @@ struct Jwk {
 impl KeySet {
     /// Reads a key set. Keys that Sallyport has no use for (symmetric, for encryption, of other curves) are left out.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, OidcError> {
-        let refuse = |why: String| OidcError::Provider {
-            what: "key set",
-            why,
-        };
+        let refuse = |why: String| OidcError::Provider { what: "key set", why };
         let document: Document = serde_json::from_slice(body).map_err(|e| refuse(e.to_string()))?;
         if document.keys.len() > MAX_KEYS {
             return Err(refuse(format!("it has more than {MAX_KEYS} keys")));
@@ -103,10 +95,7 @@ impl KeySet {
     pub(crate) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&Key, TokenFault> {
         let fits = |key: &&Key| {
             key.key_type == algorithm.key_type()
-                && key
-                    .only
-                    .as_deref()
-                    .is_none_or(|only| only == algorithm.name())
+                && key.only.as_deref().is_none_or(|only| only == algorithm.name())
                 && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid))
         };
         let mut found = self.0.iter().filter(fits);
@@ -120,24 +109,14 @@ impl KeySet {
 impl Key {
     fn new(jwk: Jwk) -> Option<Self> {
         let for_signatures = jwk.usage.as_deref().is_none_or(|u| u == "sig")
-            && jwk
-                .key_ops
-                .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+            && jwk.key_ops.is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         if !for_signatures {
             return None;
         }
         let (key_type, decoding) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-            ("RSA", None) => (
-                KeyType::Rsa,
-                DecodingKey::from_rsa_components(&jwk.n?, &jwk.e?),
-            ),
-            ("EC", Some("P-256")) => (
-                KeyType::P256,
-                DecodingKey::from_ec_components(&jwk.x?, &jwk.y?),
-            ),
-            ("OKP", Some("Ed25519")) => {
-                (KeyType::Ed25519, DecodingKey::from_ed_components(&jwk.x?))
-            }
+            ("RSA", None) => (KeyType::Rsa, DecodingKey::from_rsa_components(&jwk.n?, &jwk.e?)),
+            ("EC", Some("P-256")) => (KeyType::P256, DecodingKey::from_ec_components(&jwk.x?, &jwk.y?)),
+            ("OKP", Some("Ed25519")) => (KeyType::Ed25519, DecodingKey::from_ed_components(&jwk.x?)),
             _ => return None,
         };
         Some(Self {
@@ -180,10 +159,7 @@ impl KeyCache {
         {
             return Ok(used(key));
         }
-        let set = match self
-            .refresh(http, config, known.as_ref().map(|k| k.at))
-            .await
-        {
+        let set = match self.refresh(http, config, known.as_ref().map(|k| k.at)).await {
             Ok(set) => set,
             Err(error) => match known.filter(|k| k.at.elapsed() < STALE) {
                 Some(fetched) => fetched.set,
@@ -194,10 +170,7 @@ impl KeyCache {
     }
 
     fn current(&self) -> Option<Fetched> {
-        self.current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Asks the provider, unless somebody did since `seen`.
@@ -208,20 +181,14 @@ impl KeyCache {
         seen: Option<Instant>,
     ) -> Result<Arc<KeySet>, OidcError> {
         let mut asked = self.asked.lock().await;
-        if let Some(fetched) = self
-            .current()
-            .filter(|f| seen.is_none_or(|seen| f.at > seen))
-        {
+        if let Some(fetched) = self.current().filter(|f| seen.is_none_or(|seen| f.at > seen)) {
             return Ok(fetched.set);
         }
         let now = Instant::now();
         asked.retain(|at| now.saturating_duration_since(*at) < ASK_WITHIN);
         if asked.len() >= ASK_AT_MOST {
             let why = "it was asked for too often; try again in a minute".to_owned();
-            return Err(OidcError::Provider {
-                what: "key set",
-                why,
-            });
+            return Err(OidcError::Provider { what: "key set", why });
         }
         asked.push(now);
         let set = Arc::new(fetch(http, config).await?);

@@ -111,11 +111,7 @@ impl OidcConfig {
         if self.algorithms.is_empty() {
             return refuse("its `algorithms` are empty".to_owned());
         }
-        match self
-            .algorithms
-            .iter()
-            .find(|name| name.parse::<Algorithm>().is_err())
-        {
+        match self.algorithms.iter().find(|name| name.parse::<Algorithm>().is_err()) {
             Some(name) => refuse(format!(
                 "the algorithm `{name}` is not one of RS256, ES256, EdDSA, PS256"
             )),
@@ -197,9 +193,6 @@ impl Provider {
         let source = (&self.http, &self.config);
         let verify = |key: &keys::Key| token.verify(key, &self.config, begun, now);
         let kid = token.kid.as_deref();
-        Ok(self
-            .keys
-            .with_key(source, kid, token.algorithm, verify)
-            .await??)
+        Ok(self.keys.with_key(source, kid, token.algorithm, verify).await??)
     }
 }

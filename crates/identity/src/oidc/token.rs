@@ -92,23 +92,13 @@ impl<'a> Unverified<'a> {
         }
         let members: Map<String, Value> = decode(header, "its header")?;
         let header: Header = decode(header, "its header")?;
-        if let Some(name) = NEVER_IN_HEADER
-            .into_iter()
-            .find(|name| members.contains_key(*name))
-        {
+        if let Some(name) = NEVER_IN_HEADER.into_iter().find(|name| members.contains_key(*name)) {
             return Err(TokenFault::Header(name));
         }
-        if header
-            .typ
-            .is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT"))
-        {
+        if header.typ.is_some_and(|typ| !typ.eq_ignore_ascii_case("JWT")) {
             return Err(TokenFault::Kind);
         }
-        if header
-            .kid
-            .as_ref()
-            .is_some_and(|kid| kid.len() > MAX_KID_BYTES)
-        {
+        if header.kid.as_ref().is_some_and(|kid| kid.len() > MAX_KID_BYTES) {
             return Err(TokenFault::Malformed("the name of its key is too long"));
         }
         let algorithm = header
@@ -116,16 +106,8 @@ impl<'a> Unverified<'a> {
             .parse()
             .ok()
             .filter(|_| config.algorithms.contains(&header.alg));
-        let algorithm = algorithm.ok_or_else(|| {
-            TokenFault::Algorithm(
-                header
-                    .alg
-                    .chars()
-                    .take(20)
-                    .flat_map(char::escape_debug)
-                    .collect(),
-            )
-        })?;
+        let algorithm = algorithm
+            .ok_or_else(|| TokenFault::Algorithm(header.alg.chars().take(20).flat_map(char::escape_debug).collect()))?;
         Ok(Self {
             algorithm,
             kid: header.kid,
@@ -152,12 +134,7 @@ impl<'a> Unverified<'a> {
         claims.check_parties(config)?;
         claims.check_times(config, now.unix_timestamp())?;
         claims.check_nonce(config, begun)?;
-        if !config.acr.is_empty()
-            && claims
-                .acr
-                .as_ref()
-                .is_none_or(|acr| !config.acr.contains(acr))
-        {
+        if !config.acr.is_empty() && claims.acr.as_ref().is_none_or(|acr| !config.acr.contains(acr)) {
             return Err(TokenFault::SignIn("not as strong as is asked for"));
         }
         Ok(Vouched {
@@ -220,9 +197,7 @@ impl Claims {
         let Some(max_age_s) = config.max_age_s else {
             return Ok(());
         };
-        let oldest = now
-            .saturating_sub_unsigned(max_age_s)
-            .saturating_sub(SKEW_S);
+        let oldest = now.saturating_sub_unsigned(max_age_s).saturating_sub(SKEW_S);
         match self.auth_time {
             Some(at) if at >= oldest && at <= now + SKEW_S => Ok(()),
             Some(_) | None => Err(TokenFault::SignIn("too old, or without a time")),
@@ -233,9 +208,7 @@ impl Claims {
     /// since this login began, so that one that was stolen before is of no use.
     fn check_nonce(&self, config: &OidcConfig, begun: &Begun<'_>) -> Result<(), TokenFault> {
         let good = match &self.nonce {
-            Some(theirs) => {
-                verify_slices_are_equal(theirs.as_bytes(), begun.nonce.as_bytes()).is_ok()
-            }
+            Some(theirs) => verify_slices_are_equal(theirs.as_bytes(), begun.nonce.as_bytes()).is_ok(),
             None => config.device && self.iat >= begun.at.unix_timestamp() - SKEW_S,
         };
         if good { Ok(()) } else { Err(TokenFault::Nonce) }
@@ -258,9 +231,7 @@ impl Claims {
         };
         let name = match claim {
             "sub" => self.sub.clone(),
-            "email" if self.email.is_some() => self
-                .verified_email()
-                .ok_or_else(|| wrong("is not verified"))?,
+            "email" if self.email.is_some() => self.verified_email().ok_or_else(|| wrong("is not verified"))?,
             _ => all
                 .get(claim)
                 .and_then(Value::as_str)
@@ -285,9 +256,7 @@ fn groups(config: &OidcConfig, all: &Map<String, Value>) -> Result<Arc<[SmolStr]
     };
     let first = path.split('.').next().unwrap_or(path);
     if let Some(elsewhere) = all.get("_claim_names")
-        && [path, first]
-            .iter()
-            .any(|name| elsewhere.get(name).is_some())
+        && [path, first].iter().any(|name| elsewhere.get(name).is_some())
     {
         return Err(wrong("is left out because there are too many groups"));
     }
@@ -316,17 +285,12 @@ fn groups(config: &OidcConfig, all: &Map<String, Value>) -> Result<Arc<[SmolStr]
     if config.group_map.is_empty() {
         return Ok(checked_groups(&listed)?);
     }
-    let mapped: Vec<&String> = listed
-        .iter()
-        .filter_map(|group| config.group_map.get(*group))
-        .collect();
+    let mapped: Vec<&String> = listed.iter().filter_map(|group| config.group_map.get(*group)).collect();
     Ok(checked_groups(&mapped)?)
 }
 
 fn decode<T: for<'de> Deserialize<'de>>(part: &str, what: &'static str) -> Result<T, TokenFault> {
-    let bytes = URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| TokenFault::Malformed(what))?;
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenFault::Malformed(what))?;
     serde_json::from_slice(&bytes).map_err(|_| TokenFault::Malformed(what))
 }
 

@@ -26,9 +26,7 @@ pub(super) fn parse_fingerprint(text: &str) -> Result<[u8; 32], PeopleError> {
     hex::decode(text.replace(':', ""))
         .ok()
         .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-        .ok_or_else(|| {
-            PeopleError::Certificate(format!("`{text}` is not a SHA-256 in hexadecimal"))
-        })
+        .ok_or_else(|| PeopleError::Certificate(format!("`{text}` is not a SHA-256 in hexadecimal")))
 }
 
 /// The authorities that certificates may come from, by name.
@@ -54,12 +52,8 @@ impl PartialEq for Authorities {
 impl Authorities {
     /// Reads an authority's certificates (PEM).
     pub(super) fn add(&mut self, name: &str, file: &Path) -> Result<(), PeopleError> {
-        let refuse = |why: String| {
-            PeopleError::Certificate(format!(
-                "the authority `{name}` (`{}`): {why}",
-                file.display()
-            ))
-        };
+        let refuse =
+            |why: String| PeopleError::Certificate(format!("the authority `{name}` (`{}`): {why}", file.display()));
         let pem = std::fs::read(file).map_err(|e| refuse(e.to_string()))?;
         let roots: Vec<_> = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<_, _>>()
@@ -90,11 +84,7 @@ impl Authorities {
         now: UnixTime,
         wanted: impl Fn(&SmolStr) -> bool,
     ) -> Option<SmolStr> {
-        let signed = |a: &Authority| {
-            a.verifier
-                .verify_client_cert(leaf, intermediates, now)
-                .is_ok()
-        };
+        let signed = |a: &Authority| a.verifier.verify_client_cert(leaf, intermediates, now).is_ok();
         self.0
             .iter()
             .find(|(name, authority)| wanted(name) && signed(authority))

@@ -63,12 +63,10 @@ impl PeopleEditor {
     /// When the file cannot be read or is not TOML.
     pub fn open(path: &Path) -> Result<Self, EditError> {
         let text = read(path)?.unwrap_or_default();
-        let document = text
-            .parse()
-            .map_err(|e: toml_edit::TomlError| PeopleError::Syntax {
-                path: path.to_owned(),
-                message: e.message().to_owned(),
-            })?;
+        let document = text.parse().map_err(|e: toml_edit::TomlError| PeopleError::Syntax {
+            path: path.to_owned(),
+            message: e.message().to_owned(),
+        })?;
         Ok(Self {
             path: path.to_owned(),
             document,
@@ -108,9 +106,7 @@ impl PeopleEditor {
         match persons.as_array_of_tables_mut() {
             Some(persons) => persons.push(person),
             None => {
-                return Err(self
-                    .syntax("`person` is not a list of `[[person]]` tables")
-                    .into());
+                return Err(self.syntax("`person` is not a list of `[[person]]` tables").into());
             }
         }
         Ok(())
@@ -120,12 +116,7 @@ impl PeopleEditor {
     ///
     /// # Errors
     /// When there is no such person or the password cannot be used.
-    pub fn set_password(
-        &mut self,
-        id: &str,
-        password: &SecretString,
-        now: OffsetDateTime,
-    ) -> Result<(), EditError> {
+    pub fn set_password(&mut self, id: &str, password: &SecretString, now: OffsetDateTime) -> Result<(), EditError> {
         let hash = hash_password(password)?;
         let person = self.find_mut(id)?;
         person.insert("password", value(hash.expose_secret()));
@@ -160,10 +151,7 @@ impl PeopleEditor {
         let mut entry = InlineTable::new();
         entry.insert("sha256", hex::encode(fingerprint).into());
         let wrong = self.syntax("`certificates` is not a list");
-        let list = self
-            .find_mut(id)?
-            .entry("certificates")
-            .or_insert(value(Array::new()));
+        let list = self.find_mut(id)?.entry("certificates").or_insert(value(Array::new()));
         list.as_array_mut().ok_or(wrong)?.push(entry);
         Ok(())
     }
@@ -173,9 +161,7 @@ impl PeopleEditor {
     /// # Errors
     /// When there is no such person.
     pub fn remove(&mut self, id: &str) -> Result<(), EditError> {
-        let at = self
-            .find(id)
-            .ok_or_else(|| EditError::Unknown(id.to_owned()))?;
+        let at = self.find(id).ok_or_else(|| EditError::Unknown(id.to_owned()))?;
         if let Some(persons) = self.persons_mut() {
             persons.remove(at);
         }
@@ -205,17 +191,16 @@ impl PeopleEditor {
     /// When the result would not be a people file, or cannot be written.
     pub fn save(&self) -> Result<(), EditError> {
         self.checked()?;
-        crate::files::write_private(&self.path, self.document.to_string().as_bytes()).map_err(
-            |source| EditError::Write {
+        crate::files::write_private(&self.path, self.document.to_string().as_bytes()).map_err(|source| {
+            EditError::Write {
                 path: self.path.clone(),
                 source,
-            },
-        )
+            }
+        })
     }
 
     fn checked(&self) -> Result<super::People, PeopleError> {
-        let file =
-            toml::from_str(&self.document.to_string()).map_err(|e| self.syntax(e.message()))?;
+        let file = toml::from_str(&self.document.to_string()).map_err(|e| self.syntax(e.message()))?;
         super::People::checked(file, self.path.parent().unwrap_or(Path::new(".")))
     }
 

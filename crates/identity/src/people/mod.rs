@@ -167,9 +167,7 @@ impl People {
     fn checked(file: File, beside: &Path) -> Result<Self, PeopleError> {
         let mut people = Self::default();
         for authority in &file.authority {
-            people
-                .authorities
-                .add(&authority.name, &beside.join(&authority.file))?;
+            people.authorities.add(&authority.name, &beside.join(&authority.file))?;
         }
         for entry in file.person {
             check_id(&entry.id)?;
@@ -185,11 +183,7 @@ impl People {
         Ok(people)
     }
 
-    fn add_certificate(
-        &mut self,
-        id: &SmolStr,
-        entry: &CertificateEntry,
-    ) -> Result<(), PeopleError> {
+    fn add_certificate(&mut self, id: &SmolStr, entry: &CertificateEntry) -> Result<(), PeopleError> {
         let taken = match (&entry.sha256, &entry.name, &entry.authority) {
             (Some(hex), None, None) => self.pinned.insert(parse_fingerprint(hex)?, id.clone()),
             (None, Some(name), Some(authority)) => {
@@ -198,8 +192,7 @@ impl People {
                         "no authority is called `{authority}`"
                     )));
                 }
-                self.named
-                    .insert((authority.into(), name.into()), id.clone())
+                self.named.insert((authority.into(), name.into()), id.clone())
             }
             _ => {
                 return Err(PeopleError::Certificate(format!(
@@ -232,11 +225,7 @@ impl People {
 
     /// Whose certificate `chain` (the leaf first) is, with its validity and, unless it is pinned, its path to the
     /// authority checked.
-    pub(crate) fn by_certificate(
-        &self,
-        chain: &[CertificateDer<'_>],
-        now: UnixTime,
-    ) -> Option<&Person> {
+    pub(crate) fn by_certificate(&self, chain: &[CertificateDer<'_>], now: UnixTime) -> Option<&Person> {
         let (leaf, rest) = chain.split_first()?;
         let id = match self.pinned.get(&fingerprint(leaf)) {
             Some(id) if certificates::is_current(leaf, now) => id,
@@ -257,12 +246,8 @@ impl People {
         let ended = |person: &&Person| match self.get(&person.id) {
             None => true,
             Some(new) => {
-                let (new_hash, old_hash) = (
-                    exposed(new.password.as_ref()),
-                    exposed(person.password.as_ref()),
-                );
-                (old_hash.is_some() && new_hash != old_hash)
-                    || (new.since != person.since && new.since.is_some())
+                let (new_hash, old_hash) = (exposed(new.password.as_ref()), exposed(person.password.as_ref()));
+                (old_hash.is_some() && new_hash != old_hash) || (new.since != person.since && new.since.is_some())
             }
         };
         old.iter().filter(ended).map(|p| p.id.clone()).collect()
@@ -271,9 +256,8 @@ impl People {
     /// The names whose sessions must end because they are somebody else to policy now, though their tokens stay.
     pub(crate) fn changed_since(&self, old: &Self) -> HashSet<SmolStr> {
         let changed = |person: &&Person| {
-            self.get(&person.id).is_some_and(|new| {
-                new.kind != person.kind || new.groups != person.groups || new.email != person.email
-            })
+            self.get(&person.id)
+                .is_some_and(|new| new.kind != person.kind || new.groups != person.groups || new.email != person.email)
         };
         old.iter().filter(changed).map(|p| p.id.clone()).collect()
     }
@@ -292,10 +276,7 @@ fn exposed(secret: Option<&SecretString>) -> Option<&str> {
 impl Person {
     fn checked(id: SmolStr, entry: Entry) -> Result<Self, PeopleError> {
         if let Some(hash) = &entry.password {
-            check_hash(hash).map_err(|source| PeopleError::Password {
-                id: id.clone(),
-                source,
-            })?;
+            check_hash(hash).map_err(|source| PeopleError::Password { id: id.clone(), source })?;
         }
         Ok(Self {
             id,
@@ -340,8 +321,6 @@ fn read(path: &Path) -> Result<Option<String>, PeopleError> {
         return Err(PeopleError::Exposed(path.to_owned()));
     }
     let mut text = String::new();
-    file.take(MAX_FILE_BYTES)
-        .read_to_string(&mut text)
-        .map_err(failed)?;
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
     Ok(Some(text))
 }

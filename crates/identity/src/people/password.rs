@@ -36,9 +36,7 @@ pub enum PasswordError {
     #[error("it is not an argon2id hash (`sallyport people passwd` makes one)")]
     NotArgon2id,
     /// The hash is weaker than is safe, or costs more than is sensible.
-    #[error(
-        "its cost m={memory_kib},t={passes},p={lanes} is outside m=19456..262144, t=2..10, p=1..4"
-    )]
+    #[error("its cost m={memory_kib},t={passes},p={lanes} is outside m=19456..262144, t=2..10, p=1..4")]
     Cost {
         /// KiB.
         memory_kib: u32,
@@ -89,10 +87,7 @@ fn argon2id() -> Argon2<'static> {
 /// Checks that `hash` is argon2id within the bounds.
 pub(crate) fn check_hash(hash: &SecretString) -> Result<(), PasswordError> {
     let parsed = PasswordHash::new(hash.expose_secret()).map_err(|_| PasswordError::NotArgon2id)?;
-    if parsed.algorithm.as_str() != "argon2id"
-        || parsed.version != Some(0x13)
-        || parsed.hash.is_none()
-    {
+    if parsed.algorithm.as_str() != "argon2id" || parsed.version != Some(0x13) || parsed.hash.is_none() {
         return Err(PasswordError::NotArgon2id);
     }
     let params = Params::try_from(&parsed).map_err(|_| PasswordError::NotArgon2id)?;
@@ -126,11 +121,7 @@ impl Verifier {
     }
 
     /// Whether `password` belongs to `hash`; with no hash the answer is no, after the same work.
-    pub(crate) async fn verify(
-        &self,
-        hash: Option<&SecretString>,
-        password: &SecretString,
-    ) -> bool {
+    pub(crate) async fn verify(&self, hash: Option<&SecretString>, password: &SecretString) -> bool {
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.dummy).clone();
         let password = password.clone();
@@ -150,11 +141,8 @@ fn matches(hash: &SecretString, password: &SecretString) -> bool {
     if password.len() > MAX_PASSWORD_BYTES {
         return false;
     }
-    PasswordHash::new(hash.expose_secret()).is_ok_and(|hash| {
-        argon2id()
-            .verify_password(password.as_bytes(), &hash)
-            .is_ok()
-    })
+    PasswordHash::new(hash.expose_secret())
+        .is_ok_and(|hash| argon2id().verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 #[cfg(test)]
@@ -196,11 +184,7 @@ mod tests {
             "$2b$12$abcdefghijklmnopqrstuv",
             "$argon2i$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
         ] {
-            assert_eq!(
-                check_hash(&hash.into()),
-                Err(PasswordError::NotArgon2id),
-                "{hash}"
-            );
+            assert_eq!(check_hash(&hash.into()), Err(PasswordError::NotArgon2id), "{hash}");
         }
     }
 }

@@ -57,8 +57,7 @@ impl Browser {
             .into_iter()
             .find(|link| link.ends_with("/abort"))
             .expect("no link to abort");
-        self.open(Method::GET, page.url.join(link).unwrap(), &[])
-            .await;
+        self.open(Method::GET, page.url.join(link).unwrap(), &[]).await;
     }
 
     async fn open(&mut self, method: Method, url: Url, fields: &[(String, String)]) -> Page {
@@ -88,10 +87,7 @@ impl Browser {
     }
 
     fn cookies_for(&self, url: &Url) -> String {
-        let fits = self
-            .cookies
-            .iter()
-            .filter(|c| url.path().starts_with(&c.path));
+        let fits = self.cookies.iter().filter(|c| url.path().starts_with(&c.path));
         fits.map(|c| format!("{}={}", c.name, c.value))
             .collect::<Vec<_>>()
             .join("; ")
@@ -100,10 +96,7 @@ impl Browser {
     fn keep(&mut self, set: &str) {
         let mut parts = set.split(';').map(str::trim);
         let (name, value) = parts.next().unwrap().split_once('=').unwrap();
-        let path = parts
-            .find_map(|p| p.strip_prefix("path="))
-            .unwrap_or("/")
-            .to_owned();
+        let path = parts.find_map(|p| p.strip_prefix("path=")).unwrap_or("/").to_owned();
         self.cookies.retain(|c| c.name != name || c.path != path);
         if !value.is_empty() {
             self.cookies.push(Cookie {

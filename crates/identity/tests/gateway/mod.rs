@@ -34,13 +34,7 @@ impl Gateway {
         let since = OffsetDateTime::now_utc() - time::Duration::HOUR;
         for (id, group) in [("alice", "developers"), ("dana", "dba"), ("root", "admins")] {
             people
-                .add(
-                    id,
-                    Kind::User,
-                    &[group.to_owned()],
-                    Some(&PASSWORD.into()),
-                    since,
-                )
+                .add(id, Kind::User, &[group.to_owned()], Some(&PASSWORD.into()), since)
                 .unwrap();
         }
         people.save().unwrap();
@@ -91,10 +85,7 @@ impl Gateway {
     }
 
     pub(crate) async fn login(&self, user: &str) -> Credential {
-        self.ids
-            .by_api_token(&self.login_token(user).await)
-            .await
-            .unwrap()
+        self.ids.by_api_token(&self.login_token(user).await).await.unwrap()
     }
 
     pub(crate) fn edit(&self, change: impl FnOnce(&mut PeopleEditor)) {

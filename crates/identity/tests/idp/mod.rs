@@ -45,11 +45,7 @@ impl Idp {
         let mut process = node.spawn().unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
         loop {
-            let line = lines
-                .next_line()
-                .await
-                .unwrap()
-                .expect("the provider ended");
+            let line = lines.next_line().await.unwrap().expect("the provider ended");
             if let Ok(ready) = serde_json::from_str::<serde_json::Value>(&line) {
                 // Whatever it prints from now on is read, so that it never waits for us.
                 tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -63,11 +59,7 @@ impl Idp {
 }
 
 fn modules() -> PathBuf {
-    let set = |name: &str| {
-        std::env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let cache = || set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
     set("SALLYPORT_NPM")
         .or_else(|| Some(cache()?.join("sallyport/node/node_modules")))

@@ -38,11 +38,7 @@ pub(crate) struct Preamble {
 
 impl Preamble {
     /// For a new file.
-    pub(crate) fn create(
-        content: Content,
-        id: Uuid,
-        master: &RecordingKey,
-    ) -> Result<Self, LedgerError> {
+    pub(crate) fn create(content: Content, id: Uuid, master: &RecordingKey) -> Result<Self, LedgerError> {
         let data_key = random_key()?;
         let mut salt = [0; SALT_BYTES];
         fill_random(&mut salt)?;
@@ -62,11 +58,7 @@ impl Preamble {
         for (slot, byte) in bytes.iter_mut().zip(open.iter().chain(&wrapped)) {
             *slot = *byte;
         }
-        Ok(Self {
-            bytes,
-            id,
-            data_key,
-        })
+        Ok(Self { bytes, id, data_key })
     }
 
     /// Reads one and opens its data key, if there is a master key to open it with.
@@ -75,14 +67,10 @@ impl Preamble {
         content: Content,
         master: Option<&RecordingKey>,
     ) -> Result<Self, LedgerError> {
-        let (magic, rest) = bytes
-            .split_first_chunk::<8>()
-            .ok_or(Damage::NotARecording)?;
+        let (magic, rest) = bytes.split_first_chunk::<8>().ok_or(Damage::NotARecording)?;
         let (version, rest) = rest.split_first_chunk::<2>().ok_or(Damage::NotARecording)?;
         let (kind, rest) = rest.split_first_chunk::<2>().ok_or(Damage::NotARecording)?;
-        let (id, _) = rest
-            .split_first_chunk::<16>()
-            .ok_or(Damage::NotARecording)?;
+        let (id, _) = rest.split_first_chunk::<16>().ok_or(Damage::NotARecording)?;
         if *magic != MAGIC || u16::from_le_bytes(*kind) != content as u16 {
             return Err(Damage::NotARecording.into());
         }
@@ -91,21 +79,13 @@ impl Preamble {
             return Err(Damage::Version { version }.into());
         }
         let id = Uuid::from_bytes(*id);
-        let (open, wrapped) = bytes
-            .split_first_chunk::<OPEN_BYTES>()
-            .ok_or(Damage::NotARecording)?;
-        let wrapped = wrapped
-            .first_chunk::<WRAPPED_BYTES>()
-            .ok_or(Damage::NotARecording)?;
+        let (open, wrapped) = bytes.split_first_chunk::<OPEN_BYTES>().ok_or(Damage::NotARecording)?;
+        let wrapped = wrapped.first_chunk::<WRAPPED_BYTES>().ok_or(Damage::NotARecording)?;
         let data_key = match master {
             Some(master) => master.unwrap(open, wrapped)?.ok_or(Damage::Key)?,
             None => Zeroizing::new([0; KEY_BYTES]),
         };
-        Ok(Self {
-            bytes,
-            id,
-            data_key,
-        })
+        Ok(Self { bytes, id, data_key })
     }
 
     /// The chain value before the first frame.

@@ -48,12 +48,7 @@ impl FrameReader {
         master: Option<&RecordingKey>,
     ) -> Result<(Self, Preamble), LedgerError> {
         let file = File::open(path).map_err(|source| LedgerError::io("open", path, source))?;
-        Self::from_source(
-            BufReader::with_capacity(16 << 10, file),
-            path,
-            content,
-            master,
-        )
+        Self::from_source(BufReader::with_capacity(16 << 10, file), path, content, master)
     }
 }
 
@@ -66,8 +61,7 @@ impl<R: Read + Seek> FrameReader<R> {
         master: Option<&RecordingKey>,
     ) -> Result<(Self, Preamble), LedgerError> {
         let mut bytes = [0; PREAMBLE_BYTES];
-        let read = read_up_to(&mut source, &mut bytes)
-            .map_err(|source| LedgerError::io("read", path, source))?;
+        let read = read_up_to(&mut source, &mut bytes).map_err(|source| LedgerError::io("read", path, source))?;
         if read < PREAMBLE_BYTES {
             return Err(Damage::NotARecording.into());
         }
@@ -112,19 +106,14 @@ impl<R: Read + Seek> FrameReader<R> {
 
     /// Reads `bytes.len()` bytes that are no frame, or fewer at the file's end.
     pub(crate) fn read_raw(&mut self, bytes: &mut [u8]) -> Result<usize, LedgerError> {
-        read_up_to(&mut self.source, bytes)
-            .map_err(|source| LedgerError::io("read", &self.path, source))
+        read_up_to(&mut self.source, bytes).map_err(|source| LedgerError::io("read", &self.path, source))
     }
 
     /// How many bytes are left in the file; the reader is at its end afterwards.
     pub(crate) fn count_rest(&mut self) -> Result<u64, LedgerError> {
         let io = |source| LedgerError::io("read", &self.path, source);
         let here = self.source.stream_position().map_err(io)?;
-        Ok(self
-            .source
-            .seek(SeekFrom::End(0))
-            .map_err(io)?
-            .saturating_sub(here))
+        Ok(self.source.seek(SeekFrom::End(0)).map_err(io)?.saturating_sub(here))
     }
 
     /// Reads the next frame and checks it.
@@ -136,13 +125,10 @@ impl<R: Read + Seek> FrameReader<R> {
             0 => return Ok(Next::End),
             HEADER_BYTES => {}
             short => {
-                return Ok(Next::Torn {
-                    bytes: short as u64,
-                });
+                return Ok(Next::Torn { bytes: short as u64 });
             }
         }
-        let header =
-            FrameHeader::decode(&bytes).ok_or(Damage::FrameHeader { offset: at.offset })?;
+        let header = FrameHeader::decode(&bytes).ok_or(Damage::FrameHeader { offset: at.offset })?;
         if header.sequence != at.sequence {
             let (offset, expected, found) = (at.offset, at.sequence, header.sequence);
             return Err(Damage::Sequence {
@@ -177,10 +163,7 @@ impl<R: Read + Seek> FrameReader<R> {
             sequence: at.sequence + 1,
             chain,
         };
-        let (prefix, body) = self
-            .buffer
-            .split_at_mut_checked(PREFIX_BYTES)
-            .ok_or_else(altered)?;
+        let (prefix, body) = self.buffer.split_at_mut_checked(PREFIX_BYTES).ok_or_else(altered)?;
         let key = key_for(header.kind, self.key.as_ref(), self.segment_key.as_ref());
         let plain: &[u8] = match key {
             Some(key) => key

@@ -9,8 +9,7 @@ use aws_lc_rs::aead::{Aad, LessSafeKey};
 use crate::error::LedgerError;
 use crate::frame::pool::{Pool, SMALL_BYTES};
 use crate::frame::{
-    CHAIN_BYTES, FrameHeader, FrameKind, HEADER_BYTES, MAX_PLAIN_BYTES, PREFIX_BYTES, TAG_BYTES,
-    nonce,
+    CHAIN_BYTES, FrameHeader, FrameKind, HEADER_BYTES, MAX_PLAIN_BYTES, PREFIX_BYTES, TAG_BYTES, nonce,
 };
 
 /// Writes the frames of one file.
@@ -137,10 +136,7 @@ impl FrameWriter {
             sequence: self.sequence,
         }
         .encode();
-        let (prefix, plain) = self
-            .buffer
-            .split_at_mut_checked(PREFIX_BYTES)
-            .ok_or_else(failed)?;
+        let (prefix, plain) = self.buffer.split_at_mut_checked(PREFIX_BYTES).ok_or_else(failed)?;
         *prefix.last_chunk_mut::<HEADER_BYTES>().ok_or_else(failed)? = header;
         let tag = self
             .key

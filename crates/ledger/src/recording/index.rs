@@ -107,11 +107,7 @@ mod tests {
             offset += index.stride / 4;
         }
         let marks = index.into_marks();
-        assert!(
-            (MAX_MARKS / 4..=MAX_MARKS).contains(&marks.len()),
-            "{}",
-            marks.len()
-        );
+        assert!((MAX_MARKS / 4..=MAX_MARKS).contains(&marks.len()), "{}", marks.len());
         assert!(marks.windows(2).all(|pair| pair[0].offset < pair[1].offset));
     }
 }

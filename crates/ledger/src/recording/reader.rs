@@ -58,8 +58,7 @@ impl Reader {
     pub fn open(path: &Path, key: &RecordingKey) -> Result<Self, LedgerError> {
         let mut reader = Self::unsealed(FrameReader::open(path, Content::Session, Some(key))?.0)?;
         let mut file = File::open(path).map_err(|source| LedgerError::io("open", path, source))?;
-        let place =
-            seal::find(&mut file).map_err(|source| LedgerError::io("read", path, source))?;
+        let place = seal::find(&mut file).map_err(|source| LedgerError::io("read", path, source))?;
         if let Some(place) = place {
             let first = reader.frames.place();
             reader.frames.seek(place)?;
@@ -84,9 +83,7 @@ impl<R: Read + Seek> Reader<R> {
     /// # Errors
     /// As [`Reader::open`].
     pub fn from_source(source: R, key: &RecordingKey) -> Result<Self, LedgerError> {
-        Self::unsealed(
-            FrameReader::from_source(source, Path::new("-"), Content::Session, Some(key))?.0,
-        )
+        Self::unsealed(FrameReader::from_source(source, Path::new("-"), Content::Session, Some(key))?.0)
     }
 
     fn unsealed(mut frames: FrameReader<R>) -> Result<Self, LedgerError> {
@@ -134,10 +131,7 @@ impl<R: Read + Seek> Reader<R> {
     /// [`LedgerError::Io`]
     pub fn events_from_time(self, at_micros: u64) -> Result<Events<R>, LedgerError> {
         let marks = self.sealed.iter().flat_map(|sealed| &sealed.marks);
-        let mark = marks
-            .take_while(|mark| mark.at_micros < at_micros)
-            .last()
-            .copied();
+        let mark = marks.take_while(|mark| mark.at_micros < at_micros).last().copied();
         self.events_from(mark)
     }
 
@@ -151,10 +145,7 @@ impl<R: Read + Seek> Reader<R> {
         self.events_from(mark)
     }
 
-    fn events_from(
-        mut self,
-        mark: Option<crate::recording::index::Mark>,
-    ) -> Result<Events<R>, LedgerError> {
+    fn events_from(mut self, mark: Option<crate::recording::index::Mark>) -> Result<Events<R>, LedgerError> {
         if let Some(mark) = mark {
             self.frames.seek(mark.place())?;
         }
@@ -271,10 +262,7 @@ impl<R: Read + Seek> Events<R> {
                 what: format!("an event of {len} bytes"),
             });
         }
-        let Some((body, after)) = usize::try_from(len)
-            .ok()
-            .and_then(|len| rest.split_at_checked(len))
-        else {
+        let Some((body, after)) = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len)) else {
             return Ok(None);
         };
         self.read = self.pending.len() - after.len();
@@ -304,14 +292,11 @@ impl<R: Read + Seek> Events<R> {
                 at,
                 plain,
             } => {
-                let sealed: Sealed =
-                    serde_json::from_slice(plain).map_err(|_| unexpected(at.sequence, "a seal"))?;
+                let sealed: Sealed = serde_json::from_slice(plain).map_err(|_| unexpected(at.sequence, "a seal"))?;
                 seal::check_end(&mut self.frames, at)?;
                 let counted = (sealed.events, sealed.commands) == (self.events, self.commands);
                 if !self.pending.is_empty() || (self.from_start && !counted) {
-                    return Err(
-                        unexpected(at.sequence, "a seal that does not fit its events").into(),
-                    );
+                    return Err(unexpected(at.sequence, "a seal that does not fit its events").into());
                 }
                 self.ending = Some(Ending::Sealed {
                     sealed,
@@ -324,11 +309,7 @@ impl<R: Read + Seek> Events<R> {
                 at,
                 ..
             } => {
-                return Err(unexpected(
-                    at.sequence,
-                    "a frame of a kind that does not belong there",
-                )
-                .into());
+                return Err(unexpected(at.sequence, "a frame of a kind that does not belong there").into());
             }
             Next::End => 0,
             Next::Torn { bytes } => bytes,

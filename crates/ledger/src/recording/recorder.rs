@@ -46,12 +46,7 @@ impl std::fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(
-        id: Uuid,
-        file: Arc<File>,
-        frames: FrameWriter,
-        synced: Option<SyncedFile>,
-    ) -> Self {
+    pub(crate) fn new(id: Uuid, file: Arc<File>, frames: FrameWriter, synced: Option<SyncedFile>) -> Self {
         Self {
             id,
             frames,
@@ -86,12 +81,8 @@ impl Recorder {
     pub fn append(&mut self, event: Event<'_>) -> Result<(), LedgerError> {
         let at_micros = self.elapsed_micros();
         match event {
-            Event::Input { seq, bytes } => {
-                self.pieces(at_micros, bytes, |bytes| Event::Input { seq, bytes })
-            }
-            Event::Response { seq, bytes } => {
-                self.pieces(at_micros, bytes, |bytes| Event::Response { seq, bytes })
-            }
+            Event::Input { seq, bytes } => self.pieces(at_micros, bytes, |bytes| Event::Input { seq, bytes }),
+            Event::Response { seq, bytes } => self.pieces(at_micros, bytes, |bytes| Event::Response { seq, bytes }),
             Event::Command { .. }
             | Event::Decision { .. }
             | Event::Hold { .. }
@@ -184,8 +175,7 @@ impl Recorder {
             });
         }
         if self.frames.is_empty() && self.index.wants(self.frames.place().offset) {
-            self.index
-                .add(self.frames.place(), at_micros, self.last_command);
+            self.index.add(self.frames.place(), at_micros, self.last_command);
         }
         let prefix = Prefix::of(event, at_micros);
         self.frames.push(prefix.as_bytes())?;

@@ -84,10 +84,7 @@ fn read_trailer(bytes: &[u8; TRAILER_BYTES]) -> Option<Place> {
 }
 
 /// Checks that nothing but the right trailer follows the seal that began at `seal`, which was just read.
-pub(crate) fn check_end<R: Read + Seek>(
-    frames: &mut FrameReader<R>,
-    seal: Place,
-) -> Result<(), LedgerError> {
+pub(crate) fn check_end<R: Read + Seek>(frames: &mut FrameReader<R>, seal: Place) -> Result<(), LedgerError> {
     let offset = frames.place().offset;
     let mut bytes = [0; TRAILER_BYTES];
     if frames.read_raw(&mut bytes)? < TRAILER_BYTES || bytes != trailer(seal) {

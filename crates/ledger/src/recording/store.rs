@@ -65,20 +65,16 @@ impl RecordingStore {
     ///
     /// # Errors
     /// [`LedgerError::Io`]
-    pub fn open(
-        state_dir: &Path,
-        key: RecordingKey,
-        durability: Durability,
-    ) -> Result<Self, LedgerError> {
+    pub fn open(state_dir: &Path, key: RecordingKey, durability: Durability) -> Result<Self, LedgerError> {
         let root = state_dir.join("recordings");
         make_private_dir(&root)?;
         let committer = match durability {
             Durability::WriteAhead => None,
             Durability::Durable => {
                 let started = Committer::start();
-                Some(Arc::new(started.map_err(|source| {
-                    LedgerError::io("start syncing", &root, source)
-                })?))
+                Some(Arc::new(
+                    started.map_err(|source| LedgerError::io("start syncing", &root, source))?,
+                ))
             }
         };
         Ok(Self {
@@ -143,10 +139,7 @@ impl RecordingStore {
             }
             None => None,
         };
-        debug_assert!(
-            frames.place().offset > PREAMBLE_BYTES as u64,
-            "the header is written"
-        );
+        debug_assert!(frames.place().offset > PREAMBLE_BYTES as u64, "the header is written");
         Ok(Recorder::new(header.id, file, frames, synced))
     }
 
@@ -210,10 +203,7 @@ impl RecordingStore {
         // Names sort as times do, so the newest of each directory comes first.
         while let Some((path, depth)) = waiting.pop() {
             if depth == 3 {
-                let ids = names(&path)?
-                    .into_iter()
-                    .rev()
-                    .filter_map(|name| id_of(&name));
+                let ids = names(&path)?.into_iter().rev().filter_map(|name| id_of(&name));
                 found.extend(
                     ids.filter(|id| before.is_none_or(|before| *id < before))
                         .take(limit - found.len()),
@@ -236,22 +226,14 @@ impl RecordingStore {
     /// # Errors
     /// [`LedgerError::SessionId`]: the id does not hold a time.
     pub fn path(&self, id: Uuid) -> Result<PathBuf, LedgerError> {
-        let (seconds, _) = id
-            .get_timestamp()
-            .ok_or(LedgerError::SessionId(id))?
-            .to_unix();
+        let (seconds, _) = id.get_timestamp().ok_or(LedgerError::SessionId(id))?.to_unix();
         let day = i64::try_from(seconds)
             .ok()
             .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
         let day = day
             .filter(|_| id.get_version_num() == 7)
             .ok_or(LedgerError::SessionId(id))?;
-        let folder = format!(
-            "{:04}/{:02}/{:02}",
-            day.year(),
-            u8::from(day.month()),
-            day.day()
-        );
+        let folder = format!("{:04}/{:02}/{:02}", day.year(), u8::from(day.month()), day.day());
         Ok(self.root.join(folder).join(format!("{id}.rec")))
     }
 
@@ -263,11 +245,7 @@ impl RecordingStore {
 }
 
 fn create_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 /// Names in a directory, sorted.

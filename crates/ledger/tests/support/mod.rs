@@ -1,9 +1,7 @@
 //! What the ledger's tests share: a store on throwaway state, and events to put into it.
 #![allow(dead_code, reason = "each test program uses a part")]
 
-use sallyport_ledger::{
-    Caller, Durability, Event, RecordedEvent, RecordingKey, RecordingStore, SessionHeader,
-};
+use sallyport_ledger::{Caller, Durability, Event, RecordedEvent, RecordingKey, RecordingStore, SessionHeader};
 use tempfile::TempDir;
 use time::OffsetDateTime;
 use uuid::Uuid;

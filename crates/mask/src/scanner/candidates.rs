@@ -115,8 +115,7 @@ impl Candidates {
         self.card = fresh & ((eight & (eight >> 5)) | run14(mixed)) & on.card;
         let three = two & (c.digit >> 2);
         self.ssn = start & three & (c.gap >> 3) & (two >> 4) & (c.gap >> 6) & (four >> 7) & on.ssn;
-        self.phone =
-            fresh & three & (c.point >> 3) & (three >> 4) & (c.point >> 7) & (four >> 8) & on.phone;
+        self.phone = fresh & three & (c.point >> 3) & (three >> 4) & (c.point >> 7) & (four >> 8) & on.phone;
         let inner = c.point & (c.digit >> 1);
         self.ip4 = inner & near(inner & near(inner)) & on.ip4;
     }

@@ -108,12 +108,7 @@ fn luhn_sum(digits: &[u8], double_last: bool) -> u32 {
 pub(crate) fn issuer_prefix(digits: &[u8]) -> Option<usize> {
     let length = digits.len();
     let [a, b, c, d] = digits.first_chunk::<4>()?.map(u32::from);
-    let (one, two, three, four) = (
-        a,
-        a * 10 + b,
-        a * 100 + b * 10 + c,
-        a * 1000 + b * 100 + c * 10 + d,
-    );
+    let (one, two, three, four) = (a, a * 10 + b, a * 100 + b * 10 + c, a * 1000 + b * 100 + c * 10 + d);
     let long = (13..=19).contains(&length);
     match () {
         () if one == 4 && matches!(length, 13 | 16 | 19) => Some(1),
@@ -154,10 +149,7 @@ mod tests {
     #[test]
     fn an_expiry_date_behind_the_number_does_not_hide_it() {
         assert_eq!(found("4111111111111111 12/27"), Some("4111111111111111"));
-        assert_eq!(
-            found("4111 1111 1111 1111 123"),
-            Some("4111 1111 1111 1111")
-        );
+        assert_eq!(found("4111 1111 1111 1111 123"), Some("4111 1111 1111 1111"));
     }
 
     #[test]

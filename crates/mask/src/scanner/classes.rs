@@ -77,9 +77,8 @@ macro_rules! classifier {
             #[inline(always)]
             fn add<S: Simd>(classes: &mut Classes, simd: S, v: $vector<S>, shift: usize) {
                 let is = |byte: u8| v.simd_eq($vector::splat(simd, byte));
-                let within = |from: u8, count: u8| {
-                    (v - $vector::splat(simd, from)).simd_lt($vector::splat(simd, count))
-                };
+                let within =
+                    |from: u8, count: u8| (v - $vector::splat(simd, from)).simd_lt($vector::splat(simd, count));
                 let dash = is(b'-');
                 let mark = is(b'@') | is(b'_') | is(b'+') | is(b'(') | is(b'J');
                 classes.digit |= within(b'0', 10).to_bitmask() << shift;

@@ -114,9 +114,7 @@ fn label(text: &[u8], from: usize) -> Label {
     }
     let bytes = text.get(from..at).unwrap_or_default();
     let first_dash = bytes.first() == Some(&b'-');
-    let international = bytes
-        .strip_prefix(b"xn--")
-        .is_some_and(|rest| !rest.is_empty());
+    let international = bytes.strip_prefix(b"xn--").is_some_and(|rest| !rest.is_empty());
     Label {
         end: at,
         sound: (1..=LABEL_LIMIT).contains(&count) && !first_dash && !last_dash,
@@ -126,9 +124,7 @@ fn label(text: &[u8], from: usize) -> Label {
 
 /// A label without characters of other scripts, which starts at `from`.
 fn ascii_label(bytes: &[u8], from: usize) -> Label {
-    let international = bytes
-        .strip_prefix(b"xn--")
-        .is_some_and(|rest| !rest.is_empty());
+    let international = bytes.strip_prefix(b"xn--").is_some_and(|rest| !rest.is_empty());
     let letters = bytes.len() >= 2 && bytes.iter().all(u8::is_ascii_alphabetic);
     let dash = bytes.first() == Some(&b'-') || bytes.last() == Some(&b'-');
     Label {

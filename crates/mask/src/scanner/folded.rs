@@ -24,11 +24,7 @@ pub(super) fn search(scanner: &Scanner, text: &[u8], scratch: &mut Scratch) {
         }
         // A value that the first search found too would be there twice.
         let (first, second) = scratch.spans.split_at(known);
-        let new: Vec<_> = second
-            .iter()
-            .filter(|span| !first.contains(span))
-            .copied()
-            .collect();
+        let new: Vec<_> = second.iter().filter(|span| !first.contains(span)).copied().collect();
         scratch.spans.truncate(known);
         scratch.spans.extend(new);
     }
@@ -87,9 +83,8 @@ fn look_alike(c: char) -> Fold {
 /// The value of a decimal digit of the scripts in everyday use: each has its ten in a row from here.
 fn digit(c: char) -> Option<u8> {
     const ZEROS: [u32; 24] = [
-        0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6,
-        0x0D66, 0x0E50, 0x0ED0, 0x0F20, 0x1040, 0x17E0, 0x1810, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC,
-        0x1D7F6, 0x1FBF0,
+        0x0660, 0x06F0, 0x07C0, 0x0966, 0x09E6, 0x0A66, 0x0AE6, 0x0B66, 0x0BE6, 0x0C66, 0x0CE6, 0x0D66, 0x0E50, 0x0ED0,
+        0x0F20, 0x1040, 0x17E0, 0x1810, 0x1D7CE, 0x1D7D8, 0x1D7E2, 0x1D7EC, 0x1D7F6, 0x1FBF0,
     ];
     if !is_word(c) {
         return None;

@@ -103,10 +103,7 @@ const LENGTHS: [(&[u8; 2], usize); 89] = [
 pub(super) fn find(text: &[u8], start: usize) -> Option<Range<usize>> {
     let rest = text.get(start..)?;
     let [c1, c2, k1, k2] = *rest.first_chunk::<4>()?;
-    let head = c1.is_ascii_uppercase()
-        && c2.is_ascii_uppercase()
-        && k1.is_ascii_digit()
-        && k2.is_ascii_digit();
+    let head = c1.is_ascii_uppercase() && c2.is_ascii_uppercase() && k1.is_ascii_digit() && k2.is_ascii_digit();
     let joined = start
         .checked_sub(1)
         .and_then(|before| text.get(before))

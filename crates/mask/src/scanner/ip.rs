@@ -46,11 +46,7 @@ pub(super) fn v4(text: &[u8], dot: usize) -> Option<Range<usize>> {
 /// The length of the number below 256, without leading zeros, that `text` starts with.
 #[inline]
 fn octet(text: &[u8]) -> Option<usize> {
-    let digit = |at: usize| {
-        text.get(at)
-            .map(|byte| byte.wrapping_sub(b'0'))
-            .filter(|d| *d < 10)
-    };
+    let digit = |at: usize| text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|d| *d < 10);
     let first = u32::from(digit(0)?);
     let Some(second) = digit(1) else {
         return Some(1);
@@ -83,12 +79,7 @@ pub(super) fn v6(text: &[u8], colon: usize) -> Option<Range<usize>> {
     let before = text.get(colon.saturating_sub(V6_LIMIT + 1)..colon)?;
     let mut start = colon - before.iter().rev().take_while(|byte| run(byte)).count();
     let after = text.get(colon..)?;
-    let mut end = colon
-        + after
-            .iter()
-            .take(V6_LIMIT + 1)
-            .take_while(|byte| run(byte))
-            .count();
+    let mut end = colon + after.iter().take(V6_LIMIT + 1).take_while(|byte| run(byte)).count();
     // A colon alone at either end is punctuation: `from: …`, `…: refused`.
     if matches!(text.get(start..end), Some([b':', next, ..]) if *next != b':') {
         start += 1;
@@ -178,14 +169,7 @@ mod tests {
         assert_eq!(found6("::ffff:10.0.0.1."), Some("::ffff:10.0.0.1"));
         assert_eq!(found6("from 2001:db8::1: refused"), Some("2001:db8::1"));
         assert_eq!(found6("2001:db8:0:0:0:0:0:1"), Some("2001:db8:0:0:0:0:0:1"));
-        for text in [
-            "12:34:56",
-            "aa:bb:cc:dd:ee:ff",
-            "std::dec",
-            "' ::text",
-            "x::date",
-            "::",
-        ] {
+        for text in ["12:34:56", "aa:bb:cc:dd:ee:ff", "std::dec", "' ::text", "x::date", "::"] {
             assert_eq!(found6(text), None, "{text}");
         }
     }

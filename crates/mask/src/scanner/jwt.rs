@@ -86,9 +86,6 @@ mod tests {
         // {"typ":"JWT"}
         assert_eq!(find(b"eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiIxIn0.abc", 2), None);
         // {"alg":"none"}
-        assert_eq!(
-            find(b"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", 2),
-            Some(0..36)
-        );
+        assert_eq!(find(b"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", 2), Some(0..36));
     }
 }

@@ -190,11 +190,7 @@ impl Scanner {
         let mut done = 0;
         for span in &scratch.spans {
             out.extend_from_slice(text.get(done..span.start).unwrap_or_default());
-            self.replace(
-                text.get(span.start..span.end).unwrap_or_default(),
-                span,
-                out,
-            );
+            self.replace(text.get(span.start..span.end).unwrap_or_default(), span, out);
             done = span.end;
         }
         out.extend_from_slice(text.get(done..).unwrap_or_default());
@@ -219,10 +215,7 @@ impl Scanner {
     fn name(&self, found: Found) -> &str {
         match found {
             Found::Builtin(detector) => detector.name(),
-            Found::Custom(number) => self
-                .customs
-                .get(number)
-                .map_or("", |custom| custom.name.as_str()),
+            Found::Custom(number) => self.customs.get(number).map_or("", |custom| custom.name.as_str()),
             Found::Rest => "",
         }
     }

@@ -7,13 +7,10 @@ use crate::words::{word_before, word_or_dash_at};
 /// The social security number whose shape (`ddd?dd?dddd`) starts at `start`.
 pub(super) fn ssn(text: &[u8], start: usize) -> Option<Range<usize>> {
     let end = start + 11;
-    let [a1, a2, a3, s1, g1, g2, s2, n1, n2, n3, n4] =
-        *text.get(start..end)?.first_chunk::<11>()?;
+    let [a1, a2, a3, s1, g1, g2, s2, n1, n2, n3, n4] = *text.get(start..end)?.first_chunk::<11>()?;
     let digits = [a1, a2, a3, g1, g2, n1, n2, n3, n4];
-    let issued = !matches!(
-        [a1, a2, a3],
-        [b'0', b'0', b'0'] | [b'6', b'6', b'6'] | [b'9', _, _]
-    ) && [g1, g2] != *b"00"
+    let issued = !matches!([a1, a2, a3], [b'0', b'0', b'0'] | [b'6', b'6', b'6'] | [b'9', _, _])
+        && [g1, g2] != *b"00"
         && [n1, n2, n3, n4] != *b"0000";
     let written = s1 == s2
         && matches!(s1, b' ' | b'-')
@@ -26,16 +23,11 @@ pub(super) fn ssn(text: &[u8], start: usize) -> Option<Range<usize>> {
 /// The North American number whose shape (`ddd-ddd-dddd` or with dots) starts at `start`.
 pub(super) fn phone_plain(text: &[u8], start: usize) -> Option<Range<usize>> {
     let end = start + 12;
-    let shaped = text
-        .get(start..end)?
-        .iter()
-        .enumerate()
-        .all(|(at, byte)| match at {
-            3 | 7 => matches!(byte, b'-' | b'.'),
-            _ => byte.is_ascii_digit(),
-        });
-    (shaped && !word_before(text, start, b".+-") && !word_or_dash_at(text, end))
-        .then_some(start..end)
+    let shaped = text.get(start..end)?.iter().enumerate().all(|(at, byte)| match at {
+        3 | 7 => matches!(byte, b'-' | b'.'),
+        _ => byte.is_ascii_digit(),
+    });
+    (shaped && !word_before(text, start, b".+-") && !word_or_dash_at(text, end)).then_some(start..end)
 }
 
 /// The number that starts with the `+` or `(` at `start`.
@@ -62,8 +54,7 @@ fn bracketed(text: &[u8], start: usize) -> Option<Range<usize>> {
     }
     let local = start + 5 + usize::from(gap(start + 5));
     let end = local + 8;
-    (digits(local, 3) && gap(local + 3) && digits(local + 4, 4) && !word_or_dash_at(text, end))
-        .then_some(start..end)
+    (digits(local, 3) && gap(local + 3) && digits(local + 4, 4) && !word_or_dash_at(text, end)).then_some(start..end)
 }
 
 /// Digits of a run, at most; longer runs are no phone numbers.
@@ -199,11 +190,7 @@ mod tests {
             "(415) 555-0132",
             "(415)555.0132",
         ] {
-            assert_eq!(
-                phone_marked(text.as_bytes(), 0),
-                Some(0..text.len()),
-                "{text}"
-            );
+            assert_eq!(phone_marked(text.as_bytes(), 0), Some(0..text.len()), "{text}");
         }
     }
 

@@ -85,10 +85,7 @@ mod tests {
     #[test]
     fn a_key_that_is_not_over_is_known() {
         let closed = b"x -----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
-        assert_eq!(
-            unfinished(b"x -----BEGIN PRIVATE KEY-----\nAA", 0),
-            Some((2, false))
-        );
+        assert_eq!(unfinished(b"x -----BEGIN PRIVATE KEY-----\nAA", 0), Some((2, false)));
         assert_eq!(unfinished(closed, 30), Some((2, true)));
         assert_eq!(unfinished(closed, closed.len()), None);
     }

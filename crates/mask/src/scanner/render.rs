@@ -10,10 +10,7 @@ impl Scanner {
         match (span.strategy, span.found) {
             (Strategy::Partial, Found::Builtin(detector)) => partial(detector, value, out),
             (Strategy::Partial, Found::Custom(number)) => {
-                let name = self
-                    .customs
-                    .get(number)
-                    .map_or("", |custom| custom.name.as_str());
+                let name = self.customs.get(number).map_or("", |custom| custom.name.as_str());
                 out.extend_from_slice(b"[REDACTED:");
                 out.extend_from_slice(name.as_bytes());
                 out.push(b']');

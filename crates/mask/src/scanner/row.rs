@@ -24,12 +24,7 @@ impl Scanner {
     /// Looks at a whole row. `gaps` are the stretches between its texts, in order: they are no text themselves.
     /// Then [`Scanner::scan_cell`] searches its texts, in order. The row should not be longer than some
     /// kilobytes: memory of about twice its length is used.
-    pub fn look_at_row(
-        &self,
-        row: &[u8],
-        gaps: impl Iterator<Item = Range<usize>>,
-        scratch: &mut Scratch,
-    ) {
+    pub fn look_at_row(&self, row: &[u8], gaps: impl Iterator<Item = Range<usize>>, scratch: &mut Scratch) {
         let windows = &mut scratch.row;
         windows.blocks.clear();
         windows.found.clear();
@@ -53,13 +48,7 @@ impl Scanner {
     }
 
     /// [`Scanner::scan`] for a text of the row that was looked at last.
-    pub fn scan_cell(
-        &self,
-        row: &[u8],
-        cell: Range<usize>,
-        scratch: &mut Scratch,
-        out: &mut Vec<u8>,
-    ) -> bool {
+    pub fn scan_cell(&self, row: &[u8], cell: Range<usize>, scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
         let text = row.get(cell.clone()).unwrap_or_default();
         scratch.spans.clear();
         let windows = &mut scratch.row;

@@ -125,10 +125,7 @@ impl<'a> Search<'a> {
             self.add(Detector::Iban, iban::find(self.text, at));
         }
         for at in positions(found.capitals).map(|at| base.wrapping_add(at)) {
-            self.add(
-                Detector::AwsAccessKey,
-                tokens::aws_access_key(self.text, at),
-            );
+            self.add(Detector::AwsAccessKey, tokens::aws_access_key(self.text, at));
             self.add(Detector::GcpApiKey, tokens::gcp_api_key(self.text, at));
         }
         for at in positions(found.url).map(|at| base.wrapping_add(at)) {

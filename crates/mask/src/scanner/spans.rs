@@ -66,10 +66,7 @@ pub(super) fn settle(spans: &mut Vec<Span>) {
 
 /// Sorted and without overlaps.
 fn in_order(spans: &[Span]) -> bool {
-    spans
-        .iter()
-        .zip(spans.iter().skip(1))
-        .all(|(a, b)| a.end <= b.start)
+    spans.iter().zip(spans.iter().skip(1)).all(|(a, b)| a.end <= b.start)
 }
 
 /// Adds a span that starts no earlier than any before it.
@@ -135,10 +132,7 @@ mod tests {
 
     #[test]
     fn two_that_cross_hide_all_that_both_cover() {
-        let mut spans = vec![
-            span(5, 20, Detector::Phone),
-            span(0, 10, Detector::CreditCard),
-        ];
+        let mut spans = vec![span(5, 20, Detector::Phone), span(0, 10, Detector::CreditCard)];
         settle(&mut spans);
         let covered: Vec<_> = spans.iter().map(|span| (span.start, span.end)).collect();
         assert_eq!(covered, [(0, 10), (10, 20)]);

@@ -7,11 +7,7 @@ use crate::words::{word_at, word_before, word_or_dash_at};
 /// Where the run of bytes of an alphabet that starts at `from` ends; at most `limit` bytes are looked at.
 fn run(text: &[u8], from: usize, limit: usize, member: impl Fn(u8) -> bool) -> usize {
     let rest = text.get(from..).unwrap_or_default();
-    from + rest
-        .iter()
-        .take(limit)
-        .take_while(|byte| member(**byte))
-        .count()
+    from + rest.iter().take(limit).take_while(|byte| member(**byte)).count()
 }
 
 fn starts(text: &[u8], at: usize, prefix: &[u8]) -> bool {
@@ -48,11 +44,7 @@ pub(super) fn gcp_api_key(text: &[u8], start: usize) -> Option<Range<usize>> {
 }
 
 /// `ghp_` and its kin, `npm_`: a three-letter prefix before the underscore at `at`, thirty-six characters.
-pub(super) fn three_letters(
-    text: &[u8],
-    at: usize,
-    prefix: impl Fn(&[u8]) -> bool,
-) -> Option<Range<usize>> {
+pub(super) fn three_letters(text: &[u8], at: usize, prefix: impl Fn(&[u8]) -> bool) -> Option<Range<usize>> {
     let start = at.checked_sub(3)?;
     let end = at + 37;
     let body = text.get(at + 1..end)?;
@@ -65,15 +57,14 @@ pub(super) fn three_letters(
 
 /// `ghp_`, `gho_`, `ghu_`, `ghs_`, `ghr_` or `github_pat_` around the underscore at `at`.
 pub(super) fn github_token(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let classic = |prefix: &[u8]| matches!(prefix, [b'g', b'h', kind] if matches!(kind, b'p' | b'o' | b'u' | b's' | b'r'));
+    let classic =
+        |prefix: &[u8]| matches!(prefix, [b'g', b'h', kind] if matches!(kind, b'p' | b'o' | b'u' | b's' | b'r'));
     three_letters(text, at, classic).or_else(|| {
         let start = at.checked_sub(6)?;
         let end = start + 93;
         let body = text.get(start + 11..end)?;
         (starts(text, start, b"github_pat_")
-            && body
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+            && body.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
             && !word_before(text, start, b"")
             && !word_at(text, end))
         .then_some(start..end)
@@ -86,21 +77,15 @@ pub(super) fn stripe_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     if !starts(text, start, b"sk_live_") && !starts(text, start, b"rk_live_") {
         return None;
     }
-    let end = run(text, start + 8, usize::MAX, |byte| {
-        byte.is_ascii_alphanumeric()
-    });
-    (end - start >= 32 && !word_before(text, start, b"") && !word_at(text, end))
-        .then_some(start..end)
+    let end = run(text, start + 8, usize::MAX, |byte| byte.is_ascii_alphanumeric());
+    (end - start >= 32 && !word_before(text, start, b"") && !word_at(text, end)).then_some(start..end)
 }
 
 /// The forty characters after `aws_secret_access_key` and `=` or `:`; `at` is its first underscore.
 pub(super) fn aws_secret_key(text: &[u8], at: usize) -> Option<Range<usize>> {
     const NAME: &[u8] = b"aws_secret_access_key";
     let start = at.checked_sub(3)?;
-    if !text
-        .get(start..start + NAME.len())?
-        .eq_ignore_ascii_case(NAME)
-    {
+    if !text.get(start..start + NAME.len())?.eq_ignore_ascii_case(NAME) {
         return None;
     }
     let blank = |from: usize| run(text, from, 256, |byte| byte.is_ascii_whitespace());
@@ -165,9 +150,7 @@ pub(super) fn slack_webhook(text: &[u8], colon: usize) -> Option<Range<usize>> {
 /// and no space.
 pub(super) fn url_password(text: &[u8], colon: usize) -> Option<Range<usize>> {
     let scheme = text.get(..colon)?.iter().rev();
-    let scheme = scheme.take_while(|byte| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'.' | b'-')
-    });
+    let scheme = scheme.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'.' | b'-'));
     if !scheme.into_iter().any(u8::is_ascii_alphabetic) {
         return None;
     }

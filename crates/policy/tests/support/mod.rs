@@ -10,8 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use sallyport_policy::{
-    Act, ActionName, Bundle, LoadError, Loader, Resource, SchemaFragment, Situation, Subject,
-    SubjectKind, Value,
+    Act, ActionName, Bundle, LoadError, Loader, Resource, SchemaFragment, Situation, Subject, SubjectKind, Value,
 };
 use smol_str::SmolStr;
 use time::macros::datetime;
@@ -39,9 +38,7 @@ pub fn write(rules: &str, classify: &str) -> tempfile::TempDir {
 
 pub fn try_load(rules: &str, classify: &str) -> Result<Bundle, LoadError> {
     let dir = write(rules, classify);
-    Loader::new(&[sql()])
-        .detectors(["credit_card", "ssn"])
-        .load(dir.path())
+    Loader::new(&[sql()]).detectors(["credit_card", "ssn"]).load(dir.path())
 }
 
 pub fn load(rules: &str, classify: &str) -> Bundle {

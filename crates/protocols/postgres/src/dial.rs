@@ -76,9 +76,7 @@ impl Dialer {
         let wire = dial_tcp(lease).await?;
         let login = async {
             let wire = encrypted(wire, lease).await?;
-            login::Login::new(wire, lease, &self.keys)
-                .run(&packet)
-                .await
+            login::Login::new(wire, lease, &self.keys).run(&packet).await
         };
         let seconds = lease.login_timeout.as_secs();
         // Boxed: it is large, and held only while a session begins.
@@ -156,8 +154,6 @@ async fn encrypted(mut wire: Wire, lease: &Lease) -> Result<Wire, DialError> {
         b'S' => Ok(connect_tls(wire, tls).await?),
         b'N' => Err(DialError::NoTls),
         // Whatever text follows is from somebody who has not shown who they are.
-        _ => Err(DialError::Unexpected(
-            "nonsense as the answer to the request for TLS",
-        )),
+        _ => Err(DialError::Unexpected("nonsense as the answer to the request for TLS")),
     }
 }

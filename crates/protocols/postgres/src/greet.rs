@@ -115,10 +115,7 @@ pub async fn greet(wire: Wire, tls: Option<&ServerTls>) -> Result<Greeted, Greet
             Came::Ssl => door.answer_tls(tls).await?,
             Came::Gss => door.answer_gss().await?,
             Came::Cancel(key) => {
-                return Ok(Greeted::Cancel(CancelCall {
-                    key,
-                    wire: door.wire,
-                }));
+                return Ok(Greeted::Cancel(CancelCall { key, wire: door.wire }));
             }
             Came::Startup(startup) => return door.login(startup).await.map(Greeted::Login),
             Came::Refused(diagnostic) => return Err(refuse(door.wire, *diagnostic).await),
@@ -162,9 +159,7 @@ impl Greeting {
         loop {
             if let Some(frame) = next_frame::<frontend::Tag>(buf, &limits)? {
                 let body = frame.body(buf).unwrap_or_default();
-                let frontend::Message::Password(answer) =
-                    frontend::Message::decode(frame.tag, body)?
-                else {
+                let frontend::Message::Password(answer) = frontend::Message::decode(frame.tag, body)? else {
                     return Err(WireError::BadValue("answer to the question for a password").into());
                 };
                 let password = std::str::from_utf8(answer.password()?)
@@ -234,11 +229,7 @@ impl Door {
 
     async fn answer_tls(mut self, tls: Option<&ServerTls>) -> Result<Self, GreetError> {
         if self.asked_tls || self.wire.tls().is_some() {
-            return Err(refuse(
-                self.wire,
-                Diagnostic::fatal("08P01", "TLS was asked for twice"),
-            )
-            .await);
+            return Err(refuse(self.wire, Diagnostic::fatal("08P01", "TLS was asked for twice")).await);
         }
         self.asked_tls = true;
         if !self.buf.is_empty() {
@@ -270,13 +261,8 @@ impl Door {
     /// Bytes that somebody between us and the client could have put there (CVE-2021-23214).
     async fn early_bytes(self, what: &str) -> GreetError {
         let message = format!("received data in clear after the request for {what}");
-        let detail =
-            "This could be a program in the middle, or a client that does not wait for the answer.";
-        refuse(
-            self.wire,
-            Diagnostic::fatal("08P01", message).detail(detail),
-        )
-        .await
+        let detail = "This could be a program in the middle, or a client that does not wait for the answer.";
+        refuse(self.wire, Diagnostic::fatal("08P01", message).detail(detail)).await
     }
 
     async fn login(mut self, mut startup: Startup) -> Result<Greeting, GreetError> {
@@ -312,10 +298,7 @@ impl Door {
         let GreetError::Wire(offence) = &error else {
             return error;
         };
-        if !matches!(
-            offence,
-            WireError::BadLength { .. } | WireError::TooLong { .. }
-        ) {
+        if !matches!(offence, WireError::BadLength { .. } | WireError::TooLong { .. }) {
             tell(
                 self.wire,
                 &Diagnostic::fatal("08P01", format!("invalid startup packet: {offence}")),

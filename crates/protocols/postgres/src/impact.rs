@@ -52,7 +52,10 @@ impl Impact for Planner {
         Some(Box::pin(async move {
             let _turn = turn;
             match plan(&dialer, &lease, &question).await {
-                Ok(plan) => plan.map(|plan| Estimate { rows: rows(&plan), plan }),
+                Ok(plan) => plan.map(|plan| Estimate {
+                    rows: rows(&plan),
+                    plan,
+                }),
                 Err(error) => {
                     tracing::info!(%error, target = %lease.target, "the impact of a held statement could not be asked");
                     None
@@ -81,14 +84,19 @@ async fn plan(dialer: &Dialer, lease: &Lease, question: &Question) -> Result<Opt
     }
     let lines = line.exchange(&question.messages).await?;
     line.ask("ROLLBACK").await?;
-    let lines: Vec<String> = lines.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
+    let lines: Vec<String> = lines
+        .into_iter()
+        .filter_map(|row| row.into_iter().next().flatten())
+        .collect();
     Ok((!lines.is_empty()).then(|| lines.join("\n")))
 }
 
 /// One statement that only reads or changes rows, and of whose parts none is code of the target's users.
 fn can_be_planned(facts: &str) -> bool {
     let facts: Value = serde_json::from_str(facts).unwrap_or_default();
-    let Some([statement]) = facts.get("statements").and_then(Value::as_array).map(Vec::as_slice) else { return false };
+    let Some([statement]) = facts.get("statements").and_then(Value::as_array).map(Vec::as_slice) else {
+        return false;
+    };
     let list = |name: &str| statement.get(name).and_then(Value::as_array);
     let none = |name: &str| list(name).is_some_and(Vec::is_empty);
     let known = |action: &Value| action.as_str().is_some_and(|action| PLANNED.contains(&action));
@@ -100,12 +108,34 @@ fn messages(text: &[u8], parameters: &[u8]) -> Option<BytesMut> {
     let text = std::str::from_utf8(text).ok().filter(|text| !text.contains('\0'))?;
     let explain = format!("EXPLAIN (FORMAT TEXT) {text}");
     let body = [b"\0\0", parameters].concat();
-    let given = if parameters.is_empty() { None } else { Some(Bind::decode(&body).ok()?) };
-    let (parameter_formats, parameters) = given.map(|bind| (bind.parameter_formats, bind.parameters)).unwrap_or_default();
+    let given = if parameters.is_empty() {
+        None
+    } else {
+        Some(Bind::decode(&body).ok()?)
+    };
+    let (parameter_formats, parameters) = given
+        .map(|bind| (bind.parameter_formats, bind.parameters))
+        .unwrap_or_default();
     let mut out = BytesMut::new();
-    frontend::Parse { name: b"", text: explain.as_bytes(), parameter_types: Vec::new() }.encode(&mut out);
-    Bind { portal: b"", statement: b"", parameter_formats, parameters, result_formats: Vec::new() }.encode(&mut out);
-    frontend::Execute { portal: b"", max_rows: 0 }.encode(&mut out);
+    frontend::Parse {
+        name: b"",
+        text: explain.as_bytes(),
+        parameter_types: Vec::new(),
+    }
+    .encode(&mut out);
+    Bind {
+        portal: b"",
+        statement: b"",
+        parameter_formats,
+        parameters,
+        result_formats: Vec::new(),
+    }
+    .encode(&mut out);
+    frontend::Execute {
+        portal: b"",
+        max_rows: 0,
+    }
+    .encode(&mut out);
     frontend::sync(&mut out);
     Some(out)
 }
@@ -115,7 +145,9 @@ fn messages(text: &[u8], parameters: &[u8]) -> Option<BytesMut> {
 fn rows(plan: &str) -> Option<u64> {
     let changes = |line: &str| {
         let node = line.trim_start().trim_start_matches("-> ").trim_start();
-        ["Insert on ", "Update on ", "Delete on ", "Merge on "].iter().any(|name| node.starts_with(name))
+        ["Insert on ", "Update on ", "Delete on ", "Merge on "]
+            .iter()
+            .any(|name| node.starts_with(name))
     };
     let node = plan.lines().find(|line| line.contains("  (cost=") && !changes(line))?;
     let (_, after) = node.rsplit_once(" rows=")?;

@@ -21,7 +21,13 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Keeps the names of one database fresh, until no session uses them.
 pub(crate) async fn keep(names: Weak<SharedNames>, lease: Arc<Mutex<Lease>>, dialer: Arc<Dialer>) {
-    let mut keeper = Keeper { lease, dialer, line: None, pause: INTERVAL, not_before: Instant::now() };
+    let mut keeper = Keeper {
+        lease,
+        dialer,
+        line: None,
+        pause: INTERVAL,
+        not_before: Instant::now(),
+    };
     let mut known = None;
     loop {
         let print = keeper.fingerprint().await;

@@ -17,7 +17,9 @@ pub(crate) fn of_bind(body: &[u8], portal: &[u8], statement: &[u8]) -> Bytes {
 pub(crate) fn readable(parameters: &[u8]) -> Vec<String> {
     let mut body = BytesMut::from(&b"\0\0"[..]);
     body.put_slice(parameters);
-    let Ok(bind) = frontend::Bind::decode(&body) else { return Vec::new() };
+    let Ok(bind) = frontend::Bind::decode(&body) else {
+        return Vec::new();
+    };
     let word = |(index, value): (usize, &Option<&[u8]>)| match value {
         None => "NULL".to_owned(),
         Some(value) => words(value, bind.parameter_format(index)),

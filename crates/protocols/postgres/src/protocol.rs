@@ -7,7 +7,8 @@ use bytes::BytesMut;
 use sallyport_listen::{ServerTls, Wire};
 use sallyport_mask::MaskKey;
 use sallyport_session::{
-    Claim, DialError, Ending, Gate, GreetError, Greeting, HoldInfo, Interrupt, Proof, Protocol, Refusal, Relaying, relay,
+    Claim, DialError, Ending, Gate, GreetError, Greeting, HoldInfo, Interrupt, Proof, Protocol, Refusal, Relaying,
+    relay,
 };
 use sallyport_target::Lease;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -73,7 +74,11 @@ struct Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.pid);
+        self.cancels
+            .sessions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.pid);
     }
 }
 
@@ -103,8 +108,15 @@ impl Postgres {
             return shared;
         }
         let shared = Arc::new(SharedNames::default());
-        let kept = Kept { names: Arc::downgrade(&shared), lease: Arc::new(Mutex::new(lease.clone())) };
-        tokio::spawn(keeper::keep(kept.names.clone(), Arc::clone(&kept.lease), Arc::clone(&self.dialer)));
+        let kept = Kept {
+            names: Arc::downgrade(&shared),
+            lease: Arc::new(Mutex::new(lease.clone())),
+        };
+        tokio::spawn(keeper::keep(
+            kept.names.clone(),
+            Arc::clone(&kept.lease),
+            Arc::clone(&self.dialer),
+        ));
         names.insert(key, kept);
         shared
     }
@@ -112,7 +124,10 @@ impl Postgres {
     async fn cancel(&self, call: greet::CancelCall) {
         let session = {
             let sessions = self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.get(&call.key.pid()).filter(|s| s.key.matches(&call.key)).cloned()
+            sessions
+                .get(&call.key.pid())
+                .filter(|s| s.key.matches(&call.key))
+                .cloned()
         };
         if let Some(session) = session
             && !session.interrupt.request()
@@ -125,7 +140,13 @@ impl Postgres {
     }
 
     /// Gives the session a key of the gateway's own making.
-    fn register(&self, version: Version, interrupt: &Arc<Interrupt>, lease: Lease, upstream: &Upstream) -> Option<(CancelKey, Registered)> {
+    fn register(
+        &self,
+        version: Version,
+        interrupt: &Arc<Interrupt>,
+        lease: Lease,
+        upstream: &Upstream,
+    ) -> Option<(CancelKey, Registered)> {
         let target = upstream.backend_key.clone().map(|key| (lease, key));
         let mut sessions = self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner);
         let pid = loop {
@@ -135,8 +156,21 @@ impl Postgres {
             }
         };
         let key = CancelKey::generate(pid, version).ok()?;
-        sessions.insert(pid, Cancellable { key: key.clone(), interrupt: Arc::clone(interrupt), target });
-        Some((key, Registered { cancels: Arc::clone(&self.cancels), pid }))
+        sessions.insert(
+            pid,
+            Cancellable {
+                key: key.clone(),
+                interrupt: Arc::clone(interrupt),
+                target,
+            },
+        );
+        Some((
+            key,
+            Registered {
+                cancels: Arc::clone(&self.cancels),
+                pid,
+            },
+        ))
     }
 }
 
@@ -160,20 +194,36 @@ impl Protocol for Postgres {
                     Proof::Token(greeting.ask_password().await.map_err(|e| GreetError(e.to_string()))?)
                 };
                 let claim = claim(&greeting.startup, proof);
-                Ok(Greeting::Caller(Caller { wire: greeting.wire, startup: greeting.startup, claim }))
+                Ok(Greeting::Caller(Caller {
+                    wire: greeting.wire,
+                    startup: greeting.startup,
+                    claim,
+                }))
             }
             Err(error) => Err(GreetError(error.to_string())),
         }
     }
 
     async fn dial(&self, lease: &Lease, caller: &Caller) -> Result<Upstream, DialError> {
-        self.dialer.dial(lease, &caller.startup).await.map_err(|error| DialError(error.to_string()))
+        self.dialer
+            .dial(lease, &caller.startup)
+            .await
+            .map_err(|error| DialError(error.to_string()))
     }
 
     async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying) -> (Ending, Gate) {
-        let Relaying { mut gate, signals, reveals, lease } = relaying;
+        let Relaying {
+            mut gate,
+            signals,
+            reveals,
+            lease,
+        } = relaying;
         let (dialer, turns) = (Arc::clone(&self.dialer), Arc::clone(&self.planning));
-        gate.estimate_with(Arc::new(Planner { dialer, lease: lease.clone(), turns }));
+        gate.estimate_with(Arc::new(Planner {
+            dialer,
+            lease: lease.clone(),
+            turns,
+        }));
         let Caller { mut wire, startup, .. } = caller;
         let standing = gate.standing();
         let shared = self.shared_names(&standing.target.name, &standing.database, &lease);
@@ -218,7 +268,12 @@ impl sallyport_session::Caller for Caller {
     }
 
     async fn refuse(self, refusal: &Refusal) {
-        greet::Greeting { wire: self.wire, startup: self.startup }.refuse(refuse::login(refusal)).await;
+        greet::Greeting {
+            wire: self.wire,
+            startup: self.startup,
+        }
+        .refuse(refuse::login(refusal))
+        .await;
     }
 
     async fn gone(&mut self) {
@@ -250,12 +305,19 @@ fn welcome(upstream: &Upstream, key: &CancelKey) -> BytesMut {
     let mut out = BytesMut::new();
     Authentication::encode_ok(&mut out);
     for (name, value) in &upstream.parameters {
-        ParameterStatus { name: name.as_bytes(), value: value.as_bytes() }.encode(&mut out);
+        ParameterStatus {
+            name: name.as_bytes(),
+            value: value.as_bytes(),
+        }
+        .encode(&mut out);
     }
     key.to_message().encode(&mut out);
     for notice in &upstream.notices {
         notice.encode_notice(&mut out);
     }
-    ReadyForQuery { status: backend::TransactionStatus::Idle }.encode(&mut out);
+    ReadyForQuery {
+        status: backend::TransactionStatus::Idle,
+    }
+    .encode(&mut out);
     out
 }

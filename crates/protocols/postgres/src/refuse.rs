@@ -46,7 +46,11 @@ pub(crate) fn login(refusal: &Refusal) -> Diagnostic<'static> {
 
 /// The last words of a session that the gateway ends: because of a command that was refused, or from outside.
 pub(crate) fn farewell(refusal: &Refusal) -> BytesMut {
-    let sqlstate = if refusal.ends { sqlstate(refusal.reason) } else { "57P01" };
+    let sqlstate = if refusal.ends {
+        sqlstate(refusal.reason)
+    } else {
+        "57P01"
+    };
     let mut diagnostic = Diagnostic::fatal(sqlstate, refusal.message.clone());
     if let Some(detail) = detail(refusal) {
         diagnostic = diagnostic.detail(detail);
@@ -76,10 +80,20 @@ pub(crate) fn withdrawn() -> BytesMut {
 /// The notice that a statement waits for people.
 pub(crate) fn held(hold: &HoldInfo) -> BytesMut {
     let groups = hold.groups.join(", ");
-    let reason = hold.message.clone().unwrap_or_else(|| "this statement needs an approval".to_owned());
+    let reason = hold
+        .message
+        .clone()
+        .unwrap_or_else(|| "this statement needs an approval".to_owned());
     let notice = Diagnostic::new(Severity::Notice, "00000", format!("{reason}; waiting for {groups}"))
-        .detail(format!("Request {} was opened by rule {}.", hold.request, hold.rules.join(", ")))
-        .hint(format!("A reviewer runs: sallyport approve {}. Cancel (Ctrl-C) to give it up.", hold.request));
+        .detail(format!(
+            "Request {} was opened by rule {}.",
+            hold.request,
+            hold.rules.join(", ")
+        ))
+        .hint(format!(
+            "A reviewer runs: sallyport approve {}. Cancel (Ctrl-C) to give it up.",
+            hold.request
+        ));
     let mut out = BytesMut::new();
     notice.encode_notice(&mut out);
     out

@@ -14,7 +14,6 @@ use crate::conversation::Masks;
 use crate::understanding::Understood;
 use crate::wire::{Diagnostic, Field};
 
-
 /// What stands for text that is taken out.
 const GONE: &str = "***";
 
@@ -27,7 +26,11 @@ pub(crate) struct Scrubber<'a> {
 
 impl<'a> Scrubber<'a> {
     pub(crate) fn new(understood: Option<Arc<Understood>>, masks: &'a Masks, catalog: &'a Catalog) -> Self {
-        Self { understood, masks, catalog }
+        Self {
+            understood,
+            masks,
+            catalog,
+        }
     }
 
     /// Cleans an error.
@@ -53,7 +56,14 @@ impl<'a> Scrubber<'a> {
             let message = self.without_values(&words.text(Field::Message));
             words.set(Field::Message, message.into_bytes());
         }
-        for field in [Field::Message, Field::Detail, Field::Hint, Field::Where, Field::InternalQuery, Field::Routine] {
+        for field in [
+            Field::Message,
+            Field::Detail,
+            Field::Hint,
+            Field::Where,
+            Field::InternalQuery,
+            Field::Routine,
+        ] {
             if let Some(text) = words.get(field)
                 && let Cow::Owned(clean) = self.masks.clean(text)
             {
@@ -71,7 +81,9 @@ impl<'a> Scrubber<'a> {
             Some(understood) => understood.facts.statements.iter().any(|s| {
                 let mut relations = s.reads.iter().chain(&s.writes).chain(&s.touches);
                 let late = s.actions.contains(&Action::SetConstraints) || s.effects.transaction.is_some();
-                (late && self.masks.hide_columns()) || s.unresolved() || relations.any(|relation| self.masks.hides_some_of(&relation.to_string()))
+                (late && self.masks.hide_columns())
+                    || s.unresolved()
+                    || relations.any(|relation| self.masks.hides_some_of(&relation.to_string()))
             }),
         }
     }
@@ -104,21 +116,34 @@ impl<'a> Scrubber<'a> {
 
     fn known_prefix<'t>(&self, quoted: &'t str) -> Option<(&'t str, &'t str)> {
         let (name, after) = quoted.split_once('"')?;
-        let own = self.understood.as_ref().is_some_and(|u| contains(&u.text, name.as_bytes()));
+        let own = self
+            .understood
+            .as_ref()
+            .is_some_and(|u| contains(&u.text, name.as_bytes()));
         (!name.is_empty() && (own || self.is_name(name))).then_some((name, after))
     }
 }
 
 /// Numbers of a message's tail that could be part of a value: four digits or more.
 fn without_digits(text: &str) -> Cow<'_, str> {
-    let longest = text.split(|c: char| !c.is_ascii_digit()).map(str::len).max().unwrap_or(0);
-    if longest < 4 { Cow::Borrowed(text) } else { Cow::Owned(text.chars().filter(|c| !c.is_ascii_digit()).collect()) }
+    let longest = text
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::len)
+        .max()
+        .unwrap_or(0);
+    if longest < 4 {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.chars().filter(|c| !c.is_ascii_digit()).collect())
+    }
 }
 
 impl Scrubber<'_> {
     /// Whether the database has a relation or a column of this name.
     fn is_name(&self, name: &str) -> bool {
-        self.catalog.relations().any(|(r, _)| r.name == name || self.catalog.columns(r).contains(&name))
+        self.catalog
+            .relations()
+            .any(|(r, _)| r.name == name || self.catalog.columns(r).contains(&name))
     }
 }
 

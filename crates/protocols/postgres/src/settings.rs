@@ -31,7 +31,9 @@ pub(crate) enum Unreadable {
     #[error("the statement is not valid text in the session's client_encoding")]
     NotText,
     /// The settings were changed in this batch, and the target cannot be asked what they are.
-    #[error("a setting was changed in this batch that decides how text is read; send the statement in a batch of its own")]
+    #[error(
+        "a setting was changed in this batch that decides how text is read; send the statement in a batch of its own"
+    )]
     Doubtful,
     /// The encoding's characters may hide ASCII bytes.
     #[error("characters outside ASCII cannot be judged in this client_encoding; use UTF8")]
@@ -40,7 +42,12 @@ pub(crate) enum Unreadable {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { standard_conforming_strings: true, encoding: Encoding::Utf8, encoding_name: "UTF8".to_owned(), doubtful: false }
+        Self {
+            standard_conforming_strings: true,
+            encoding: Encoding::Utf8,
+            encoding_name: "UTF8".to_owned(),
+            doubtful: false,
+        }
     }
 }
 
@@ -100,10 +107,14 @@ impl Settings {
             return Err(Unreadable::Backslash);
         }
         if text.is_ascii() {
-            return std::str::from_utf8(text).map(Into::into).map_err(|_| Unreadable::NotText);
+            return std::str::from_utf8(text)
+                .map(Into::into)
+                .map_err(|_| Unreadable::NotText);
         }
         match self.encoding {
-            Encoding::Utf8 => std::str::from_utf8(text).map(Into::into).map_err(|_| Unreadable::NotText),
+            Encoding::Utf8 => std::str::from_utf8(text)
+                .map(Into::into)
+                .map_err(|_| Unreadable::NotText),
             // The parser needs only to know where these characters are, and that they are letters: each such byte is
             // read as the letter that Latin-1 has for it, which no token of the grammar contains.
             Encoding::AsciiSafe => Ok(text.iter().map(|b| char::from(*b)).collect::<String>().into()),
@@ -117,7 +128,15 @@ impl Encoding {
     /// character sets; those that exist for clients only (BIG5, GB18030, GBK, JOHAB, SJIS, SHIFT_JIS_2004, UHC) have
     /// trailing bytes below 0x80.
     fn of(name: &[u8]) -> Self {
-        const UNSAFE: [&[u8]; 7] = [b"BIG5", b"GB18030", b"GBK", b"JOHAB", b"SJIS", b"SHIFT_JIS_2004", b"UHC"];
+        const UNSAFE: [&[u8]; 7] = [
+            b"BIG5",
+            b"GB18030",
+            b"GBK",
+            b"JOHAB",
+            b"SJIS",
+            b"SHIFT_JIS_2004",
+            b"UHC",
+        ];
         const SAFE_PREFIXES: [&[u8]; 6] = [b"LATIN", b"WIN", b"ISO_8859", b"KOI8", b"EUC_", b"MULE_INTERNAL"];
         match name {
             b"UTF8" | b"SQL_ASCII" => Self::Utf8,

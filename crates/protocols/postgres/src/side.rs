@@ -15,7 +15,11 @@ use crate::wire::startup::{StartupPacket, Version};
 use crate::wire::{Diagnostic, HEADER_LEN, Limits, frontend, next_frame};
 
 /// What a target may answer in one message.
-const LIMITS: Limits = Limits { control: 64 * 1024, statement: 1 << 20, data: 1 << 20 };
+const LIMITS: Limits = Limits {
+    control: 64 * 1024,
+    statement: 1 << 20,
+    data: 1 << 20,
+};
 /// What a target may answer to one question, in bytes.
 const MAX_ANSWER: usize = 4 << 20;
 /// How long the target may take over one question.
@@ -67,7 +71,10 @@ impl SideLine {
         };
         let startup = Startup::read(&packet).map_err(|error| SideError::Refused(error.sqlstate().into_owned()))?;
         let upstream = dialer.dial(lease, &startup).await?;
-        Ok(Self { wire: upstream.wire, input: BytesMut::with_capacity(4096) })
+        Ok(Self {
+            wire: upstream.wire,
+            input: BytesMut::with_capacity(4096),
+        })
     }
 
     /// Asks with a string of statements. After an error other than [`SideError::Refused`] the line is of no more use.
@@ -79,7 +86,9 @@ impl SideLine {
 
     /// Sends messages that end with one that the target answers with `ReadyForQuery`, and gives the rows of the answer.
     pub(crate) async fn exchange(&mut self, messages: &[u8]) -> Result<Vec<Row>, SideError> {
-        timeout(PATIENCE, self.answer(messages)).await.map_err(|_elapsed| SideError::Late)?
+        timeout(PATIENCE, self.answer(messages))
+            .await
+            .map_err(|_elapsed| SideError::Late)?
     }
 
     async fn answer(&mut self, messages: &[u8]) -> Result<Vec<Row>, SideError> {

@@ -49,19 +49,26 @@ fn told(tag: Tag, body: &[u8], columns: &mut Vec<(u32, Format)>) -> Option<Told>
         Tag::RowDescription => {
             let description = RowDescription::decode(body).ok()?;
             *columns = description.columns.iter().map(|c| (c.type_oid, c.format)).collect();
-            Some(Told::Columns(description.columns.iter().map(|c| lossy(c.name)).collect()))
+            Some(Told::Columns(
+                description.columns.iter().map(|c| lossy(c.name)).collect(),
+            ))
         }
         Tag::DataRow => {
             let row = DataRow::decode(body).ok()?;
             let cell = |(index, value): (usize, Option<&[u8]>)| value.map(|v| words(v, columns.get(index).copied()));
-            Some(Told::Row(row.columns().filter_map(Result::ok).enumerate().map(cell).collect()))
+            Some(Told::Row(
+                row.columns().filter_map(Result::ok).enumerate().map(cell).collect(),
+            ))
         }
         Tag::CommandComplete => line("complete", lossy(CommandComplete::decode(body).ok()?.tag)),
         Tag::ErrorResponse => line("error", diagnostic(body)?),
         Tag::NoticeResponse => line("notice", diagnostic(body)?),
         Tag::NotificationResponse => {
             let notification = NotificationResponse::decode(body).ok()?;
-            line("notification", format!("{}: {}", lossy(notification.channel), lossy(notification.payload)))
+            line(
+                "notification",
+                format!("{}: {}", lossy(notification.channel), lossy(notification.payload)),
+            )
         }
         Tag::CopyData => line("copy", lossy(body)),
         Tag::EmptyQueryResponse => line("complete", "(empty)".to_owned()),
@@ -86,7 +93,12 @@ fn told(tag: Tag, body: &[u8], columns: &mut Vec<(u32, Format)>) -> Option<Told>
 
 fn diagnostic(body: &[u8]) -> Option<String> {
     let words = Diagnostic::decode(body).ok()?;
-    let mut text = format!("{}: {} {}", words.text(Field::Severity), words.sqlstate(), words.text(Field::Message));
+    let mut text = format!(
+        "{}: {} {}",
+        words.text(Field::Severity),
+        words.sqlstate(),
+        words.text(Field::Message)
+    );
     for (field, label) in [(Field::Detail, "detail"), (Field::Hint, "hint")] {
         if words.get(field).is_some() {
             text.push_str(&format!(" ({label}: {})", words.text(field)));
@@ -103,13 +115,17 @@ fn lossy(bytes: &[u8]) -> String {
 fn words(value: &[u8], column: Option<(u32, Format)>) -> String {
     let mut cursor = Cursor::new(value);
     let number = match column {
-        Some((16, Format::Binary)) => cursor.u8().ok().map(|b| if b == 0 { "f".to_owned() } else { "t".to_owned() }),
+        Some((16, Format::Binary)) => cursor
+            .u8()
+            .ok()
+            .map(|b| if b == 0 { "f".to_owned() } else { "t".to_owned() }),
         Some((21, Format::Binary)) => cursor.i16().ok().map(|n| n.to_string()),
         Some((23, Format::Binary)) => cursor.i32().ok().map(|n| n.to_string()),
         Some((26, Format::Binary)) => cursor.u32().ok().map(|n| n.to_string()),
         Some((20, Format::Binary)) => {
             let high = cursor.i32().ok().map(i64::from);
-            high.zip(cursor.u32().ok()).map(|(high, low)| ((high << 32) | i64::from(low)).to_string())
+            high.zip(cursor.u32().ok())
+                .map(|(high, low)| ((high << 32) | i64::from(low)).to_string())
         }
         _ => None,
     };

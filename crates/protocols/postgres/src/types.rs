@@ -20,7 +20,10 @@ pub(crate) fn of(catalog: &Catalog) -> TypeMap {
 /// What a type of the database's own is; `None` leaves it unknown, so that its values are hidden when in doubt.
 fn kind(row: &TypeRow<'_>, catalog: &Catalog) -> Option<TypeKind> {
     match (row.kind, row.name) {
-        ('b', _) if row.element != 0 => Some(TypeKind::Array { element: row.element, delimiter: b',' }),
+        ('b', _) if row.element != 0 => Some(TypeKind::Array {
+            element: row.element,
+            delimiter: b',',
+        }),
         ('b', "citext") => Some(TypeKind::Text),
         ('b', "hstore") => Some(TypeKind::Hstore),
         ('d', _) => Some(TypeKind::Domain(row.base)),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sallyport_policy::{Act, ActionName, Classification, Value};
 use sallyport_session::{Shape, Unparsed};
-use sallyport_sql::{Catalog, ColumnName, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError, Transaction};
+use sallyport_sql::{
+    Catalog, ColumnName, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError, Transaction,
+};
 use smol_str::SmolStr;
 
 /// Texts understood per session; beyond it the memory starts afresh.
@@ -50,7 +52,11 @@ impl Understood {
     /// Whether it may return rows or COPY data. What was not understood may.
     pub(crate) fn may_return_rows(&self) -> bool {
         self.shape.unparsed.is_some()
-            || self.facts.statements.iter().any(|s| s.outputs != Outputs::NoRows || s.effects.copy.is_some())
+            || self
+                .facts
+                .statements
+                .iter()
+                .any(|s| s.outputs != Outputs::NoRows || s.effects.copy.is_some())
     }
 }
 
@@ -115,8 +121,16 @@ fn understand(text: Bytes, readable: &str, from: &Sources<'_>) -> Understood {
 
 /// A command that is no text of its own, such as fetching from a cursor: judged by `facts`.
 pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Understood {
-    let acts = facts.statements.iter().flat_map(|s| acts(s, facts.statements.len(), from)).collect();
-    let shows = facts.statements.iter().flat_map(|s| shown_classes(s, from.classification)).collect::<BTreeSet<_>>();
+    let acts = facts
+        .statements
+        .iter()
+        .flat_map(|s| acts(s, facts.statements.len(), from))
+        .collect();
+    let shows = facts
+        .statements
+        .iter()
+        .flat_map(|s| shown_classes(s, from.classification))
+        .collect::<BTreeSet<_>>();
     let shape = Shape {
         id: Shape::next_id(),
         acts,
@@ -126,7 +140,10 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
         facts: serde_json::to_string(&*facts).unwrap_or_default(),
     };
     let untrusted = |s: &StatementFacts| s.code.iter().any(|code| !trusted(code, from));
-    let runs_unknown_code = facts.statements.iter().any(|s| untrusted(s) || s.hazards.contains(&Hazard::DynamicSql));
+    let runs_unknown_code = facts
+        .statements
+        .iter()
+        .any(|s| untrusted(s) || s.hazards.contains(&Hazard::DynamicSql));
     Understood {
         text,
         shape: Arc::new(shape),
@@ -146,7 +163,9 @@ impl Understood {
         Understood {
             text: self.text.clone(),
             shape: Arc::clone(&self.shape),
-            facts: Arc::new(Facts { statements: vec![(**facts).clone()] }),
+            facts: Arc::new(Facts {
+                statements: vec![(**facts).clone()],
+            }),
             changes_names: changes_names(facts),
             unsettles: self.runs_unknown_code || unsettles(facts),
             depends_on_session: names_other_statements(facts),
@@ -163,7 +182,10 @@ pub(crate) fn unparsed(text: Bytes, error: &SyntaxError, under: Under) -> Unders
         id: Shape::next_id(),
         acts: vec![Act::new(ActionName::unparsed(), Vec::new())],
         shows: Vec::new(),
-        unparsed: Some(Unparsed { message: error.message.clone(), position: error.position }),
+        unparsed: Some(Unparsed {
+            message: error.message.clone(),
+            position: error.position,
+        }),
         empty: false,
         facts: "{}".to_owned(),
     };
@@ -192,7 +214,9 @@ fn changes_names(s: &StatementFacts) -> bool {
         || e.declares.is_some()
         || e.closes.is_some()
         || e.discards.is_some()
-        || s.hazards.iter().any(|h| matches!(h, Hazard::SettingWrite | Hazard::DynamicSql | Hazard::ParserSetting))
+        || s.hazards
+            .iter()
+            .any(|h| matches!(h, Hazard::SettingWrite | Hazard::DynamicSql | Hazard::ParserSetting))
 }
 
 fn unsettles(s: &StatementFacts) -> bool {
@@ -200,7 +224,10 @@ fn unsettles(s: &StatementFacts) -> bool {
     let ends_transaction = match &e.transaction {
         // What was set for the transaction is as before, and its cursors are gone.
         Some(
-            Transaction::Commit { .. } | Transaction::Rollback { .. } | Transaction::RollbackTo(_) | Transaction::Prepare,
+            Transaction::Commit { .. }
+            | Transaction::Rollback { .. }
+            | Transaction::RollbackTo(_)
+            | Transaction::Prepare,
         ) => true,
         Some(
             Transaction::Begin
@@ -217,7 +244,11 @@ fn unsettles(s: &StatementFacts) -> bool {
 /// Whether it may change which statements and cursors the session's names stand for.
 fn renames(s: &StatementFacts) -> bool {
     let e = &s.effects;
-    e.prepares.is_some() || e.deallocates.is_some() || e.declares.is_some() || e.closes.is_some() || e.discards.is_some()
+    e.prepares.is_some()
+        || e.deallocates.is_some()
+        || e.declares.is_some()
+        || e.closes.is_some()
+        || e.discards.is_some()
 }
 
 /// Whether it may change a setting.
@@ -227,7 +258,10 @@ pub(crate) fn sets(s: &StatementFacts) -> bool {
 }
 
 fn copies_in(s: &StatementFacts) -> bool {
-    s.effects.copy.as_ref().is_some_and(|c| c.peer == sallyport_sql::CopyPeer::FromClient)
+    s.effects
+        .copy
+        .as_ref()
+        .is_some_and(|c| c.peer == sallyport_sql::CopyPeer::FromClient)
 }
 
 fn trusted(code: &str, from: &Sources<'_>) -> bool {
@@ -236,7 +270,10 @@ fn trusted(code: &str, from: &Sources<'_>) -> bool {
 
 fn acts(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<Act> {
     let context: Arc<[(SmolStr, Value)]> = context(s, count, from).into();
-    s.actions.iter().map(|a| Act::new(ActionName::new("Sql", a.name()), Arc::clone(&context))).collect()
+    s.actions
+        .iter()
+        .map(|a| Act::new(ActionName::new("Sql", a.name()), Arc::clone(&context)))
+        .collect()
 }
 
 fn context(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<(SmolStr, Value)> {
@@ -246,7 +283,10 @@ fn context(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<(SmolStr
     put("writes", strings(&s.writes));
     put("touches", strings(&s.touches));
     put("unrestricted", strings(&s.unrestricted));
-    let read_classes = s.reads.iter().flat_map(|r| from.classification.of_relation(&r.to_string()));
+    let read_classes = s
+        .reads
+        .iter()
+        .flat_map(|r| from.classification.of_relation(&r.to_string()));
     put("read_classes", Value::entities("Classification", read_classes));
     for (how, names, classes) in [
         (How::Shown, "shown", "shown_classes"),
@@ -257,11 +297,20 @@ fn context(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<(SmolStr
     ] {
         let columns = || s.uses.iter().filter(|u| u.how == how).map(|u| &u.column);
         put(names, Value::strings(columns().map(ToString::to_string)));
-        put(classes, Value::entities("Classification", columns().flat_map(|c| classes_of(c, from.classification))));
+        put(
+            classes,
+            Value::entities(
+                "Classification",
+                columns().flat_map(|c| classes_of(c, from.classification)),
+            ),
+        );
     }
     put("functions", Value::strings(s.functions.iter().cloned()));
     put("code", Value::strings(s.code.iter().cloned()));
-    put("untrusted_code", Value::strings(s.code.iter().filter(|c| !trusted(c, from)).cloned()));
+    put(
+        "untrusted_code",
+        Value::strings(s.code.iter().filter(|c| !trusted(c, from)).cloned()),
+    );
     put("hazards", Value::strings(s.hazards.iter().map(Hazard::name)));
     put("persistent", Value::Bool(s.writes.iter().any(|r| !r.is_temporary())));
     put("unresolved", Value::Bool(s.unresolved()));
@@ -283,11 +332,14 @@ fn classes_of(column: &ColumnName, classification: &Classification) -> BTreeSet<
 fn shown_classes(s: &StatementFacts, classification: &Classification) -> BTreeSet<SmolStr> {
     match &s.outputs {
         Outputs::NoRows => BTreeSet::new(),
-        Outputs::Columns(columns) => {
-            columns.iter().flat_map(|c| c.origins.iter()).flat_map(|c| classes_of(c, classification)).collect()
-        }
-        Outputs::Unknown { relations } => {
-            relations.iter().flat_map(|r| classification.of_relation(&r.to_string())).collect()
-        }
+        Outputs::Columns(columns) => columns
+            .iter()
+            .flat_map(|c| c.origins.iter())
+            .flat_map(|c| classes_of(c, classification))
+            .collect(),
+        Outputs::Unknown { relations } => relations
+            .iter()
+            .flat_map(|r| classification.of_relation(&r.to_string()))
+            .collect(),
     }
 }

@@ -81,10 +81,7 @@ async fn dial(lease: &Lease) -> Result<Upstream, DialError> {
 /// The first column of the first row of a query's result.
 async fn ask(upstream: &mut Upstream, text: &str) -> String {
     let mut out = Vec::new();
-    frontend::Query {
-        text: text.as_bytes(),
-    }
-    .encode(&mut out);
+    frontend::Query { text: text.as_bytes() }.encode(&mut out);
     upstream.wire.write_all(&out).await.unwrap();
     upstream.wire.flush().await.unwrap();
     let mut buf = bytes::BytesMut::new();
@@ -147,24 +144,11 @@ async fn each_tls_mode_verifies_as_far_as_it_says() {
             Some("server_name = 'other.internal'"),
             false,
         ),
-        (
-            "verify-ca",
-            "localhost",
-            Some("server_name = 'other.internal'"),
-            true,
-        ),
-        (
-            "require",
-            "127.0.0.1",
-            Some("server_name = 'other.internal'"),
-            true,
-        ),
+        ("verify-ca", "localhost", Some("server_name = 'other.internal'"), true),
+        ("require", "127.0.0.1", Some("server_name = 'other.internal'"), true),
     ];
     for (mode, host, name, expected) in cases {
-        let rest = format!(
-            "tls = '{mode}'\npassword_file = 'pw'\n{}",
-            name.unwrap_or_default()
-        );
+        let rest = format!("tls = '{mode}'\npassword_file = 'pw'\n{}", name.unwrap_or_default());
         let dialled = dial(&lease(&server, host, &rest)).await;
         match (dialled, expected) {
             (Ok(mut upstream), true) => {
@@ -177,25 +161,14 @@ async fn each_tls_mode_verifies_as_far_as_it_says() {
         }
     }
     for mode in ["verify-ca", "verify-full"] {
-        let mut lease = lease(
-            &server,
-            "localhost",
-            &format!("tls = '{mode}'\npassword_file = 'pw'"),
-        );
+        let mut lease = lease(&server, "localhost", &format!("tls = '{mode}'\npassword_file = 'pw'"));
         let text = format!("tls = '{mode}'\nca_file = '{}'", strange.display());
         lease.tls = other_tls(&text);
-        assert!(
-            matches!(dial(&lease).await, Err(DialError::Tls(_))),
-            "{mode}"
-        );
+        assert!(matches!(dial(&lease).await, Err(DialError::Tls(_))), "{mode}");
     }
-    let clear = dial(&lease(
-        &server,
-        "127.0.0.1",
-        "tls = 'disable'\npassword_file = 'pw'",
-    ))
-    .await
-    .unwrap_err();
+    let clear = dial(&lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'"))
+        .await
+        .unwrap_err();
     assert!(
         matches!(&clear, DialError::Refused(error) if error.sqlstate() == "28000"),
         "{clear}"
@@ -216,19 +189,12 @@ async fn scram_is_bound_to_the_channel_when_asked() {
     let clear = server(Auth::Scram, false, false);
     for (mode, works) in [("prefer", true), ("require", true), ("disable", true)] {
         let rest = format!("tls = 'verify-full'\npassword_file = 'pw'\nchannel_binding = '{mode}'");
-        assert_eq!(
-            dial(&lease(&tls, "localhost", &rest)).await.is_ok(),
-            works,
-            "{mode}"
-        );
+        assert_eq!(dial(&lease(&tls, "localhost", &rest)).await.is_ok(), works, "{mode}");
     }
     let rest = "tls = 'disable'\npassword_file = 'pw'";
     let mut unbound = lease(&clear, "127.0.0.1", rest);
     unbound.channel_binding = sallyport_target::ChannelBinding::Require;
-    assert!(matches!(
-        dial(&unbound).await,
-        Err(DialError::ChannelBinding)
-    ));
+    assert!(matches!(dial(&unbound).await, Err(DialError::ChannelBinding)));
     let rest = "tls = 'require'\npassword_file = 'pw'";
     assert!(matches!(
         dial(&lease(&clear, "127.0.0.1", rest)).await,
@@ -240,11 +206,7 @@ async fn scram_is_bound_to_the_channel_when_asked() {
 async fn keys_are_remembered_and_a_changed_password_is_noticed() {
     let server = server(Auth::Scram, false, false);
     let dialer = Dialer::default();
-    let mut lease = lease(
-        &server,
-        "127.0.0.1",
-        "tls = 'disable'\npassword_file = 'pw'",
-    );
+    let mut lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
     for _ in 0..3 {
         dialer.dial(&lease, &startup(&[])).await.unwrap();
     }
@@ -254,9 +216,7 @@ async fn keys_are_remembered_and_a_changed_password_is_noticed() {
         matches!(&wrong, DialError::Refused(error) if error.sqlstate() == "28P01"),
         "{wrong}"
     );
-    server
-        .query("postgres", "alter role app password 'wrong'")
-        .unwrap();
+    server.query("postgres", "alter role app password 'wrong'").unwrap();
     dialer.dial(&lease, &startup(&[])).await.unwrap();
 }
 
@@ -290,21 +250,14 @@ async fn the_target_says_what_it_is_and_settings_arrive() {
     assert!(upstream.backend_key.is_some());
     assert_eq!(ask(&mut upstream, "show statement_timeout").await, "7s");
     assert_eq!(ask(&mut upstream, "show work_mem").await, "8MB");
-    assert_eq!(
-        ask(&mut upstream, "select current_database()").await,
-        "orders"
-    );
+    assert_eq!(ask(&mut upstream, "select current_database()").await, "orders");
 }
 
 /// pa-006, pa-007.
 #[tokio::test]
 async fn settings_and_replication_that_nobody_permitted_do_not_reach_the_target() {
     let server = server(Auth::Scram, false, false);
-    let lease = lease(
-        &server,
-        "127.0.0.1",
-        "tls = 'disable'\npassword_file = 'pw'",
-    );
+    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
     for wanted in [
         startup(&[("role", "postgres")]),
         startup(&[("options", "-c role=postgres")]),
@@ -317,17 +270,11 @@ async fn settings_and_replication_that_nobody_permitted_do_not_reach_the_target(
         assert_eq!(error.diagnostic("orders").sqlstate(), "42501");
     }
     let mut replication = startup(&[("replication", "database")]);
-    let error = Dialer::default()
-        .dial(&lease, &replication)
-        .await
-        .unwrap_err();
+    let error = Dialer::default().dial(&lease, &replication).await.unwrap_err();
     assert!(matches!(error, DialError::Replication), "{error}");
     replication.permit_replication();
     // The target has its own say; `app` may not replicate.
-    let error = Dialer::default()
-        .dial(&lease, &replication)
-        .await
-        .unwrap_err();
+    let error = Dialer::default().dial(&lease, &replication).await.unwrap_err();
     assert!(
         matches!(&error, DialError::Refused(error) if error.sqlstate() == "42501"),
         "{error}"
@@ -344,10 +291,7 @@ async fn what_the_target_refuses_is_told_without_the_credential() {
     );
     let error = dial(&lease).await.unwrap_err();
     let told = error.diagnostic("orders");
-    assert_eq!(
-        (error.culprit(), told.sqlstate().as_ref()),
-        (Culprit::Target, "3D000")
-    );
+    assert_eq!((error.culprit(), told.sqlstate().as_ref()), (Culprit::Target, "3D000"));
     lease.secret = Some("hunter2".to_owned().into());
     let error = dial(&lease).await.unwrap_err();
     assert_eq!(error.culprit(), Culprit::Gateway);
@@ -357,10 +301,7 @@ async fn what_the_target_refuses_is_told_without_the_credential() {
         format!("{error} {error:?} {told:?}"),
         format!("{:?}", told.text(Field::Message)),
     ] {
-        assert!(
-            !text.contains("hunter2") && !text.contains(PASSWORD),
-            "{text}"
-        );
+        assert!(!text.contains("hunter2") && !text.contains(PASSWORD), "{text}");
     }
     assert!(!told.text(Field::Message).contains("app\""));
     lease.secret = None;
@@ -371,19 +312,13 @@ async fn what_the_target_refuses_is_told_without_the_credential() {
 async fn a_cancel_request_reaches_the_session_it_is_for() {
     for tls in ["disable", "verify-full"] {
         let server = server(Auth::Scram, tls != "disable", tls != "disable");
-        let lease = lease(
-            &server,
-            "localhost",
-            &format!("tls = '{tls}'\npassword_file = 'pw'"),
-        );
+        let lease = lease(&server, "localhost", &format!("tls = '{tls}'\npassword_file = 'pw'"));
         let (mut sleeping, mut other) = (dial(&lease).await.unwrap(), dial(&lease).await.unwrap());
         let pid = ask(&mut sleeping, "select pg_backend_pid()").await;
         let key = sleeping.backend_key.clone().unwrap();
         let sleep = ask(&mut sleeping, "select pg_sleep(600)");
         let cancelling = async {
-            let asleep = format!(
-                "select count(*) from pg_stat_activity where pid = {pid} and wait_event = 'PgSleep'"
-            );
+            let asleep = format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event = 'PgSleep'");
             while ask(&mut other, &asleep).await != "1" {}
             cancel(&lease, &key).await.unwrap();
         };

@@ -10,9 +10,7 @@
 
 use std::{fs, net::SocketAddr};
 
-use sallyport_listen::{
-    ClientTls, Roots, ServerTls, ServerTlsOptions, TlsError, Verification, Wire, connect_tls,
-};
+use sallyport_listen::{ClientTls, Roots, ServerTls, ServerTlsOptions, TlsError, Verification, Wire, connect_tls};
 use sallyport_postgres::{
     greet::{self, ALPN, GreetError, Greeted, Greeting, greet},
     wire::{
@@ -89,11 +87,7 @@ async fn send(bytes: &[u8], tls: Option<&ServerTls>) -> (Vec<u8>, Result<Greeted
     send_from(bytes, tls, "127.0.0.1:5".parse().unwrap()).await
 }
 
-async fn send_from(
-    bytes: &[u8],
-    tls: Option<&ServerTls>,
-    peer: SocketAddr,
-) -> (Vec<u8>, Result<Greeted, GreetError>) {
+async fn send_from(bytes: &[u8], tls: Option<&ServerTls>, peer: SocketAddr) -> (Vec<u8>, Result<Greeted, GreetError>) {
     let (mut client, server) = pair().await;
     let told = async move {
         client.write_all(bytes).await.unwrap();
@@ -116,9 +110,7 @@ async fn send_from(
 }
 
 fn error(bytes: &[u8]) -> Diagnostic<'_> {
-    let frame = next_frame::<backend::Tag>(bytes, &Limits::default())
-        .unwrap()
-        .unwrap();
+    let frame = next_frame::<backend::Tag>(bytes, &Limits::default()).unwrap().unwrap();
     assert_eq!(frame.total_len, bytes.len());
     match backend::Message::decode(frame.tag, frame.body(bytes).unwrap()).unwrap() {
         backend::Message::ErrorResponse(error) => error,
@@ -139,10 +131,7 @@ async fn a_client_on_this_machine_may_speak_in_clear() {
     assert!(told.is_empty());
     let greeting = login(greeted);
     assert_eq!(
-        (
-            greeting.startup.user.as_str(),
-            greeting.startup.database.as_str()
-        ),
+        (greeting.startup.user.as_str(), greeting.startup.database.as_str()),
         ("alice", "orders")
     );
 }
@@ -179,21 +168,14 @@ async fn malformed_packets_are_refused() {
         b"user\0app\0x\0\0",
         b"user\0app\0\0more",
     ] {
-        let mut packet = u32::try_from(body.len() + 8)
-            .unwrap()
-            .to_be_bytes()
-            .to_vec();
+        let mut packet = u32::try_from(body.len() + 8).unwrap().to_be_bytes().to_vec();
         packet.extend(Version::V3_0.code().to_be_bytes());
         packet.extend(body);
         let (told, greeted) = send(&packet, None).await;
         assert_eq!(error(&told).sqlstate(), "08P01", "{}", body.escape_ascii());
         assert!(greeted.is_err());
     }
-    let (told, _) = send(
-        &startup_packet(Version { major: 2, minor: 0 }, &[("user", "a")]),
-        None,
-    )
-    .await;
+    let (told, _) = send(&startup_packet(Version { major: 2, minor: 0 }, &[("user", "a")]), None).await;
     assert_eq!(error(&told).sqlstate(), "0A000");
     // pa-004, through the whole way.
     let (told, _) = send(
@@ -206,10 +188,7 @@ async fn malformed_packets_are_refused() {
 
 #[tokio::test]
 async fn a_packet_cut_anywhere_is_the_same_packet() {
-    let packet = startup_packet(
-        Version::V3_0,
-        &[("user", "alice"), ("options", "-c sallyport.task=X")],
-    );
+    let packet = startup_packet(Version::V3_0, &[("user", "alice"), ("options", "-c sallyport.task=X")]);
     for cut in 0..packet.len() {
         let (mut client, server) = pair().await;
         let (head, tail) = packet.split_at(cut);
@@ -220,11 +199,7 @@ async fn a_packet_cut_anywhere_is_the_same_packet() {
             client.write_all(tail).await.unwrap();
         };
         let (_, greeted) = tokio::join!(send, greet(server, None));
-        assert_eq!(
-            login(greeted).startup.task.as_deref(),
-            Some("X"),
-            "cut at {cut}"
-        );
+        assert_eq!(login(greeted).startup.task.as_deref(), Some("X"), "cut at {cut}");
     }
 }
 
@@ -235,10 +210,7 @@ async fn a_client_that_leaves_half_way_is_gone() {
         let (mut client, server) = pair().await;
         client.write_all(&packet[..cut]).await.unwrap();
         drop(client);
-        assert!(
-            matches!(greet(server, None).await, Err(GreetError::Gone)),
-            "{cut}"
-        );
+        assert!(matches!(greet(server, None).await, Err(GreetError::Gone)), "{cut}");
     }
 }
 
@@ -313,19 +285,12 @@ async fn bytes_in_clear_after_a_request_for_encryption_are_refused() {
     }
 }
 
-async fn through_tls(
-    house: &House,
-    direct: bool,
-    alpn: &[&[u8]],
-) -> (Vec<u8>, Result<Greeted, GreetError>) {
+async fn through_tls(house: &House, direct: bool, alpn: &[&[u8]]) -> (Vec<u8>, Result<Greeted, GreetError>) {
     let (mut client, server) = pair().await;
     let tls = &house.client_tls(alpn);
     let talk = async move {
         if !direct {
-            client
-                .write_all(&requests(&["ssl"]).remove(0))
-                .await
-                .unwrap();
+            client.write_all(&requests(&["ssl"]).remove(0)).await.unwrap();
             assert_eq!(client.read_u8().await.unwrap(), b'S');
         }
         let Ok(mut wire) = connect_tls(client, tls).await else {
@@ -356,10 +321,7 @@ async fn tls_with_and_without_the_request() {
         let (told, greeted) = through_tls(&house, direct, alpn).await;
         assert!(told.is_empty(), "{}", told.escape_ascii());
         let greeting = login(greeted);
-        assert_eq!(
-            greeting.wire.tls().unwrap().sni.as_deref(),
-            Some("localhost")
-        );
+        assert_eq!(greeting.wire.tls().unwrap().sni.as_deref(), Some("localhost"));
     }
     let (told, greeted) = through_tls(&house, true, &[]).await;
     assert_eq!(error(&told).sqlstate(), "08P01");
@@ -367,10 +329,7 @@ async fn tls_with_and_without_the_request() {
     for direct in [false, true] {
         let (told, greeted) = through_tls(&house, direct, &[b"http/1.1"]).await;
         assert_eq!(told, b"no TLS");
-        assert!(matches!(
-            greeted,
-            Err(GreetError::Tls(TlsError::Handshake(_)))
-        ));
+        assert!(matches!(greeted, Err(GreetError::Tls(TlsError::Handshake(_)))));
     }
 }
 
@@ -394,9 +353,7 @@ async fn a_cancel_request_is_handed_on() {
         startup::cancel_request(&mut bytes, &BackendKeyData { pid: 77, secret });
         let (mut client, server) = pair().await;
         client.write_all(&bytes).await.unwrap();
-        let Ok(Greeted::Cancel(call)) =
-            greet(server.with_peer("192.0.2.7:1".parse().unwrap()), None).await
-        else {
+        let Ok(Greeted::Cancel(call)) = greet(server.with_peer("192.0.2.7:1".parse().unwrap()), None).await else {
             panic!("not a cancel request");
         };
         assert!(
@@ -414,18 +371,9 @@ async fn a_cancel_request_is_handed_on() {
 
 #[tokio::test]
 async fn versions_are_negotiated_before_the_password() {
-    let grease = Version {
-        major: 3,
-        minor: 9999,
-    };
-    let (told, greeted) = send(
-        &startup_packet(grease, &[("user", "a"), ("_pq_.test", "1")]),
-        None,
-    )
-    .await;
-    let frame = next_frame::<backend::Tag>(&told, &Limits::default())
-        .unwrap()
-        .unwrap();
+    let grease = Version { major: 3, minor: 9999 };
+    let (told, greeted) = send(&startup_packet(grease, &[("user", "a"), ("_pq_.test", "1")]), None).await;
+    let frame = next_frame::<backend::Tag>(&told, &Limits::default()).unwrap().unwrap();
     let message = backend::Message::decode(frame.tag, frame.body(&told).unwrap()).unwrap();
     let backend::Message::NegotiateProtocolVersion(negotiate) = message else {
         panic!("{message:?}")
@@ -436,11 +384,7 @@ async fn versions_are_negotiated_before_the_password() {
     );
     let startup = login(greeted).startup;
     assert_eq!(startup.version, Version::V3_2);
-    assert_eq!(
-        startup.negotiation(),
-        None,
-        "clients refuse to be told twice"
-    );
+    assert_eq!(startup.negotiation(), None, "clients refuse to be told twice");
 }
 
 async fn asked(answer: &[u8]) -> (Vec<u8>, Result<String, GreetError>, Vec<u8>) {
@@ -461,10 +405,7 @@ async fn asked(answer: &[u8]) -> (Vec<u8>, Result<String, GreetError>, Vec<u8>) 
         let password = greeting.ask_password().await;
         let mut rest = Vec::new();
         greeting.wire.read_to_end(&mut rest).await.unwrap();
-        (
-            password.map(|password| password.expose_secret().to_owned()),
-            rest,
-        )
+        (password.map(|password| password.expose_secret().to_owned()), rest)
     };
     let (got, (password, rest)) = tokio::join!(talk, ask);
     (got, password, rest)

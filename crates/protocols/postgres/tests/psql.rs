@@ -16,11 +16,7 @@ use tokio::{net::TcpListener, process::Command};
 fn tls(dir: &Path) -> ServerTls {
     let authority = Authority::new().unwrap();
     fs::write(dir.join("ca.crt"), authority.certificate()).unwrap();
-    let (certificate, key) = authority
-        .server(&["localhost"])
-        .unwrap()
-        .write(dir, "server")
-        .unwrap();
+    let (certificate, key) = authority.server(&["localhost"]).unwrap().write(dir, "server").unwrap();
     let alpn = vec![ALPN.to_vec()];
     ServerTls::load(ServerTlsOptions {
         certificate,
@@ -89,11 +85,7 @@ async fn the_password_comes_through_tls_and_refusals_are_readable() {
         (far, "sslmode=verify-full", heard),
         (far, "sslmode=prefer", heard),
         (near, "sslmode=disable", heard),
-        (
-            far,
-            "sslmode=disable",
-            "HINT:  Connect with sslmode=require",
-        ),
+        (far, "sslmode=disable", "HINT:  Connect with sslmode=require"),
     ];
     for (peer, mode, expected) in cases {
         let conninfo = format!("dbname=orders {mode} options='-c sallyport.task=OPS-42'");

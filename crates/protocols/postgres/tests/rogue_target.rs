@@ -98,11 +98,7 @@ async fn play(stream: &mut TcpStream, answers: Vec<Answer>) -> Vec<u8> {
     heard
 }
 
-async fn meet_with(
-    answers: Vec<Answer>,
-    adjust: impl FnOnce(&mut Lease),
-    tls: &str,
-) -> (DialError, Vec<u8>) {
+async fn meet_with(answers: Vec<Answer>, adjust: impl FnOnce(&mut Lease), tls: &str) -> (DialError, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut lease = lease(listener.local_addr().unwrap().port(), tls);
     adjust(&mut lease);
@@ -143,11 +139,7 @@ fn challenge(change: impl Fn(String) -> String + Send + 'static) -> Answer {
 /// pa-013: a weaker way than the pinned one is refused, and the password stays here.
 #[tokio::test]
 async fn weaker_ways_to_log_in_are_refused() {
-    for (request, asked) in [
-        (r(3, b""), "password"),
-        (r(5, b"salt"), "md5"),
-        (r(7, b""), "GSSAPI"),
-    ] {
+    for (request, asked) in [(r(3, b""), "password"), (r(5, b"salt"), "md5"), (r(7, b""), "GSSAPI")] {
         let (error, heard) = meet(vec![say(request)]).await;
         assert!(
             matches!(&error, DialError::Method { asked: name } if name == asked),
@@ -161,8 +153,7 @@ async fn weaker_ways_to_log_in_are_refused() {
     assert!(!String::from_utf8_lossy(&heard).contains(PASSWORD));
     // md5 allowed does not mean that cleartext is.
     let allow = |lease: &mut Lease| lease.auth = vec![AuthMethod::Md5];
-    let (error, heard) =
-        meet_with(vec![say(r(5, b"salt")), say(r(3, b""))], allow, "disable").await;
+    let (error, heard) = meet_with(vec![say(r(5, b"salt")), say(r(3, b""))], allow, "disable").await;
     assert!(matches!(error, DialError::Method { .. }), "{error}");
     assert!(!String::from_utf8_lossy(&heard).contains(PASSWORD));
     let (error, _) = meet(vec![say(sasl(b"PLAIN\0OAUTHBEARER\0\0"))]).await;
@@ -177,11 +168,7 @@ async fn a_login_without_proof_does_not_count() {
     assert!(matches!(error, DialError::Unproven { .. }), "{error}");
     let (error, _) = meet(vec![say(sasl(b"SCRAM-SHA-256\0\0")), say(ready.clone())]).await;
     assert!(matches!(error, DialError::Unproven { .. }), "{error}");
-    let after_challenge = vec![
-        say(sasl(b"SCRAM-SHA-256\0\0")),
-        challenge(|text| text),
-        say(ready),
-    ];
+    let after_challenge = vec![say(sasl(b"SCRAM-SHA-256\0\0")), challenge(|text| text), say(ready)];
     let (error, _) = meet(after_challenge).await;
     assert!(matches!(error, DialError::Unproven { .. }), "{error}");
 }
@@ -208,10 +195,7 @@ async fn bad_scram_is_refused() {
         refused(|text| text.replace("4096", "2147483648")).await,
         ScramError::Iterations(1 << 31)
     );
-    assert_eq!(
-        refused(|text| text.replace("r=", "r=X")).await,
-        ScramError::Nonce
-    );
+    assert_eq!(refused(|text| text.replace("r=", "r=X")).await, ScramError::Nonce);
     assert_eq!(refused(|text| text).await, ScramError::Signature);
     let (error, _) = meet_with(
         vec![say(sasl(b"SCRAM-SHA-256\0\0"))],
@@ -236,10 +220,7 @@ async fn nonsense_ends_the_login() {
         assert!(error.to_string().contains(expected), "{error}");
     }
     let (error, _) = meet(vec![say(raw(b'C', b"SELECT 1\0"))]).await;
-    assert!(
-        matches!(error, DialError::Unexpected("answers to commands")),
-        "{error}"
-    );
+    assert!(matches!(error, DialError::Unexpected("answers to commands")), "{error}");
     let (error, _) = meet(vec![say(Vec::new())]).await;
     assert!(matches!(error, DialError::Closed), "{error}");
     let status = raw(b'S', b"a\0b\0");
@@ -274,10 +255,7 @@ async fn a_silent_target_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut lease = lease(listener.local_addr().unwrap().port(), "disable");
     lease.login_timeout = Duration::from_millis(50);
-    let error = Dialer::default()
-        .dial(&lease, &startup())
-        .await
-        .unwrap_err();
+    let error = Dialer::default().dial(&lease, &startup()).await.unwrap_err();
     assert!(matches!(error, DialError::Timeout { .. }), "{error}");
 }
 
@@ -311,11 +289,7 @@ async fn the_startup_packet_is_made_afresh() {
     let sallyport_postgres::wire::startup::Opening::Startup(sent) = opening else {
         panic!("{opening:?}")
     };
-    let expected: [(&[u8], &[u8]); 3] = [
-        (b"user", b"app"),
-        (b"database", b"t"),
-        (b"datestyle", b"ISO"),
-    ];
+    let expected: [(&[u8], &[u8]); 3] = [(b"user", b"app"), (b"database", b"t"), (b"datestyle", b"ISO")];
     assert_eq!(
         (sent.version, sent.parameters.as_slice()),
         (Version::V3_0, &expected[..])

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use sallyport_policy::{
-    Act, ActionName, Bundle, Outcome, Resource, SchemaFragment, Situation, Subject, SubjectKind,
-    action_names,
+    Act, ActionName, Bundle, Outcome, Resource, SchemaFragment, Situation, Subject, SubjectKind, action_names,
 };
 use sallyport_postgres::Postgres;
 use sallyport_session::Protocol;
@@ -62,9 +61,7 @@ fn each_action_is_in_the_groups_of_its_family() {
     ];
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir(dir.path().join("rules")).unwrap();
-    let mut rules = String::from(
-        "@id(\"any\") permit (principal, action in Sql::Action::\"any\", resource);\n",
-    );
+    let mut rules = String::from("@id(\"any\") permit (principal, action in Sql::Action::\"any\", resource);\n");
     for group in all {
         let scope = format!("principal, action in Sql::Action::\"{group}\", resource");
         writeln!(rules, "@id(\"{group}\") permit ({scope});").unwrap();

@@ -81,9 +81,7 @@ impl Decision {
         let gateway = self.caller.logged_in()?;
         for id in &self.ids {
             let path = format!("v1/requests/{}/{verb}", checked_id(id)?);
-            let request: Request = gateway
-                .post(&path, &json!({ "reason": self.reason }))
-                .await?;
+            let request: Request = gateway.post(&path, &json!({ "reason": self.reason })).await?;
             if self.json {
                 print_json(&request)?;
             } else {
@@ -106,10 +104,7 @@ fn words(request: &Request) -> String {
                 .filter(|need| need.approved < need.count)
                 .map(|need| format!("{} more of {}", need.count - need.approved, need.group))
                 .collect();
-            format!(
-                "{id} is approved by you and waits for {}",
-                missing.join(" and ")
-            )
+            format!("{id} is approved by you and waits for {}", missing.join(" and "))
         }
         RequestState::Approved if request.waiting => {
             format!("{id} is approved: the command of {who} on {target} goes on now")

@@ -113,12 +113,7 @@ fn print(findings: &[Finding]) -> std::io::Result<()> {
             Verdict::Doubtful => "hmm ",
             Verdict::Bad => "BAD ",
         };
-        writeln!(
-            out,
-            "{mark} {:<18} {}",
-            safe(&finding.what),
-            safe(&finding.detail)
-        )?;
+        writeln!(out, "{mark} {:<18} {}", safe(&finding.what), safe(&finding.detail))?;
         if let Some(hint) = finding.hint {
             writeln!(out, "     {:<18} -> {hint}", "")?;
         }
@@ -153,10 +148,7 @@ async fn person(caller: &Caller) -> Vec<Finding> {
         }
     };
     let mut findings = vec![login, health(&gateway, &address).await];
-    if findings
-        .iter()
-        .all(|finding| finding.verdict != Verdict::Bad)
-    {
+    if findings.iter().all(|finding| finding.verdict != Verdict::Bad) {
         findings.push(identity(&gateway).await);
         findings.push(policy(&gateway).await);
     }
@@ -201,13 +193,9 @@ async fn identity(gateway: &GatewayClient) -> Finding {
 async fn policy(gateway: &GatewayClient) -> Finding {
     match gateway.get::<PolicyStatus>("v1/policy").await {
         Ok(PolicyStatus {
-            digest,
-            error: None,
-            ..
+            digest, error: None, ..
         }) => Finding::good("policy", format!("{digest} is in force")),
-        Ok(PolicyStatus {
-            error: Some(error), ..
-        }) => Finding::doubtful(
+        Ok(PolicyStatus { error: Some(error), .. }) => Finding::doubtful(
             "policy",
             error,
             "correct the bundle; until then the version before stays in force",
@@ -225,11 +213,7 @@ async fn machine(path: &Path) -> Vec<Finding> {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(error) => {
-            return vec![Finding::bad(
-                "configuration",
-                format!("{error:#}"),
-                "correct the file",
-            )];
+            return vec![Finding::bad("configuration", format!("{error:#}"), "correct the file")];
         }
     };
     let mut findings = vec![Finding::good(
@@ -269,11 +253,7 @@ async fn machine(path: &Path) -> Vec<Finding> {
                 findings.push(reach(target).await);
             }
         }
-        Err(error) => findings.push(Finding::bad(
-            "targets",
-            error.to_string(),
-            "correct targets.toml",
-        )),
+        Err(error) => findings.push(Finding::bad("targets", error.to_string(), "correct targets.toml")),
     }
     findings
 }
@@ -288,11 +268,7 @@ fn state(dir: &Path) -> Vec<Finding> {
     if metadata.permissions().mode() & 0o077 != 0 {
         open.push(dir.display().to_string());
     }
-    for entry in fs::read_dir(dir.join("keys"))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    for entry in fs::read_dir(dir.join("keys")).into_iter().flatten().flatten() {
         let private = entry
             .metadata()
             .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
@@ -301,10 +277,7 @@ fn state(dir: &Path) -> Vec<Finding> {
         }
     }
     if open.is_empty() {
-        return vec![Finding::good(
-            "state",
-            format!("`{}` is private", dir.display()),
-        )];
+        return vec![Finding::good("state", format!("`{}` is private", dir.display()))];
     }
     let detail = format!("others can get at {}", open.join(", "));
     vec![Finding::bad(
@@ -320,20 +293,12 @@ async fn reach(target: &Target) -> Finding {
     let lease = match target.lease() {
         Ok(lease) => lease,
         Err(error) => {
-            return Finding::bad(
-                what,
-                error.to_string(),
-                "check the target's credential in targets.toml",
-            );
+            return Finding::bad(what, error.to_string(), "check the target's credential in targets.toml");
         }
     };
     match dial_tcp(&lease).await {
         Ok(_) => Finding::good(what, "its credential is there and its port can be reached"),
-        Err(error) => Finding::bad(
-            what,
-            error.to_string(),
-            "check the target's address, and that it runs",
-        ),
+        Err(error) => Finding::bad(what, error.to_string(), "check the target's address, and that it runs"),
     }
 }
 
@@ -350,7 +315,7 @@ mod tests {
         let key = keys.join("mask.key");
         fs::write(&key, "secret").unwrap();
         let set = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         };
         let verdict = || {
             state(dir.path())
@@ -376,10 +341,6 @@ mod tests {
         let findings = machine(&path).await;
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].verdict, Verdict::Bad);
-        assert!(
-            findings[0].detail.contains("sallyport.toml"),
-            "{}",
-            findings[0].detail
-        );
+        assert!(findings[0].detail.contains("sallyport.toml"), "{}", findings[0].detail);
     }
 }

@@ -8,9 +8,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use sallyport_identity::client::GatewayClient;
 use sallyport_identity::credentials::{Credentials, SavedLogin};
-use sallyport_identity::messages::{
-    AuthConfig, LoginReply, OidcLogin, PasswordLogin, ProviderInfo,
-};
+use sallyport_identity::messages::{AuthConfig, LoginReply, OidcLogin, PasswordLogin, ProviderInfo};
 use sallyport_identity::oidc::flow::{DeviceCode, Flow};
 use secrecy::SecretString;
 use time::OffsetDateTime;
@@ -64,9 +62,7 @@ impl LoginArgs {
         let reply = match self.user.as_deref() {
             Some(user) => with_password(&gateway, user).await?,
             None if config.providers.is_empty() => {
-                bail!(
-                    "`{api}` knows no identity provider: log in with `--user NAME` and a password"
-                );
+                bail!("`{api}` knows no identity provider: log in with `--user NAME` and a password");
             }
             None => self.with_provider(&gateway, config).await?,
         };
@@ -75,30 +71,19 @@ impl LoginArgs {
             user: reply.user.to_string(),
             token: reply.token,
             expires: reply.expires,
-            ca_file: self
-                .ca_file
-                .as_deref()
-                .map(std::path::absolute)
-                .transpose()?,
+            ca_file: self.ca_file.as_deref().map(std::path::absolute).transpose()?,
         };
         credentials.keep(&api, login);
         Ok(credentials.save()?)
     }
 
-    async fn with_provider(
-        &self,
-        gateway: &GatewayClient,
-        config: AuthConfig,
-    ) -> anyhow::Result<LoginReply> {
-        let AuthConfig {
-            providers, nonce, ..
-        } = config;
+    async fn with_provider(&self, gateway: &GatewayClient, config: AuthConfig) -> anyhow::Result<LoginReply> {
+        let AuthConfig { providers, nonce, .. } = config;
         let provider = chosen(providers, self.provider.as_deref())?;
         let (name, issuer) = (provider.name.clone(), provider.issuer.clone());
         let flow = Flow::begin(provider, nonce.clone(), self.provider_ca_file.as_deref()).await?;
         let id_token = if self.device {
-            flow.device(|code| say(&device_words(&issuer, code)))
-                .await?
+            flow.device(|code| say(&device_words(&issuer, code))).await?
         } else {
             flow.browser(|address| {
                 let opened = !self.no_browser && open_browser(address.as_str());
@@ -226,11 +211,7 @@ fn open_browser(address: &str) -> bool {
     if !stdout().is_terminal() {
         return false;
     }
-    let program = if cfg!(target_os = "macos") {
-        "open"
-    } else {
-        "xdg-open"
-    };
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let mut browser = Command::new(program);
     browser
         .arg(address)

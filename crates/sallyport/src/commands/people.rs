@@ -100,11 +100,7 @@ impl PeopleArgs {
                 no_password,
             } => {
                 let kind = if machine { Kind::Machine } else { Kind::User };
-                let password = if no_password {
-                    None
-                } else {
-                    Some(new_password(&id)?)
-                };
+                let password = if no_password { None } else { Some(new_password(&id)?) };
                 people.add(&id, kind, &groups, password.as_ref(), now)?;
                 if let Some(email) = email {
                     people.set_email(&id, &email)?;
@@ -113,9 +109,8 @@ impl PeopleArgs {
             Action::Passwd { id } => people.set_password(&id, &new_password(&id)?, now)?,
             Action::Groups { id, groups } => people.set_groups(&id, &groups)?,
             Action::Certificate { id, certificate } => {
-                let der = CertificateDer::from_pem_file(&certificate).with_context(|| {
-                    format!("`{}` is not a certificate in PEM", certificate.display())
-                })?;
+                let der = CertificateDer::from_pem_file(&certificate)
+                    .with_context(|| format!("`{}` is not a certificate in PEM", certificate.display()))?;
                 people.add_certificate(&id, fingerprint(&der))?;
             }
             Action::Remove { id } => people.remove(&id)?,
@@ -127,8 +122,7 @@ impl PeopleArgs {
 
 fn new_password(id: &str) -> anyhow::Result<SecretString> {
     let password = ask_password(&format!("New password of {id}: "))?;
-    if stdin().is_terminal() && ask_password("Again: ")?.expose_secret() != password.expose_secret()
-    {
+    if stdin().is_terminal() && ask_password("Again: ")?.expose_secret() != password.expose_secret() {
         bail!("the two passwords are not the same");
     }
     Ok(password)
@@ -141,11 +135,7 @@ fn list(people: &PeopleEditor, json: bool) -> anyhow::Result<()> {
             .iter()
             .map(|p| serde_json::json!({ "id": p.id, "kind": p.kind, "groups": p.groups, "password": p.has_password }))
             .collect();
-        return Ok(writeln!(
-            stdout(),
-            "{}",
-            serde_json::to_string_pretty(&rows)?
-        )?);
+        return Ok(writeln!(stdout(), "{}", serde_json::to_string_pretty(&rows)?)?);
     }
     let mut table = Table::new();
     table
@@ -157,12 +147,7 @@ fn list(people: &PeopleEditor, json: bool) -> anyhow::Result<()> {
             Kind::Machine => "machine",
         };
         let password = if person.has_password { "yes" } else { "no" };
-        table.add_row([
-            person.id.as_str(),
-            kind,
-            &person.groups.join(", "),
-            password,
-        ]);
+        table.add_row([person.id.as_str(), kind, &person.groups.join(", "), password]);
     }
     Ok(writeln!(stdout(), "{table}")?)
 }

@@ -99,10 +99,7 @@ impl Transcript {
                 words
             }
             What::Decision { .. } => say("=", &decision(&line.what)),
-            What::Hold { request, waits_for } => say(
-                "=",
-                &format!("waits for {} ({request})", waits_for.join(", ")),
-            ),
+            What::Hold { request, waits_for } => say("=", &format!("waits for {} ({request})", waits_for.join(", "))),
             What::Review {
                 outcome,
                 request,
@@ -115,18 +112,13 @@ impl Transcript {
             What::Input { text } => say(">", text),
             What::Columns { names } => say("<", &names.join(" | ")),
             What::Row { values } => {
-                let values: Vec<&str> = values
-                    .iter()
-                    .map(|value| value.as_deref().unwrap_or("∅"))
-                    .collect();
+                let values: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("∅")).collect();
                 say("<", &values.join(" | "))
             }
             What::Output { name, text } if text.is_empty() => say("<", name),
             What::Output { name, text } => say("<", &format!("{name}: {text}")),
             What::Ended { how, rows } => {
-                let rows = rows
-                    .map(|rows| format!(", {rows} rows"))
-                    .unwrap_or_default();
+                let rows = rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
                 say("=", &format!("{how}{rows}"))
             }
             What::Notice { text } => format!("{at}  * {}\n", continued(text)),
@@ -185,12 +177,7 @@ fn decision(what: &What) -> String {
     words
 }
 
-fn review(
-    outcome: &str,
-    request: Option<&str>,
-    approved_by: &[String],
-    message: Option<&str>,
-) -> String {
+fn review(outcome: &str, request: Option<&str>, approved_by: &[String], message: Option<&str>) -> String {
     let mut words = outcome.to_owned();
     if !approved_by.is_empty() {
         words += &format!(" by {}", approved_by.join(", "));
@@ -225,11 +212,7 @@ mod tests {
         let mut transcript = Transcript::default();
         let mut text = String::new();
         let mut line = |at_micros, seq, what| {
-            let line = Line {
-                at_micros,
-                seq,
-                what,
-            };
+            let line = Line { at_micros, seq, what };
             text += &transcript.words(&line);
             transcript.note(line);
         };

@@ -8,9 +8,7 @@ use sallyport_review::{Request, RequestState};
 use time::OffsetDateTime;
 
 use super::caller::Caller;
-use super::terminal::{
-    ago, checked_id, clock, indented, print_json, print_rows, query, safe, span,
-};
+use super::terminal::{ago, checked_id, clock, indented, print_json, print_rows, query, safe, span};
 
 /// The longest wait that one call asks for, in seconds; shorter than the client's own patience.
 const WAIT_S: u64 = 15;
@@ -137,11 +135,7 @@ fn rows(requests: &[Request]) -> Vec<[String; 8]> {
 }
 
 fn state(request: &Request) -> String {
-    let waits = if request.waiting {
-        ", a client waits"
-    } else {
-        ""
-    };
+    let waits = if request.waiting { ", a client waits" } else { "" };
     format!("{}{waits}", request.state)
 }
 
@@ -150,10 +144,7 @@ fn missing(request: &Request) -> String {
     if request.state != RequestState::Open {
         return "-".to_owned();
     }
-    let open = request
-        .needs
-        .iter()
-        .filter(|need| need.approved < need.count);
+    let open = request.needs.iter().filter(|need| need.approved < need.count);
     let words: Vec<String> = open
         .map(|need| match need.count - need.approved {
             1 => need.group.clone(),
@@ -195,18 +186,9 @@ fn field(name: &str, value: &str) -> String {
 fn head(request: &Request) -> String {
     let mut text = format!("{}: {}\n", request.id, state(request));
     let asker = &request.requester;
-    text += &field(
-        "who",
-        &format!("{} ({})", asker.id, asker.groups.join(", ")),
-    );
-    let database = request
-        .database
-        .as_ref()
-        .map(|name| format!(", database {name}"));
-    text += &field(
-        "target",
-        &format!("{}{}", request.target, database.unwrap_or_default()),
-    );
+    text += &field("who", &format!("{} ({})", asker.id, asker.groups.join(", ")));
+    let database = request.database.as_ref().map(|name| format!(", database {name}"));
+    text += &field("target", &format!("{}{}", request.target, database.unwrap_or_default()));
     text += &field("task", request.task.as_deref().unwrap_or("-"));
     text += &field("rules", &request.rules.join(", "));
     if let Some(message) = &request.message {
@@ -223,12 +205,7 @@ fn head(request: &Request) -> String {
 
 /// Who has to decide, and who has.
 fn people(request: &Request) -> String {
-    let because = |reason: &Option<String>| {
-        reason
-            .as_ref()
-            .map(|r| format!(": {r}"))
-            .unwrap_or_default()
-    };
+    let because = |reason: &Option<String>| reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
     let mut text = String::new();
     for need in &request.needs {
         let needs = format!("{} of {} from {}", need.approved, need.count, need.group);
@@ -257,11 +234,7 @@ fn command(request: &Request) -> String {
     if !request.parameters.is_empty() {
         text += "\n  parameters\n";
         for (at, parameter) in request.parameters.iter().enumerate() {
-            text += &format!(
-                "    ${} = {}\n",
-                at + 1,
-                safe(parameter).replace('\n', "\\n")
-            );
+            text += &format!("    ${} = {}\n", at + 1, safe(parameter).replace('\n', "\\n"));
         }
     }
     if request.parameters_truncated {
@@ -283,10 +256,7 @@ mod tests {
 
     #[test]
     fn a_statement_in_a_list_is_one_short_line() {
-        assert_eq!(
-            first_line("ALTER TABLE t\n  ADD c int"),
-            "ALTER TABLE t ADD c int"
-        );
+        assert_eq!(first_line("ALTER TABLE t\n  ADD c int"), "ALTER TABLE t ADD c int");
         assert_eq!(first_line(&"é".repeat(100)), format!("{}…", "é".repeat(60)));
     }
 }

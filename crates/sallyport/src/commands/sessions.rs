@@ -70,8 +70,7 @@ impl SessionsArgs {
                     ("target", self.target),
                     ("limit", Some(self.limit.to_string())),
                 ]);
-                let sessions: Vec<Session> =
-                    gateway.get(&format!("v1/sessions{parameters}")).await?;
+                let sessions: Vec<Session> = gateway.get(&format!("v1/sessions{parameters}")).await?;
                 if self.json {
                     return print_json(&sessions);
                 }
@@ -81,9 +80,7 @@ impl SessionsArgs {
                 Ok(print_rows(header, sessions.iter().map(row).collect())?)
             }
             Some(Action::Show { id, json }) => {
-                let session: Session = gateway
-                    .get(&format!("v1/sessions/{}", checked_id(&id)?))
-                    .await?;
+                let session: Session = gateway.get(&format!("v1/sessions/{}", checked_id(&id)?)).await?;
                 if json {
                     print_json(&session)
                 } else {
@@ -93,10 +90,7 @@ impl SessionsArgs {
             Some(Action::End { id, reason }) => {
                 let path = format!("v1/sessions/{}/end", checked_id(&id)?);
                 let session: Session = gateway.post(&path, &json!({ "reason": reason })).await?;
-                let words = format!(
-                    "{} of {} on {} is ended",
-                    session.id, session.principal, session.target
-                );
+                let words = format!("{} of {} on {} is ended", session.id, session.principal, session.target);
                 Ok(writeln!(stdout(), "{}", safe(&words))?)
             }
         }
@@ -114,9 +108,7 @@ fn row(session: &Session) -> [String; 9] {
         session.client_address.clone().unwrap_or_else(dash),
         clock(session.started),
         lasted(session).unwrap_or_else(dash),
-        session
-            .commands
-            .map_or_else(dash, |count| count.to_string()),
+        session.commands.map_or_else(dash, |count| count.to_string()),
     ]
 }
 
@@ -149,11 +141,7 @@ pub(super) fn words(session: &Session) -> String {
     };
     field(
         "who",
-        Some(&format!(
-            "{} ({})",
-            session.principal,
-            session.groups.join(", ")
-        )),
+        Some(&format!("{} ({})", session.principal, session.groups.join(", "))),
     );
     let database = session
         .database
@@ -162,28 +150,19 @@ pub(super) fn words(session: &Session) -> String {
         .unwrap_or_default();
     field(
         "target",
-        Some(&format!(
-            "{} ({}{database})",
-            session.target, session.protocol
-        )),
+        Some(&format!("{} ({}{database})", session.target, session.protocol)),
     );
     field("task", session.task.as_deref());
     field("from", session.client_address.as_deref());
     field("with", session.client_tool.as_deref());
     field("began", Some(&clock(session.started)));
     field("lasted", lasted(session).as_deref());
-    field(
-        "commands",
-        session.commands.map(|count| count.to_string()).as_deref(),
-    );
+    field("commands", session.commands.map(|count| count.to_string()).as_deref());
     let commit = session
         .policy_commit
         .as_ref()
         .map(|commit| format!(" (commit {commit})"))
         .unwrap_or_default();
-    field(
-        "policy",
-        Some(&format!("{}{commit}", session.policy_digest)),
-    );
+    field("policy", Some(&format!("{}{commit}", session.policy_digest)));
     text
 }

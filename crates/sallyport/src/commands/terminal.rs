@@ -12,10 +12,7 @@ use time::macros::format_description;
 ///
 /// # Errors
 /// When nobody reads it.
-pub(crate) fn print_rows<const N: usize>(
-    header: [&str; N],
-    rows: Vec<[String; N]>,
-) -> io::Result<()> {
+pub(crate) fn print_rows<const N: usize>(header: [&str; N], rows: Vec<[String; N]>) -> io::Result<()> {
     let mut out = stdout().lock();
     if !stdout().is_terminal() {
         for row in rows {
@@ -40,11 +37,7 @@ pub(crate) fn print_rows<const N: usize>(
 /// # Errors
 /// When nobody reads it.
 pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
-    Ok(writeln!(
-        stdout().lock(),
-        "{}",
-        serde_json::to_string_pretty(value)?
-    )?)
+    Ok(writeln!(stdout().lock(), "{}", serde_json::to_string_pretty(value)?)?)
 }
 
 /// `text` without anything that could move the cursor, hide or reorder other text, or pass for the program's own
@@ -55,9 +48,9 @@ pub(crate) fn safe(text: &str) -> String {
     for c in text.chars() {
         let harmless = matches!(c, '\n' | '\t') || !(c.is_control() || is_invisible(c));
         if harmless {
-            shown.push(c)
+            shown.push(c);
         } else {
-            shown.extend(c.escape_unicode())
+            shown.extend(c.escape_unicode());
         }
     }
     shown
@@ -74,10 +67,7 @@ fn is_invisible(c: char) -> bool {
 /// `text` with `prefix` before each of its lines.
 #[must_use]
 pub(crate) fn indented(text: &str, prefix: &str) -> String {
-    let lines: Vec<String> = safe(text)
-        .lines()
-        .map(|line| format!("{prefix}{line}"))
-        .collect();
+    let lines: Vec<String> = safe(text).lines().map(|line| format!("{prefix}{line}")).collect();
     lines.join("\n")
 }
 
@@ -86,9 +76,7 @@ pub(crate) fn indented(text: &str, prefix: &str) -> String {
 pub(crate) fn clock(time: OffsetDateTime) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]Z");
     // The format has nothing that a time does not have.
-    time.to_offset(time::UtcOffset::UTC)
-        .format(format)
-        .unwrap_or_default()
+    time.to_offset(time::UtcOffset::UTC).format(format).unwrap_or_default()
 }
 
 /// A span of time in words, its two largest units.
@@ -117,10 +105,7 @@ pub(crate) fn ago(time: OffsetDateTime) -> String {
 /// # Errors
 /// When it cannot be one.
 pub(crate) fn checked_id(id: &str) -> anyhow::Result<&str> {
-    let good = !id.is_empty()
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let good = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     anyhow::ensure!(good, "`{}` cannot be an identifier", safe(id));
     Ok(id)
 }

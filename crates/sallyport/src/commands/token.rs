@@ -106,11 +106,7 @@ fn words(info: &TokenInfo) -> String {
 
 fn list(tokens: &[TokenInfo], json: bool) -> anyhow::Result<()> {
     if json {
-        return Ok(writeln!(
-            stdout(),
-            "{}",
-            serde_json::to_string_pretty(tokens)?
-        )?);
+        return Ok(writeln!(stdout(), "{}", serde_json::to_string_pretty(tokens)?)?);
     }
     let mut table = Table::new();
     table

@@ -47,7 +47,10 @@ pub(crate) struct Demo {
 /// # Errors
 /// When a part of it cannot be started.
 pub(crate) async fn run(args: DemoArgs, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let state = tempfile::Builder::new().prefix("sallyport-demo-").tempdir().context("no place for throw-away state")?;
+    let state = tempfile::Builder::new()
+        .prefix("sallyport-demo-")
+        .tempdir()
+        .context("no place for throw-away state")?;
     let server = tokio::task::spawn_blocking(start_target).await??;
     let config = configure(state.path(), &server, args.policy.as_deref())?;
     let gateway = Gateway::open(&config).await?;
@@ -125,9 +128,18 @@ fn json_as_toml_target(port: u16, password: &Path, authority: &Path) -> String {
 fn write_example(bundle: &Path) -> anyhow::Result<()> {
     const FILES: [(&str, &str); 4] = [
         ("classify.toml", include_str!("../../../../policy/classify.toml")),
-        ("rules/access.cedar", include_str!("../../../../policy/rules/access.cedar")),
-        ("rules/changes.cedar", include_str!("../../../../policy/rules/changes.cedar")),
-        ("rules/masks.cedar", include_str!("../../../../policy/rules/masks.cedar")),
+        (
+            "rules/access.cedar",
+            include_str!("../../../../policy/rules/access.cedar"),
+        ),
+        (
+            "rules/changes.cedar",
+            include_str!("../../../../policy/rules/changes.cedar"),
+        ),
+        (
+            "rules/masks.cedar",
+            include_str!("../../../../policy/rules/masks.cedar"),
+        ),
     ];
     std::fs::create_dir_all(bundle.join("rules"))?;
     for (name, text) in FILES {
@@ -153,7 +165,11 @@ fn copy_tree(from: &Path, to: &Path) -> anyhow::Result<()> {
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path)?;
+    let mut file = std::fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)?;
     Ok(file.write_all(text.as_bytes())?)
 }
 
@@ -161,7 +177,9 @@ async fn tokens(gateway: &Gateway) -> anyhow::Result<Vec<(&'static str, String)>
     let identities = &gateway.house.identities;
     let mut tokens = Vec::new();
     for (name, ..) in PEOPLE {
-        let principal = identities.local_principal(name).context("a person of the demo is missing")?;
+        let principal = identities
+            .local_principal(name)
+            .context("a person of the demo is missing")?;
         let issued = identities.issue_token(&principal, None, TOKEN_LIFE).await?;
         tokens.push((name, issued.token.expose_secret().to_owned()));
     }
@@ -171,13 +189,21 @@ async fn tokens(gateway: &Gateway) -> anyhow::Result<Vec<(&'static str, String)>
 impl Demo {
     /// The token of one of the people.
     pub(crate) fn token(&self, name: &str) -> &str {
-        self.tokens.iter().find(|(who, _)| *who == name).map_or("", |(_, token)| token)
+        self.tokens
+            .iter()
+            .find(|(who, _)| *who == name)
+            .map_or("", |(_, token)| token)
     }
 
     fn to_json(&self) -> Value {
         let people: serde_json::Map<String, Value> = PEOPLE
             .iter()
-            .map(|(name, groups, _)| ((*name).to_owned(), json!({ "groups": groups, "token": self.token(name) })))
+            .map(|(name, groups, _)| {
+                (
+                    (*name).to_owned(),
+                    json!({ "groups": groups, "token": self.token(name) }),
+                )
+            })
             .collect();
         json!({
             "state_dir": self.state_dir,

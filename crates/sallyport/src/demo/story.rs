@@ -26,20 +26,31 @@ fn text(demo: &Demo) -> String {
     let steps: [(&str, Vec<String>); 6] = [
         (
             "alice reads customers: e-mail, card and national id come back masked.",
-            vec![format!("{alice} -c 'SELECT name, email, card_number, national_id FROM customers LIMIT 3'")],
+            vec![format!(
+                "{alice} -c 'SELECT name, email, card_number, national_id FROM customers LIMIT 3'"
+            )],
         ),
-        ("She tries to drop a table: refused, with the rule's name and message.", vec![format!("{alice} -c 'DROP TABLE payments'")]),
+        (
+            "She tries to drop a table: refused, with the rule's name and message.",
+            vec![format!("{alice} -c 'DROP TABLE payments'")],
+        ),
         (
             "She changes the schema: held. Her psql waits and shows the request's id.",
             vec![format!("{alice} -c 'ALTER TABLE orders ADD COLUMN gift boolean'")],
         ),
         (
             "In another terminal dana, a DBA, sees exactly that statement and approves it; alice's ALTER goes through.",
-            vec![format!("{} {program} requests", cli("dana")), format!("{} {program} approve REQUEST_ID --reason 'reviewed'", cli("dana"))],
+            vec![
+                format!("{} {program} requests", cli("dana")),
+                format!("{} {program} approve REQUEST_ID --reason 'reviewed'", cli("dana")),
+            ],
         ),
         (
             "audrey, an auditor, replays the session.",
-            vec![format!("{} {program} sessions", cli("audrey")), format!("{} {program} replay SESSION_ID", cli("audrey"))],
+            vec![
+                format!("{} {program} sessions", cli("audrey")),
+                format!("{} {program} replay SESSION_ID", cli("audrey")),
+            ],
         ),
         (
             "And sees who approved what.",
@@ -54,7 +65,12 @@ fn text(demo: &Demo) -> String {
         }
         text.push('\n');
     }
-    let _ = writeln!(text, "State: {}\nThe server's own log: {}", demo.state_dir.display(), demo.target_log.display());
+    let _ = writeln!(
+        text,
+        "State: {}\nThe server's own log: {}",
+        demo.state_dir.display(),
+        demo.target_log.display()
+    );
     text.push_str("Ctrl-C ends everything and leaves nothing behind.");
     text
 }

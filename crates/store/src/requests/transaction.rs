@@ -59,40 +59,24 @@ impl RequestsTx {
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn unattended(
-        &mut self,
-        digest: &[u8],
-        now_ms: i64,
-    ) -> Result<Option<RequestRow>, StoreError> {
+    pub async fn unattended(&mut self, digest: &[u8], now_ms: i64) -> Result<Option<RequestRow>, StoreError> {
         let query = sqlx::query_as(select!(
             "WHERE r.digest = ?1 AND r.state = 'open' AND r.waiting = 0 AND r.expires_ms > ?2 \
              ORDER BY r.created_ms LIMIT 1"
         ));
-        Ok(query
-            .bind(digest)
-            .bind(now_ms)
-            .fetch_optional(&mut *self.tx)
-            .await?)
+        Ok(query.bind(digest).bind(now_ms).fetch_optional(&mut *self.tx).await?)
     }
 
     /// The oldest unused grant with this digest that no client waits for and that expires after `now_ms`.
     ///
     /// # Errors
     /// When the store cannot be used.
-    pub async fn unused_grant(
-        &mut self,
-        digest: &[u8],
-        now_ms: i64,
-    ) -> Result<Option<RequestRow>, StoreError> {
+    pub async fn unused_grant(&mut self, digest: &[u8], now_ms: i64) -> Result<Option<RequestRow>, StoreError> {
         let query = sqlx::query_as(select!(
             "WHERE r.digest = ?1 AND r.state = 'approved' AND r.waiting = 0 AND r.grant_expires_ms > ?2 \
              ORDER BY r.created_ms LIMIT 1"
         ));
-        Ok(query
-            .bind(digest)
-            .bind(now_ms)
-            .fetch_optional(&mut *self.tx)
-            .await?)
+        Ok(query.bind(digest).bind(now_ms).fetch_optional(&mut *self.tx).await?)
     }
 
     /// The oldest open request or unused grant whose time has come by `now_ms`.
@@ -146,14 +130,12 @@ impl RequestsTx {
             return Ok(false);
         }
         for need in &new.needs {
-            sqlx::query(
-                "INSERT INTO request_needs (request, group_name, count) VALUES (?1, ?2, ?3)",
-            )
-            .bind(&new.id)
-            .bind(&need.group)
-            .bind(i64::from(need.count))
-            .execute(&mut *self.tx)
-            .await?;
+            sqlx::query("INSERT INTO request_needs (request, group_name, count) VALUES (?1, ?2, ?3)")
+                .bind(&new.id)
+                .bind(&need.group)
+                .bind(i64::from(need.count))
+                .execute(&mut *self.tx)
+                .await?;
         }
         Ok(true)
     }
@@ -163,14 +145,12 @@ impl RequestsTx {
     /// # Errors
     /// When the store cannot be used.
     pub async fn attend(&mut self, id: &str, session: Option<&str>) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE requests SET waiting = ?2, session = coalesce(?3, session) WHERE id = ?1",
-        )
-        .bind(id)
-        .bind(i64::from(session.is_some()))
-        .bind(session)
-        .execute(&mut *self.tx)
-        .await?;
+        sqlx::query("UPDATE requests SET waiting = ?2, session = coalesce(?3, session) WHERE id = ?1")
+            .bind(id)
+            .bind(i64::from(session.is_some()))
+            .bind(session)
+            .execute(&mut *self.tx)
+            .await?;
         Ok(())
     }
 
@@ -235,11 +215,7 @@ impl RequestsTx {
         let query = sqlx::query(
             "UPDATE requests SET state = 'approved', grant_expires_ms = ?2 WHERE id = ?1 AND state = 'open'",
         );
-        let done = query
-            .bind(id)
-            .bind(grant_expires_ms)
-            .execute(&mut *self.tx)
-            .await?;
+        let done = query.bind(id).bind(grant_expires_ms).execute(&mut *self.tx).await?;
         Ok(done.rows_affected() == 1)
     }
 

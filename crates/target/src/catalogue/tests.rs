@@ -40,24 +40,17 @@ fn a_target_is_read_with_its_defaults() {
 #[test]
 fn mistakes_name_their_line() {
     let twice = format!("{ORDERS}{ORDERS}");
-    assert_eq!(
-        error(&twice),
-        "targets.toml:11: there is already a target `orders`"
-    );
+    assert_eq!(error(&twice), "targets.toml:11: there is already a target `orders`");
     let case = |from: &str, to: &str| error(&ORDERS.replace(from, to));
     assert!(case("127.0.0.1:5432", "127.0.0.1").starts_with("targets.toml:5: `127.0.0.1` is not"));
-    assert!(
-        case("\"disable\"", "\"prefer\"").starts_with("targets.toml:6: `prefer` is no TLS mode")
-    );
+    assert!(case("\"disable\"", "\"prefer\"").starts_with("targets.toml:6: `prefer` is no TLS mode"));
     assert!(case("user =", "usr =").contains("unknown field `usr`"));
     assert!(case("password_file = \"pw\"", "").starts_with("targets.toml:2: `orders` needs"));
     assert!(case("name = \"orders\"", "name = \"or ders\"").contains("is not a name"));
     let auth = |list: &str| error(&format!("{ORDERS}auth = {list}\n"));
     assert!(auth("[\"kerberos\"]").starts_with("targets.toml:9: `kerberos` is no way"));
     assert!(auth("[]").contains("`auth` is empty"));
-    assert!(
-        error(&format!("{ORDERS}startup_settings = [\"ROLE\"]\n")).contains("`role` would change")
-    );
+    assert!(error(&format!("{ORDERS}startup_settings = [\"ROLE\"]\n")).contains("`role` would change"));
     assert!(error(&format!("{ORDERS}connect_timeout_s = 0\n")).contains("between 1 and"));
     assert!(error(&format!("{ORDERS}channel_binding = \"require\"\n")).contains("without TLS"));
     assert!(
@@ -92,18 +85,9 @@ fn a_lease_has_the_secret_of_now_and_does_not_show_it() {
     assert_eq!(lease.secret.as_ref().unwrap().expose_secret(), "hunter2");
     assert!(!format!("{lease:?} {target:?}").contains("hunter2"));
     fs::write(dir.path().join("pw"), "changed").unwrap();
-    assert_eq!(
-        target.lease().unwrap().secret.unwrap().expose_secret(),
-        "changed"
-    );
+    assert_eq!(target.lease().unwrap().secret.unwrap().expose_secret(), "changed");
     fs::write(dir.path().join("pw"), "\n").unwrap();
-    assert!(
-        target
-            .lease()
-            .unwrap_err()
-            .to_string()
-            .contains("holds no password")
-    );
+    assert!(target.lease().unwrap_err().to_string().contains("holds no password"));
 }
 
 #[test]
@@ -122,11 +106,7 @@ fn authorities_are_read_with_the_catalogue() {
         .unwrap_err()
         .to_string();
     assert!(empty.contains("holds no certificate"), "{empty}");
-    fs::write(
-        dir.path().join("ca.crt"),
-        Authority::new().unwrap().certificate(),
-    )
-    .unwrap();
+    fs::write(dir.path().join("ca.crt"), Authority::new().unwrap().certificate()).unwrap();
     let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
     assert!(matches!(catalogue.targets()[0].tls, Tls::Require(_)));
 }

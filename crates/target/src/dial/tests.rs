@@ -21,30 +21,18 @@ async fn all_addresses_of_a_host_are_tried() {
     // `localhost` is ::1 first on most systems, and nobody listens there.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let wire = dial_tcp(&lease(&format!("localhost:{port}")))
-        .await
-        .unwrap();
+    let wire = dial_tcp(&lease(&format!("localhost:{port}"))).await.unwrap();
     assert_eq!(wire.peer(), listener.local_addr().unwrap());
     assert!(wire.is_loopback() && wire.tls().is_none());
 }
 
 #[tokio::test]
 async fn what_cannot_be_reached_is_named() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let error = dial_tcp(&lease(&closed.to_string())).await.unwrap_err();
     assert!(matches!(error, ConnectError::Unreachable { .. }), "{error}");
-    assert!(
-        error
-            .to_string()
-            .starts_with(&format!("`{closed}` cannot be reached"))
-    );
-    let error = dial_tcp(&lease("no-such-host.invalid:5432"))
-        .await
-        .unwrap_err();
+    assert!(error.to_string().starts_with(&format!("`{closed}` cannot be reached")));
+    let error = dial_tcp(&lease("no-such-host.invalid:5432")).await.unwrap_err();
     assert!(matches!(error, ConnectError::Resolve { .. }), "{error}");
 }
 

@@ -46,12 +46,7 @@ impl Api {
     ///
     /// # Errors
     /// When no answer comes.
-    pub fn post(
-        &self,
-        path: &str,
-        token: Option<&str>,
-        body: &Value,
-    ) -> Result<Reply, TestbedError> {
+    pub fn post(&self, path: &str, token: Option<&str>, body: &Value) -> Result<Reply, TestbedError> {
         self.call("POST", path, token, Some(body))
     }
 
@@ -63,13 +58,7 @@ impl Api {
         self.call("DELETE", path, token, None)
     }
 
-    fn call(
-        &self,
-        method: &str,
-        path: &str,
-        token: Option<&str>,
-        body: Option<&Value>,
-    ) -> Result<Reply, TestbedError> {
+    fn call(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> Result<Reply, TestbedError> {
         let text = self
             .exchange(method, path, token, body)
             .map_err(TestbedError::file(format!("{method} {path}")))?;
@@ -79,13 +68,7 @@ impl Api {
         })
     }
 
-    fn exchange(
-        &self,
-        method: &str,
-        path: &str,
-        token: Option<&str>,
-        body: Option<&Value>,
-    ) -> std::io::Result<String> {
+    fn exchange(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> std::io::Result<String> {
         let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(10))?;
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut request = format!(
@@ -110,14 +93,8 @@ impl Api {
 fn parse(text: &str) -> Option<Reply> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let chunked = head
-        .to_ascii_lowercase()
-        .contains("transfer-encoding: chunked");
-    let body = if chunked {
-        unchunk(body)
-    } else {
-        body.to_owned()
-    };
+    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if chunked { unchunk(body) } else { body.to_owned() };
     Some(Reply {
         status,
         body: serde_json::from_str(&body).unwrap_or(Value::String(body)),
@@ -128,10 +105,7 @@ fn parse(text: &str) -> Option<Reply> {
 fn unchunk(mut body: &str) -> String {
     let mut whole = String::new();
     while let Some((size, rest)) = body.split_once("\r\n") {
-        let Some(size) = usize::from_str_radix(size.trim(), 16)
-            .ok()
-            .filter(|&size| size > 0)
-        else {
+        let Some(size) = usize::from_str_radix(size.trim(), 16).ok().filter(|&size| size > 0) else {
             break;
         };
         let Some((chunk, after)) = rest.split_at_checked(size) else {
@@ -149,8 +123,8 @@ mod tests {
 
     #[test]
     fn reads_plain_and_chunked_answers() {
-        let plain = parse("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}")
-            .map(|r| (r.status, r.body.to_string()));
+        let plain =
+            parse("HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n{\"a\":1}").map(|r| (r.status, r.body.to_string()));
         assert_eq!(plain, Some((200, "{\"a\":1}".to_owned())));
         let text = "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n[1,\r\n2\r\n2]\r\n0\r\n\r\n";
         assert_eq!(

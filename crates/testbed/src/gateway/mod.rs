@@ -19,7 +19,8 @@ pub use api::{Api, Reply};
 
 /// The password of everybody in the people file of a throw-away gateway, and its argon2id hash.
 pub const PASSWORD: &str = "correct horse battery staple";
-const PASSWORD_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$H2J/KaG8P9bkZajBhWxYqw$wyoh+9Xc5ol1DeF+3nTzL9kKAjzQo5rYi1meQ+hl0Kk";
+const PASSWORD_HASH: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$H2J/KaG8P9bkZajBhWxYqw$wyoh+9Xc5ol1DeF+3nTzL9kKAjzQo5rYi1meQ+hl0Kk";
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -114,11 +115,7 @@ impl Gateway {
     fn wait_until_ready(&self) -> Result<(), TestbedError> {
         let start = Instant::now();
         while start.elapsed() < READY_TIMEOUT {
-            if self
-                .api
-                .get("/healthz", None)
-                .is_ok_and(|reply| reply.status == 200)
-            {
+            if self.api.get("/healthz", None).is_ok_and(|reply| reply.status == 200) {
                 return Ok(());
             }
             if !self.process.is_running() {
@@ -243,10 +240,7 @@ impl Killed {
 
 fn launch(program: &Path, dir: &Path) -> Result<Supervised, TestbedError> {
     let mut command = Command::new(program);
-    command
-        .arg("gateway")
-        .arg("--config")
-        .arg(dir.join("sallyport.toml"));
+    command.arg("gateway").arg("--config").arg(dir.join("sallyport.toml"));
     Supervised::start(&command, "KILL", dir)
 }
 
@@ -263,10 +257,8 @@ fn people(people: &[Person]) -> String {
 
 fn secret(reply: &Reply) -> Result<String, TestbedError> {
     let token = reply.body.get("token").and_then(Value::as_str);
-    token
-        .map(str::to_owned)
-        .ok_or_else(|| TestbedError::Failed {
-            program: "sallyport's API".to_owned(),
-            output: format!("status {}: {}", reply.status, reply.body),
-        })
+    token.map(str::to_owned).ok_or_else(|| TestbedError::Failed {
+        program: "sallyport's API".to_owned(),
+        output: format!("status {}: {}", reply.status, reply.body),
+    })
 }

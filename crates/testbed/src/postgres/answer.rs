@@ -30,8 +30,6 @@ fn ask(socket: &Path, user: &str) -> std::io::Result<bool> {
     let read = stream.read(&mut reply)?;
     let reply = reply.get(..read).unwrap_or_default();
     stream.write_all(b"X\0\0\0\x04")?;
-    let starting = reply
-        .windows(STARTING_UP.len())
-        .any(|window| window == STARTING_UP);
+    let starting = reply.windows(STARTING_UP.len()).any(|window| window == STARTING_UP);
     Ok(!reply.is_empty() && !starting)
 }

@@ -68,9 +68,6 @@ mod tests {
             .iter()
             .map(|s| (s.pid, s.database.as_str(), s.text.as_str()))
             .collect();
-        assert_eq!(
-            texts,
-            [(7, "shop", "SELECT 1\n  FROM t"), (8, "a b", "SELECT $1")]
-        );
+        assert_eq!(texts, [(7, "shop", "SELECT 1\n  FROM t"), (8, "a b", "SELECT $1")]);
     }
 }

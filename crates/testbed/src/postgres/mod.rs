@@ -136,9 +136,7 @@ impl Postgres {
             match Postgres::launch(template, options) {
                 // Another program may take the free port between the look and the use.
                 Err(TestbedError::Failed { output, .. })
-                    if options.port.is_none()
-                        && attempts < 5
-                        && output.contains("Address already in use") => {}
+                    if options.port.is_none() && attempts < 5 && output.contains("Address already in use") => {}
                 other => return other,
             }
         }
@@ -155,12 +153,7 @@ impl Postgres {
         started
     }
 
-    fn launch_in(
-        dir: &Path,
-        bin: PathBuf,
-        template: &Template,
-        options: &Options,
-    ) -> Result<Postgres, TestbedError> {
+    fn launch_in(dir: &Path, bin: PathBuf, template: &Template, options: &Options) -> Result<Postgres, TestbedError> {
         let data = dir.join("data");
         copy_tree(template.data(), &data)?;
         let port = match options.port {
@@ -287,29 +280,14 @@ impl Postgres {
 
     /// The file with the authority's certificate (PEM), when TLS is on.
     pub fn ca_path(&self) -> Option<PathBuf> {
-        self.authority
-            .as_ref()
-            .map(|_| self.data_dir().join("ca.crt"))
+        self.authority.as_ref().map(|_| self.data_dir().join("ca.crt"))
     }
 
     /// `psql` as the superuser, by the Unix socket; add arguments as needed.
     pub fn psql(&self, database: &str) -> Command {
         let mut command = Command::new("psql");
-        command.args([
-            "-X",
-            "-q",
-            "-A",
-            "-t",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            database,
-        ]);
-        command
-            .arg("-U")
-            .arg(&self.superuser)
-            .arg("-h")
-            .arg(self.socket_dir());
+        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database]);
+        command.arg("-U").arg(&self.superuser).arg("-h").arg(self.socket_dir());
         command.args(["-p", &self.port.to_string()]);
         command
             .env_remove("PGPASSWORD")
@@ -338,9 +316,7 @@ impl Postgres {
                 output: said,
             });
         }
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .trim_end()
-            .to_owned())
+        Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 
     /// Runs a script (several statements, psql's commands too) as the superuser.
@@ -385,12 +361,8 @@ fn new_dir(parent: Option<&Path>) -> Result<PathBuf, TestbedError> {
 }
 
 pub(crate) fn free_port() -> Result<u16, TestbedError> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(TestbedError::file("127.0.0.1:0"))?;
-    Ok(listener
-        .local_addr()
-        .map_err(TestbedError::file("127.0.0.1:0"))?
-        .port())
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(TestbedError::file("127.0.0.1:0"))?;
+    Ok(listener.local_addr().map_err(TestbedError::file("127.0.0.1:0"))?.port())
 }
 
 fn write_tls(issued: &Issued, authority: &Authority, data: &Path) -> Result<(), TestbedError> {
@@ -398,13 +370,7 @@ fn write_tls(issued: &Issued, authority: &Authority, data: &Path) -> Result<(), 
     write_private(&data.join("ca.crt"), &authority.certificate())
 }
 
-fn write_config(
-    data: &Path,
-    dir: &Path,
-    port: u16,
-    options: &Options,
-    tls: bool,
-) -> Result<(), TestbedError> {
+fn write_config(data: &Path, dir: &Path, port: u16, options: &Options, tls: bool) -> Result<(), TestbedError> {
     let mut text = format!(
         "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n",
         dir.display()
@@ -452,13 +418,7 @@ fn as_server_user(program: &Path) -> Command {
     }
     let mut command = Command::new("setpriv");
     command
-        .args([
-            "--reuid",
-            "postgres",
-            "--regid",
-            "postgres",
-            "--init-groups",
-        ])
+        .args(["--reuid", "postgres", "--regid", "postgres", "--init-groups"])
         .arg(program);
     command
 }
@@ -467,9 +427,7 @@ fn give_to_server_user(dir: &Path) -> Result<(), TestbedError> {
     if !is_root() {
         return Ok(());
     }
-    run(Command::new("chown")
-        .args(["-R", "postgres:postgres"])
-        .arg(dir))
+    run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(dir))
 }
 
 /// A name as an SQL identifier.

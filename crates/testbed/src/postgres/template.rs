@@ -47,13 +47,7 @@ impl Template {
         fill: impl FnOnce(&Postgres) -> Result<(), TestbedError>,
     ) -> Result<Template, TestbedError> {
         let bin = find_postgres().ok_or(TestbedError::NoPostgres)?;
-        let data = cached(&[
-            "filled",
-            superuser,
-            key,
-            &format!("{options:?}"),
-            &release(&bin)?,
-        ]);
+        let data = cached(&["filled", superuser, key, &format!("{options:?}"), &release(&bin)?]);
         if !data.exists() {
             let postgres = Postgres::from_template(&Template::empty(superuser)?, options)?;
             fill(&postgres)?;
@@ -114,9 +108,7 @@ fn keep(made: &Path, data: &Path) -> Result<(), TestbedError> {
 fn cached(parts: &[&str]) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     parts.hash(&mut hasher);
-    cache_dir()
-        .join("postgres")
-        .join(format!("{:016x}", hasher.finish()))
+    cache_dir().join("postgres").join(format!("{:016x}", hasher.finish()))
 }
 
 /// The exact release, since a cluster belongs to the programs that made it.

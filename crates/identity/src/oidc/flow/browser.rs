@@ -42,9 +42,7 @@ impl Flow {
             }
             Some(_) | None => {}
         }
-        let code = answer
-            .code
-            .map_err(|error| FlowError::Refused(plain(&error)))?;
+        let code = answer.code.map_err(|error| FlowError::Refused(plain(&error)))?;
         let form = [
             ("grant_type", "authorization_code".to_owned()),
             ("code", code),

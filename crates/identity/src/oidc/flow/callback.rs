@@ -40,11 +40,7 @@ pub(super) struct Redirected {
 ///
 /// # Cancel safety
 /// Dropping the future closes the page.
-pub(super) async fn wait_for(
-    listener: TcpListener,
-    port: u16,
-    state: String,
-) -> Result<Redirected, FlowError> {
+pub(super) async fn wait_for(listener: TcpListener, port: u16, state: String) -> Result<Redirected, FlowError> {
     let (found, mut first) = mpsc::channel(1);
     let mut serving = JoinSet::new();
     serving.spawn(async move {
@@ -55,19 +51,14 @@ pub(super) async fn wait_for(
             }
             let (state, found) = (state.clone(), found.clone());
             open.spawn(async move {
-                if let Ok(Some(redirected)) =
-                    tokio::time::timeout(PATIENCE, serve(stream, port, &state)).await
-                {
+                if let Ok(Some(redirected)) = tokio::time::timeout(PATIENCE, serve(stream, port, &state)).await {
                     // Only the first counts; later ones find the channel full or closed.
                     let _late = found.try_send(redirected);
                 }
             });
         }
     });
-    first
-        .recv()
-        .await
-        .ok_or(FlowError::Foreign("the page closed"))
+    first.recv().await.ok_or(FlowError::Foreign("the page closed"))
 }
 
 /// Answers one request, and returns what it brought if it belongs to this login.
@@ -103,10 +94,7 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
 /// Reads a request. The `Host` must be this page's, or a name that resolves to loopback could stand in for it.
 fn redirected(head: &str, port: u16, state: &str) -> Option<Redirected> {
     let mut lines = head.split("\r\n");
-    let target = lines
-        .next()?
-        .strip_prefix("GET ")?
-        .strip_suffix(" HTTP/1.1")?;
+    let target = lines.next()?.strip_prefix("GET ")?.strip_suffix(" HTTP/1.1")?;
     let mut hosts = lines
         .filter_map(|line| line.split_once(':'))
         .filter(|(name, _)| name.eq_ignore_ascii_case("host"));
@@ -120,10 +108,7 @@ fn redirected(head: &str, port: u16, state: &str) -> Option<Redirected> {
     }
     let mut values: HashMap<String, String> = HashMap::new();
     for (name, value) in url.query_pairs() {
-        if values
-            .insert(name.into_owned(), value.into_owned())
-            .is_some()
-        {
+        if values.insert(name.into_owned(), value.into_owned()).is_some() {
             return None;
         }
     }
@@ -154,10 +139,7 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_this_login_counts() {
-        let good = ask(
-            "/callback?code=c%2B1&state=st&iss=https%3A%2F%2Fid",
-            "127.0.0.1:4711",
-        );
+        let good = ask("/callback?code=c%2B1&state=st&iss=https%3A%2F%2Fid", "127.0.0.1:4711");
         assert_eq!(
             good,
             Some(Redirected {
@@ -185,10 +167,7 @@ mod tests {
             ("@evil.test/callback?code=c&state=st", "127.0.0.1:4711"),
             ("/callback?code=c&state=st", "127.0.0.1:4712"),
             ("/callback?code=c&state=st", "evil.test"),
-            (
-                "/callback?code=c&state=st",
-                "127.0.0.1:4711\r\nHost: evil.test",
-            ),
+            ("/callback?code=c&state=st", "127.0.0.1:4711\r\nHost: evil.test"),
         ] {
             assert_eq!(ask(target, host), None, "{target} {host}");
         }

@@ -49,15 +49,13 @@ impl Flow {
     pub async fn device(&self, show: impl FnOnce(&DeviceCode)) -> Result<SecretString, FlowError> {
         use secrecy::ExposeSecret;
         let endpoint = self.metadata.device_authorization_endpoint.as_ref();
-        let endpoint = endpoint
-            .filter(|_| self.provider.device)
-            .ok_or(FlowError::NoDevice)?;
+        let endpoint = endpoint.filter(|_| self.provider.device).ok_or(FlowError::NoDevice)?;
         let (status, body) = self.ask(endpoint, &self.parameters()).await?;
         if status != StatusCode::OK {
             return Err(FlowError::Refused(failure(status, &body)));
         }
-        let started: Started = serde_json::from_slice(&body)
-            .map_err(|_| FlowError::Refused("its answer is not understood".to_owned()))?;
+        let started: Started =
+            serde_json::from_slice(&body).map_err(|_| FlowError::Refused("its answer is not understood".to_owned()))?;
         let expires_in = Duration::from_secs(started.expires_in.min(MAX_WAIT_S));
         let end = Instant::now() + expires_in;
         show(&DeviceCode {
@@ -71,20 +69,11 @@ impl Flow {
             expires_in,
         });
         let form = [
-            (
-                "grant_type",
-                "urn:ietf:params:oauth:grant-type:device_code".to_owned(),
-            ),
-            (
-                "device_code",
-                started.device_code.expose_secret().to_owned(),
-            ),
+            ("grant_type", "urn:ietf:params:oauth:grant-type:device_code".to_owned()),
+            ("device_code", started.device_code.expose_secret().to_owned()),
             ("client_id", self.provider.client_id.clone()),
         ];
-        let mut interval_s = started
-            .interval
-            .unwrap_or(DEFAULT_INTERVAL_S)
-            .clamp(1, MAX_INTERVAL_S);
+        let mut interval_s = started.interval.unwrap_or(DEFAULT_INTERVAL_S).clamp(1, MAX_INTERVAL_S);
         loop {
             let next = Instant::now() + Duration::from_secs(interval_s);
             if next > end {

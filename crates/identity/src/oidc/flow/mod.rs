@@ -91,11 +91,7 @@ impl Flow {
     ///
     /// # Errors
     /// When the provider cannot be asked or its discovery document cannot be used.
-    pub async fn begin(
-        provider: ProviderInfo,
-        nonce: String,
-        authorities: Option<&Path>,
-    ) -> Result<Self, FlowError> {
+    pub async fn begin(provider: ProviderInfo, nonce: String, authorities: Option<&Path>) -> Result<Self, FlowError> {
         let http = client(&checked_url(&provider.issuer)?, authorities)?;
         let metadata = discover(&http, &provider.issuer, &provider.hosts).await?;
         Ok(Self {
@@ -122,11 +118,7 @@ impl Flow {
         parameters
     }
 
-    async fn ask(
-        &self,
-        endpoint: &Url,
-        form: &[(&str, String)],
-    ) -> Result<(StatusCode, Vec<u8>), FlowError> {
+    async fn ask(&self, endpoint: &Url, form: &[(&str, String)]) -> Result<(StatusCode, Vec<u8>), FlowError> {
         Ok(send(self.http.post(endpoint.clone()).form(form), MAX_BYTES).await?)
     }
 
@@ -136,15 +128,9 @@ impl Flow {
             return Ok(Answer::Failed(failure(status, &body)));
         }
         match serde_json::from_slice(&body) {
-            Ok(Tokens {
-                id_token: Some(token),
-            }) => Ok(Answer::IdToken(token)),
-            Ok(Tokens { id_token: None }) => {
-                Err(FlowError::Refused("it gave no ID token".to_owned()))
-            }
-            Err(_) => Err(FlowError::Refused(
-                "its answer is not understood".to_owned(),
-            )),
+            Ok(Tokens { id_token: Some(token) }) => Ok(Answer::IdToken(token)),
+            Ok(Tokens { id_token: None }) => Err(FlowError::Refused("it gave no ID token".to_owned())),
+            Err(_) => Err(FlowError::Refused("its answer is not understood".to_owned())),
         }
     }
 }

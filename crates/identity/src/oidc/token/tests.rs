@@ -11,8 +11,8 @@ use std::sync::LazyLock;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeySize, PublicKeyComponents};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
 use aws_lc_rs::{hmac, signature};
 use serde_json::json;
@@ -87,14 +87,9 @@ fn sign_with(header: &Value, claims: &str, sign: impl FnOnce(&[u8]) -> Vec<u8>) 
     format!("{signed}.{signature}")
 }
 
-fn rsa_signature(
-    message: &[u8],
-    key: &RsaKeyPair,
-    how: &'static dyn signature::RsaEncoding,
-) -> Vec<u8> {
+fn rsa_signature(message: &[u8], key: &RsaKeyPair, how: &'static dyn signature::RsaEncoding) -> Vec<u8> {
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(how, &SystemRandom::new(), message, &mut signature)
-        .unwrap();
+    key.sign(how, &SystemRandom::new(), message, &mut signature).unwrap();
     signature
 }
 
@@ -110,11 +105,7 @@ fn rs256_text(claims: &str) -> String {
 
 fn es256(kid: &str, claims: &Value) -> String {
     sign_with(&header("ES256", kid), &claims.to_string(), |m| {
-        KEYS.p256
-            .sign(&SystemRandom::new(), m)
-            .unwrap()
-            .as_ref()
-            .to_vec()
+        KEYS.p256.sign(&SystemRandom::new(), m).unwrap().as_ref().to_vec()
     })
 }
 
@@ -185,18 +176,12 @@ fn no_signature_is_no_signature_in_any_spelling() {
                 b64(header(alg, "rsa").to_string()),
                 b64(claims().to_string())
             );
-            assert!(
-                matches!(check(&token), Err(TokenFault::Algorithm(_))),
-                "{alg}"
-            );
+            assert!(matches!(check(&token), Err(TokenFault::Algorithm(_))), "{alg}");
         }
     }
     let stripped = rs256(&claims());
     let stripped = stripped.rsplit_once('.').unwrap().0;
-    assert_eq!(
-        outcome(check(&format!("{stripped}."))),
-        Err(TokenFault::Signature)
-    );
+    assert_eq!(outcome(check(&format!("{stripped}."))), Err(TokenFault::Signature));
     assert!(matches!(check(stripped), Err(TokenFault::Malformed(_))));
 }
 
@@ -236,10 +221,7 @@ fn the_type_of_the_key_decides() {
     let pss = sign_with(&header("PS256", "rsa"), &claims().to_string(), |m| {
         rsa_signature(m, &KEYS.rsa, &RSA_PSS_SHA256)
     });
-    assert!(
-        matches!(check(&pss), Err(TokenFault::Algorithm(_))),
-        "not configured"
-    );
+    assert!(matches!(check(&pss), Err(TokenFault::Algorithm(_))), "not configured");
     let mut with_pss = config();
     with_pss.algorithms.push("PS256".to_owned());
     check_with(&pss, &key_set(jwks()), &with_pss).unwrap();
@@ -266,25 +248,14 @@ fn signatures_of_nothing_and_of_other_curves() {
     for curve in ["P-384", "P-256"] {
         let jwk = json!({ "kty": "EC", "kid": "ec", "crv": curve, "x": b64(&point[1..49]), "y": b64(&point[49..97]) });
         let token = sign_with(&header("ES256", "ec"), &claims().to_string(), |m| {
-            KEYS.p384
-                .sign(&SystemRandom::new(), m)
-                .unwrap()
-                .as_ref()
-                .to_vec()
+            KEYS.p384.sign(&SystemRandom::new(), m).unwrap().as_ref().to_vec()
         });
-        assert!(
-            check_with(&token, &key_set(vec![jwk]), &config()).is_err(),
-            "{curve}"
-        );
+        assert!(check_with(&token, &key_set(vec![jwk]), &config()).is_err(), "{curve}");
     }
     // A P-256 key labelled as P-384 is no key.
     let mut mislabelled = jwks();
     mislabelled[1]["crv"] = json!("P-384");
-    let fault = outcome(check_with(
-        &es256("ec", &claims()),
-        &key_set(mislabelled),
-        &config(),
-    ));
+    let fault = outcome(check_with(&es256("ec", &claims()), &key_set(mislabelled), &config()));
     assert_eq!(fault, Err(TokenFault::UnknownKey));
 }
 
@@ -293,11 +264,7 @@ fn one_changed_byte_is_another_token() {
     let token = rs256(&claims());
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let mut forged = changed(json!({ "email": "root@example.com" })).to_string();
-    forged = format!(
-        "{}.{}.{signature}",
-        signed.split_once('.').unwrap().0,
-        b64(forged)
-    );
+    forged = format!("{}.{}.{signature}", signed.split_once('.').unwrap().0, b64(forged));
     assert_eq!(outcome(check(&forged)), Err(TokenFault::Signature));
     let other_key = sign_with(&header("RS256", "rsa"), &claims().to_string(), |m| {
         rsa_signature(m, &KEYS.weak, &RSA_PKCS1_SHA256)
@@ -362,9 +329,7 @@ fn keys_for_other_purposes_are_not_keys() {
     for poisoned in ["<html>503</html>", "{}", "[]", "", "{\"keys\":{}}"] {
         assert!(KeySet::parse(poisoned.as_bytes()).is_err(), "{poisoned}");
     }
-    let many: Vec<Value> = (0..65)
-        .map(|n| json!({ "kty": "RSA", "kid": n.to_string() }))
-        .collect();
+    let many: Vec<Value> = (0..65).map(|n| json!({ "kty": "RSA", "kid": n.to_string() })).collect();
     assert!(KeySet::parse(json!({ "keys": many }).to_string().as_bytes()).is_err());
 }
 
@@ -389,13 +354,7 @@ fn headers_that_bring_their_own_key_or_rules_are_refused() {
 
 #[test]
 fn other_kinds_of_tokens_are_not_id_tokens() {
-    for typ in [
-        "at+jwt",
-        "application/at+jwt",
-        "logout+jwt",
-        "secevent+jwt",
-        "JOSE",
-    ] {
+    for typ in ["at+jwt", "application/at+jwt", "logout+jwt", "secevent+jwt", "JOSE"] {
         let mut own = header("RS256", "rsa");
         own["typ"] = json!(typ);
         let token = sign_with(&own, &claims().to_string(), |m| {
@@ -426,16 +385,9 @@ fn the_issuer_is_compared_exactly() {
         "https://evil.test",
         "",
     ] {
-        assert_eq!(
-            outcome(with(json!({ "iss": iss }))),
-            Err(TokenFault::Issuer),
-            "{iss}"
-        );
+        assert_eq!(outcome(with(json!({ "iss": iss }))), Err(TokenFault::Issuer), "{iss}");
     }
-    assert!(matches!(
-        with(json!({ "iss": null })),
-        Err(TokenFault::Malformed(_))
-    ));
+    assert!(matches!(with(json!({ "iss": null })), Err(TokenFault::Malformed(_))));
     assert!(matches!(
         with(json!({ "iss": [ISSUER] })),
         Err(TokenFault::Malformed(_))
@@ -458,16 +410,10 @@ fn the_audience_is_us_and_who_asked_is_us() {
         let fault = outcome(with(json!({ "aud": aud, "azp": azp })));
         assert_eq!(fault, Err(TokenFault::Audience), "{aud} {azp}");
     }
-    for (aud, azp) in [
-        (json!(["cli"]), Value::Null),
-        (json!(["other", "cli"]), json!("cli")),
-    ] {
+    for (aud, azp) in [(json!(["cli"]), Value::Null), (json!(["other", "cli"]), json!("cli"))] {
         with(json!({ "aud": aud, "azp": azp })).unwrap();
     }
-    assert!(matches!(
-        with(json!({ "aud": null })),
-        Err(TokenFault::Malformed(_))
-    ));
+    assert!(matches!(with(json!({ "aud": null })), Err(TokenFault::Malformed(_))));
 }
 
 #[test]
@@ -524,23 +470,14 @@ fn the_nonce_is_that_of_this_login() {
     }
     let mut device = config();
     device.device = true;
-    let result = |changes| {
-        outcome(check_with(
-            &rs256(&changed(changes)),
-            &key_set(jwks()),
-            &device,
-        ))
-    };
+    let result = |changes| outcome(check_with(&rs256(&changed(changes)), &key_set(jwks()), &device));
     assert_eq!(result(json!({ "nonce": null })), Ok(()));
     assert_eq!(result(json!({ "nonce": null, "iat": NOW - 70 })), Ok(()));
     assert_eq!(
         result(json!({ "nonce": null, "iat": NOW - 71 })),
         Err(TokenFault::Nonce)
     );
-    assert_eq!(
-        result(json!({ "nonce": "another" })),
-        Err(TokenFault::Nonce)
-    );
+    assert_eq!(result(json!({ "nonce": "another" })), Err(TokenFault::Nonce));
 }
 
 #[test]
@@ -563,23 +500,11 @@ fn a_claim_that_is_there_twice_is_believed_neither_time() {
 #[test]
 fn subjects_are_opaque_but_must_be_there() {
     for sub in [json!(""), json!("x".repeat(256))] {
-        assert!(matches!(
-            with(json!({ "sub": sub })),
-            Err(TokenFault::Claim { .. })
-        ));
+        assert!(matches!(with(json!({ "sub": sub })), Err(TokenFault::Claim { .. })));
     }
-    assert!(matches!(
-        with(json!({ "sub": null })),
-        Err(TokenFault::Malformed(_))
-    ));
-    assert!(matches!(
-        with(json!({ "sub": 4711 })),
-        Err(TokenFault::Malformed(_))
-    ));
-    assert_eq!(
-        with(json!({ "sub": "a|b/c#d e" })).unwrap().subject,
-        "a|b/c#d e"
-    );
+    assert!(matches!(with(json!({ "sub": null })), Err(TokenFault::Malformed(_))));
+    assert!(matches!(with(json!({ "sub": 4711 })), Err(TokenFault::Malformed(_))));
+    assert_eq!(with(json!({ "sub": "a|b/c#d e" })).unwrap().subject, "a|b/c#d e");
 }
 
 #[test]
@@ -617,31 +542,14 @@ fn groups_are_found_bounded_and_mapped() {
         check_with(&rs256(&changed(changes)), &key_set(jwks()), &config)
             .map(|v| v.groups.iter().map(ToString::to_string).collect::<Vec<_>>())
     };
-    assert_eq!(
-        groups("groups", json!({ "groups": null })).unwrap(),
-        [""; 0]
-    );
-    assert_eq!(
-        groups("groups", json!({ "groups": "one" })).unwrap(),
-        ["one"]
-    );
+    assert_eq!(groups("groups", json!({ "groups": null })).unwrap(), [""; 0]);
+    assert_eq!(groups("groups", json!({ "groups": "one" })).unwrap(), ["one"]);
     assert_eq!(groups("", json!({})).unwrap(), [""; 0]);
     let nested = json!({ "resource_access": { "cli": { "roles": ["dba"] } } });
-    assert_eq!(
-        groups("resource_access.cli.roles", nested).unwrap(),
-        ["dba"]
-    );
+    assert_eq!(groups("resource_access.cli.roles", nested).unwrap(), ["dba"]);
     let dotted = json!({ "https://example.com/groups": ["dba"] });
-    assert_eq!(
-        groups("https://example.com/groups", dotted).unwrap(),
-        ["dba"]
-    );
-    for wrong in [
-        json!(["a", 1]),
-        json!({ "a": 1 }),
-        json!(true),
-        json!([["a"]]),
-    ] {
+    assert_eq!(groups("https://example.com/groups", dotted).unwrap(), ["dba"]);
+    for wrong in [json!(["a", 1]), json!({ "a": 1 }), json!(true), json!([["a"]])] {
         assert!(matches!(
             groups("groups", json!({ "groups": wrong })),
             Err(TokenFault::Claim { .. })
@@ -649,25 +557,17 @@ fn groups_are_found_bounded_and_mapped() {
     }
     let many: Vec<String> = (0..257).map(|n| n.to_string()).collect();
     let too_many = groups("groups", json!({ "groups": many }));
-    assert!(matches!(
-        too_many,
-        Err(TokenFault::Name(NameError::TooManyGroups(257)))
-    ));
+    assert!(matches!(too_many, Err(TokenFault::Name(NameError::TooManyGroups(257)))));
     assert!(matches!(
         groups("groups", json!({ "groups": ["a\nb"] })),
         Err(TokenFault::Name(_))
     ));
     let elsewhere = json!({ "groups": null, "_claim_names": { "groups": "src1" } });
-    assert!(matches!(
-        groups("groups", elsewhere),
-        Err(TokenFault::Claim { .. })
-    ));
+    assert!(matches!(groups("groups", elsewhere), Err(TokenFault::Claim { .. })));
 
     let mut mapped = config();
     mapped.group_map = [("5f1c".to_owned(), "dba".to_owned())].into();
-    let token = rs256(&changed(
-        json!({ "groups": ["5f1c", "admins", "dba-fans"] }),
-    ));
+    let token = rs256(&changed(json!({ "groups": ["5f1c", "admins", "dba-fans"] })));
     let vouched = check_with(&token, &key_set(jwks()), &mapped).unwrap();
     assert_eq!(*vouched.groups, ["dba"].map(SmolStr::from));
 }
@@ -677,17 +577,8 @@ fn how_and_when_somebody_signed_in_can_be_asked_for() {
     let mut strict = config();
     strict.acr = vec!["phr".to_owned(), "phrh".to_owned()];
     strict.max_age_s = Some(600);
-    let result = |changes| {
-        outcome(check_with(
-            &rs256(&changed(changes)),
-            &key_set(jwks()),
-            &strict,
-        ))
-    };
-    assert_eq!(
-        result(json!({ "acr": "phr", "auth_time": NOW - 600 })),
-        Ok(())
-    );
+    let result = |changes| outcome(check_with(&rs256(&changed(changes)), &key_set(jwks()), &strict));
+    assert_eq!(result(json!({ "acr": "phr", "auth_time": NOW - 600 })), Ok(()));
     for changes in [
         json!({ "acr": "phr" }),
         json!({ "acr": "phr", "auth_time": NOW - 661 }),
@@ -716,10 +607,7 @@ fn what_is_no_token_is_malformed() {
         "e30=.e30=.AA==",
         "\u{0}.\u{0}.\u{0}",
     ] {
-        assert!(
-            matches!(check(text), Err(TokenFault::Malformed(_))),
-            "{text}"
-        );
+        assert!(matches!(check(text), Err(TokenFault::Malformed(_))), "{text}");
     }
 }
 
@@ -728,9 +616,7 @@ fn a_short_rsa_key_is_not_enough() {
     // 1024 bits, a modulus of ones: whatever the signature, the key must not be used.
     let mut jwk = rsa_jwk(&KEYS.rsa, "rsa");
     jwk["n"] = json!(b64(vec![0xff; 128]));
-    let token = sign_with(&header("RS256", "rsa"), &claims().to_string(), |_| {
-        vec![0; 128]
-    });
+    let token = sign_with(&header("RS256", "rsa"), &claims().to_string(), |_| vec![0; 128]);
     assert_eq!(
         outcome(check_with(&token, &key_set(vec![jwk]), &config())),
         Err(TokenFault::Signature)

@@ -69,12 +69,7 @@ impl Masker {
     }
 
     /// `record_send`: a count, then each field with its type and length.
-    fn composite_binary(
-        &mut self,
-        rule: Option<Strategy>,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<bool> {
+    fn composite_binary(&mut self, rule: Option<Strategy>, value: &[u8], out: &mut Vec<u8>) -> Option<bool> {
         let mut reader = Reader::new(value);
         let count = reader.int()?;
         out.extend_from_slice(reader.seen());
@@ -119,12 +114,7 @@ fn field_text(value: &[u8], text: &mut Vec<u8>) -> Option<usize> {
 
 /// Appends a field as `record_out` would write it.
 fn quote_field(text: &[u8], out: &mut Vec<u8>) {
-    let special = |byte: &u8| {
-        matches!(
-            byte,
-            b'"' | b'\\' | b'(' | b')' | b',' | b' ' | b'\t'..=b'\r'
-        )
-    };
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | b'(' | b')' | b',' | b' ' | b'\t'..=b'\r');
     if !text.is_empty() && !text.iter().any(special) {
         out.extend_from_slice(text);
         return;
@@ -152,9 +142,7 @@ impl<'a> Reader<'a> {
 
     /// What was read until now.
     pub(super) fn seen(&self) -> &'a [u8] {
-        self.whole
-            .get(..self.whole.len() - self.rest.len())
-            .unwrap_or_default()
+        self.whole.get(..self.whole.len() - self.rest.len()).unwrap_or_default()
     }
 
     pub(super) const fn is_empty(&self) -> bool {

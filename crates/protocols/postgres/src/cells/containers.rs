@@ -86,12 +86,7 @@ impl Masker {
     }
 
     /// `array_send`: dimensions, flags, element type, then each element with its length.
-    fn array_binary(
-        &mut self,
-        rule: Option<Strategy>,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<bool> {
+    fn array_binary(&mut self, rule: Option<Strategy>, value: &[u8], out: &mut Vec<u8>) -> Option<bool> {
         let start = out.len();
         let mut reader = Reader::new(value);
         let dimensions = usize::try_from(reader.int()?).ok()?;
@@ -271,12 +266,7 @@ impl TypeKind {
 
 /// Reads the element that starts at `from` into `text`, without quotes and escapes: where it ends, and
 /// whether it was quoted.
-fn element_text(
-    value: &[u8],
-    from: usize,
-    delimiter: u8,
-    text: &mut Vec<u8>,
-) -> Option<(usize, bool)> {
+fn element_text(value: &[u8], from: usize, delimiter: u8, text: &mut Vec<u8>) -> Option<(usize, bool)> {
     if value.get(from) == Some(&b'"') {
         let end = quoted_text(value.get(from + 1..)?, text)?;
         return Some((from + 1 + end + 1, true));
@@ -330,9 +320,7 @@ fn escape_quoted(text: &[u8], out: &mut Vec<u8>) {
 
 /// Appends an element as `array_out` would write it.
 fn quote_element(text: &[u8], delimiter: u8, out: &mut Vec<u8>) {
-    let special = |byte: &u8| {
-        matches!(byte, b'"' | b'\\' | b'{' | b'}' | b' ' | b'\t'..=b'\r') || *byte == delimiter
-    };
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | b'{' | b'}' | b' ' | b'\t'..=b'\r') || *byte == delimiter;
     if text.is_empty() || text.eq_ignore_ascii_case(b"NULL") || text.iter().any(special) {
         out.push(b'"');
         escape_quoted(text, out);

@@ -157,15 +157,11 @@ impl CopyMasker {
         let start = out.len();
         let mut held = std::mem::take(&mut self.carry);
         if held.is_empty() {
-            let used = self
-                .whole_rows(chunk, out)
-                .inspect_err(|_| out.truncate(start))?;
+            let used = self.whole_rows(chunk, out).inspect_err(|_| out.truncate(start))?;
             held.extend_from_slice(chunk.get(used..).unwrap_or_default());
         } else {
             held.extend_from_slice(chunk);
-            let used = self
-                .whole_rows(&held, out)
-                .inspect_err(|_| out.truncate(start))?;
+            let used = self.whole_rows(&held, out).inspect_err(|_| out.truncate(start))?;
             held.drain(..used);
         }
         if held.len() > self.limit {
@@ -210,10 +206,7 @@ impl CopyMasker {
             } => {
                 let mut used = 0;
                 let mut from = std::mem::take(searched);
-                while let Some(end) = data
-                    .get(from..)
-                    .and_then(|rest| memchr::memchr(b'\n', rest))
-                {
+                while let Some(end) = data.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)) {
                     let row = data.get(used..from + end).unwrap_or_default();
                     if std::mem::take(header) {
                         out.extend_from_slice(row);
@@ -253,10 +246,7 @@ impl Columns {
     fn new(plans: Vec<ColumnPlan>, wire: Format, masker: Masker) -> Self {
         let plans: Vec<ColumnPlan> = plans
             .into_iter()
-            .map(|plan| ColumnPlan {
-                format: wire,
-                ..plan
-            })
+            .map(|plan| ColumnPlan { format: wire, ..plan })
             .collect();
         let watched: Vec<bool> = plans
             .iter()
@@ -299,11 +289,7 @@ impl Columns {
 
     /// Masks the value of a column; the new one is in `cell`.
     pub(super) fn value(&mut self, number: usize, format: Format, value: &[u8]) -> Outcome {
-        let plan = self
-            .plans
-            .get(number)
-            .copied()
-            .unwrap_or(ColumnPlan::unknown(format));
+        let plan = self.plans.get(number).copied().unwrap_or(ColumnPlan::unknown(format));
         if self.watched.get(number) == Some(&false) {
             return Outcome::Same;
         }

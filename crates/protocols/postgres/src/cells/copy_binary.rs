@@ -20,12 +20,7 @@ pub(super) enum Binary {
 
 impl Binary {
     /// Masks the whole parts that `data` starts with, and says how many bytes they are.
-    pub(super) fn rows(
-        &mut self,
-        columns: &mut Columns,
-        data: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<usize, CellError> {
+    pub(super) fn rows(&mut self, columns: &mut Columns, data: &[u8], out: &mut Vec<u8>) -> Result<usize, CellError> {
         let mut used = 0;
         loop {
             let rest = data.get(used..).unwrap_or_default();
@@ -80,9 +75,7 @@ fn header(data: &[u8]) -> Result<Option<Part>, CellError> {
         return Err(MALFORMED);
     }
     let extension = usize::try_from(extension).map_err(|_| MALFORMED)?;
-    Ok(reader
-        .bytes(extension)
-        .map(|_| Part::Whole(reader.seen().len())))
+    Ok(reader.bytes(extension).map(|_| Part::Whole(reader.seen().len())))
 }
 
 /// One tuple, if all of it is there.

@@ -14,12 +14,7 @@ pub(super) struct Search {
 
 impl Search {
     /// Where the row that starts at `from` ends; `None` if more data is needed. A line end in quotes is data.
-    pub(super) fn row_end(
-        &mut self,
-        options: &CsvOptions,
-        data: &[u8],
-        from: usize,
-    ) -> Option<usize> {
+    pub(super) fn row_end(&mut self, options: &CsvOptions, data: &[u8], from: usize) -> Option<usize> {
         let mut at = from + self.seen;
         while let Some(byte) = data.get(at) {
             let next = data.get(at + 1).copied();
@@ -63,12 +58,7 @@ impl Search {
 }
 
 /// Masks a row without its line end.
-pub(super) fn row(
-    options: &CsvOptions,
-    columns: &mut Columns,
-    row: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<(), CellError> {
+pub(super) fn row(options: &CsvOptions, columns: &mut Columns, row: &[u8], out: &mut Vec<u8>) -> Result<(), CellError> {
     if columns.searchable(options.delimiter)
         && options.encoding == Encoding::Plain
         && memchr::memchr(options.quote, row).is_none()
@@ -135,9 +125,7 @@ fn field(options: &CsvOptions, row: &[u8], value: &mut Vec<u8>) -> (usize, bool)
 
 /// Appends a value, in quotes if the old one was or it needs them.
 fn write(options: &CsvOptions, value: &[u8], quoted: bool, out: &mut Vec<u8>) {
-    let special = |byte: &u8| {
-        *byte == options.delimiter || *byte == options.quote || matches!(byte, b'\n' | b'\r')
-    };
+    let special = |byte: &u8| *byte == options.delimiter || *byte == options.quote || matches!(byte, b'\n' | b'\r');
     if !quoted && value != options.null && !value.iter().any(special) {
         out.extend_from_slice(value);
         return;

@@ -6,10 +6,7 @@ use proptest::prelude::*;
 use sallyport_mask::{Detector, MaskKey, Scanner, Strategy};
 use secrecy::SecretSlice;
 
-use super::super::{
-    CellError, ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, TextOptions,
-    TypeMap,
-};
+use super::super::{CellError, ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, TextOptions, TypeMap};
 
 fn masker(format: CopyFormat, columns: Vec<ColumnPlan>) -> CopyMasker {
     let key = MaskKey::new(&SecretSlice::from(vec![7; 32]));
@@ -74,20 +71,11 @@ fn binary(rows: &[Vec<u8>]) -> Vec<u8> {
 
 #[test]
 fn text_rows_with_escapes_and_nulls() {
-    assert_eq!(
-        text(vec![], b"1\ta\\tb\\n532-71-9001\n"),
-        "1\ta\\tb\\n***-**-****\n"
-    );
-    assert_eq!(
-        text(vec![], b"\\N\tada@example.com\n"),
-        "\\N\ta***@example.com\n"
-    );
+    assert_eq!(text(vec![], b"1\ta\\tb\\n532-71-9001\n"), "1\ta\\tb\\n***-**-****\n");
+    assert_eq!(text(vec![], b"\\N\tada@example.com\n"), "\\N\ta***@example.com\n");
     assert_eq!(text(vec![column(20, None)], b"4111111111111111\n"), "\\N\n");
     let json = b"{\"a\": \"\\\\u0035\\\\u0033\\\\u0032-71-9001\"}\n";
-    assert_eq!(
-        text(vec![column(114, None)], json),
-        "{\"a\": \"***-**-****\"}\n"
-    );
+    assert_eq!(text(vec![column(114, None)], json), "{\"a\": \"***-**-****\"}\n");
     assert_eq!(
         text(vec![column(17, None)], b"\\\\x3533322d37312d39303031\n"),
         "\\\\x2a2a2a2d2a2a2d2a2a2a2a\n"
@@ -97,10 +85,7 @@ fn text_rows_with_escapes_and_nulls() {
 #[test]
 fn rules_reach_their_column_only() {
     let columns = || vec![column(25, None), column(25, Some(Strategy::Redact))];
-    assert_eq!(
-        text(columns(), b"Ada\tByron\nBob\t\\N\n"),
-        "Ada\t***\nBob\t\\N\n"
-    );
+    assert_eq!(text(columns(), b"Ada\tByron\nBob\t\\N\n"), "Ada\t***\nBob\t\\N\n");
     assert_eq!(
         csv(columns(), b"Ada,Byron\nBob,\nEve,\"\"\n"),
         "Ada,***\nBob,\nEve,\"\"\n"
@@ -109,18 +94,9 @@ fn rules_reach_their_column_only() {
 
 #[test]
 fn rows_with_other_columns_are_refused() {
-    let masker = masker(
-        CopyFormat::Text(TextOptions::default()),
-        vec![column(25, None)],
-    );
+    let masker = masker(CopyFormat::Text(TextOptions::default()), vec![column(25, None)]);
     let result = through(masker, &[b"a\\b\tb\n"]);
-    assert_eq!(
-        result,
-        Err(CellError::Columns {
-            expected: 1,
-            got: 2
-        })
-    );
+    assert_eq!(result, Err(CellError::Columns { expected: 1, got: 2 }));
 }
 
 #[test]
@@ -142,10 +118,7 @@ fn the_names_in_a_header_are_no_values() {
         header: true,
         ..CsvOptions::default()
     };
-    let masker = masker(
-        CopyFormat::Csv(options),
-        vec![column(25, Some(Strategy::Redact))],
-    );
+    let masker = masker(CopyFormat::Csv(options), vec![column(25, Some(Strategy::Redact))]);
     let out = through(masker, &[b"name\nAda\n"]).unwrap();
     assert_eq!(out, b"name\n***\n");
 }
@@ -167,10 +140,7 @@ fn binary_fields_get_their_new_lengths() {
     let number = 4_111_111_111_111_111_i64.to_be_bytes();
     let data = binary(&[tuple(&[Some(b"532-71-9001 and more"), None, Some(&number)])]);
     let want = binary(&[tuple(&[Some(b"***-**-**** and more"), None, None])]);
-    assert_eq!(
-        through(masker(CopyFormat::Binary, vec![]), &[&data]).unwrap(),
-        want
-    );
+    assert_eq!(through(masker(CopyFormat::Binary, vec![]), &[&data]).unwrap(), want);
 }
 
 #[test]
@@ -221,10 +191,7 @@ fn csv_field(value: &str) -> String {
 }
 
 fn text_field(value: &str) -> String {
-    value
-        .replace('\\', "\\\\")
-        .replace('\t', "\\t")
-        .replace('\n', "\\n")
+    value.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")
 }
 
 proptest! {
@@ -285,10 +252,7 @@ fn same_in_pieces(
     let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(data.len())).collect();
     cuts.extend([0, data.len()]);
     cuts.sort_unstable();
-    let pieces: Vec<&[u8]> = cuts
-        .windows(2)
-        .map(|pair| &data[pair[0]..pair[1]])
-        .collect();
+    let pieces: Vec<&[u8]> = cuts.windows(2).map(|pair| &data[pair[0]..pair[1]]).collect();
     prop_assert_eq!(&through(make(), &pieces).unwrap(), &whole);
     for value in ["532-71-9001", "ada@example.com", "4111111111111111"] {
         prop_assert!(memchr::memmem::find(&whole, value.as_bytes()).is_none());

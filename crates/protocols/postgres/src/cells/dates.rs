@@ -38,20 +38,7 @@ pub(super) fn iso(days: i32) -> String {
     let year = year_of(days);
     let mut rest = days - first_of(year);
     let leap = first_of(year + 1) - first_of(year) == 366;
-    let lengths = [
-        31,
-        if leap { 29 } else { 28 },
-        31,
-        30,
-        31,
-        30,
-        31,
-        31,
-        30,
-        31,
-        30,
-        31,
-    ];
+    let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let mut month = 1;
     for length in lengths {
         if rest < length {
@@ -108,10 +95,7 @@ pub(super) fn iso_parts(text: &str) -> Option<IsoParts<'_>> {
     if parts.next().is_some() || !digits(year, 4, 7) || !digits(month, 2, 2) || !digits(day, 2, 2) {
         return None;
     }
-    let zone = time
-        .find(['+', '-'])
-        .and_then(|at| time.get(at..))
-        .unwrap_or_default();
+    let zone = time.find(['+', '-']).and_then(|at| time.get(at..)).unwrap_or_default();
     Some(IsoParts {
         year,
         time: !time.is_empty(),

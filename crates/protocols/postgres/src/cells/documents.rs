@@ -24,11 +24,7 @@ impl Masker {
         match strategy {
             Strategy::Zero => out.push(b'0'),
             Strategy::Null => return Outcome::Null,
-            Strategy::Hash
-            | Strategy::KeepLast(_)
-            | Strategy::Year
-            | Strategy::Email
-            | Strategy::Card => {
+            Strategy::Hash | Strategy::KeepLast(_) | Strategy::Year | Strategy::Email | Strategy::Card => {
                 let mut new = Vec::new();
                 match plain_string(text) {
                     Some(string) => {
@@ -64,12 +60,7 @@ impl Masker {
     }
 
     /// Stars and punctuation would break the mark-up, so only whole replacements are made.
-    pub(super) fn ruled_xml(
-        &mut self,
-        strategy: Strategy,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    pub(super) fn ruled_xml(&mut self, strategy: Strategy, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         match strategy {
             Strategy::Hash => sallyport_mask::apply(strategy, &self.key, value, out),
             Strategy::Null => return Outcome::Null,
@@ -125,12 +116,7 @@ impl Masker {
         Outcome::Changed
     }
 
-    pub(super) fn detected_bytea(
-        &mut self,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    pub(super) fn detected_bytea(&mut self, format: Format, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         if format == Format::Binary {
             return self.scanned(value, out);
         }
@@ -147,12 +133,7 @@ impl Masker {
 }
 
 /// The text of a document. The version byte of binary `jsonb` is appended to `out`, where the new text follows.
-fn json_text<'a>(
-    kind: &TypeKind,
-    format: Format,
-    value: &'a [u8],
-    out: &mut Vec<u8>,
-) -> Option<&'a [u8]> {
+fn json_text<'a>(kind: &TypeKind, format: Format, value: &'a [u8], out: &mut Vec<u8>) -> Option<&'a [u8]> {
     if *kind != TypeKind::Jsonb || format == Format::Text {
         return Some(value);
     }
@@ -209,11 +190,7 @@ fn decoded(format: Format, value: &[u8]) -> Option<Vec<u8>> {
     let Some(hex) = value.strip_prefix(b"\\x") else {
         return unescaped(value);
     };
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|digit| u8::try_from(digit).ok())
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let (pairs, rest) = hex.as_chunks::<2>();
     if !rest.is_empty() {
         return None;
@@ -256,11 +233,7 @@ fn encode(format: Format, old: &[u8], new: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"\\x");
         for byte in new {
             for digit in [byte >> 4, byte & 0xF] {
-                out.push(if digit < 10 {
-                    b'0' + digit
-                } else {
-                    b'a' + digit - 10
-                });
+                out.push(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 });
             }
         }
     } else {

@@ -23,11 +23,9 @@ impl Encoding {
             .map(|c| c.to_ascii_lowercase())
             .collect();
         match plain.as_str() {
-            "big5" | "win950" | "windows950" | "gbk" | "win936" | "windows936" | "uhc"
-            | "win949" | "windows949" | "johab" => Self::Double,
-            "sjis" | "mskanji" | "shiftjis" | "win932" | "windows932" | "shiftjis2004" => {
-                Self::Sjis
-            }
+            "big5" | "win950" | "windows950" | "gbk" | "win936" | "windows936" | "uhc" | "win949" | "windows949"
+            | "johab" => Self::Double,
+            "sjis" | "mskanji" | "shiftjis" | "win932" | "windows932" | "shiftjis2004" => Self::Sjis,
             "gb18030" => Self::Gb18030,
             _ => Self::Plain,
         }

@@ -50,9 +50,7 @@ impl Masker {
     }
 
     fn detectable(&self, kind: &TypeKind, depth: usize) -> bool {
-        let inner = |oid: u32| {
-            depth >= DEPTH_LIMIT || self.detectable(&self.types.kind(oid), depth + 1)
-        };
+        let inner = |oid: u32| depth >= DEPTH_LIMIT || self.detectable(&self.types.kind(oid), depth + 1);
         match kind {
             TypeKind::Text
             | TypeKind::Bpchar
@@ -66,9 +64,7 @@ impl Masker {
             | TypeKind::Word
             | TypeKind::Domain(_)
             | TypeKind::Unknown => true,
-            TypeKind::Scalar(Scalar::Int(8) | Scalar::Numeric) => {
-                self.scanner.looks_for(Detector::CreditCard)
-            }
+            TypeKind::Scalar(Scalar::Int(8) | Scalar::Numeric) => self.scanner.looks_for(Detector::CreditCard),
             TypeKind::Scalar(Scalar::Inet | Scalar::Cidr) => self.scanner.looks_for(Detector::Ip),
             TypeKind::Scalar(_) | TypeKind::Opaque => false,
             TypeKind::Array { element, .. } => inner(*element),
@@ -80,11 +76,7 @@ impl Masker {
 
     /// Whether a search through a row's text finds whatever a search through this column would.
     pub(super) fn is_plain_text(&self, plan: &ColumnPlan) -> bool {
-        let text = plan.type_oid == 0
-            || matches!(
-                self.types.kind(plan.type_oid),
-                TypeKind::Text | TypeKind::Bpchar
-            );
+        let text = plan.type_oid == 0 || matches!(self.types.kind(plan.type_oid), TypeKind::Text | TypeKind::Bpchar);
         plan.rule.is_none() && plan.format == Format::Text && text
     }
 
@@ -97,16 +89,8 @@ impl Masker {
     }
 
     /// A plain cell of the row that was looked at.
-    pub(super) fn looked_at(
-        &mut self,
-        row: &[u8],
-        cell: &Range<usize>,
-        out: &mut Vec<u8>,
-    ) -> Outcome {
-        if self
-            .scanner
-            .scan_cell(row, cell.clone(), &mut self.scratch, out)
-        {
+    pub(super) fn looked_at(&mut self, row: &[u8], cell: &Range<usize>, out: &mut Vec<u8>) -> Outcome {
+        if self.scanner.scan_cell(row, cell.clone(), &mut self.scratch, out) {
             Outcome::Changed
         } else {
             Outcome::Same
@@ -177,9 +161,7 @@ impl Masker {
             TypeKind::Array { element, delimiter } => {
                 self.array(Some(strategy), *element, *delimiter, format, value, out)
             }
-            TypeKind::Composite(fields) => {
-                self.composite(Some(strategy), fields.as_deref(), format, value, out)
-            }
+            TypeKind::Composite(fields) => self.composite(Some(strategy), fields.as_deref(), format, value, out),
             TypeKind::Scalar(scalar) => self.scalar(strategy, *scalar, format, value, out),
             TypeKind::Unknown
             | TypeKind::Lexemes
@@ -193,14 +175,7 @@ impl Masker {
     }
 
     /// A value that only its content can give away.
-    fn detected(
-        &mut self,
-        oid: u32,
-        kind: &TypeKind,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    fn detected(&mut self, oid: u32, kind: &TypeKind, format: Format, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         match kind {
             TypeKind::Text => self.scanned(value, out),
             TypeKind::Bpchar => self.padded(None, value, out),
@@ -209,16 +184,10 @@ impl Masker {
             TypeKind::Xml => self.detected_xml(value, out),
             TypeKind::Bytea => self.detected_bytea(format, value, out),
             TypeKind::Lexemes if format == Format::Text => self.scanned(value, out),
-            TypeKind::Lexemes | TypeKind::Opaque | TypeKind::Domain(_) | TypeKind::Word => {
-                self.null_if_found(value)
-            }
+            TypeKind::Lexemes | TypeKind::Opaque | TypeKind::Domain(_) | TypeKind::Word => self.null_if_found(value),
             TypeKind::Hstore => self.hstore(format, value, out),
-            TypeKind::Array { element, delimiter } => {
-                self.array(None, *element, *delimiter, format, value, out)
-            }
-            TypeKind::Composite(fields) => {
-                self.composite(None, fields.as_deref(), format, value, out)
-            }
+            TypeKind::Array { element, delimiter } => self.array(None, *element, *delimiter, format, value, out),
+            TypeKind::Composite(fields) => self.composite(None, fields.as_deref(), format, value, out),
             TypeKind::Range(bound) => self.range(*bound, format, value),
             TypeKind::Multirange(bound) => self.multirange(*bound, format, value),
             TypeKind::Scalar(scalar) => self.detected_scalar(*scalar, format, value, out),
@@ -246,13 +215,7 @@ impl Masker {
 
     /// A type that nobody described. If nobody even named it (COPY), readable text is masked in place, and eight
     /// bytes may be a number; the value of a type with a name and unknown rules becomes NULL.
-    fn undescribed(
-        &mut self,
-        oid: u32,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    fn undescribed(&mut self, oid: u32, format: Format, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         if oid != 0 {
             return self.null_if_found(value);
         }
@@ -268,10 +231,7 @@ impl Masker {
 
     /// Blank-padded text: the padding is no part of the value, and fills what the new value leaves.
     fn padded(&mut self, rule: Option<Strategy>, value: &[u8], out: &mut Vec<u8>) -> Outcome {
-        let end = value
-            .iter()
-            .rposition(|byte| *byte != b' ')
-            .map_or(0, |last| last + 1);
+        let end = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
         let bare = value.get(..end).unwrap_or_default();
         if bare.is_empty() {
             return Outcome::Same;
@@ -281,10 +241,7 @@ impl Masker {
             return Outcome::Same;
         }
         let new = characters(out.get(start..).unwrap_or_default());
-        out.extend(std::iter::repeat_n(
-            b' ',
-            characters(value).saturating_sub(new),
-        ));
+        out.extend(std::iter::repeat_n(b' ', characters(value).saturating_sub(new)));
         Outcome::Changed
     }
 
@@ -302,12 +259,7 @@ impl Masker {
         outcome
     }
 
-    pub(super) fn text(
-        &mut self,
-        rule: Option<Strategy>,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    pub(super) fn text(&mut self, rule: Option<Strategy>, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         match rule {
             None => self.scanned(value, out),
             Some(strategy) => {

@@ -58,11 +58,7 @@ pub(super) fn from_digits(digits: &str, scale: u16, out: &mut Vec<u8>) {
         .as_bytes()
         .rchunks(4)
         .rev()
-        .map(|group| {
-            group
-                .iter()
-                .fold(0, |sum, byte| sum * 10 + u16::from(byte - b'0'))
-        })
+        .map(|group| group.iter().fold(0, |sum, byte| sum * 10 + u16::from(byte - b'0')))
         .collect();
     let weight = groups.len().saturating_sub(1) as u16;
     while groups.last() == Some(&0) {

@@ -39,12 +39,7 @@ const MALFORMED: CellError = CellError::Malformed("DataRow");
 
 impl RowMasker {
     /// A masker for a result with these columns.
-    pub fn new(
-        columns: Vec<ColumnPlan>,
-        scanner: Arc<Scanner>,
-        key: Arc<MaskKey>,
-        types: Arc<TypeMap>,
-    ) -> Self {
+    pub fn new(columns: Vec<ColumnPlan>, scanner: Arc<Scanner>, key: Arc<MaskKey>, types: Arc<TypeMap>) -> Self {
         let masker = Masker::new(scanner, key, types);
         let columns: Vec<Column> = columns
             .into_iter()
@@ -103,14 +98,9 @@ impl RowMasker {
             let outcome = if looked && column.plain {
                 self.masker.looked_at(body, cell, &mut self.cell)
             } else {
-                let ColumnPlan {
-                    rule,
-                    type_oid,
-                    format,
-                } = column.plan;
+                let ColumnPlan { rule, type_oid, format } = column.plan;
                 let value = body.get(cell.clone()).unwrap_or_default();
-                self.masker
-                    .value(rule, type_oid, format, value, &mut self.cell)
+                self.masker.value(rule, type_oid, format, value, &mut self.cell)
             };
             let length = match outcome {
                 Outcome::Same => continue,
@@ -153,11 +143,7 @@ impl RowMasker {
             let end = reader.seen().len();
             self.cells.push(cell.map(|cell| end - cell.len()..end));
         }
-        if reader.is_empty() {
-            Ok(())
-        } else {
-            Err(MALFORMED)
-        }
+        if reader.is_empty() { Ok(()) } else { Err(MALFORMED) }
     }
 }
 

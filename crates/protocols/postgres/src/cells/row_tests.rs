@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::string_slice, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 
 use std::sync::Arc;
 
@@ -26,12 +31,7 @@ fn types() -> TypeMap {
 fn masker(columns: Vec<ColumnPlan>) -> RowMasker {
     let rules = Detector::ALL.map(|detector| (detector, Strategy::Partial));
     let scanner = Scanner::new(&rules, &key());
-    RowMasker::new(
-        columns,
-        Arc::new(scanner),
-        Arc::new(key()),
-        Arc::new(types()),
-    )
+    RowMasker::new(columns, Arc::new(scanner), Arc::new(key()), Arc::new(types()))
 }
 
 fn body(cells: &[Option<&[u8]>]) -> Vec<u8> {
@@ -101,15 +101,8 @@ fn scalars_that_hold_a_value_become_null() {
     assert_eq!(text(90_002, "4111111111111111"), None, "a domain over int8");
     assert_eq!(text(869, "203.0.113.7"), None);
     assert_eq!(text(90_001, "532-71-9001"), None, "an enum's label");
-    assert_eq!(
-        text(77_777, "ada@example.com"),
-        None,
-        "a type that nobody described"
-    );
-    assert_eq!(
-        text(20, "4111111111111112").as_deref(),
-        Some("4111111111111112")
-    );
+    assert_eq!(text(77_777, "ada@example.com"), None, "a type that nobody described");
+    assert_eq!(text(20, "4111111111111112").as_deref(), Some("4111111111111112"));
     assert_eq!(
         text(1184, "2026-11-20 11:55:00+00").as_deref(),
         Some("2026-11-20 11:55:00+00")
@@ -125,10 +118,7 @@ fn scalars_that_hold_a_value_become_null() {
 
 #[test]
 fn padding_and_names_keep_their_length() {
-    assert_eq!(
-        text(1042, "ada@example.com     ").unwrap(),
-        "a***@example.com    "
-    );
+    assert_eq!(text(1042, "ada@example.com     ").unwrap(), "a***@example.com    ");
     assert_eq!(text(25, "ada@example.com ").unwrap(), "a***@example.com ");
     let long = format!("a@{}.com", "b".repeat(57));
     assert_eq!(text(19, &long).unwrap().len(), 63);
@@ -136,18 +126,12 @@ fn padding_and_names_keep_their_length() {
 
 #[test]
 fn arrays_keep_their_shape() {
-    assert_eq!(
-        text(1009, "{532-71-9001,x,NULL}").unwrap(),
-        "{***-**-****,x,NULL}"
-    );
+    assert_eq!(text(1009, "{532-71-9001,x,NULL}").unwrap(), "{***-**-****,x,NULL}");
     assert_eq!(
         text(1009, r#"{{"a, ada@x.io","q\"\\"},{NULL,"NULL"}}"#).unwrap(),
         r#"{{"a, a***@x.io","q\"\\"},{NULL,"NULL"}}"#
     );
-    assert_eq!(
-        text(1016, "[0:1]={4111111111111111,42}").unwrap(),
-        "[0:1]={NULL,42}"
-    );
+    assert_eq!(text(1016, "[0:1]={4111111111111111,42}").unwrap(), "[0:1]={NULL,42}");
     assert_eq!(text(1009, "{").as_deref(), Some("{"));
     assert_eq!(
         ruled(Strategy::Redact, 1009, "{Ada,\"B C\",NULL}").unwrap(),
@@ -211,27 +195,14 @@ fn rules_give_values_of_the_type() {
     assert_eq!(ruled(Strategy::Redact, 23, "42"), None);
     assert_eq!(ruled(Strategy::Zero, 1700, "52000.50").unwrap(), "0.00");
     assert_eq!(ruled(Strategy::Zero, 790, "-$1,234.56").unwrap(), "$0.00");
-    assert_eq!(
-        ruled(Strategy::Year, 1082, "1980-05-17").unwrap(),
-        "1980-01-01"
-    );
-    assert_eq!(
-        ruled(Strategy::Year, 1082, "0044-03-15 BC").unwrap(),
-        "0044-01-01 BC"
-    );
-    assert_eq!(
-        ruled(Strategy::Year, 1082, "17.05.1980"),
-        None,
-        "another DateStyle"
-    );
+    assert_eq!(ruled(Strategy::Year, 1082, "1980-05-17").unwrap(), "1980-01-01");
+    assert_eq!(ruled(Strategy::Year, 1082, "0044-03-15 BC").unwrap(), "0044-01-01 BC");
+    assert_eq!(ruled(Strategy::Year, 1082, "17.05.1980"), None, "another DateStyle");
     assert_eq!(
         ruled(Strategy::Year, 1184, "1980-05-17 10:11:12.5+02").unwrap(),
         "1980-01-01 00:00:00+02"
     );
-    assert_eq!(
-        ruled(Strategy::Redact, 3802, "{\"a\": 1}").unwrap(),
-        "\"***\""
-    );
+    assert_eq!(ruled(Strategy::Redact, 3802, "{\"a\": 1}").unwrap(), "\"***\"");
     assert_eq!(ruled(Strategy::Redact, 17, "\\x00ff").unwrap(), "\\x2a2a2a");
     assert_eq!(ruled(Strategy::Null, 25, "Ada"), None);
     let card = ruled(Strategy::Card, 20, "4111111111111111").unwrap();
@@ -251,10 +222,7 @@ fn rules_give_the_same_in_both_formats() {
     for number in [7_i64, 4_111_111_111_111_111, -5] {
         let in_text = ruled(Strategy::Hash, 20, &number.to_string()).unwrap();
         let in_binary = binary(Some(Strategy::Hash), 20, &number.to_be_bytes()).unwrap();
-        assert_eq!(
-            in_text,
-            i64::from_be_bytes(in_binary.try_into().unwrap()).to_string()
-        );
+        assert_eq!(in_text, i64::from_be_bytes(in_binary.try_into().unwrap()).to_string());
     }
 }
 
@@ -278,9 +246,7 @@ fn columns_without_anything_to_find_need_no_look() {
         type_oid,
         format: Format::Binary,
     };
-    let plain: Vec<_> = [16, 21, 23, 701, 1082, 1184, 2950]
-        .map(|oid| plan(oid, None))
-        .to_vec();
+    let plain: Vec<_> = [16, 21, 23, 701, 1082, 1184, 2950].map(|oid| plan(oid, None)).to_vec();
     assert!(masker(plain).untouched());
     assert!(!masker(vec![plan(23, Some(Strategy::Zero))]).untouched());
     assert!(!masker(vec![plan(25, None)]).untouched());
@@ -322,13 +288,7 @@ fn rows_that_do_not_add_up_are_refused() {
         assert!(matches!(result, Err(CellError::Malformed(_))), "{case:?}");
     }
     let result = masker(vec![plan]).row(&good, &mut Vec::new());
-    assert_eq!(
-        result,
-        Err(CellError::Columns {
-            expected: 1,
-            got: 2
-        })
-    );
+    assert_eq!(result, Err(CellError::Columns { expected: 1, got: 2 }));
 }
 
 /// Texts in which detectors start at the edges, so that what lies around a cell would show.

@@ -25,9 +25,7 @@ impl Masker {
             Scalar::Bool => boolean(strategy, format, out),
             Scalar::Uuid => self.uuid(strategy, format, value, out),
             Scalar::Inet | Scalar::Cidr => self.address(strategy, kind, format, value, out),
-            Scalar::Date | Scalar::Timestamp | Scalar::Timestamptz => {
-                self.time(strategy, kind, format, value, out)
-            }
+            Scalar::Date | Scalar::Timestamp | Scalar::Timestamptz => self.time(strategy, kind, format, value, out),
         };
         if written.is_some() {
             Outcome::Changed
@@ -37,13 +35,7 @@ impl Masker {
     }
 
     /// A scalar in which a detector may find something.
-    pub(super) fn detected_scalar(
-        &mut self,
-        kind: Scalar,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Outcome {
+    pub(super) fn detected_scalar(&mut self, kind: Scalar, format: Format, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         let text = match format {
             Format::Text => None,
             Format::Binary => match shown(kind, value) {
@@ -72,14 +64,7 @@ impl Masker {
         }
     }
 
-    fn int(
-        &self,
-        strategy: Strategy,
-        width: u8,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
+    fn int(&self, strategy: Strategy, width: u8, format: Format, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let text = as_text(Scalar::Int(width), format, value)?;
         let limit: u64 = match width {
             2 => 0x7FFF,
@@ -115,14 +100,7 @@ impl Masker {
         Some(())
     }
 
-    fn float(
-        &self,
-        strategy: Strategy,
-        width: u8,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
+    fn float(&self, strategy: Strategy, width: u8, format: Format, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let new = match strategy {
             Strategy::Zero => 0,
             // So many bits as both widths hold exactly.
@@ -143,13 +121,7 @@ impl Masker {
         Some(())
     }
 
-    fn numeric(
-        &self,
-        strategy: Strategy,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
+    fn numeric(&self, strategy: Strategy, format: Format, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let text = as_text(Scalar::Numeric, format, value)?;
         let digits = match strategy {
             Strategy::Zero => "0".to_owned(),
@@ -159,9 +131,7 @@ impl Masker {
                 let mut card = Vec::new();
                 sallyport_mask::apply(strategy, &self.key, whole.as_bytes(), &mut card);
                 let card = String::from_utf8(card).ok()?;
-                card.bytes()
-                    .all(|byte| byte.is_ascii_digit())
-                    .then_some(card)?
+                card.bytes().all(|byte| byte.is_ascii_digit()).then_some(card)?
             }
             Strategy::Redact
             | Strategy::KeepLast(_)
@@ -183,13 +153,7 @@ impl Masker {
         Some(())
     }
 
-    fn uuid(
-        &self,
-        strategy: Strategy,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
+    fn uuid(&self, strategy: Strategy, format: Format, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let text = as_text(Scalar::Uuid, format, value)?;
         let mut bytes = match strategy {
             Strategy::Zero => [0; 16],
@@ -215,14 +179,7 @@ impl Masker {
         Some(())
     }
 
-    fn address(
-        &self,
-        strategy: Strategy,
-        kind: Scalar,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
+    fn address(&self, strategy: Strategy, kind: Scalar, format: Format, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let text = as_text(kind, format, value)?;
         let v6 = text.contains(':');
         let new: IpAddr = match (strategy, v6) {
@@ -271,14 +228,7 @@ impl Masker {
         Some(())
     }
 
-    fn time(
-        &self,
-        strategy: Strategy,
-        kind: Scalar,
-        format: Format,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Option<()> {
+    fn time(&self, strategy: Strategy, kind: Scalar, format: Format, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let days = match strategy {
             Strategy::Year => None,
             Strategy::Zero => Some(dates::some_day(0)),
@@ -298,9 +248,7 @@ impl Masker {
             }
             Format::Binary => {
                 let old = i64::from_be_bytes(*exact(value)?);
-                let new = days
-                    .map(dates::midnight)
-                    .or_else(|| dates::year_start_micros(old))?;
+                let new = days.map(dates::midnight).or_else(|| dates::year_start_micros(old))?;
                 out.extend_from_slice(&new.to_be_bytes());
             }
             Format::Text => {
@@ -334,10 +282,7 @@ fn money(strategy: Strategy, format: Format, value: &[u8], out: &mut Vec<u8>) ->
     }
     let first = value.iter().position(u8::is_ascii_digit)?;
     let last = value.iter().rposition(u8::is_ascii_digit)?;
-    let sign = value
-        .get(..first)?
-        .iter()
-        .filter(|byte| !matches!(byte, b'-' | b'('));
+    let sign = value.get(..first)?.iter().filter(|byte| !matches!(byte, b'-' | b'('));
     out.extend(sign);
     out.push(b'0');
     if let Some([.., point, a, b]) = value.get(first..=last)

@@ -145,9 +145,7 @@ fn builtin(oid: u32) -> Option<TypeKind> {
         3614 | 3615 => TypeKind::Lexemes,
         // regproc, regprocedure, regoper, regoperator, regclass, regtype, regrole, regnamespace, regconfig,
         // regdictionary, regcollation, jsonpath, aclitem, pg_node_tree, pg_snapshot and its kin
-        24 | 2202..=2206 | 4096 | 4089 | 3734 | 3769 | 4191 | 4072 | 1033 | 194 | 2970 | 5038 => {
-            TypeKind::Word
-        }
+        24 | 2202..=2206 | 4096 | 4089 | 3734 | 3769 | 4191 | 4072 | 1033 | 194 | 2970 | 5038 => TypeKind::Word,
         2249 => TypeKind::Composite(None),
         // int2vector, oidvector: text without braces, binary as arrays; numbers too short for any value
         22 | 30 => TypeKind::Opaque,

@@ -76,9 +76,11 @@ impl PostgresConversation {
                 Ok(Step::Done)
             }
             // The target would ignore these outside a COPY; while one may be about to begin, wait and see.
-            Tag::CopyData | Tag::CopyDone | Tag::CopyFail => {
-                Ok(if self.awaited.may_copy_in() { self.stall(out) } else { Step::Done })
-            }
+            Tag::CopyData | Tag::CopyDone | Tag::CopyFail => Ok(if self.awaited.may_copy_in() {
+                self.stall(out)
+            } else {
+                Step::Done
+            }),
             Tag::Terminate => {
                 out.tend(Housekeeping::Goodbye, whole);
                 out.end();
@@ -115,7 +117,9 @@ impl PostgresConversation {
     }
 
     fn client_in_copy(&mut self, tag: Tag, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
-        let Some(spent) = self.copy_in else { return Ok(Step::Done) };
+        let Some(spent) = self.copy_in else {
+            return Ok(Step::Done);
+        };
         match tag {
             Tag::CopyData => {
                 out.took(spent.seq(), body);
@@ -131,7 +135,13 @@ impl PostgresConversation {
                 out.tend(Housekeeping::Goodbye, whole);
                 out.end();
             }
-            Tag::Query | Tag::Parse | Tag::Bind | Tag::Describe | Tag::Execute | Tag::Close | Tag::FunctionCall
+            Tag::Query
+            | Tag::Parse
+            | Tag::Bind
+            | Tag::Describe
+            | Tag::Execute
+            | Tag::Close
+            | Tag::FunctionCall
             | Tag::Password => return Err(WireError::client("another message in the middle of COPY data")),
         }
         Ok(Step::Done)
@@ -149,7 +159,16 @@ impl PostgresConversation {
         if !self.is_sure(&understood) {
             return Ok(self.stall(out));
         }
-        self.ask(whole, What::Query { understood: Arc::clone(&understood) }, &understood, Phase::Run, Bytes::new(), out);
+        self.ask(
+            whole,
+            What::Query {
+                understood: Arc::clone(&understood),
+            },
+            &understood,
+            Phase::Run,
+            Bytes::new(),
+            out,
+        );
         Ok(Step::Done)
     }
 
@@ -166,7 +185,11 @@ impl PostgresConversation {
             return Ok(self.stall(out));
         }
         let types = parse.parameter_types.into();
-        let what = What::Parse { name: parse.name.into(), understood: Arc::clone(&understood), types };
+        let what = What::Parse {
+            name: parse.name.into(),
+            understood: Arc::clone(&understood),
+            types,
+        };
         self.ask(whole, what, &understood, Phase::Prepare, Bytes::new(), out);
         Ok(Step::Done)
     }
@@ -219,7 +242,11 @@ impl PostgresConversation {
         let understood = self.understand(text, out);
         let Some(name) = by_sql else { return understood };
         let prepares = |s: &StatementFacts| {
-            s.effects.prepares.as_ref().filter(|(n, _)| n == name).map(|(_, facts)| Arc::clone(facts))
+            s.effects
+                .prepares
+                .as_ref()
+                .filter(|(n, _)| n == name)
+                .map(|(_, facts)| Arc::clone(facts))
         };
         match understood.facts.statements.iter().find_map(prepares) {
             Some(facts) => Arc::new(understood.inner(&facts)),
@@ -230,7 +257,11 @@ impl PostgresConversation {
     /// Whether the names in a statement surely mean at the target what they mean here.
     fn is_sure(&self, understood: &Understood) -> bool {
         !understood.depends_on_session
-            || understood.facts.statements.iter().all(|s| self.names.are_sure(s, self.batch))
+            || understood
+                .facts
+                .statements
+                .iter()
+                .all(|s| self.names.are_sure(s, self.batch))
     }
 
     fn on_describe(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
@@ -239,12 +270,21 @@ impl PostgresConversation {
             Subject::Statement => {
                 let statement = self.names.statement(describe.name).cloned();
                 let sure = statement.as_ref().map(|s| s.is_sure(self.batch));
-                (sure, Expect::DescribeStatement { statement, parameters_seen: false })
+                (
+                    sure,
+                    Expect::DescribeStatement {
+                        statement,
+                        parameters_seen: false,
+                    },
+                )
             }
             Subject::Portal => {
                 let portal = self.names.portal(describe.name).cloned();
                 let sure = portal.as_ref().map(|p| p.is_sure(self.batch));
-                (sure.or_else(|| self.names.has_cursor(describe.name).then_some(true)), Expect::DescribePortal { portal })
+                (
+                    sure.or_else(|| self.names.has_cursor(describe.name).then_some(true)),
+                    Expect::DescribePortal { portal },
+                )
             }
         };
         match sure {
@@ -281,7 +321,11 @@ impl PostgresConversation {
                 return Ok(self.stall(out));
             }
         }
-        let types = portal.statement.as_ref().map(|s| Arc::clone(&s.parameter_types)).unwrap_or_default();
+        let types = portal
+            .statement
+            .as_ref()
+            .map(|s| Arc::clone(&s.parameter_types))
+            .unwrap_or_default();
         if understood.depends_on_session && self.meaning(&understood, &types) != portal.meaning {
             return Ok(self.refuse_changed(out));
         }
@@ -315,7 +359,9 @@ impl PostgresConversation {
             return Ok(self.refuse_name("34000", "portal", execute.portal, out));
         };
         let text = Bytes::from([b"FETCH FROM ", execute.portal].concat());
-        let facts = Arc::new(Facts { statements: vec![(*facts).clone()] });
+        let facts = Arc::new(Facts {
+            statements: vec![(*facts).clone()],
+        });
         let understood = Arc::new(understanding::of_facts(text, facts, &self.sources(out)));
         let what = What::Execute {
             name: execute.portal.into(),
@@ -330,12 +376,14 @@ impl PostgresConversation {
     fn on_close(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
         let close = frontend::Close::decode(body).map_err(client_error)?;
         let expect = match close.subject {
-            Subject::Statement => {
-                Expect::CloseStatement { name: close.name.into(), before: self.names.set_statement(close.name, None) }
-            }
-            Subject::Portal => {
-                Expect::ClosePortal { name: close.name.into(), before: self.names.set_portal(close.name, None) }
-            }
+            Subject::Statement => Expect::CloseStatement {
+                name: close.name.into(),
+                before: self.names.set_statement(close.name, None),
+            },
+            Subject::Portal => Expect::ClosePortal {
+                name: close.name.into(),
+                before: self.names.set_portal(close.name, None),
+            },
         };
         out.tend(Housekeeping::Bookkeeping, whole);
         self.unsynced = true;
@@ -352,11 +400,17 @@ impl PostgresConversation {
             Some(text) => self.understand(text.as_bytes(), out),
             None => {
                 let text = owned(format!("function with OID {}", call.function).as_bytes());
-                self.not_understood(text, "only the functions of large objects may be called by number; use SELECT", out)
+                self.not_understood(
+                    text,
+                    "only the functions of large objects may be called by number; use SELECT",
+                    out,
+                )
             }
         };
         let parameters = owned(body);
-        let what = What::Function { understood: Arc::clone(&understood) };
+        let what = What::Function {
+            understood: Arc::clone(&understood),
+        };
         self.ask(whole, what, &understood, Phase::Run, parameters, out);
         Ok(Step::Done)
     }
@@ -390,11 +444,21 @@ impl PostgresConversation {
     }
 
     fn not_understood(&self, text: Bytes, why: &str, out: &Effects) -> Arc<Understood> {
-        Arc::new(understanding::unparsed(text, &SyntaxError { message: why.to_owned(), position: None }, self.under(out)))
+        Arc::new(understanding::unparsed(
+            text,
+            &SyntaxError {
+                message: why.to_owned(),
+                position: None,
+            },
+            self.under(out),
+        ))
     }
 
     pub(super) fn under(&self, out: &Effects) -> Under {
-        Under { names: self.scope.version(), policy: out.generation() }
+        Under {
+            names: self.scope.version(),
+            policy: out.generation(),
+        }
     }
 
     pub(super) fn sources<'a>(&'a self, out: &'a Effects) -> Sources<'a> {

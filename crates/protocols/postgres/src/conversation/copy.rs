@@ -14,7 +14,9 @@ use crate::wire::backend::{self, CopyResponse, Tag};
 impl PostgresConversation {
     /// The target takes COPY data for the command it is running.
     pub(super) fn on_copy_in(&mut self) -> Result<Verdict, WireError> {
-        let Some(run) = front_run(self) else { return Err(unexpected(Tag::CopyInResponse)) };
+        let Some(run) = front_run(self) else {
+            return Err(unexpected(Tag::CopyInResponse));
+        };
         let spent = run.spent;
         if !run.understood.copies_in {
             return Err(WireError::target("it asks for COPY data for a command that takes none"));
@@ -29,7 +31,9 @@ impl PostgresConversation {
     /// COPY data is about to come: how it is masked depends on its format and its columns.
     pub(super) fn on_copy_out(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
         let response = CopyResponse::decode(body).map_err(target_error)?;
-        let Some(run) = front_run(self) else { return Err(unexpected(Tag::CopyOutResponse)) };
+        let Some(run) = front_run(self) else {
+            return Err(unexpected(Tag::CopyOutResponse));
+        };
         let seq = run.spent.seq();
         let understood = std::sync::Arc::clone(&run.understood);
         let statement = understood.facts.statements.get(run.statement);
@@ -43,7 +47,13 @@ impl PostgresConversation {
             let columns: Vec<_> = response.columns.iter().map(|format| Column::untyped(*format)).collect();
             let plans = self.masks.columns(statement, &columns, &self.plan_sources());
             let types = std::sync::Arc::clone(&self.types);
-            let masker = CopyMasker::new(format, plans, self.masks.scanner.clone(), self.masks.key().clone(), types);
+            let masker = CopyMasker::new(
+                format,
+                plans,
+                self.masks.scanner.clone(),
+                self.masks.key().clone(),
+                types,
+            );
             Masking::Copy(Box::new(masker))
         };
         if let Some(run) = front_run(self) {
@@ -69,7 +79,9 @@ impl PostgresConversation {
             return Err(unexpected(Tag::CopyData));
         };
         let mut data = Vec::new();
-        masker.data(body, &mut data).map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
+        masker
+            .data(body, &mut data)
+            .map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
         show_copy_data(seq, &data, out);
         Ok(())
     }
@@ -79,7 +91,9 @@ impl PostgresConversation {
             return Err(unexpected(Tag::CopyDone));
         };
         let mut data = Vec::new();
-        masker.finish(&mut data).map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
+        masker
+            .finish(&mut data)
+            .map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
         show_copy_data(seq, &data, out);
         let mut done = BytesMut::new();
         backend::copy_done(&mut done);

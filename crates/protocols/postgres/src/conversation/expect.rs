@@ -29,7 +29,14 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(spent: Spent, understood: Arc<Understood>, masking: Masking) -> Self {
-        Self { spent, understood, statement: 0, masking, failed: false, described: false }
+        Self {
+            spent,
+            understood,
+            statement: 0,
+            masking,
+            failed: false,
+            described: false,
+        }
     }
 }
 
@@ -37,19 +44,37 @@ impl Run {
 #[derive(Debug)]
 pub(super) enum Expect {
     /// `ParseComplete`. `before` is what the name meant, should the target refuse.
-    Parse { name: Box<[u8]>, statement: Arc<Prepared>, before: Option<Arc<Prepared>>, seq: u64 },
+    Parse {
+        name: Box<[u8]>,
+        statement: Arc<Prepared>,
+        before: Option<Arc<Prepared>>,
+        seq: u64,
+    },
     /// `BindComplete`. `before` is what the name meant, should the target refuse.
-    Bind { name: Box<[u8]>, portal: Arc<Portal>, before: Option<Arc<Portal>> },
+    Bind {
+        name: Box<[u8]>,
+        portal: Arc<Portal>,
+        before: Option<Arc<Portal>>,
+    },
     /// `ParameterDescription`, then `RowDescription` or `NoData`.
-    DescribeStatement { statement: Option<Arc<Prepared>>, parameters_seen: bool },
+    DescribeStatement {
+        statement: Option<Arc<Prepared>>,
+        parameters_seen: bool,
+    },
     /// `RowDescription` or `NoData`.
     DescribePortal { portal: Option<Arc<Portal>> },
     /// Rows, then `CommandComplete`, `EmptyQueryResponse` or `PortalSuspended`; or a COPY.
     Execute { run: Run, portal: Option<Arc<Portal>> },
     /// `CloseComplete`.
-    CloseStatement { name: Box<[u8]>, before: Option<Arc<Prepared>> },
+    CloseStatement {
+        name: Box<[u8]>,
+        before: Option<Arc<Prepared>>,
+    },
     /// `CloseComplete`.
-    ClosePortal { name: Box<[u8]>, before: Option<Arc<Portal>> },
+    ClosePortal {
+        name: Box<[u8]>,
+        before: Option<Arc<Portal>>,
+    },
     /// `ReadyForQuery`.
     Sync,
     /// Everything up to `ReadyForQuery`.
@@ -164,7 +189,10 @@ struct Counts {
 }
 
 impl Counts {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "each match asks for some kinds and counts nothing for all others")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "each match asks for some kinds and counts nothing for all others"
+    )]
     fn of(expect: &Expect) -> Self {
         let run = match expect {
             Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run } => Some(&run.understood),
@@ -236,7 +264,9 @@ impl Awaited {
     pub(super) fn take_skipped(&mut self) -> Vec<Expect> {
         let count = self.queue.iter().take_while(|e| e.is_skipped_after_error()).count();
         let skipped: Vec<_> = self.queue.drain(..count).collect();
-        self.counts = skipped.iter().fold(self.counts, |counts, e| counts.minus(Counts::of(e)));
+        self.counts = skipped
+            .iter()
+            .fold(self.counts, |counts, e| counts.minus(Counts::of(e)));
         skipped
     }
 
@@ -255,7 +285,9 @@ impl Awaited {
     #[expect(clippy::wildcard_enum_match_arm, reason = "asks for one kind of message")]
     pub(super) fn statement_before(&mut self, of: &[u8]) -> Option<&mut Option<Arc<Prepared>>> {
         self.queue.iter_mut().find_map(|e| match e {
-            Expect::Parse { name, before, .. } | Expect::CloseStatement { name, before } if **name == *of => Some(before),
+            Expect::Parse { name, before, .. } | Expect::CloseStatement { name, before } if **name == *of => {
+                Some(before)
+            }
             _ => None,
         })
     }
@@ -278,7 +310,9 @@ impl Awaited {
     #[expect(clippy::wildcard_enum_match_arm, reason = "asks for one kind of message")]
     pub(super) fn describes(&self, portal: &Arc<Portal>) -> bool {
         self.queue.iter().rev().any(|e| match e {
-            Expect::DescribePortal { portal: Some(p) } | Expect::OwnDescribe { portal: Some(p) } => Arc::ptr_eq(p, portal),
+            Expect::DescribePortal { portal: Some(p) } | Expect::OwnDescribe { portal: Some(p) } => {
+                Arc::ptr_eq(p, portal)
+            }
             _ => false,
         })
     }

@@ -22,7 +22,9 @@ mod target;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use sallyport_session::{AskId, Conversation, Effects, HoldInfo, Housekeeping, Refusal, Ruling, Side, Spent, WireError};
+use sallyport_session::{
+    AskId, Conversation, Effects, HoldInfo, Housekeeping, Refusal, Ruling, Side, Spent, WireError,
+};
 use sallyport_sql::Catalog;
 use smol_str::SmolStr;
 
@@ -32,12 +34,12 @@ pub(crate) use scope::{Scope, SharedNames};
 use self::expect::{Awaited, Expect};
 use self::names::Names;
 use self::ruling::Pending;
+use crate::cells::TypeMap;
 use crate::refuse;
 use crate::settings::Settings;
 use crate::understanding::{Library, Under};
 use crate::wire::backend::{ReadyForQuery, TransactionStatus};
 use crate::wire::{Limits, frontend};
-use crate::cells::TypeMap;
 
 /// One session's machine.
 pub struct PostgresConversation {
@@ -79,7 +81,9 @@ pub struct PostgresConversation {
 
 impl std::fmt::Debug for PostgresConversation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PostgresConversation").field("status", &self.status).finish_non_exhaustive()
+        f.debug_struct("PostgresConversation")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -107,7 +111,12 @@ pub(crate) struct Start {
 
 impl PostgresConversation {
     pub(crate) fn new(start: Start) -> Self {
-        let Start { scope, settings, masks, database } = start;
+        let Start {
+            scope,
+            settings,
+            masks,
+            database,
+        } = start;
         Self {
             limits: Limits::default(),
             names: Names::default(),
@@ -156,18 +165,29 @@ impl PostgresConversation {
         }
         let mut poison = BytesMut::new();
         if simple {
-            frontend::Query { text: refuse::POISON.as_bytes() }.encode(&mut poison);
+            frontend::Query {
+                text: refuse::POISON.as_bytes(),
+            }
+            .encode(&mut poison);
             self.end_batch();
         } else {
             let name = self.scope.own_name();
             let text = refuse::POISON.as_bytes();
-            let parse = frontend::Parse { name, text, parameter_types: Vec::new() };
+            let parse = frontend::Parse {
+                name,
+                text,
+                parameter_types: Vec::new(),
+            };
             parse.encode(&mut poison);
             self.unsynced = true;
             self.discarding = Discarding::WithTarget;
         }
         out.tend(Housekeeping::Own, &poison);
-        self.awaited.push(Expect::Poison { error: BytesMut::from(error), seq, simple });
+        self.awaited.push(Expect::Poison {
+            error: BytesMut::from(error),
+            seq,
+            simple,
+        });
     }
 
     fn end_batch(&mut self) {
@@ -196,7 +216,9 @@ impl Conversation for PostgresConversation {
     }
 
     fn answer(&mut self, ask: AskId, ruling: Ruling, out: &mut Effects) {
-        let Some(pending) = self.pending.take_if(|p| p.ask == ask) else { return };
+        let Some(pending) = self.pending.take_if(|p| p.ask == ask) else {
+            return;
+        };
         match ruling {
             Ruling::Permitted { permit, reveals } => self.permitted(pending, permit, reveals, out),
             Ruling::Refused { seq, refusal } => {
@@ -212,7 +234,9 @@ impl Conversation for PostgresConversation {
     }
 
     fn interrupt(&mut self, out: &mut Effects) -> bool {
-        let Some(pending) = self.pending.take() else { return false };
+        let Some(pending) = self.pending.take() else {
+            return false;
+        };
         out.withdraw(pending.ask);
         let error = refuse::withdrawn();
         let simple = pending.is_simple();

@@ -41,7 +41,14 @@ pub(super) struct Prepared {
 impl Prepared {
     pub(super) fn new(understood: Arc<Understood>, parameter_types: Arc<[u32]>, batch: u64) -> Self {
         let described = std::sync::OnceLock::new();
-        Self { understood, parameter_types, by_sql: None, described, batch, confirmed: Arc::default() }
+        Self {
+            understood,
+            parameter_types,
+            by_sql: None,
+            described,
+            batch,
+            confirmed: Arc::default(),
+        }
     }
 
     /// The same statement, understood anew.
@@ -152,7 +159,10 @@ impl Names {
 
     /// `PREPARE name AS …` succeeded: the statement can be bound, too.
     pub(super) fn prepared_by_sql(&mut self, name: &str, facts: &Arc<StatementFacts>, of: &Understood, batch: u64) {
-        let statement = Prepared { by_sql: Some(name.into()), ..Prepared::new(Arc::new(of.inner(facts)), Arc::default(), batch) };
+        let statement = Prepared {
+            by_sql: Some(name.into()),
+            ..Prepared::new(Arc::new(of.inner(facts)), Arc::default(), batch)
+        };
         statement.confirm();
         self.set_statement(name.as_bytes(), Some(Arc::new(statement)));
     }
@@ -181,7 +191,8 @@ impl Names {
         self.close_cursor(Some(name));
         if self.cursors.len() < MAX_NAMES {
             self.bytes += text.len();
-            self.cursors.insert(name.as_bytes().into(), Cursor { facts, hold, text });
+            self.cursors
+                .insert(name.as_bytes().into(), Cursor { facts, hold, text });
         }
     }
 
@@ -209,8 +220,16 @@ impl Names {
 
     /// Whether what the names in `statement` stand for is sure in batch `now`.
     pub(super) fn are_sure(&self, statement: &StatementFacts, now: u64) -> bool {
-        let executes = statement.effects.executes.as_ref().and_then(|name| self.statements.get(name.as_bytes()));
-        let fetches = statement.effects.fetches.as_ref().and_then(|name| self.portals.get(name.as_bytes()));
+        let executes = statement
+            .effects
+            .executes
+            .as_ref()
+            .and_then(|name| self.statements.get(name.as_bytes()));
+        let fetches = statement
+            .effects
+            .fetches
+            .as_ref()
+            .and_then(|name| self.portals.get(name.as_bytes()));
         executes.is_none_or(|s| s.is_sure(now)) && fetches.is_none_or(|p| p.is_sure(now))
     }
 

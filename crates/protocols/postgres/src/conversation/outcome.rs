@@ -45,8 +45,11 @@ impl PostgresConversation {
             None => {}
         }
         if let Some(cursor) = &e.declares {
-            let text = of.text.slice(statement.span.start.min(of.text.len())..statement.span.end.min(of.text.len()));
-            self.names.declare(&cursor.name, Arc::clone(&cursor.facts), cursor.hold, text);
+            let text = of
+                .text
+                .slice(statement.span.start.min(of.text.len())..statement.span.end.min(of.text.len()));
+            self.names
+                .declare(&cursor.name, Arc::clone(&cursor.facts), cursor.hold, text);
         }
         match &e.closes {
             Some(OneOrAll::One(name)) => self.names.close_cursor(Some(name)),
@@ -105,7 +108,12 @@ impl PostgresConversation {
 
     fn after_error(&mut self, out: &mut Effects) {
         // What such code did to the session's names outlives the error.
-        if self.awaited.front().and_then(|e| e.understood()).is_some_and(|u| u.runs_unknown_code) {
+        if self
+            .awaited
+            .front()
+            .and_then(|e| e.understood())
+            .is_some_and(|u| u.runs_unknown_code)
+        {
             self.names.distrust();
         }
         match self.awaited.front() {
@@ -180,6 +188,9 @@ impl PostgresConversation {
 impl Masks {
     /// Whether a column of any table is hidden from this person.
     pub(crate) fn hide_columns(&self) -> bool {
-        self.classification.column_classes().iter().any(|class| *self.reveals.of(class) != Reveal::Clear)
+        self.classification
+            .column_classes()
+            .iter()
+            .any(|class| *self.reveals.of(class) != Reveal::Clear)
     }
 }

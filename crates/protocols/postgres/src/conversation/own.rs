@@ -28,7 +28,11 @@ impl PostgresConversation {
     /// answer first.
     pub(super) fn names_are_known(&mut self, out: &mut Effects) -> bool {
         let needed = out.needs_names();
-        let unsure = if needed { self.awaited.may_change_names() } else { self.awaited.may_unsettle() };
+        let unsure = if needed {
+            self.awaited.may_change_names()
+        } else {
+            self.awaited.may_unsettle()
+        };
         if unsure {
             self.hurry(out);
             return false;
@@ -73,7 +77,12 @@ impl PostgresConversation {
         let count = queries.len();
         let name = self.scope.own_name().to_vec();
         for (index, text) in queries.into_iter().enumerate() {
-            frontend::Parse { name: &name, text: text.as_bytes(), parameter_types: Vec::new() }.encode(&mut bytes);
+            frontend::Parse {
+                name: &name,
+                text: text.as_bytes(),
+                parameter_types: Vec::new(),
+            }
+            .encode(&mut bytes);
             let bind = frontend::Bind {
                 portal: &name,
                 statement: &name,
@@ -82,9 +91,21 @@ impl PostgresConversation {
                 result_formats: Vec::new(),
             };
             bind.encode(&mut bytes);
-            frontend::Execute { portal: &name, max_rows: 0 }.encode(&mut bytes);
-            frontend::Close { subject: Subject::Portal, name: &name }.encode(&mut bytes);
-            frontend::Close { subject: Subject::Statement, name: &name }.encode(&mut bytes);
+            frontend::Execute {
+                portal: &name,
+                max_rows: 0,
+            }
+            .encode(&mut bytes);
+            frontend::Close {
+                subject: Subject::Portal,
+                name: &name,
+            }
+            .encode(&mut bytes);
+            frontend::Close {
+                subject: Subject::Statement,
+                name: &name,
+            }
+            .encode(&mut bytes);
             let last = index + 1 == count && self.unsynced;
             self.awaited.push(Expect::Own { closes: 2, last });
         }

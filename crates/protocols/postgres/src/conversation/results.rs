@@ -32,7 +32,12 @@ pub(super) struct Column {
 impl Column {
     /// A column of which only the format is known, as in COPY.
     pub(super) fn untyped(format: Format) -> Self {
-        Self { table_oid: 0, attnum: 0, type_oid: 0, format }
+        Self {
+            table_oid: 0,
+            attnum: 0,
+            type_oid: 0,
+            format,
+        }
     }
 }
 
@@ -56,7 +61,11 @@ impl Described {
             type_oid: c.type_oid,
             format: c.format,
         };
-        Self { columns: description.map(|d| d.columns.iter().map(column).collect()).unwrap_or_default() }
+        Self {
+            columns: description
+                .map(|d| d.columns.iter().map(column).collect())
+                .unwrap_or_default(),
+        }
     }
 
     /// The same columns in the formats of a `Bind`: none means text, one means all.
@@ -66,7 +75,15 @@ impl Described {
             [one] => *one,
             many => many.get(index).copied().unwrap_or(Format::Text),
         };
-        let columns = self.columns.iter().enumerate().map(|(i, c)| Column { format: format(i), ..*c }).collect();
+        let columns = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, c)| Column {
+                format: format(i),
+                ..*c
+            })
+            .collect();
         Self { columns }
     }
 }
@@ -107,7 +124,12 @@ impl Masks {
             })
             .collect();
         let scanner = Arc::new(Scanner::new(&rules, &key));
-        Self { reveals, classification: Arc::clone(classification), scanner, key }
+        Self {
+            reveals,
+            classification: Arc::clone(classification),
+            scanner,
+            key,
+        }
     }
 
     /// Whether no result of this person can need a mask.
@@ -121,8 +143,17 @@ impl Masks {
             return Masking::Clear;
         }
         let plans = self.columns(statement, columns, from);
-        let masker = RowMasker::new(plans, Arc::clone(&self.scanner), Arc::clone(&self.key), Arc::clone(from.types));
-        if masker.untouched() { Masking::Clear } else { Masking::Rows(Box::new(masker)) }
+        let masker = RowMasker::new(
+            plans,
+            Arc::clone(&self.scanner),
+            Arc::clone(&self.key),
+            Arc::clone(from.types),
+        );
+        if masker.untouched() {
+            Masking::Clear
+        } else {
+            Masking::Rows(Box::new(masker))
+        }
     }
 
     /// The plan for each column.
@@ -142,7 +173,11 @@ impl Masks {
                 _ => (from.unknown(statement), false),
             };
             classes.extend(from.of_target(column, statement));
-            ColumnPlan { rule: self.strictest(&classes, direct), type_oid: column.type_oid, format: column.format }
+            ColumnPlan {
+                rule: self.strictest(&classes, direct),
+                type_oid: column.type_oid,
+                format: column.format,
+            }
         };
         columns.iter().enumerate().map(plan).collect()
     }
@@ -150,7 +185,10 @@ impl Masks {
     /// The mask for a value that carries `classes`; a value that was computed from one is hidden whole, because what
     /// a computation left of it is not known.
     fn strictest(&self, classes: &BTreeSet<SmolStr>, direct: bool) -> Option<Strategy> {
-        let reveal = classes.iter().map(|c| self.reveals.of(c).clone()).reduce(Reveal::stricter)?;
+        let reveal = classes
+            .iter()
+            .map(|c| self.reveals.of(c).clone())
+            .reduce(Reveal::stricter)?;
         match reveal {
             Reveal::Clear => None,
             Reveal::Mask(strategy) if direct => Some(strategy.parse().unwrap_or(Strategy::Redact)),
@@ -161,12 +199,19 @@ impl Masks {
     /// A text of the target without what detectors find in it.
     pub(crate) fn clean<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         let mut clean = Vec::new();
-        if self.scanner.scan(text, &mut clean) { Cow::Owned(clean) } else { Cow::Borrowed(text) }
+        if self.scanner.scan(text, &mut clean) {
+            Cow::Owned(clean)
+        } else {
+            Cow::Borrowed(text)
+        }
     }
 
     /// Whether anything of a relation is masked for this person.
     pub(crate) fn hides_some_of(&self, relation: &str) -> bool {
-        self.classification.of_relation(relation).iter().any(|class| *self.reveals.of(class) != Reveal::Clear)
+        self.classification
+            .of_relation(relation)
+            .iter()
+            .any(|class| *self.reveals.of(class) != Reveal::Clear)
     }
 
     pub(super) fn key(&self) -> &Arc<MaskKey> {
@@ -184,7 +229,10 @@ pub(super) struct Sources<'a> {
 impl Sources<'_> {
     fn classes<'c>(&self, columns: impl Iterator<Item = &'c sallyport_sql::ColumnName>) -> BTreeSet<SmolStr> {
         columns
-            .flat_map(|c| self.classification.of_parts(&c.relation.schema, &c.relation.name, &c.column))
+            .flat_map(|c| {
+                self.classification
+                    .of_parts(&c.relation.schema, &c.relation.name, &c.column)
+            })
             .collect()
     }
 
@@ -193,7 +241,9 @@ impl Sources<'_> {
         match statement {
             Some(s) if !s.unresolved() => {
                 let relations = s.reads.iter().chain(&s.writes).chain(&s.touches);
-                relations.flat_map(|r| self.classification.of_relation(&r.to_string())).collect()
+                relations
+                    .flat_map(|r| self.classification.of_relation(&r.to_string()))
+                    .collect()
             }
             _ => self.classification.column_classes(),
         }

@@ -30,11 +30,29 @@ pub(super) struct Pending {
 
 #[derive(Debug)]
 pub(super) enum What {
-    Query { understood: Arc<Understood> },
-    Parse { name: Box<[u8]>, understood: Arc<Understood>, types: Arc<[u32]> },
-    Bind { name: Box<[u8]>, statement: Arc<Prepared>, formats: Vec<Format>, parameters: Bytes },
-    Execute { name: Box<[u8]>, understood: Arc<Understood>, portal: Option<Arc<Portal>>, max_rows: i32 },
-    Function { understood: Arc<Understood> },
+    Query {
+        understood: Arc<Understood>,
+    },
+    Parse {
+        name: Box<[u8]>,
+        understood: Arc<Understood>,
+        types: Arc<[u32]>,
+    },
+    Bind {
+        name: Box<[u8]>,
+        statement: Arc<Prepared>,
+        formats: Vec<Format>,
+        parameters: Bytes,
+    },
+    Execute {
+        name: Box<[u8]>,
+        understood: Arc<Understood>,
+        portal: Option<Arc<Portal>>,
+        max_rows: i32,
+    },
+    Function {
+        understood: Arc<Understood>,
+    },
 }
 
 impl What {
@@ -61,9 +79,10 @@ impl What {
     fn types(&self) -> Arc<[u32]> {
         match self {
             Self::Parse { types, .. } => Arc::clone(types),
-            Self::Query { .. } | Self::Bind { .. } | Self::Execute { .. } | Self::Function { .. } => {
-                self.statement().map(|s| Arc::clone(&s.parameter_types)).unwrap_or_default()
-            }
+            Self::Query { .. } | Self::Bind { .. } | Self::Execute { .. } | Self::Function { .. } => self
+                .statement()
+                .map(|s| Arc::clone(&s.parameter_types))
+                .unwrap_or_default(),
         }
     }
 }
@@ -91,8 +110,24 @@ impl PostgresConversation {
         let text = understood.text.clone();
         let meaning = self.meaning(understood, &what.types());
         let state = meaning.clone();
-        self.pending = Some(Pending { ask, frame: owned(whole), what, meaning, granted: None });
-        out.ask(ask, Command { shape, text, parameters, state, readable, phase });
+        self.pending = Some(Pending {
+            ask,
+            frame: owned(whole),
+            what,
+            meaning,
+            granted: None,
+        });
+        out.ask(
+            ask,
+            Command {
+                shape,
+                text,
+                parameters,
+                state,
+                readable,
+                phase,
+            },
+        );
     }
 
     /// What an approval is bound to besides text and parameters: where names are looked up and for whom, how text is
@@ -107,7 +142,13 @@ impl PostgresConversation {
         part(&types.iter().flat_map(|oid| oid.to_be_bytes()).collect::<Vec<_>>());
         for statement in &understood.facts.statements {
             if let Some(name) = &statement.effects.executes {
-                part(&self.names.statement(name.as_bytes()).map(|s| s.meaning()).unwrap_or_default());
+                part(
+                    &self
+                        .names
+                        .statement(name.as_bytes())
+                        .map(|s| s.meaning())
+                        .unwrap_or_default(),
+                );
             }
             if let Some(name) = &statement.effects.fetches {
                 part(&self.names.cursor_meaning(name.as_bytes()));
@@ -117,13 +158,7 @@ impl PostgresConversation {
     }
 
     /// The ruling came. It was made of what names meant when it was asked for, which may be long ago.
-    pub(super) fn permitted(
-        &mut self,
-        mut pending: Pending,
-        permit: Permit,
-        reveals: Arc<Reveals>,
-        out: &mut Effects,
-    ) {
+    pub(super) fn permitted(&mut self, mut pending: Pending, permit: Permit, reveals: Arc<Reveals>, out: &mut Effects) {
         if self.discarding != Discarding::No {
             // The batch failed while this waited: the target skips it.
             out.finished(permit.seq(), Finish::Skipped);
@@ -139,8 +174,12 @@ impl PostgresConversation {
 
     /// The target said something: a permitted message that waited for it may go on.
     pub(super) fn resume(&mut self, out: &mut Effects) {
-        let Some(mut pending) = self.pending.take_if(|p| p.granted.is_some()) else { return };
-        let Some((permit, reveals)) = pending.granted.take() else { return };
+        let Some(mut pending) = self.pending.take_if(|p| p.granted.is_some()) else {
+            return;
+        };
+        let Some((permit, reveals)) = pending.granted.take() else {
+            return;
+        };
         match self.own_error.take() {
             Some(error) => self.refuse(pending.is_simple(), permit.seq(), &error, out),
             None => self.permitted(pending, permit, reveals, out),
@@ -159,7 +198,8 @@ impl PostgresConversation {
     fn go_on(&mut self, mut pending: Pending, permit: Permit, reveals: Arc<Reveals>, out: &mut Effects) {
         if pending.what.understood().under != self.under(out) && !self.means_the_same(&mut pending, out) {
             let why = "what the names in this statement mean changed while it waited for its approval";
-            let refusal = Refusal::new(Reason::Denied, why).with_hint("run it again: it is decided by what they mean now");
+            let refusal =
+                Refusal::new(Reason::Denied, why).with_hint("run it again: it is decided by what they mean now");
             let error = refuse::error(&refusal);
             out.finished(permit.seq(), Finish::Skipped);
             self.refuse(pending.is_simple(), permit.seq(), &error, out);
@@ -189,28 +229,48 @@ impl PostgresConversation {
 
     /// The message goes on its way.
     fn forward(&mut self, pending: Pending, permit: Permit, reveals: Arc<Reveals>, out: &mut Effects) {
-        let Pending { frame, what, meaning, .. } = pending;
+        let Pending {
+            frame, what, meaning, ..
+        } = pending;
         self.renew_masks(reveals, out);
         match what {
             What::Query { understood } => {
                 let spent = out.forward(permit, &frame);
-                self.awaited.push(Expect::Query { run: Run::new(spent, understood, Masking::Undecided) });
+                self.awaited.push(Expect::Query {
+                    run: Run::new(spent, understood, Masking::Undecided),
+                });
                 self.end_batch();
             }
             What::Function { understood } => {
                 let spent = out.forward(permit, &frame);
-                self.awaited.push(Expect::Function { run: Run::new(spent, understood, Masking::Undecided) });
+                self.awaited.push(Expect::Function {
+                    run: Run::new(spent, understood, Masking::Undecided),
+                });
                 self.end_batch();
             }
-            What::Parse { name, understood, types } => {
+            What::Parse {
+                name,
+                understood,
+                types,
+            } => {
                 let seq = permit.seq();
                 out.forward(permit, &frame);
                 let statement = Arc::new(Prepared::new(understood, types, self.batch));
                 let before = self.names.set_statement(&name, Some(Arc::clone(&statement)));
                 self.unsynced = true;
-                self.awaited.push(Expect::Parse { name, statement, before, seq });
+                self.awaited.push(Expect::Parse {
+                    name,
+                    statement,
+                    before,
+                    seq,
+                });
             }
-            What::Bind { name, statement, formats, parameters } => {
+            What::Bind {
+                name,
+                statement,
+                formats,
+                parameters,
+            } => {
                 let spent = out.forward(permit, &frame);
                 let understood = Arc::clone(&statement.understood);
                 let portal = Arc::new(Portal {
@@ -228,37 +288,66 @@ impl PostgresConversation {
                 self.unsynced = true;
                 self.awaited.push(Expect::Bind { name, portal, before });
             }
-            What::Execute { name, understood, portal, max_rows } => {
+            What::Execute {
+                name,
+                understood,
+                portal,
+                max_rows,
+            } => {
                 self.describe_first(&name, portal.as_ref(), &understood, out);
                 let mut bytes = BytesMut::new();
-                frontend::Execute { portal: &name, max_rows }.encode(&mut bytes);
+                frontend::Execute {
+                    portal: &name,
+                    max_rows,
+                }
+                .encode(&mut bytes);
                 let spent = out.forward(permit, &bytes);
                 self.unsynced = true;
-                self.awaited.push(Expect::Execute { run: Run::new(spent, understood, Masking::Undecided), portal });
+                self.awaited.push(Expect::Execute {
+                    run: Run::new(spent, understood, Masking::Undecided),
+                    portal,
+                });
             }
         }
     }
 
     /// Runs a portal as it was permitted when it was bound.
     pub(super) fn execute(&mut self, whole: &[u8], portal: &Arc<Portal>, out: &mut Effects) {
-        let name = frontend::Execute::decode(whole.get(5..).unwrap_or_default()).map(|e| e.portal).unwrap_or_default();
+        let name = frontend::Execute::decode(whole.get(5..).unwrap_or_default())
+            .map(|e| e.portal)
+            .unwrap_or_default();
         let understood = Arc::clone(&portal.understood);
         self.describe_first(name, Some(portal), &understood, out);
         out.proceed(portal.spent, whole);
         self.unsynced = true;
         let run = Run::new(portal.spent, understood, Masking::Undecided);
-        self.awaited.push(Expect::Execute { run, portal: Some(Arc::clone(portal)) });
+        self.awaited.push(Expect::Execute {
+            run,
+            portal: Some(Arc::clone(portal)),
+        });
     }
 
     /// Masks need the types of the result's columns: when nobody has asked for them, the gateway does.
-    fn describe_first(&mut self, name: &[u8], portal: Option<&Arc<Portal>>, understood: &Understood, out: &mut Effects) {
+    fn describe_first(
+        &mut self,
+        name: &[u8],
+        portal: Option<&Arc<Portal>>,
+        understood: &Understood,
+        out: &mut Effects,
+    ) {
         let known = portal.is_some_and(|p| p.columns().is_some() || self.awaited.describes(p));
         if known || self.masks.are_needless() || !understood.may_return_rows() {
             return;
         }
         let mut bytes = BytesMut::new();
-        frontend::Describe { subject: Subject::Portal, name }.encode(&mut bytes);
+        frontend::Describe {
+            subject: Subject::Portal,
+            name,
+        }
+        .encode(&mut bytes);
         out.tend(Housekeeping::Own, &bytes);
-        self.awaited.push(Expect::OwnDescribe { portal: portal.cloned() });
+        self.awaited.push(Expect::OwnDescribe {
+            portal: portal.cloned(),
+        });
     }
 }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use sallyport_sql::{Catalog, CatalogBuilder, SessionState};
 use sallyport_session::WireError;
+use sallyport_sql::{Catalog, CatalogBuilder, SessionState};
 
 /// The snapshot that the sessions of one database share.
 #[derive(Debug, Default)]
@@ -201,18 +201,31 @@ impl Scope {
         }
         let texts = queries.iter().map(|(_, sql)| *sql).collect();
         let builder = whole.then(Catalog::builder);
-        self.refresh = Some(Refresh { epoch: self.shared.epoch(), queries, at: 0, builder, state: None, settings: None });
+        self.refresh = Some(Refresh {
+            epoch: self.shared.epoch(),
+            queries,
+            at: 0,
+            builder,
+            state: None,
+            settings: None,
+        });
         texts
     }
 
     /// A row of the answer to the current query.
     pub(super) fn refresh_row(&mut self, row: &[Option<&str>]) -> Result<(), WireError> {
-        let Some(refresh) = &mut self.refresh else { return Err(unasked()) };
-        let Some((name, _)) = refresh.queries.get(refresh.at) else { return Err(unasked()) };
+        let Some(refresh) = &mut self.refresh else {
+            return Err(unasked());
+        };
+        let Some((name, _)) = refresh.queries.get(refresh.at) else {
+            return Err(unasked());
+        };
         if *name == STATE {
             refresh.state = SessionState::from_row(row);
         } else if *name == SETTINGS {
-            let [Some(strings), Some(encoding)] = row else { return Err(unasked()) };
+            let [Some(strings), Some(encoding)] = row else {
+                return Err(unasked());
+            };
             refresh.settings = Some(((*strings).to_owned(), (*encoding).to_owned()));
         } else if let Some(builder) = &mut refresh.builder {
             builder.feed(name, row).map_err(|e| WireError::target(e.to_string()))?;

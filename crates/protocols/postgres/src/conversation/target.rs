@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use bytes::{Buf, BytesMut};
 use sallyport_session::{Effects, Finish, Reveals, WireError};
 
+use super::PostgresConversation;
 use super::expect::{Expect, Run, finish};
 use super::results::{self, Described, Masking};
-use super::PostgresConversation;
 use crate::scrub::Scrubber;
 use crate::settings::Settings;
 use crate::wire::backend::{
@@ -132,10 +132,16 @@ impl PostgresConversation {
     }
 
     fn plan_execute(&mut self, described: Option<&Described>) {
-        let Some(run) = self.awaited.front().and_then(Expect::run) else { return };
+        let Some(run) = self.awaited.front().and_then(Expect::run) else {
+            return;
+        };
         let understood = Arc::clone(&run.understood);
         let masking = match described {
-            Some(described) => self.masks.rows(understood.facts.statements.first(), &described.columns, &self.plan_sources()),
+            Some(described) => self.masks.rows(
+                understood.facts.statements.first(),
+                &described.columns,
+                &self.plan_sources(),
+            ),
             None if self.masks.are_needless() => Masking::Clear,
             None => Masking::Undecided,
         };
@@ -145,18 +151,19 @@ impl PostgresConversation {
     }
 
     pub(super) fn plan_sources(&self) -> results::Sources<'_> {
-        results::Sources { classification: &self.masks.classification, catalog: &self.catalog, types: &self.types }
+        results::Sources {
+            classification: &self.masks.classification,
+            catalog: &self.catalog,
+            types: &self.types,
+        }
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "`judge` names each message; any that it does not send here ends the session")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "`judge` names each message; any that it does not send here ends the session"
+    )]
     /// Writes a message anew: rows with masks, errors and notices without what they give away.
-    fn rewrite(
-        &mut self,
-        seq: u64,
-        frame: Frame<Tag>,
-        bytes: &[u8],
-        out: &mut Effects,
-    ) -> Result<(), WireError> {
+    fn rewrite(&mut self, seq: u64, frame: Frame<Tag>, bytes: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let whole = bytes.get(..frame.total_len).unwrap_or_default();
         let body = frame.body(bytes).unwrap_or_default();
         match frame.tag {
@@ -177,7 +184,11 @@ impl PostgresConversation {
                 let notification = NotificationResponse::decode(body).map_err(target_error)?;
                 let payload = self.masks.clean(notification.payload);
                 let mut message = BytesMut::new();
-                NotificationResponse { payload: &payload, ..notification }.encode(&mut message);
+                NotificationResponse {
+                    payload: &payload,
+                    ..notification
+                }
+                .encode(&mut message);
                 out.show(seq, &message);
                 Ok(())
             }
@@ -187,7 +198,9 @@ impl PostgresConversation {
     }
 
     fn mask_row(&mut self, seq: u64, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let Some(run) = self.awaited.front().and_then(Expect::run) else { return Err(unexpected(Tag::DataRow)) };
+        let Some(run) = self.awaited.front().and_then(Expect::run) else {
+            return Err(unexpected(Tag::DataRow));
+        };
         let Masking::Rows(masker) = &mut run.masking else {
             // Nothing has described this result, so nothing can be said of its cells: withheld.
             return Err(WireError::target("rows that were never described"));
@@ -204,7 +217,10 @@ impl PostgresConversation {
         // The result is a number or bytes of a large object; what detectors find in it is all that is known of it.
         let value = result.value.map(|value| self.masks.clean(value));
         let mut message = BytesMut::new();
-        FunctionCallResponse { value: value.as_deref() }.encode(&mut message);
+        FunctionCallResponse {
+            value: value.as_deref(),
+        }
+        .encode(&mut message);
         out.show(seq, &message);
         Ok(())
     }
@@ -239,7 +255,9 @@ impl PostgresConversation {
             Some(Expect::Execute { .. }) => {}
             _ => return Err(unexpected(Tag::CommandComplete)),
         }
-        let Some(Expect::Execute { run, .. }) = self.awaited.pop() else { return Err(unexpected(Tag::CommandComplete)) };
+        let Some(Expect::Execute { run, .. }) = self.awaited.pop() else {
+            return Err(unexpected(Tag::CommandComplete));
+        };
         if complete {
             self.took_effect(run.understood.facts.statements.first(), &run.understood);
             out.finished(run.spent.seq(), finish(&run));
@@ -308,10 +326,16 @@ impl PostgresConversation {
 
     /// A result of a simple query begins.
     fn plan_query(&mut self, described: &Described) {
-        let Some(run) = self.awaited.front().and_then(Expect::run) else { return };
+        let Some(run) = self.awaited.front().and_then(Expect::run) else {
+            return;
+        };
         let understood = Arc::clone(&run.understood);
         // A second result of one statement (a rule added it) is none that the statement's text announces.
-        let statement = if run.described { None } else { understood.facts.statements.get(run.statement) };
+        let statement = if run.described {
+            None
+        } else {
+            understood.facts.statements.get(run.statement)
+        };
         let masking = self.masks.rows(statement, &described.columns, &self.plan_sources());
         if let Some(run) = self.awaited.front().and_then(Expect::run) {
             run.masking = masking;
@@ -383,7 +407,11 @@ impl PostgresConversation {
             Some(Expect::Function { run }) => {
                 let (seq, understood) = (run.spent.seq(), Arc::clone(&run.understood));
                 self.took_effect(understood.facts.statements.first(), &understood);
-                Ok(if self.masks.are_needless() { Verdict::Pass(seq) } else { Verdict::Rewrite(seq) })
+                Ok(if self.masks.are_needless() {
+                    Verdict::Pass(seq)
+                } else {
+                    Verdict::Rewrite(seq)
+                })
             }
             _ => Err(unexpected(Tag::FunctionCallResponse)),
         }
@@ -392,16 +420,25 @@ impl PostgresConversation {
     fn on_setting(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let setting = ParameterStatus::decode(body).map_err(target_error)?;
         self.settings.set(setting.name, setting.value);
-        let value = if Settings::follows(setting.name) { setting.value.into() } else { self.masks.clean(setting.value) };
+        let value = if Settings::follows(setting.name) {
+            setting.value.into()
+        } else {
+            self.masks.clean(setting.value)
+        };
         let mut message = BytesMut::new();
-        ParameterStatus { name: setting.name, value: &value }.encode(&mut message);
+        ParameterStatus {
+            name: setting.name,
+            value: &value,
+        }
+        .encode(&mut message);
         out.show(seq, &message);
         Ok(())
     }
 
     /// The number of the first batch that the target has not finished.
     fn first_unfinished_batch(&self) -> u64 {
-        self.batch.saturating_sub(u64::try_from(self.awaited.unfinished_batches()).unwrap_or(u64::MAX))
+        self.batch
+            .saturating_sub(u64::try_from(self.awaited.unfinished_batches()).unwrap_or(u64::MAX))
     }
 
     pub(super) fn scrubber(&mut self) -> Scrubber<'_> {

@@ -110,9 +110,7 @@ impl DialError {
 
     /// What the client is told: enough to know whom to ask, nothing about the gateway's credential.
     pub fn diagnostic(&self, target: &str) -> Diagnostic<'static> {
-        let told = |code, why: String| {
-            Diagnostic::fatal(code, format!("the target `{target}` cannot be used: {why}"))
-        };
+        let told = |code, why: String| Diagnostic::fatal(code, format!("the target `{target}` cannot be used: {why}"));
         let operator = "Tell those who run the gateway.";
         match self {
             Self::Setting(_) => Diagnostic::fatal("42501", self.to_string())

@@ -52,13 +52,7 @@ impl KeyCache {
     }
 
     /// The keys of a login that worked before with the same password and salt.
-    pub(super) fn get(
-        &self,
-        target: &SmolStr,
-        user: &str,
-        password: &SecretString,
-        salt: &Salt,
-    ) -> Option<Keys> {
+    pub(super) fn get(&self, target: &SmolStr, user: &str, password: &SecretString, salt: &Salt) -> Option<Keys> {
         let tag = self.tag(password)?;
         let entries = self.entries();
         let entry = entries.get(&(target.clone(), user.to_owned()))?;
@@ -67,14 +61,7 @@ impl KeyCache {
     }
 
     /// Remembers the keys of a login that worked.
-    pub(super) fn put(
-        &self,
-        target: &SmolStr,
-        user: &str,
-        password: &SecretString,
-        salt: Salt,
-        keys: Keys,
-    ) {
+    pub(super) fn put(&self, target: &SmolStr, user: &str, password: &SecretString, salt: Salt, keys: Keys) {
         let Some(tag) = self.tag(password) else {
             return;
         };

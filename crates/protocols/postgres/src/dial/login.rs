@@ -83,14 +83,8 @@ impl<'a> Login<'a> {
     }
 
     /// The next request of the login.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "`name` classifies the rest, each by name"
-    )]
-    async fn request<T>(
-        &mut self,
-        take: impl Fn(&Authentication<'_>) -> Result<T, DialError>,
-    ) -> Result<T, DialError> {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`name` classifies the rest, each by name")]
+    async fn request<T>(&mut self, take: impl Fn(&Authentication<'_>) -> Result<T, DialError>) -> Result<T, DialError> {
         loop {
             let (tag, body) = self.message().await?;
             match Message::decode(tag, &body)? {
@@ -132,9 +126,7 @@ impl<'a> Login<'a> {
     }
 
     fn check(&self, method: AuthMethod) -> Result<(), DialError> {
-        if self.lease.channel_binding == ChannelBinding::Require
-            && method != AuthMethod::ScramSha256
-        {
+        if self.lease.channel_binding == ChannelBinding::Require && method != AuthMethod::ScramSha256 {
             return Err(DialError::ChannelBinding);
         }
         if self.lease.allows(method) {
@@ -154,12 +146,7 @@ impl<'a> Login<'a> {
         if self.lease.allows(AuthMethod::Trust) {
             return Ok(());
         }
-        let pinned = self
-            .lease
-            .auth
-            .first()
-            .copied()
-            .unwrap_or(AuthMethod::ScramSha256);
+        let pinned = self.lease.auth.first().copied().unwrap_or(AuthMethod::ScramSha256);
         Err(DialError::Unproven { pinned })
     }
 
@@ -230,11 +217,7 @@ impl<'a> Login<'a> {
 
     /// The SCRAM keys, and whether they were known. Deriving them takes milliseconds, so that is done where
     /// it holds nobody up.
-    async fn keys(
-        &self,
-        password: &SecretString,
-        challenge: &Challenge,
-    ) -> Result<(Keys, bool), DialError> {
+    async fn keys(&self, password: &SecretString, challenge: &Challenge) -> Result<(Keys, bool), DialError> {
         let (target, user) = (&self.lease.target, &self.lease.user);
         if let Some(keys) = self.cache.get(target, user, password, &challenge.salt) {
             return Ok((keys, true));
@@ -246,10 +229,7 @@ impl<'a> Login<'a> {
 
     /// Binds to the channel when that is possible.
     fn binding(&self, plain: bool, plus: bool) -> Result<Binding, DialError> {
-        let certificate = self
-            .wire
-            .tls()
-            .and_then(|tls| tls.peer_certificate.as_ref());
+        let certificate = self.wire.tls().and_then(|tls| tls.peer_certificate.as_ref());
         let hash = match self.lease.channel_binding {
             ChannelBinding::Disable => None,
             ChannelBinding::Prefer | ChannelBinding::Require => {
@@ -259,19 +239,14 @@ impl<'a> Login<'a> {
         match (hash, self.lease.channel_binding) {
             (Some(hash), _) if plus => Ok(Binding::EndPoint(hash)),
             (_, ChannelBinding::Require) => Err(DialError::ChannelBinding),
-            _ if !plain => Err(DialError::Method {
-                asked: PLUS.to_owned(),
-            }),
+            _ if !plain => Err(DialError::Method { asked: PLUS.to_owned() }),
             (Some(_), _) => Ok(Binding::Unoffered),
             (None, _) => Ok(Binding::Unsupported),
         }
     }
 
     /// Takes what the target says of itself until it is ready for commands.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "`name` classifies the rest, each by name"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`name` classifies the rest, each by name")]
     async fn settle(mut self) -> Result<Upstream, DialError> {
         let mut parameters = Vec::new();
         let mut notices = Vec::new();

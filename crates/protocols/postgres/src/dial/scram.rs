@@ -104,13 +104,7 @@ impl Keys {
         let text = prepared.as_deref().unwrap_or(password);
         let mut salted = [0; 32];
         let algorithm = pbkdf2::PBKDF2_HMAC_SHA256;
-        pbkdf2::derive(
-            algorithm,
-            salt.iterations,
-            &salt.bytes,
-            text.as_bytes(),
-            &mut salted,
-        );
+        pbkdf2::derive(algorithm, salt.iterations, &salt.bytes, text.as_bytes(), &mut salted);
         let keys = Self {
             client: Zeroizing::new(mac(&salted, b"Client Key")),
             server: Zeroizing::new(mac(&salted, b"Server Key")),
@@ -187,9 +181,7 @@ impl First {
         if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
             return Err(ScramError::Nonce);
         }
-        let salt = BASE64_STANDARD
-            .decode(salt)
-            .map_err(|_| ScramError::Malformed)?;
+        let salt = BASE64_STANDARD.decode(salt).map_err(|_| ScramError::Malformed)?;
         if salt.is_empty() || salt.len() > MAX_SALT {
             return Err(ScramError::Malformed);
         }
@@ -238,9 +230,7 @@ impl Final {
             return Err(ScramError::Server(error.chars().take(64).collect()));
         }
         let encoded = first.strip_prefix("v=").ok_or(ScramError::Malformed)?;
-        let signature = BASE64_STANDARD
-            .decode(encoded)
-            .map_err(|_| ScramError::Malformed)?;
+        let signature = BASE64_STANDARD.decode(encoded).map_err(|_| ScramError::Malformed)?;
         verify_slices_are_equal(&signature, &self.signature).map_err(|_| ScramError::Signature)
     }
 }
@@ -248,9 +238,7 @@ impl Final {
 fn mac(key: &[u8], data: &[u8]) -> [u8; 32] {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data);
     let mut out = [0; 32];
-    out.iter_mut()
-        .zip(tag.as_ref())
-        .for_each(|(slot, byte)| *slot = *byte);
+    out.iter_mut().zip(tag.as_ref()).for_each(|(slot, byte)| *slot = *byte);
     out
 }
 
@@ -263,12 +251,10 @@ mod tests {
     /// The exchange of RFC 7677, section 3 (there with a user name, which PostgreSQL leaves empty; so the
     /// proofs are those of this exchange, computed with Python's hashlib).
     const CLIENT_NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
-    const SERVER_FIRST: &str =
-        "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
+    const SERVER_FIRST: &str = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
 
     fn challenge(server_first: &str) -> Result<super::Challenge, ScramError> {
-        First::with_nonce(Binding::Unsupported, CLIENT_NONCE.into())
-            .challenge(server_first.as_bytes())
+        First::with_nonce(Binding::Unsupported, CLIENT_NONCE.into()).challenge(server_first.as_bytes())
     }
 
     #[test]
@@ -282,10 +268,7 @@ mod tests {
             message,
             "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=qvT2SWdEH5Q06albL+hjSYuUhCG7VndFyzIb7CK4n9k="
         );
-        assert_eq!(
-            last.verify(b"v=3HO6Qt1M4MKJrmlKaoOqLAI0/0TV0HZe7J9H3MBtSOg="),
-            Ok(())
-        );
+        assert_eq!(last.verify(b"v=3HO6Qt1M4MKJrmlKaoOqLAI0/0TV0HZe7J9H3MBtSOg="), Ok(()));
     }
 
     #[test]
@@ -305,28 +288,15 @@ mod tests {
     /// pa-014.
     #[test]
     fn challenges_out_of_bounds_are_refused() {
-        let refused =
-            |from: &str, to: &str| challenge(&SERVER_FIRST.replace(from, to)).err().unwrap();
+        let refused = |from: &str, to: &str| challenge(&SERVER_FIRST.replace(from, to)).err().unwrap();
         assert_eq!(refused("i=4096", "i=1"), ScramError::Iterations(1));
         assert_eq!(refused("i=4096", "i=4095"), ScramError::Iterations(4095));
-        assert_eq!(
-            refused("i=4096", "i=600001"),
-            ScramError::Iterations(600_001)
-        );
-        assert_eq!(
-            refused("i=4096", "i=2147483648"),
-            ScramError::Iterations(1 << 31)
-        );
+        assert_eq!(refused("i=4096", "i=600001"), ScramError::Iterations(600_001));
+        assert_eq!(refused("i=4096", "i=2147483648"), ScramError::Iterations(1 << 31));
         assert_eq!(refused("i=4096", "i=99999999999"), ScramError::Malformed);
         assert_eq!(refused("r=rOpr", "r=XOpr"), ScramError::Nonce);
-        assert_eq!(
-            refused("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", ""),
-            ScramError::Nonce
-        );
-        assert_eq!(
-            refused("s=W22ZaJ0SNY7soEsUEjb6gQ==", "s="),
-            ScramError::Malformed
-        );
+        assert_eq!(refused("%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0", ""), ScramError::Nonce);
+        assert_eq!(refused("s=W22ZaJ0SNY7soEsUEjb6gQ==", "s="), ScramError::Malformed);
         assert_eq!(refused("r=", "m=x,r="), ScramError::Malformed);
         assert_eq!(refused(",i=4096", ""), ScramError::Malformed);
     }

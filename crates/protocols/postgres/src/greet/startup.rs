@@ -84,17 +84,12 @@ impl Startup {
                 draft.unknown_options.push(name.to_vec());
                 continue;
             }
-            draft.parameter(
-                text(name, "a parameter's name")?,
-                text(value, "a parameter's value")?,
-            )?;
+            draft.parameter(text(name, "a parameter's name")?, text(value, "a parameter's value")?)?;
         }
         let user = draft.user.filter(|user| !user.is_empty());
         let user = user.ok_or_else(|| {
             let message = "no user name was given";
-            Box::new(
-                Diagnostic::fatal("28000", message).hint("Connect with user=…, your own name."),
-            )
+            Box::new(Diagnostic::fatal("28000", message).hint("Connect with user=…, your own name."))
         })?;
         let database = draft.database.filter(|database| !database.is_empty());
         let negotiate = packet.version > NEWEST || !draft.unknown_options.is_empty();
@@ -138,18 +133,13 @@ impl Startup {
 
     /// A setting's value.
     pub fn setting(&self, name: &str) -> Option<&str> {
-        self.settings()
-            .find(|(have, _)| *have == name)
-            .map(|(_, value)| value)
+        self.settings().find(|(have, _)| *have == name).map(|(_, value)| value)
     }
 
     /// The first setting that may not be given at connect, when `also` may be besides the usual ones.
     pub fn refused_setting(&self, also: &[SmolStr]) -> Option<&str> {
-        let allowed =
-            |name: &str| ALLOWED_SETTINGS.contains(&name) || also.iter().any(|have| have == name);
-        self.settings()
-            .map(|(name, _)| name)
-            .find(|name| !allowed(name))
+        let allowed = |name: &str| ALLOWED_SETTINGS.contains(&name) || also.iter().any(|have| have == name);
+        self.settings().map(|(name, _)| name).find(|name| !allowed(name))
     }
 
     /// Permits the replication that was asked for.
@@ -178,9 +168,7 @@ impl Draft {
             "user" | "database" => {
                 self.once(name)?;
                 if value.len() > MAX_NAME {
-                    return Err(protocol(format!(
-                        "the {name}'s name is longer than {MAX_NAME} bytes"
-                    )));
+                    return Err(protocol(format!("the {name}'s name is longer than {MAX_NAME} bytes")));
                 }
                 let slot = if name == "user" {
                     &mut self.user
@@ -249,16 +237,14 @@ fn protocol(message: impl Into<String>) -> Box<Diagnostic<'static>> {
 }
 
 fn text<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Box<Diagnostic<'static>>> {
-    std::str::from_utf8(bytes)
-        .map_err(|_| Box::new(Diagnostic::fatal("22021", format!("{what} is not UTF-8"))))
+    std::str::from_utf8(bytes).map_err(|_| Box::new(Diagnostic::fatal("22021", format!("{what} is not UTF-8"))))
 }
 
 /// How servers read a boolean: any unambiguous beginning of the words.
 fn is_false(value: &str) -> bool {
     let value = value.to_ascii_lowercase();
     !value.is_empty()
-        && (["false", "no"].iter().any(|word| word.starts_with(&value))
-            || ["of", "off", "0"].contains(&value.as_str()))
+        && (["false", "no"].iter().any(|word| word.starts_with(&value)) || ["of", "off", "0"].contains(&value.as_str()))
 }
 
 /// The settings in `options`, which is a command line of the server: `-c name=value`, `--name=value`.
@@ -269,9 +255,7 @@ fn options(line: &str) -> Result<Vec<(String, String)>, Box<Diagnostic<'static>>
     let mut words = split(line).into_iter();
     while let Some(word) = words.next() {
         let assignment = if word == "-c" {
-            words
-                .next()
-                .ok_or_else(|| protocol("`options` ends after -c"))?
+            words.next().ok_or_else(|| protocol("`options` ends after -c"))?
         } else if let Some(rest) = word.strip_prefix("--").or_else(|| word.strip_prefix("-c")) {
             rest.to_owned()
         } else {
@@ -279,12 +263,9 @@ fn options(line: &str) -> Result<Vec<(String, String)>, Box<Diagnostic<'static>>
             let hint = "Only settings can be given at connect: -c name=value.";
             return Err(Box::new(Diagnostic::fatal("42501", message).hint(hint)));
         };
-        let (name, value) = assignment.split_once('=').ok_or_else(|| {
-            protocol(format!(
-                "`{}` in `options` has no value",
-                assignment.escape_debug()
-            ))
-        })?;
+        let (name, value) = assignment
+            .split_once('=')
+            .ok_or_else(|| protocol(format!("`{}` in `options` has no value", assignment.escape_debug())))?;
         settings.push((name.replace('-', "_"), value.to_owned()));
     }
     Ok(settings)

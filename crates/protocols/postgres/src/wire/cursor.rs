@@ -24,19 +24,13 @@ impl<'a> Cursor<'a> {
     /// # Errors
     /// [`WireError::Truncated`] when fewer are left.
     pub fn bytes(&mut self, len: usize) -> Result<&'a [u8], WireError> {
-        let (head, tail) = self
-            .rest
-            .split_at_checked(len)
-            .ok_or(WireError::Truncated)?;
+        let (head, tail) = self.rest.split_at_checked(len).ok_or(WireError::Truncated)?;
         self.rest = tail;
         Ok(head)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], WireError> {
-        let (head, tail) = self
-            .rest
-            .split_first_chunk::<N>()
-            .ok_or(WireError::Truncated)?;
+        let (head, tail) = self.rest.split_first_chunk::<N>().ok_or(WireError::Truncated)?;
         self.rest = tail;
         Ok(*head)
     }

@@ -179,9 +179,7 @@ impl<'a> Diagnostic<'a> {
 
     /// All fields, in order.
     pub fn fields(&self) -> impl Iterator<Item = (Field, &[u8])> {
-        self.fields
-            .iter()
-            .map(|(field, value)| (*field, value.as_ref()))
+        self.fields.iter().map(|(field, value)| (*field, value.as_ref()))
     }
 
     /// All fields, to be changed in place (masking).

@@ -97,17 +97,9 @@ pub fn peek_frame<T: Tag>(buf: &[u8], limits: &Limits) -> Result<Option<Frame<T>
     }
     let limit = limits.of(tag.class());
     if len > limit {
-        return Err(WireError::TooLong {
-            tag: byte,
-            len,
-            limit,
-        });
+        return Err(WireError::TooLong { tag: byte, len, limit });
     }
-    let len = usize::try_from(len).map_err(|_| WireError::TooLong {
-        tag: byte,
-        len,
-        limit,
-    })?;
+    let len = usize::try_from(len).map_err(|_| WireError::TooLong { tag: byte, len, limit })?;
     Ok(Some(Frame {
         tag,
         total_len: len.saturating_add(1),

@@ -115,10 +115,7 @@ fn decode(body: &[u8]) -> Result<Opening<'_>, WireError> {
                 return Ok(Opening::OtherVersion(version));
             }
             let parameters = parameters(&mut cursor)?;
-            Opening::Startup(StartupPacket {
-                version,
-                parameters,
-            })
+            Opening::Startup(StartupPacket { version, parameters })
         }
     };
     cursor.finish()?;

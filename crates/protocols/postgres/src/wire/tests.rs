@@ -12,14 +12,12 @@ use bytes::{Buf, BytesMut};
 use proptest::{collection::vec, prelude::*};
 
 use super::{
-    CopyData, Diagnostic, Field, Format, Frame, Limits, Tag, WireError, backend, frontend,
-    next_frame, peek_frame, startup,
+    CopyData, Diagnostic, Field, Format, Frame, Limits, Tag, WireError, backend, frontend, next_frame, peek_frame,
+    startup,
 };
 
 fn frontend_samples() -> Vec<(frontend::Message<'static>, Vec<u8>)> {
-    use frontend::{
-        Bind, Close, CopyFail, Describe, Execute, FunctionCall, Message, Parse, Query, Subject,
-    };
+    use frontend::{Bind, Close, CopyFail, Describe, Execute, FunctionCall, Message, Parse, Query, Subject};
     let mut samples = Vec::new();
     let mut add = |message: Message<'static>, encode: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = Vec::new();
@@ -77,9 +75,9 @@ fn frontend_samples() -> Vec<(frontend::Message<'static>, Vec<u8>)> {
 
 fn backend_samples() -> Vec<(backend::Message<'static>, Vec<u8>)> {
     use backend::{
-        Authentication, BackendKeyData, ColumnDescription, CommandComplete, CopyResponse,
-        FunctionCallResponse, Message, NegotiateProtocolVersion, NotificationResponse,
-        ParameterStatus, ReadyForQuery, RowDescription, TransactionStatus,
+        Authentication, BackendKeyData, ColumnDescription, CommandComplete, CopyResponse, FunctionCallResponse,
+        Message, NegotiateProtocolVersion, NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription,
+        TransactionStatus,
     };
     let mut samples = Vec::new();
     let mut add = |message: Message<'static>, encode: &dyn Fn(&mut Vec<u8>)| {
@@ -90,12 +88,9 @@ fn backend_samples() -> Vec<(backend::Message<'static>, Vec<u8>)> {
     add(Message::Authentication(Authentication::Ok), &|out| {
         Authentication::encode_ok(out)
     });
-    add(
-        Message::Authentication(Authentication::CleartextPassword),
-        &|out| {
-            Authentication::encode_cleartext(out);
-        },
-    );
+    add(Message::Authentication(Authentication::CleartextPassword), &|out| {
+        Authentication::encode_cleartext(out);
+    });
     let key = BackendKeyData {
         pid: -5,
         secret: b"0123456789abcdef",
@@ -107,27 +102,18 @@ fn backend_samples() -> Vec<(backend::Message<'static>, Vec<u8>)> {
         format: Format::Text,
         columns: vec![Format::Text; 3],
     };
-    add(Message::CopyInResponse(copy.clone()), &|out| {
-        copy.encode_in(out)
-    });
-    add(Message::CopyOutResponse(copy.clone()), &|out| {
-        copy.encode_out(out)
-    });
+    add(Message::CopyInResponse(copy.clone()), &|out| copy.encode_in(out));
+    add(Message::CopyOutResponse(copy.clone()), &|out| copy.encode_out(out));
     let error = Diagnostic::error("42501", "no").detail("rule").hint("ask");
-    add(Message::ErrorResponse(error.clone()), &|out| {
-        error.encode_error(out)
-    });
-    add(Message::NoticeResponse(error.clone()), &|out| {
-        error.encode_notice(out)
-    });
+    add(Message::ErrorResponse(error.clone()), &|out| error.encode_error(out));
+    add(Message::NoticeResponse(error.clone()), &|out| error.encode_notice(out));
     let negotiate = NegotiateProtocolVersion {
         version: 0x30002,
         unknown: vec![b"_pq_.x"],
     };
-    add(
-        Message::NegotiateProtocolVersion(negotiate.clone()),
-        &|out| negotiate.encode(out),
-    );
+    add(Message::NegotiateProtocolVersion(negotiate.clone()), &|out| {
+        negotiate.encode(out)
+    });
     let notification = NotificationResponse {
         pid: 7,
         channel: b"c",
@@ -157,19 +143,13 @@ fn backend_samples() -> Vec<(backend::Message<'static>, Vec<u8>)> {
     let rows = RowDescription {
         columns: vec![column, column],
     };
-    add(Message::RowDescription(rows.clone()), &|out| {
-        rows.encode(out)
-    });
+    add(Message::RowDescription(rows.clone()), &|out| rows.encode(out));
     let result = FunctionCallResponse { value: Some(b"9") };
-    add(Message::FunctionCallResponse(result), &|out| {
-        result.encode(out)
-    });
+    add(Message::FunctionCallResponse(result), &|out| result.encode(out));
     add(Message::ParseComplete, &|out| backend::parse_complete(out));
     add(Message::BindComplete, &|out| backend::bind_complete(out));
     add(Message::NoData, &|out| backend::no_data(out));
-    add(Message::PortalSuspended, &|out| {
-        backend::portal_suspended(out)
-    });
+    add(Message::PortalSuspended, &|out| backend::portal_suspended(out));
     samples
 }
 
@@ -204,10 +184,7 @@ fn a_body_cut_short_or_with_more_is_refused() {
             );
         }
         let longer = [body, b"!"].concat();
-        assert!(
-            frontend::Message::decode(frame.tag, &longer).is_err(),
-            "{frame:?}"
-        );
+        assert!(frontend::Message::decode(frame.tag, &longer).is_err(), "{frame:?}");
     }
 }
 
@@ -237,25 +214,13 @@ fn lengths_out_of_bounds_are_refused_at_the_header() {
         peek_frame::<frontend::Tag>(&bytes, &limits)
     };
     for len in 0..=3 {
-        assert_eq!(
-            peek(b'Q', len),
-            Err(WireError::BadLength { tag: b'Q', len })
-        );
+        assert_eq!(peek(b'Q', len), Err(WireError::BadLength { tag: b'Q', len }));
     }
     for len in [0x4000_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff] {
-        assert!(
-            matches!(peek(b'Q', len), Err(WireError::TooLong { .. })),
-            "{len:#x}"
-        );
-        assert!(
-            matches!(peek(b'd', len), Err(WireError::TooLong { .. })),
-            "{len:#x}"
-        );
+        assert!(matches!(peek(b'Q', len), Err(WireError::TooLong { .. })), "{len:#x}");
+        assert!(matches!(peek(b'd', len), Err(WireError::TooLong { .. })), "{len:#x}");
     }
-    assert!(matches!(
-        peek(b'S', (1 << 20) + 1),
-        Err(WireError::TooLong { .. })
-    ));
+    assert!(matches!(peek(b'S', (1 << 20) + 1), Err(WireError::TooLong { .. })));
     assert!(peek(b'd', (1 << 30) - 1).unwrap().is_some());
     assert_eq!(
         peek_frame::<frontend::Tag>(b"Z", &limits),
@@ -274,10 +239,7 @@ fn startup_packets_out_of_bounds_are_refused() {
         assert!(startup::next_packet(&len.to_be_bytes()).is_err(), "{len}");
     }
     let packet = |body: &[u8]| {
-        let mut bytes = u32::try_from(body.len() + 8)
-            .unwrap()
-            .to_be_bytes()
-            .to_vec();
+        let mut bytes = u32::try_from(body.len() + 8).unwrap().to_be_bytes().to_vec();
         bytes.extend(startup::Version::V3_0.code().to_be_bytes());
         bytes.extend(body);
         bytes
@@ -292,11 +254,7 @@ fn startup_packets_out_of_bounds_are_refused() {
         b"",
         b"user\0app\0\0more",
     ] {
-        assert!(
-            startup::next_packet(&packet(bad)).is_err(),
-            "{}",
-            bad.escape_ascii()
-        );
+        assert!(startup::next_packet(&packet(bad)).is_err(), "{}", bad.escape_ascii());
     }
     let mut cancel = Vec::new();
     startup::cancel_request(
@@ -317,24 +275,17 @@ fn startup_packets_out_of_bounds_are_refused() {
 
 #[test]
 fn fields_of_an_error_can_be_changed_and_unknown_ones_are_dropped() {
-    let body =
-        b"SERROR\0VERROR\0C23502\0Mnull value\0DFailing row contains (1, 078-05-1120).\0?odd\0\0";
+    let body = b"SERROR\0VERROR\0C23502\0Mnull value\0DFailing row contains (1, 078-05-1120).\0?odd\0\0";
     let mut error = Diagnostic::decode(body).unwrap();
     assert_eq!(error.sqlstate(), "23502");
     error.set(Field::Detail, &b"[masked]"[..]);
     let mut out = Vec::new();
     error.encode_error(&mut out);
-    assert_eq!(
-        &out[5..],
-        b"SERROR\0VERROR\0C23502\0Mnull value\0D[masked]\0\0"
-    );
+    assert_eq!(&out[5..], b"SERROR\0VERROR\0C23502\0Mnull value\0D[masked]\0\0");
     let forged = Diagnostic::error("XX000", "a\0Mb");
     let mut out = Vec::new();
     forged.encode_error(&mut out);
-    assert_eq!(
-        Diagnostic::decode(&out[5..]).unwrap().text(Field::Message),
-        "aMb"
-    );
+    assert_eq!(Diagnostic::decode(&out[5..]).unwrap().text(Field::Message), "aMb");
 }
 
 fn frames_of(chunks: &[&[u8]]) -> Vec<(frontend::Tag, Vec<u8>)> {
@@ -353,10 +304,7 @@ fn frames_of(chunks: &[&[u8]]) -> Vec<(frontend::Tag, Vec<u8>)> {
 
 #[test]
 fn a_stream_cut_at_any_position_gives_the_same_frames() {
-    let stream: Vec<u8> = frontend_samples()
-        .into_iter()
-        .flat_map(|(_, bytes)| bytes)
-        .collect();
+    let stream: Vec<u8> = frontend_samples().into_iter().flat_map(|(_, bytes)| bytes).collect();
     let whole = frames_of(&[&stream]);
     assert_eq!(whole.len(), frontend_samples().len());
     for at in 0..=stream.len() {

@@ -6,14 +6,22 @@ use super::play::{Play, bind, close, execute, house_rule, parse, query, run, syn
 const HELD: &str = "DELETE FROM accounts";
 
 fn never_ran(play: &Play) {
-    assert!(play.server.ran.iter().all(|text| !text.contains("DELETE")), "{:?}", play.server.ran);
+    assert!(
+        play.server.ran.iter().all(|text| !text.contains("DELETE")),
+        "{:?}",
+        play.server.ran
+    );
     play.check();
 }
 
 #[test]
 fn a_name_whose_new_meaning_fails_keeps_the_old_one() {
     for needs_names in [false, true] {
-        for ask in [query("EXECUTE s"), [bind("", "s"), execute(""), sync()].concat().into(), [run("EXECUTE s"), sync()].concat().into()] {
+        for ask in [
+            query("EXECUTE s"),
+            [bind("", "s"), execute(""), sync()].concat().into(),
+            [run("EXECUTE s"), sync()].concat().into(),
+        ] {
             let mut play = Play::new(needs_names, house_rule);
             play.send(&[parse("s", HELD), sync()].concat());
             play.server_sleeps = true;
@@ -56,7 +64,16 @@ fn a_statement_that_runs_another_by_name_is_judged_by_what_the_name_means_when_i
 fn a_portal_does_not_run_a_name_that_changed_since_it_was_bound() {
     for needs_names in [false, true] {
         let mut play = Play::new(needs_names, house_rule);
-        play.send(&[query("BEGIN"), parse("s", "SELECT 1"), parse("x", "EXECUTE s"), bind("p", "x"), sync()].concat());
+        play.send(
+            &[
+                query("BEGIN"),
+                parse("s", "SELECT 1"),
+                parse("x", "EXECUTE s"),
+                bind("p", "x"),
+                sync(),
+            ]
+            .concat(),
+        );
         play.send(&[close("s"), parse("s", HELD), sync()].concat());
         play.send(&[execute("p"), sync()].concat());
         never_ran(&play);
@@ -69,7 +86,16 @@ fn names_that_sql_changes_are_waited_for() {
         let mut play = Play::new(needs_names, house_rule);
         play.send(&[query("PREPARE s AS SELECT 1")].concat());
         play.server_sleeps = true;
-        play.send(&[run("DEALLOCATE s"), parse("t", "SELECT 2"), bind("", "s"), execute(""), sync()].concat());
+        play.send(
+            &[
+                run("DEALLOCATE s"),
+                parse("t", "SELECT 2"),
+                bind("", "s"),
+                execute(""),
+                sync(),
+            ]
+            .concat(),
+        );
         play.wake();
         assert_eq!(play.server.ran.last().map(String::as_str), Some("DEALLOCATE s"));
         play.check();
@@ -82,7 +108,16 @@ fn text_is_read_as_the_target_reads_it_even_in_the_batch_that_changes_how() {
     let hidden = r"SELECT 'a\', '; DROP TABLE t; --'";
     for needs_names in [false, true] {
         let mut play = Play::new(needs_names, house_rule);
-        play.send(&[run("SET standard_conforming_strings = off"), parse("", hidden), bind("", ""), execute(""), sync()].concat());
+        play.send(
+            &[
+                run("SET standard_conforming_strings = off"),
+                parse("", hidden),
+                bind("", ""),
+                execute(""),
+                sync(),
+            ]
+            .concat(),
+        );
         let asked = play.asked.iter().find(|c| c.text == hidden.as_bytes()).expect("asked");
         assert!(asked.shape.unparsed.is_some(), "{needs_names}");
     }
@@ -94,7 +129,14 @@ fn an_approval_is_bound_to_the_types_of_the_parameters_and_to_how_text_is_read()
         .into_iter()
         .map(|types| {
             let mut play = Play::new(true, house_rule);
-            play.send(&[super::play::typed_parse("", "DELETE FROM t WHERE f($1)", types), bind("", ""), sync()].concat());
+            play.send(
+                &[
+                    super::play::typed_parse("", "DELETE FROM t WHERE f($1)", types),
+                    bind("", ""),
+                    sync(),
+                ]
+                .concat(),
+            );
             play.held.take().expect("held").1.state
         })
         .collect();
@@ -103,7 +145,8 @@ fn an_approval_is_bound_to_the_types_of_the_parameters_and_to_how_text_is_read()
     play.send(&query("DELETE FROM t"));
     let on = play.held.take().expect("held").1.state;
     let mut play = Play::new(true, house_rule);
-    play.send(&query("SET standard_conforming_strings = off")).send(&query("DELETE FROM t"));
+    play.send(&query("SET standard_conforming_strings = off"))
+        .send(&query("DELETE FROM t"));
     assert_ne!(on, play.held.take().expect("held").1.state);
 }
 
@@ -127,7 +170,16 @@ fn a_cursor_takes_the_name_of_a_portal_and_the_other_way_round() {
     for needs_names in [false, true] {
         let mut play = Play::new(needs_names, house_rule);
         // The portal is gone at the target once the savepoint is, and the name is free for a cursor.
-        play.send(&[query("BEGIN"), query("SAVEPOINT a"), parse("s", "SELECT 1"), bind("c", "s"), sync()].concat());
+        play.send(
+            &[
+                query("BEGIN"),
+                query("SAVEPOINT a"),
+                parse("s", "SELECT 1"),
+                bind("c", "s"),
+                sync(),
+            ]
+            .concat(),
+        );
         play.send(&[query("ROLLBACK TO a"), query("DECLARE c CURSOR FOR SELECT 2")].concat());
         let asked = play.asked.len();
         play.send(&[execute("c"), sync()].concat());
@@ -135,7 +187,15 @@ fn a_cursor_takes_the_name_of_a_portal_and_the_other_way_round() {
         assert_eq!(fetched.text, "FETCH FROM c");
         // A portal that is bound under a cursor's name is what is fetched from.
         let mut play = Play::new(needs_names, house_rule);
-        play.send(&[query("BEGIN"), query("DECLARE c CURSOR FOR SELECT 2"), parse("s", HELD), sync()].concat());
+        play.send(
+            &[
+                query("BEGIN"),
+                query("DECLARE c CURSOR FOR SELECT 2"),
+                parse("s", HELD),
+                sync(),
+            ]
+            .concat(),
+        );
         play.send(&[bind("c", "s"), sync()].concat());
         play.approve();
         play.send(&query("FETCH FROM c"));

@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 use sallyport_mask::MaskKey;
 use sallyport_policy::{Classification, Reveal};
 use sallyport_session::testing::{self, Taken};
-use sallyport_session::{AskId, Command, Conversation, Effects, Finish, Phase, Reason, Refusal, Ruling, Side, WireError};
+use sallyport_session::{
+    AskId, Command, Conversation, Effects, Finish, Phase, Reason, Refusal, Ruling, Side, WireError,
+};
 
 use super::server::Server;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
@@ -50,7 +52,13 @@ pub(super) struct Play {
 /// A rule that holds what deletes, refuses what drops, and permits the rest.
 pub(super) fn house_rule(command: &Command) -> Says {
     let text = String::from_utf8_lossy(&command.text).to_uppercase();
-    let does = |name: &str| command.shape.acts.iter().any(|act| act.action.to_string().contains(name));
+    let does = |name: &str| {
+        command
+            .shape
+            .acts
+            .iter()
+            .any(|act| act.action.to_string().contains(name))
+    };
     if text.contains("DROP") {
         Says::Refuse
     } else if does("delete") && command.phase == Phase::Run {
@@ -68,7 +76,11 @@ impl Play {
         let machine = PostgresConversation::new(Start {
             scope: Scope::new(Arc::clone(&names), "own name"),
             settings: Settings::default(),
-            masks: Masks::new(reveals, &classification, Arc::new(MaskKey::new(&secrecy::SecretBox::new(vec![7; 32].into_boxed_slice())))),
+            masks: Masks::new(
+                reveals,
+                &classification,
+                Arc::new(MaskKey::new(&secrecy::SecretBox::new(vec![7; 32].into_boxed_slice()))),
+            ),
             database: "orders".into(),
         });
         Self {
@@ -94,7 +106,11 @@ impl Play {
 
     /// The client sends.
     pub(super) fn send(&mut self, bytes: &[u8]) -> &mut Self {
-        let chunk = if self.chunk == 0 { bytes.len().max(1) } else { self.chunk };
+        let chunk = if self.chunk == 0 {
+            bytes.len().max(1)
+        } else {
+            self.chunk
+        };
         for part in bytes.chunks(chunk) {
             self.from_client.extend_from_slice(part);
             self.read(Side::Client);
@@ -138,16 +154,24 @@ impl Play {
 
     fn permit(&mut self, command: &Command) -> Ruling {
         self.seq += 1;
-        self.permitted.push((String::from_utf8_lossy(&command.text).into_owned(), command.phase));
+        self.permitted
+            .push((String::from_utf8_lossy(&command.text).into_owned(), command.phase));
         let reveals = testing::reveals(1, std::iter::empty::<(smol_str::SmolStr, Reveal)>());
-        Ruling::Permitted { permit: testing::permit(self.seq), reveals }
+        Ruling::Permitted {
+            permit: testing::permit(self.seq),
+            reveals,
+        }
     }
 
     fn read(&mut self, side: Side) {
         if self.broken.is_some() || (side == Side::Client && !self.machine.wants_client()) {
             return;
         }
-        let bytes = if side == Side::Client { &mut self.from_client } else { &mut self.from_server };
+        let bytes = if side == Side::Client {
+            &mut self.from_client
+        } else {
+            &mut self.from_server
+        };
         if let Err(error) = self.machine.read(side, bytes, &mut self.out) {
             self.broken = Some(error);
         }
@@ -158,7 +182,14 @@ impl Play {
 
     /// Takes the effects. True when a question was answered.
     fn take(&mut self) -> bool {
-        let Taken { client, target, ask, withdrawn, finished, .. } = testing::take(&mut self.out);
+        let Taken {
+            client,
+            target,
+            ask,
+            withdrawn,
+            finished,
+            ..
+        } = testing::take(&mut self.out);
         self.received.unsplit(client);
         self.server.input.unsplit(target);
         self.finished.extend(finished);
@@ -172,7 +203,10 @@ impl Play {
             Says::Permit => self.permit(&ask.command),
             Says::Refuse => {
                 self.seq += 1;
-                Ruling::Refused { seq: self.seq, refusal: Refusal::new(Reason::Denied, "no rule permits this") }
+                Ruling::Refused {
+                    seq: self.seq,
+                    refusal: Refusal::new(Reason::Denied, "no rule permits this"),
+                }
             }
             Says::Hold => {
                 self.held = Some((ask.id, ask.command));
@@ -211,7 +245,11 @@ impl Play {
     pub(super) fn check(&self) {
         for ran in &self.server.ran {
             let permitted = |(text, phase): &(String, Phase)| *phase == Phase::Run && text.contains(ran.as_str());
-            assert!(self.permitted.iter().any(permitted), "`{ran}` ran, permitted were {:?}", self.permitted);
+            assert!(
+                self.permitted.iter().any(permitted),
+                "`{ran}` ran, permitted were {:?}",
+                self.permitted
+            );
         }
     }
 }
@@ -243,7 +281,11 @@ pub(super) fn parse(name: &str, text: &str) -> Bytes {
 }
 
 pub(super) fn typed_parse(name: &str, text: &str, types: &[u32]) -> Bytes {
-    let parse = frontend::Parse { name: name.as_bytes(), text: text.as_bytes(), parameter_types: types.to_vec() };
+    let parse = frontend::Parse {
+        name: name.as_bytes(),
+        text: text.as_bytes(),
+        parameter_types: types.to_vec(),
+    };
     encode(|out| parse.encode(out))
 }
 
@@ -259,15 +301,33 @@ pub(super) fn bind(portal: &str, statement: &str) -> Bytes {
 }
 
 pub(super) fn execute(portal: &str) -> Bytes {
-    encode(|out| frontend::Execute { portal: portal.as_bytes(), max_rows: 0 }.encode(out))
+    encode(|out| {
+        frontend::Execute {
+            portal: portal.as_bytes(),
+            max_rows: 0,
+        }
+        .encode(out)
+    })
 }
 
 pub(super) fn describe(portal: &str) -> Bytes {
-    encode(|out| frontend::Describe { subject: Subject::Portal, name: portal.as_bytes() }.encode(out))
+    encode(|out| {
+        frontend::Describe {
+            subject: Subject::Portal,
+            name: portal.as_bytes(),
+        }
+        .encode(out)
+    })
 }
 
 pub(super) fn close(statement: &str) -> Bytes {
-    encode(|out| frontend::Close { subject: Subject::Statement, name: statement.as_bytes() }.encode(out))
+    encode(|out| {
+        frontend::Close {
+            subject: Subject::Statement,
+            name: statement.as_bytes(),
+        }
+        .encode(out)
+    })
 }
 
 pub(super) fn sync() -> Bytes {
@@ -294,5 +354,7 @@ fn encode(write: impl FnOnce(&mut BytesMut)) -> Bytes {
 
 /// The whole of a statement in the extended protocol, without the end of its batch.
 pub(super) fn run(text: &str) -> Bytes {
-    [parse("", text), bind("", ""), describe(""), execute("")].concat().into()
+    [parse("", text), bind("", ""), describe(""), execute("")]
+        .concat()
+        .into()
 }

@@ -33,7 +33,11 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn new() -> Self {
-        Self { strings: "on", role: "app", ..Self::default() }
+        Self {
+            strings: "on",
+            role: "app",
+            ..Self::default()
+        }
     }
 
     pub(super) fn run(&mut self) {
@@ -140,7 +144,11 @@ impl Server {
     }
 
     fn usable(&self, text: &str) -> Result<(), &'static str> {
-        if self.failed && text != "ROLLBACK" { Err("current transaction is aborted") } else { Ok(()) }
+        if self.failed && text != "ROLLBACK" {
+            Err("current transaction is aborted")
+        } else {
+            Ok(())
+        }
     }
 
     fn describe(&mut self, text: &str) {
@@ -154,7 +162,10 @@ impl Server {
                 type_modifier: -1,
                 format: crate::wire::Format::Text,
             };
-            backend::RowDescription { columns: vec![column; columns(text)] }.encode(&mut self.buffered);
+            backend::RowDescription {
+                columns: vec![column; columns(text)],
+            }
+            .encode(&mut self.buffered);
         } else {
             message(&mut self.buffered, b'n', |_| {});
         }
@@ -189,7 +200,11 @@ impl Server {
             }
             "DEALLOCATE" => drop(self.statements.remove(second.as_bytes())),
             "EXECUTE" => {
-                let inner = self.statements.get(second.as_bytes()).ok_or("no such statement")?.clone();
+                let inner = self
+                    .statements
+                    .get(second.as_bytes())
+                    .ok_or("no such statement")?
+                    .clone();
                 if simple {
                     return self.statement(&inner, true, for_client);
                 }
@@ -213,7 +228,12 @@ impl Server {
 
     fn rows(&mut self, text: &str) {
         let values: Vec<Option<&[u8]>> = if text.contains("current_schemas") && text.contains("session_user") {
-            vec![Some(b"[\"pg_catalog\",\"public\"]"), Some(b"public"), Some(self.role.as_bytes()), Some(b"app")]
+            vec![
+                Some(b"[\"pg_catalog\",\"public\"]"),
+                Some(b"public"),
+                Some(self.role.as_bytes()),
+                Some(b"app"),
+            ]
         } else if text.contains("current_setting") {
             vec![Some(self.strings.as_bytes()), Some(b"UTF8")]
         } else if text.contains("pg_catalog.") {
@@ -263,7 +283,11 @@ impl Server {
             self.portals.clear();
         }
         let strings = self.strings.as_bytes();
-        backend::ParameterStatus { name: b"standard_conforming_strings", value: strings }.encode(&mut self.buffered);
+        backend::ParameterStatus {
+            name: b"standard_conforming_strings",
+            value: strings,
+        }
+        .encode(&mut self.buffered);
         ReadyForQuery { status }.encode(&mut self.buffered);
         self.flush();
     }

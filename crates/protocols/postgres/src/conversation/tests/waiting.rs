@@ -45,7 +45,15 @@ fn a_held_command_whose_batch_fails_is_given_up() {
     let mut play = Play::new(false, house_rule);
     play.send(&[parse("d", "DELETE FROM t"), sync()].concat());
     play.server_sleeps = true;
-    play.send(&[parse("", "SELECT unknown_function()"), bind("", "d"), execute(""), sync()].concat());
+    play.send(
+        &[
+            parse("", "SELECT unknown_function()"),
+            bind("", "d"),
+            execute(""),
+            sync(),
+        ]
+        .concat(),
+    );
     assert!(play.held.is_some());
     play.wake();
     assert!(play.held.is_none() && play.withdrawn.len() == 1);

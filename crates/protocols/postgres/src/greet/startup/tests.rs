@@ -7,15 +7,8 @@ use super::{Replication, Startup, options, split};
 use crate::wire::startup::{StartupPacket, Version};
 
 fn read(version: Version, parameters: &[(&str, &str)]) -> Result<Startup, (String, String)> {
-    let parameters = parameters
-        .iter()
-        .map(|(n, v)| (n.as_bytes(), v.as_bytes()))
-        .collect();
-    Startup::read(&StartupPacket {
-        version,
-        parameters,
-    })
-    .map_err(|error| {
+    let parameters = parameters.iter().map(|(n, v)| (n.as_bytes(), v.as_bytes())).collect();
+    Startup::read(&StartupPacket { version, parameters }).map_err(|error| {
         (
             error.sqlstate().into_owned(),
             error.text(crate::wire::Field::Message).into_owned(),
@@ -31,17 +24,9 @@ fn v30(parameters: &[(&str, &str)]) -> Result<Startup, (String, String)> {
 #[test]
 fn the_database_defaults_to_the_user() {
     assert_eq!(v30(&[("user", "alice")]).unwrap().database, "alice");
-    assert_eq!(
-        v30(&[("user", "alice"), ("database", "")])
-            .unwrap()
-            .database,
-        "alice"
-    );
+    assert_eq!(v30(&[("user", "alice"), ("database", "")]).unwrap().database, "alice");
     let both = v30(&[("database", "orders"), ("user", "alice")]).unwrap();
-    assert_eq!(
-        (both.user.as_str(), both.database.as_str()),
-        ("alice", "orders")
-    );
+    assert_eq!((both.user.as_str(), both.database.as_str()), ("alice", "orders"));
 }
 
 /// pa-004: the server takes the last of two values.
@@ -51,11 +36,7 @@ fn names_that_come_twice_are_refused() {
         &[("user", "app"), ("user", "dba")],
         &[("user", "app"), ("database", "a"), ("database", "a")],
         &[("user", "app"), ("TimeZone", "UTC"), ("timezone", "CET")],
-        &[
-            ("user", "app"),
-            ("options", "-c timezone=UTC"),
-            ("TimeZone", "CET"),
-        ],
+        &[("user", "app"), ("options", "-c timezone=UTC"), ("TimeZone", "CET")],
         &[("user", "app"), ("options", "-c a=1 --A=2")],
     ];
     for parameters in cases {
@@ -68,10 +49,7 @@ fn names_that_come_twice_are_refused() {
 #[test]
 fn nobody_is_refused() {
     assert_eq!(v30(&[("database", "orders")]).unwrap_err().0, "28000");
-    assert_eq!(
-        v30(&[("user", ""), ("database", "orders")]).unwrap_err().0,
-        "28000"
-    );
+    assert_eq!(v30(&[("user", ""), ("database", "orders")]).unwrap_err().0, "28000");
     assert_eq!(v30(&[("User", "alice")]).unwrap_err().0, "28000");
     assert_eq!(v30(&[("user", &"a".repeat(257))]).unwrap_err().0, "08P01");
 }
@@ -84,24 +62,12 @@ fn only_harmless_settings_may_be_given() {
         all.extend(parameters);
         v30(&all).unwrap().refused_setting(&[]).map(str::to_owned)
     };
+    assert_eq!(given(&[("DateStyle", "ISO"), ("client_encoding", "UTF8")]), None);
     assert_eq!(
-        given(&[("DateStyle", "ISO"), ("client_encoding", "UTF8")]),
+        given(&[("options", "-c statement_timeout=5s --IntervalStyle=iso_8601")]),
         None
     );
-    assert_eq!(
-        given(&[(
-            "options",
-            "-c statement_timeout=5s --IntervalStyle=iso_8601"
-        )]),
-        None
-    );
-    for name in [
-        "role",
-        "search_path",
-        "session_preload_libraries",
-        "ROLE",
-        "Database",
-    ] {
+    for name in ["role", "search_path", "session_preload_libraries", "ROLE", "Database"] {
         assert_eq!(given(&[(name, "x")]), Some(name.to_ascii_lowercase()));
         assert_eq!(
             given(&[("options", &format!("-c {name}=x"))]),
@@ -119,16 +85,9 @@ fn only_harmless_settings_may_be_given() {
 
 #[test]
 fn the_task_is_taken_out_of_the_options() {
-    let startup = v30(&[
-        ("user", "a"),
-        ("options", "-c sallyport.task=OPS-42 -c TimeZone=UTC"),
-    ])
-    .unwrap();
+    let startup = v30(&[("user", "a"), ("options", "-c sallyport.task=OPS-42 -c TimeZone=UTC")]).unwrap();
     assert_eq!(startup.task.as_deref(), Some("OPS-42"));
-    assert_eq!(
-        startup.settings().collect::<Vec<_>>(),
-        [("timezone", "UTC")]
-    );
+    assert_eq!(startup.settings().collect::<Vec<_>>(), [("timezone", "UTC")]);
     assert_eq!(
         v30(&[("user", "a"), ("options", "-c sallyport.x=1")])
             .unwrap()
@@ -162,11 +121,7 @@ fn options_are_read_as_the_server_reads_them() {
 fn replication_is_asked_for_and_not_taken() {
     for value in ["true", "database", "1", "on", "yes", "o", ""] {
         let startup = v30(&[("user", "a"), ("replication", value)]).unwrap();
-        assert_eq!(
-            startup.replication,
-            Replication::Asked(value.into()),
-            "{value}"
-        );
+        assert_eq!(startup.replication, Replication::Asked(value.into()), "{value}");
     }
     for value in ["false", "off", "no", "0", "f", "N"] {
         let startup = v30(&[("user", "a"), ("replication", value)]).unwrap();
@@ -174,10 +129,7 @@ fn replication_is_asked_for_and_not_taken() {
     }
     let mut startup = v30(&[("user", "a"), ("replication", "database")]).unwrap();
     startup.permit_replication();
-    assert_eq!(
-        startup.replication,
-        Replication::Permitted("database".into())
-    );
+    assert_eq!(startup.replication, Replication::Permitted("database".into()));
 }
 
 #[test]
@@ -188,21 +140,13 @@ fn versions_and_options_are_negotiated() {
         let startup = read(Version { major: 3, minor }, &all).unwrap();
         (
             startup.version,
-            startup
-                .negotiation()
-                .map(|(version, names)| (version, names.len())),
+            startup.negotiation().map(|(version, names)| (version, names.len())),
         )
     };
     assert_eq!(ask(0, &[]), (Version::V3_0, None));
     assert_eq!(ask(2, &[]), (Version::V3_2, None));
-    assert_eq!(
-        ask(9999, &[("_pq_.x", "1")]),
-        (Version::V3_2, Some((Version::V3_2, 1)))
-    );
-    assert_eq!(
-        ask(0, &[("_pq_.x", "1")]),
-        (Version::V3_0, Some((Version::V3_0, 1)))
-    );
+    assert_eq!(ask(9999, &[("_pq_.x", "1")]), (Version::V3_2, Some((Version::V3_2, 1))));
+    assert_eq!(ask(0, &[("_pq_.x", "1")]), (Version::V3_0, Some((Version::V3_0, 1))));
     assert_eq!(ask(3, &[]), (Version::V3_2, Some((Version::V3_2, 0))));
 }
 

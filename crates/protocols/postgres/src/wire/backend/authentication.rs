@@ -63,19 +63,13 @@ impl<'a> Authentication<'a> {
                 salt: cursor.u32()?.to_be_bytes(),
             },
             7 => Self::Gss,
-            8 => Self::GssContinue {
-                data: cursor.rest(),
-            },
+            8 => Self::GssContinue { data: cursor.rest() },
             9 => Self::Sspi,
             10 => Self::Sasl {
                 mechanisms: mechanisms(&mut cursor)?,
             },
-            11 => Self::SaslContinue {
-                data: cursor.rest(),
-            },
-            12 => Self::SaslFinal {
-                data: cursor.rest(),
-            },
+            11 => Self::SaslContinue { data: cursor.rest() },
+            12 => Self::SaslFinal { data: cursor.rest() },
             _ => return Err(WireError::BadValue("authentication request")),
         };
         cursor.finish()?;

@@ -245,20 +245,12 @@ impl<'a> Message<'a> {
             Tag::DataRow => Self::DataRow(DataRow::decode(body)?),
             Tag::EmptyQueryResponse => bare(body, Self::EmptyQueryResponse)?,
             Tag::ErrorResponse => Self::ErrorResponse(Diagnostic::decode(body)?),
-            Tag::FunctionCallResponse => {
-                Self::FunctionCallResponse(FunctionCallResponse::decode(body)?)
-            }
-            Tag::NegotiateProtocolVersion => {
-                Self::NegotiateProtocolVersion(NegotiateProtocolVersion::decode(body)?)
-            }
+            Tag::FunctionCallResponse => Self::FunctionCallResponse(FunctionCallResponse::decode(body)?),
+            Tag::NegotiateProtocolVersion => Self::NegotiateProtocolVersion(NegotiateProtocolVersion::decode(body)?),
             Tag::NoData => bare(body, Self::NoData)?,
             Tag::NoticeResponse => Self::NoticeResponse(Diagnostic::decode(body)?),
-            Tag::NotificationResponse => {
-                Self::NotificationResponse(NotificationResponse::decode(body)?)
-            }
-            Tag::ParameterDescription => {
-                Self::ParameterDescription(ParameterDescription::decode(body)?)
-            }
+            Tag::NotificationResponse => Self::NotificationResponse(NotificationResponse::decode(body)?),
+            Tag::ParameterDescription => Self::ParameterDescription(ParameterDescription::decode(body)?),
             Tag::ParameterStatus => Self::ParameterStatus(ParameterStatus::decode(body)?),
             Tag::ParseComplete => bare(body, Self::ParseComplete)?,
             Tag::PortalSuspended => bare(body, Self::PortalSuspended)?,

@@ -27,11 +27,7 @@ impl<'a> NotificationResponse<'a> {
         let channel = cursor.cstr()?;
         let payload = cursor.cstr()?;
         cursor.finish()?;
-        Ok(Self {
-            pid,
-            channel,
-            payload,
-        })
+        Ok(Self { pid, channel, payload })
     }
 
     /// Appends the message.
