@@ -25,6 +25,7 @@ type Step = fn() -> Result<()>;
 
 /// Everything that continuous integration runs; the tests come last, so that their summary ends the output.
 pub(crate) fn ci() -> Result<()> {
+    setup::run(setup::FOR_CI)?;
     let steps: &[(&str, Step)] = &[
         ("tidy", tidy::run),
         ("fmt", || {

@@ -84,6 +84,10 @@ pub trait Conversation: Send {
     /// cancels at the target.
     fn interrupt(&mut self, out: &mut Effects) -> bool;
 
+    /// The facts that take the target's own names to establish. When no rule reads one and nothing is classified, nobody
+    /// need ask the target ([`Effects::needs_names`]).
+    fn named_facts(&self) -> &'static [&'static str];
+
     /// Whether client bytes may be read now. While a command is held the driver keeps only a bounded number of them.
     fn wants_client(&self) -> bool;
 

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sallyport_ledger::Event;
-use sallyport_policy::Classification;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::Sleep;
@@ -33,33 +32,6 @@ const ROUNDS_PER_TURN: usize = 32;
 const RECORD_LAG: Duration = Duration::from_millis(100);
 /// How long the last words of a session may wait for peers that do not read.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// The facts that take the target's catalogue to establish.
-const NAMED_FACTS: &[&str] = &[
-    "reads",
-    "writes",
-    "touches",
-    "unrestricted",
-    "shown",
-    "derived",
-    "inferred",
-    "copied",
-    "written",
-    "shown_classes",
-    "derived_classes",
-    "inferred_classes",
-    "copied_classes",
-    "written_classes",
-    "read_classes",
-    "functions",
-    "code",
-    "untrusted_code",
-    "hazards",
-    "persistent",
-    "unresolved",
-    // An approval is bound to what the names in its command mean.
-    "approved_by",
-];
 
 /// How a session ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,7 +134,7 @@ where
 {
     fn new(conversation: C, client: K, target: T, gate: Gate, signals: Signals) -> Self {
         let classification = gate.bundle().classification(&gate.standing().target.name);
-        let needs_names = needs_names(&gate, &classification);
+        let needs_names = gate.needs_any(conversation.named_facts(), &classification);
         let out = Effects::new(classification, gate.generation(), needs_names);
         Self {
             conversation,
@@ -423,7 +395,7 @@ where
     fn renew(&mut self) {
         if self.gate.generation() != self.out.generation() {
             let classification = self.gate.bundle().classification(&self.gate.standing().target.name);
-            let needs_names = needs_names(&self.gate, &classification);
+            let needs_names = self.gate.needs_any(self.conversation.named_facts(), &classification);
             self.out.renew(classification, self.gate.generation(), needs_names);
         }
     }
@@ -496,9 +468,4 @@ where
     fn broken(&mut self, error: &WireError) -> Ending {
         Ending::Broken(error.to_string())
     }
-}
-
-/// Whether a rule reads facts that take the target's catalogue, or a column is classified.
-fn needs_names(gate: &Gate, classification: &Classification) -> bool {
-    classification.has_columns() || gate.bundle().needs().reads_any(NAMED_FACTS)
 }

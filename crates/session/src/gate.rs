@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sallyport_ledger::{Event, LedgerError, Receipt, Recorder};
-use sallyport_policy::{
-    Bundle, Decision, Disclosure, Lifetime, Outcome, Resource, Reveal, Situation, Subject, Watcher,
-};
+use sallyport_policy::{Bundle, Classification, Decision, Lifetime, Outcome, Resource, Situation, Subject, Watcher};
 use serde_json::json;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
@@ -21,39 +19,10 @@ use crate::impact::Impact;
 use crate::meters::Meters;
 use crate::permit::Permit;
 use crate::refusal::{Reason, Refusal};
+use crate::reveals::Reveals;
 
 /// Decisions kept per session; beyond it the cache starts afresh.
 const CACHED_DECISIONS: usize = 1024;
-
-/// What a person may see of each class: decided by the action `reveal`, never per row.
-#[derive(Debug, Default)]
-pub struct Reveals {
-    /// Changes with the policy; plans made for another number are stale.
-    pub generation: u64,
-    pub(crate) by_class: HashMap<SmolStr, Disclosure>,
-}
-
-impl Reveals {
-    /// What may be seen of `class`. A class that no rule knows is withheld.
-    #[must_use]
-    pub fn of(&self, class: &str) -> &Reveal {
-        self.by_class.get(class).map_or(&Reveal::Withhold, |d| &d.reveal)
-    }
-
-    fn withheld(&self, class: &str) -> Option<Vec<String>> {
-        match self.by_class.get(class) {
-            None => Some(Vec::new()),
-            Some(d) if d.reveal == Reveal::Withhold => Some(d.rules.iter().map(ToString::to_string).collect()),
-            Some(_) => None,
-        }
-    }
-
-    /// Whether every class is shown in the clear.
-    #[must_use]
-    pub fn all_clear(&self) -> bool {
-        self.by_class.values().all(|d| d.reveal == Reveal::Clear)
-    }
-}
 
 /// The gate's last word on a command.
 #[derive(Debug)]
@@ -147,7 +116,7 @@ impl Gate {
     ) -> Self {
         let generation = policy.generation();
         let bundle = policy.current();
-        let reveals = Arc::new(decide_reveals(&bundle, generation, &standing));
+        let reveals = Arc::new(Reveals::decide(&bundle, generation, &standing));
         let meters = Meters::of(&standing.target.name);
         Self {
             standing,
@@ -185,6 +154,11 @@ impl Gate {
         &self.bundle
     }
 
+    /// Whether a rule reads one of `facts`, or a column of the target is classified.
+    pub(crate) fn needs_any(&self, facts: &[&str], classification: &Classification) -> bool {
+        classification.has_columns() || self.bundle.needs().reads_any(facts)
+    }
+
     /// Which bundle is in force, counted.
     #[must_use]
     pub fn generation(&self) -> u64 {
@@ -199,7 +173,7 @@ impl Gate {
         }
         self.generation = generation;
         self.bundle = self.policy.current();
-        self.reveals = Arc::new(decide_reveals(&self.bundle, generation, &self.standing));
+        self.reveals = Arc::new(Reveals::decide(&self.bundle, generation, &self.standing));
         self.decisions.clear();
         true
     }
@@ -497,23 +471,4 @@ fn cannot_record() -> Refusal {
         "the gateway cannot record this session, so it does not go on",
     )
     .with_hint("tell whoever operates the gateway: its log says why the recording failed")
-}
-
-fn decide_reveals(bundle: &Bundle, generation: u64, standing: &Standing) -> Reveals {
-    let situation = Situation {
-        task: standing.task.clone(),
-        now: OffsetDateTime::now_utc(),
-        source: standing.source,
-        approved_by: std::collections::BTreeSet::new(),
-    };
-    let classification = bundle.classification(&standing.target.name);
-    let by_class = classification
-        .all_classes()
-        .into_iter()
-        .map(|class| {
-            let disclosure = bundle.reveal(&standing.subject, &standing.target, &class, &situation);
-            (class, disclosure)
-        })
-        .collect();
-    Reveals { generation, by_class }
 }

@@ -7,8 +7,9 @@ use sallyport_target::Lease;
 use secrecy::SecretString;
 
 use crate::driver::{Ending, Signals};
-use crate::gate::{Gate, Reveals};
+use crate::gate::Gate;
 use crate::refusal::Refusal;
+use crate::reveals::Reveals;
 
 /// What a client says of itself before anything is believed.
 #[derive(Debug)]

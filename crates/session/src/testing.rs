@@ -7,8 +7,8 @@ use sallyport_policy::{Classification, Disclosure, Lifetime, Reveal};
 use smol_str::SmolStr;
 
 use crate::conversation::{Ask, AskId, Effects, Finish};
-use crate::gate::Reveals;
 use crate::permit::Permit;
+use crate::reveals::Reveals;
 
 /// Effects that a test looks at.
 #[must_use]

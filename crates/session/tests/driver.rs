@@ -70,6 +70,10 @@ impl Conversation for Bytewise {
         true
     }
 
+    fn named_facts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn wants_client(&self) -> bool {
         self.pending.is_none()
     }

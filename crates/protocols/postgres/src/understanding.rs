@@ -16,6 +16,33 @@ const REMEMBERED: usize = 512;
 /// Longer texts are understood each time.
 const MAX_REMEMBERED_TEXT: usize = 16 * 1024;
 
+/// The facts that take the target's catalogue to establish.
+pub(crate) const NAMED_FACTS: &[&str] = &[
+    "reads",
+    "writes",
+    "touches",
+    "unrestricted",
+    "shown",
+    "derived",
+    "inferred",
+    "copied",
+    "written",
+    "shown_classes",
+    "derived_classes",
+    "inferred_classes",
+    "copied_classes",
+    "written_classes",
+    "read_classes",
+    "functions",
+    "code",
+    "untrusted_code",
+    "hazards",
+    "persistent",
+    "unresolved",
+    // An approval is bound to what the names in its command mean.
+    "approved_by",
+];
+
 /// What is known of a command.
 #[derive(Debug)]
 pub(crate) struct Understood {

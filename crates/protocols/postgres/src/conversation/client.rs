@@ -19,7 +19,7 @@ use crate::wire::frontend::{self, Subject, Tag};
 use crate::wire::{Frame, next_frame};
 
 /// What became of the first message in the buffer.
-enum Step {
+pub(super) enum Step {
     /// It is dealt with, or kept in a question; the next one may be looked at.
     Done,
     /// It stays where it is until the target has answered something.
@@ -114,37 +114,6 @@ impl PostgresConversation {
         let error = self.own_error.take()?;
         self.refuse(simple, 0, &error, out);
         Some(Step::Done)
-    }
-
-    fn client_in_copy(&mut self, tag: Tag, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
-        let Some(spent) = self.copy_in else {
-            return Ok(Step::Done);
-        };
-        match tag {
-            Tag::CopyData => {
-                out.took(spent.seq(), body);
-                out.proceed(spent, whole);
-            }
-            Tag::CopyDone | Tag::CopyFail => {
-                out.proceed(spent, whole);
-                self.copy_in = None;
-            }
-            // A server ignores these while it takes COPY data.
-            Tag::Sync | Tag::Flush => {}
-            Tag::Terminate => {
-                out.tend(Housekeeping::Goodbye, whole);
-                out.end();
-            }
-            Tag::Query
-            | Tag::Parse
-            | Tag::Bind
-            | Tag::Describe
-            | Tag::Execute
-            | Tag::Close
-            | Tag::FunctionCall
-            | Tag::Password => return Err(WireError::client("another message in the middle of COPY data")),
-        }
-        Ok(Step::Done)
     }
 
     fn on_query(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {

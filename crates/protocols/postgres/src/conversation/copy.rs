@@ -1,17 +1,57 @@
 //! COPY in both directions.
 
 use bytes::BytesMut;
-use sallyport_session::{Effects, WireError};
+use sallyport_session::{Effects, Housekeeping, WireError};
 use sallyport_sql::Copy;
 
 use super::PostgresConversation;
+use super::client::Step;
 use super::expect::Expect;
 use super::results::{Column, Masking};
 use super::target::{Verdict, front_run, target_error, unexpected};
 use crate::cells::{CopyFormat, CopyMasker, CsvOptions, Encoding, TextOptions};
 use crate::wire::backend::{self, CopyResponse, Tag};
+use crate::wire::frontend;
 
 impl PostgresConversation {
+    /// A message of the client while the target takes COPY data.
+    pub(super) fn client_in_copy(
+        &mut self,
+        tag: frontend::Tag,
+        whole: &[u8],
+        body: &[u8],
+        out: &mut Effects,
+    ) -> Result<Step, WireError> {
+        let Some(spent) = self.copy_in else {
+            return Ok(Step::Done);
+        };
+        match tag {
+            frontend::Tag::CopyData => {
+                out.took(spent.seq(), body);
+                out.proceed(spent, whole);
+            }
+            frontend::Tag::CopyDone | frontend::Tag::CopyFail => {
+                out.proceed(spent, whole);
+                self.copy_in = None;
+            }
+            // A server ignores these while it takes COPY data.
+            frontend::Tag::Sync | frontend::Tag::Flush => {}
+            frontend::Tag::Terminate => {
+                out.tend(Housekeeping::Goodbye, whole);
+                out.end();
+            }
+            frontend::Tag::Query
+            | frontend::Tag::Parse
+            | frontend::Tag::Bind
+            | frontend::Tag::Describe
+            | frontend::Tag::Execute
+            | frontend::Tag::Close
+            | frontend::Tag::FunctionCall
+            | frontend::Tag::Password => return Err(WireError::client("another message in the middle of COPY data")),
+        }
+        Ok(Step::Done)
+    }
+
     /// The target takes COPY data for the command it is running.
     pub(super) fn on_copy_in(&mut self) -> Result<Verdict, WireError> {
         let Some(run) = front_run(self) else {

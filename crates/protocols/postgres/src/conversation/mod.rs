@@ -37,7 +37,7 @@ use self::ruling::Pending;
 use crate::cells::TypeMap;
 use crate::refuse;
 use crate::settings::Settings;
-use crate::understanding::{Library, Under};
+use crate::understanding::{self, Library, Under};
 use crate::wire::backend::{ReadyForQuery, TransactionStatus};
 use crate::wire::{Limits, frontend};
 
@@ -242,6 +242,10 @@ impl Conversation for PostgresConversation {
         let simple = pending.is_simple();
         self.refuse(simple, 0, &error, out);
         true
+    }
+
+    fn named_facts(&self) -> &'static [&'static str] {
+        understanding::NAMED_FACTS
     }
 
     fn wants_client(&self) -> bool {

@@ -229,11 +229,9 @@ impl PostgresConversation {
 
     /// The message goes on its way.
     fn forward(&mut self, pending: Pending, permit: Permit, reveals: Arc<Reveals>, out: &mut Effects) {
-        let Pending {
-            frame, what, meaning, ..
-        } = pending;
         self.renew_masks(reveals, out);
-        match what {
+        let (frame, meaning) = (pending.frame, pending.meaning);
+        match pending.what {
             What::Query { understood } => {
                 let spent = out.forward(permit, &frame);
                 self.awaited.push(Expect::Query {
@@ -256,14 +254,7 @@ impl PostgresConversation {
                 let seq = permit.seq();
                 out.forward(permit, &frame);
                 let statement = Arc::new(Prepared::new(understood, types, self.batch));
-                let before = self.names.set_statement(&name, Some(Arc::clone(&statement)));
-                self.unsynced = true;
-                self.awaited.push(Expect::Parse {
-                    name,
-                    statement,
-                    before,
-                    seq,
-                });
+                self.forwarded_parse(name, statement, seq);
             }
             What::Bind {
                 name,
@@ -271,11 +262,9 @@ impl PostgresConversation {
                 formats,
                 parameters,
             } => {
-                let spent = out.forward(permit, &frame);
-                let understood = Arc::clone(&statement.understood);
-                let portal = Arc::new(Portal {
-                    spent,
-                    understood,
+                let portal = Portal {
+                    spent: out.forward(permit, &frame),
+                    understood: Arc::clone(&statement.understood),
                     statement: Some(statement),
                     meaning,
                     parameters,
@@ -283,10 +272,8 @@ impl PostgresConversation {
                     described: OnceLock::new(),
                     batch: self.batch,
                     confirmed: AtomicBool::new(false),
-                });
-                let before = self.names.set_portal(&name, Some(Arc::clone(&portal)));
-                self.unsynced = true;
-                self.awaited.push(Expect::Bind { name, portal, before });
+                };
+                self.forwarded_bind(name, Arc::new(portal));
             }
             What::Execute {
                 name,
@@ -296,8 +283,9 @@ impl PostgresConversation {
             } => {
                 self.describe_first(&name, portal.as_ref(), &understood, out);
                 let mut bytes = BytesMut::new();
+                let portal_name = &*name;
                 frontend::Execute {
-                    portal: &name,
+                    portal: portal_name,
                     max_rows,
                 }
                 .encode(&mut bytes);
@@ -309,6 +297,23 @@ impl PostgresConversation {
                 });
             }
         }
+    }
+
+    fn forwarded_parse(&mut self, name: Box<[u8]>, statement: Arc<Prepared>, seq: u64) {
+        let before = self.names.set_statement(&name, Some(Arc::clone(&statement)));
+        self.unsynced = true;
+        self.awaited.push(Expect::Parse {
+            name,
+            statement,
+            before,
+            seq,
+        });
+    }
+
+    fn forwarded_bind(&mut self, name: Box<[u8]>, portal: Arc<Portal>) {
+        let before = self.names.set_portal(&name, Some(Arc::clone(&portal)));
+        self.unsynced = true;
+        self.awaited.push(Expect::Bind { name, portal, before });
     }
 
     /// Runs a portal as it was permitted when it was bound.

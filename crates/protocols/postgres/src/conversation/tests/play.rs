@@ -306,7 +306,7 @@ pub(super) fn execute(portal: &str) -> Bytes {
             portal: portal.as_bytes(),
             max_rows: 0,
         }
-        .encode(out)
+        .encode(out);
     })
 }
 
@@ -316,7 +316,7 @@ pub(super) fn describe(portal: &str) -> Bytes {
             subject: Subject::Portal,
             name: portal.as_bytes(),
         }
-        .encode(out)
+        .encode(out);
     })
 }
 
@@ -326,7 +326,7 @@ pub(super) fn close(statement: &str) -> Bytes {
             subject: Subject::Statement,
             name: statement.as_bytes(),
         }
-        .encode(out)
+        .encode(out);
     })
 }
 
