@@ -90,7 +90,9 @@ pub(super) async fn one(
     let first = api.reviews.get(&id, visibility).await?;
     let (state, approvals) = (first.state, first.approvals.len());
     let mut request = first;
-    while request.state == state && request.approvals.len() == approvals && next(&mut acts, deadline).await {
+    // A request that is over changes no more.
+    let unchanged = |r: &Request| r.state == state && r.approvals.len() == approvals && !r.state.is_over();
+    while unchanged(&request) && next(&mut acts, deadline).await {
         request = api.reviews.get(&id, visibility).await?;
     }
     Ok(Reply(request))
