@@ -113,7 +113,11 @@ impl PostgresConversation {
             }
             Some(Expect::Execute { run, portal }) => {
                 if matches!(run.masking, Masking::Undecided) {
-                    let columns = portal.as_ref().and_then(|p| p.columns());
+                    // A cursor that SQL declared has no portal here; what it returns was asked just before.
+                    let columns = match portal {
+                        Some(portal) => portal.columns(),
+                        None => self.cursor_described.take(),
+                    };
                     self.plan_execute(columns.as_deref());
                 }
                 Ok(self.verdict_on_row())
