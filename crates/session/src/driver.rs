@@ -20,6 +20,7 @@ use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
 use crate::gate::{Asked, Gate, Ruling};
 use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
 use crate::peer::{Peer, poll_write};
+use crate::record::Written;
 use crate::refusal::{Reason, Refusal};
 
 /// Bytes that may wait for a slow reader before its sender is no longer read.
@@ -190,12 +191,11 @@ where
 
     /// Nothing is ready: the record of what was shown must not wait for ever.
     fn pause(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        if self.gate.is_dirty() {
+        if self.gate.record().is_dirty() {
             let lag = self.lag.get_or_insert_with(|| Box::pin(tokio::time::sleep(RECORD_LAG)));
             if lag.as_mut().poll(cx).is_ready() {
                 self.lag = None;
-                if let Err(refusal) = self.gate.flush() {
-                    self.end_for(refusal);
+                if self.written(cx).is_err() {
                     cx.waker().wake_by_ref();
                 }
             }
@@ -213,7 +213,7 @@ where
 
     fn flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let client = self.out.client().is_empty() || self.poll_write_client(cx).is_err();
-        let target = self.out.target().is_empty() || self.poll_write_target(cx).is_err();
+        let target = self.out.target_len() == 0 || self.poll_write_target(cx).is_err();
         if client && target {
             return Poll::Ready(());
         }
@@ -264,7 +264,7 @@ where
             Poll::Pending => return Ok(false),
             Poll::Ready(HoldStep::Opened(info)) => {
                 let detail = serde_json::json!({ "request": info.request, "groups": info.groups, "rules": info.rules });
-                self.gate.note(Event::Hold {
+                self.gate.record().note(Event::Hold {
                     seq: hold.seq(),
                     detail: detail.to_string().as_bytes(),
                 });
@@ -285,7 +285,7 @@ where
     }
 
     fn poll_read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        let room = self.out.target().len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
+        let room = self.out.target_len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
         let held = !self.conversation.wants_client();
         if self.client.eof || !room || (held && self.client.input.len() >= MAX_HELD_INPUT) {
             return Ok(false);
@@ -349,7 +349,7 @@ where
             && let Some((_, hold)) = self.hold.take_if(|(held, _)| *held == id)
         {
             let withdrawn = HoldOutcome::Refused(Refusal::new(Reason::Withdrawn, "whoever asked gave it up"));
-            self.gate.note(Event::Review {
+            self.gate.record().note(Event::Review {
                 seq: hold.seq(),
                 detail: withdrawn.to_json().to_string().as_bytes(),
             });
@@ -381,7 +381,7 @@ where
                 let start = self.out.client().len();
                 let ending = self.end_for(refusal);
                 if let Some(bytes) = self.out.client().get(start..) {
-                    self.gate.note(Event::Response { seq, bytes });
+                    self.gate.record().note(Event::Response { seq, bytes });
                 }
                 Err(ending)
             }
@@ -400,43 +400,51 @@ where
         }
     }
 
+    /// Nothing of a response that could not be recorded is shown.
     fn record(&mut self) -> Result<(), Ending> {
-        let must_flush = !self.out.data.is_empty();
-        for (seq, bytes) in std::mem::take(&mut self.out.data) {
-            self.gate.note(Event::Input { seq, bytes: &bytes });
-        }
-        let shown = std::mem::take(&mut self.out.shown);
-        for stretch in &shown {
-            if let Some(bytes) = self.out.client().get(stretch.start..stretch.end) {
-                self.gate.note(Event::Response {
-                    seq: stretch.seq,
-                    bytes,
-                });
+        let recorded = self.out.shown.first().map(|stretch| stretch.start);
+        self.out.record(self.gate.record());
+        self.gate.record().check().map_err(|refusal| {
+            if let Some(recorded) = recorded {
+                self.out.client().truncate(recorded);
             }
-        }
-        for (seq, how) in std::mem::take(&mut self.out.finished) {
-            self.gate.note(Event::Ended {
-                seq,
-                detail: how.as_json(),
-            });
-        }
-        if must_flush && let Err(refusal) = self.gate.flush() {
-            self.out.target().clear();
-            return Err(self.end_for(refusal));
-        }
-        Ok(())
+            self.unrecorded(refusal)
+        })
     }
 
     fn poll_write_target(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        poll_write(&mut self.target.wire, self.out.target(), cx).map_err(|_| self.target_left())
+        if self.out.target_len() == 0 {
+            return Ok(false);
+        }
+        let Some(written) = self.written(cx)? else {
+            return Ok(false);
+        };
+        poll_write(&mut self.target.wire, self.out.target(&written), cx).map_err(|_| self.target_left())
     }
 
     fn poll_write_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        if self.gate.record().has_decided() && self.written(cx)?.is_none() {
+            return Ok(false);
+        }
         poll_write(&mut self.client.wire, self.out.client(), cx).map_err(|_| self.client_left())
     }
 
+    /// Proof that what was noted is written; `None` while the disk has not taken it.
+    fn written(&mut self, cx: &mut Context<'_>) -> Result<Option<Written>, Ending> {
+        match self.gate.record().poll_written(cx) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(Ok(written)) => Ok(Some(written)),
+            Poll::Ready(Err(refusal)) => Err(self.unrecorded(refusal)),
+        }
+    }
+
+    fn unrecorded(&mut self, refusal: Refusal) -> Ending {
+        self.out.drop_target();
+        self.end_for(refusal)
+    }
+
     fn target_left(&mut self) -> Ending {
-        self.out.target().clear();
+        self.out.drop_target();
         if !self.out.is_over() {
             let message = "the target closed the connection";
             self.conversation

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sallyport_ledger::{Event, LedgerError, Receipt, Recorder};
+use sallyport_ledger::{Event, LedgerError, Recorder};
 use sallyport_policy::{Bundle, Classification, Decision, Lifetime, Outcome, Resource, Situation, Subject, Watcher};
 use serde_json::json;
 use smol_str::SmolStr;
@@ -18,6 +18,7 @@ use crate::hold::{Asking, Hold, HoldOutcome, Reviewing};
 use crate::impact::Impact;
 use crate::meters::Meters;
 use crate::permit::Permit;
+use crate::record::Record;
 use crate::refusal::{Reason, Refusal};
 use crate::reveals::Reveals;
 
@@ -69,10 +70,17 @@ pub struct Standing {
     pub source: Option<std::net::IpAddr>,
 }
 
+/// A decision, and what the recording holds of it.
+#[derive(Debug)]
+struct Decided {
+    decision: Arc<Decision>,
+    json: Vec<u8>,
+}
+
 struct Cached {
     generation: u64,
     until: Option<OffsetDateTime>,
-    decision: Arc<Decision>,
+    decided: Arc<Decided>,
 }
 
 /// One session's gate.
@@ -82,18 +90,15 @@ pub struct Gate {
     bundle: Arc<Bundle>,
     generation: u64,
     reveals: Arc<Reveals>,
-    recorder: Recorder,
+    record: Record,
     reviewing: Arc<dyn Reviewing>,
     impact: Option<Arc<dyn Impact>>,
     meters: Meters,
-    /// Bytes of events that were noted since the last flush.
-    noted: u64,
     decisions: HashMap<u64, Cached>,
     session: Uuid,
     seq: u64,
-    dirty: bool,
-    /// An event was lost: nothing more is permitted.
-    broken: bool,
+    /// What a recording holds beside a command's text, while it is written.
+    detail: Vec<u8>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -124,16 +129,14 @@ impl Gate {
             bundle,
             generation,
             reveals,
-            recorder,
+            record: Record::new(recorder),
             reviewing,
             impact: None,
             meters,
-            noted: 0,
             decisions: HashMap::new(),
             session,
             seq: 0,
-            dirty: false,
-            broken: false,
+            detail: Vec::new(),
         }
     }
 
@@ -178,14 +181,24 @@ impl Gate {
         true
     }
 
-    /// Decides `command`, writes it down with the decision, and permits, refuses or holds it. The caller refreshed the
-    /// gate before the command's facts were made, so that facts and decision belong to one bundle (I8).
+    /// Decides `command`, notes it with the decision, and permits, refuses or holds it. What was noted is written
+    /// before anything leaves for the target ([`Gate::poll_written`]). The caller refreshed the gate before the command's
+    /// facts were made, so that facts and decision belong to one bundle (I8).
     pub fn ask(&mut self, command: Command) -> Asked {
         self.seq += 1;
         let seq = self.seq;
-        let decision = self.decide(&command);
+        let decided = self.decide(&command);
+        let decision = Arc::clone(&decided.decision);
         let held = decision.outcome == Outcome::Hold && command.phase == Phase::Run;
-        if let Err(refusal) = self.write(seq, &command, &decision) {
+        self.detail.clear();
+        command.write_detail(&mut self.detail);
+        self.record.note(Event::Command {
+            seq,
+            text: &command.text,
+            detail: &self.detail,
+        });
+        self.record.note_decision(seq, &decided.json);
+        if let Err(refusal) = self.record.check() {
             return Asked::Ruled(Ruling::Refused { seq, refusal });
         }
         if command.phase == Phase::Run || decision.outcome == Outcome::Deny {
@@ -217,7 +230,7 @@ impl Gate {
     /// The end of a hold: with an approval the command is decided again, under today's policy.
     pub fn resume(&mut self, hold: Hold, outcome: HoldOutcome) -> Ruling {
         let (seq, command, asking) = hold.into_parts();
-        self.note(Event::Review {
+        self.record.note(Event::Review {
             seq,
             detail: outcome.to_json().to_string().as_bytes(),
         });
@@ -225,7 +238,7 @@ impl Gate {
         let grant = match outcome {
             HoldOutcome::Granted(grant) => grant,
             HoldOutcome::Refused(refusal) => {
-                let refusal = self.flush().err().unwrap_or(refusal);
+                let refusal = self.record.check().err().unwrap_or(refusal);
                 return Ruling::Refused { seq, refusal };
             }
         };
@@ -246,46 +259,17 @@ impl Gate {
         let decision = self
             .bundle
             .decide(&self.standing.subject, &self.standing.target, acts, &situation);
-        if let Err(refusal) = self.write_decision(seq, &decision, Some(&grant.request)) {
-            return Ruling::Refused { seq, refusal };
-        }
-        self.rule(seq, &command, &decision)
-    }
-
-    /// Appends an event to the recording without flushing it.
-    pub(crate) fn note(&mut self, event: Event<'_>) {
-        self.noted += event_bytes(&event);
-        if let Err(error) = self.recorder.append(event) {
-            tracing::error!(%error, "an event could not be recorded");
-            self.meters.unrecorded();
-            self.broken = true;
-        }
-        self.dirty = true;
-    }
-
-    /// Hands what was noted to the operating system.
-    pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
-        if !self.dirty {
-            return Ok(());
-        }
-        self.dirty = false;
-        if self.broken {
-            return Err(cannot_record());
-        }
-        match self.recorder.flush().and_then(Receipt::wait) {
-            Ok(()) => {
-                self.meters.recorded(std::mem::take(&mut self.noted));
-                Ok(())
-            }
-            Err(error) => {
-                self.meters.unrecorded();
-                Err(unrecordable(&error))
-            }
+        let json = self.encode(&decision, Some(&grant.request));
+        self.record.note_decision(seq, &json);
+        match self.record.check() {
+            Ok(()) => self.rule(seq, &command, &decision),
+            Err(refusal) => Ruling::Refused { seq, refusal },
         }
     }
 
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.dirty
+    /// The session's record.
+    pub(crate) fn record(&mut self) -> &mut Record {
+        &mut self.record
     }
 
     /// What the principal may see of each class, today.
@@ -298,56 +282,62 @@ impl Gate {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn close(mut self, ending: &Ending) -> Result<(), LedgerError> {
+    pub fn close(self, ending: &Ending) -> Result<(), LedgerError> {
         let detail = json!({ "ending": ending.to_string() }).to_string();
-        self.recorder.append(Event::Closed {
-            detail: detail.as_bytes(),
-        })?;
-        self.recorder.seal().map(drop)
+        self.record.close(detail.as_bytes())
     }
 
-    fn decide(&mut self, command: &Command) -> Arc<Decision> {
+    fn decide(&mut self, command: &Command) -> Arc<Decided> {
+        let id = command.shape.id;
+        if let Some(cached) = self.decisions.get(&id)
+            && cached.generation == self.generation
+            && cached.until.is_none_or(|until| OffsetDateTime::now_utc() < until)
+        {
+            return Arc::clone(&cached.decided);
+        }
+        let decision = self.decide_anew(command);
+        let until = match decision.cache {
+            Lifetime::Forever => Some(None),
+            Lifetime::Until(time) => Some(Some(time)),
+            Lifetime::Never => None,
+        };
+        let json = self.encode(&decision, None);
+        let decided = Arc::new(Decided {
+            decision: Arc::new(decision),
+            json,
+        });
+        if let Some(until) = until {
+            if self.decisions.len() >= CACHED_DECISIONS {
+                self.decisions.clear();
+            }
+            let cached = Cached {
+                generation: self.generation,
+                until,
+                decided: Arc::clone(&decided),
+            };
+            self.decisions.insert(id, cached);
+        }
+        decided
+    }
+
+    fn decide_anew(&self, command: &Command) -> Decision {
         if command.shape.empty {
             // Nothing runs, so no rule can have a say; it is recorded like every command.
-            return Arc::new(Decision {
+            return Decision {
                 outcome: Outcome::Allow,
                 rules: Vec::new(),
                 message: None,
                 hold: None,
                 ends_session: false,
                 cache: Lifetime::Forever,
-            });
-        }
-        let id = command.shape.id;
-        if let Some(cached) = self.decisions.get(&id)
-            && cached.generation == self.generation
-            && cached.until.is_none_or(|until| OffsetDateTime::now_utc() < until)
-        {
-            return Arc::clone(&cached.decision);
+            };
         }
         let (subject, target) = (&self.standing.subject, &self.standing.target);
         let since = Instant::now();
-        let decision = Arc::new(
-            self.bundle
-                .decide(subject, target, &command.shape.acts, &self.situation()),
-        );
+        let decision = self
+            .bundle
+            .decide(subject, target, &command.shape.acts, &self.situation());
         self.meters.decided(since);
-        let until = match decision.cache {
-            Lifetime::Forever => None,
-            Lifetime::Until(time) => Some(time),
-            Lifetime::Never => return decision,
-        };
-        if self.decisions.len() >= CACHED_DECISIONS {
-            self.decisions.clear();
-        }
-        self.decisions.insert(
-            id,
-            Cached {
-                generation: self.generation,
-                until,
-                decision: Arc::clone(&decision),
-            },
-        );
         decision
     }
 
@@ -417,17 +407,8 @@ impl Gate {
         }
     }
 
-    fn write(&mut self, seq: u64, command: &Command, decision: &Decision) -> Result<(), Refusal> {
-        let detail = command.detail();
-        self.note(Event::Command {
-            seq,
-            text: &command.text,
-            detail: detail.as_bytes(),
-        });
-        self.write_decision(seq, decision, None)
-    }
-
-    fn write_decision(&mut self, seq: u64, decision: &Decision, request: Option<&str>) -> Result<(), Refusal> {
+    /// What a recording holds of a decision, in JSON.
+    fn encode(&self, decision: &Decision, request: Option<&str>) -> Vec<u8> {
         let json = json!({
             "outcome": decision.outcome,
             "rules": decision.rules,
@@ -437,38 +418,6 @@ impl Gate {
             "commit": self.bundle.commit(),
             "request": request,
         });
-        self.note(Event::Decision {
-            seq,
-            detail: json.to_string().as_bytes(),
-        });
-        self.flush()
+        json.to_string().into_bytes()
     }
-}
-
-/// The bytes that an event brings, without what the recording adds.
-fn event_bytes(event: &Event<'_>) -> u64 {
-    let len = match event {
-        Event::Command { text, detail, .. } => text.len() + detail.len(),
-        Event::Decision { detail, .. }
-        | Event::Hold { detail, .. }
-        | Event::Review { detail, .. }
-        | Event::Notice { detail }
-        | Event::Ended { detail, .. }
-        | Event::Closed { detail } => detail.len(),
-        Event::Input { bytes, .. } | Event::Response { bytes, .. } => bytes.len(),
-    };
-    u64::try_from(len).unwrap_or(u64::MAX)
-}
-
-fn unrecordable(error: &LedgerError) -> Refusal {
-    tracing::error!(%error, "the recording cannot be written");
-    cannot_record()
-}
-
-fn cannot_record() -> Refusal {
-    Refusal::new(
-        Reason::Unavailable,
-        "the gateway cannot record this session, so it does not go on",
-    )
-    .with_hint("tell whoever operates the gateway: its log says why the recording failed")
 }

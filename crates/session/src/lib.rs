@@ -14,6 +14,7 @@ mod meters;
 mod peer;
 mod permit;
 mod protocol;
+mod record;
 mod refusal;
 mod reveals;
 mod serve;
@@ -29,6 +30,7 @@ pub use hold::{Asking, Granted, Hold, HoldOutcome, HoldStep, Opened, Reviewing, 
 pub use impact::{Estimate, Impact};
 pub use permit::{Permit, Spent};
 pub use protocol::{Caller, Claim, DialError, GreetError, Greeting, Proof, Protocol, Relaying};
+pub use record::Written;
 pub use refusal::{Reason, Refusal};
 pub use reveals::Reveals;
 pub use serve::{House, Targets, serve};

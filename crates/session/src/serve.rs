@@ -211,9 +211,10 @@ async fn admit<C: Caller>(caller: &mut C, mut gate: Gate) -> Result<Gate, (Refus
             }
         },
     };
-    match ruling {
-        Ruling::Permitted { .. } => Ok(gate),
-        Ruling::Refused { refusal, .. } => Err((refusal, gate)),
+    let written = std::future::poll_fn(|cx| gate.record().poll_written(cx)).await;
+    match (ruling, written) {
+        (Ruling::Permitted { .. }, Ok(_)) => Ok(gate),
+        (Ruling::Permitted { .. }, Err(refusal)) | (Ruling::Refused { refusal, .. }, _) => Err((refusal, gate)),
     }
 }
 

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use crate::conversation::{Ask, AskId, Effects, Finish};
 use crate::permit::Permit;
+use crate::record::Written;
 use crate::reveals::Reveals;
 
 /// Effects that a test looks at.
@@ -59,7 +60,7 @@ pub fn take(effects: &mut Effects) -> Taken {
     effects.data.clear();
     Taken {
         client: effects.client().split(),
-        target: effects.target().split(),
+        target: effects.target(&Written::for_tests()).split(),
         ask: effects.ask.take(),
         withdrawn: effects.withdraw.take(),
         finished: std::mem::take(&mut effects.finished),

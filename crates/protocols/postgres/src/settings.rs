@@ -1,5 +1,7 @@
 //! What the target says of the session's settings, as far as they decide how text is to be read.
 
+use bytes::Bytes;
+
 /// The settings that a `ParameterStatus` reports and the gateway follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -8,6 +10,8 @@ pub(crate) struct Settings {
     encoding_name: String,
     /// They may have been changed since the target last said what they are.
     doubtful: bool,
+    /// In one canonical form.
+    meaning: Bytes,
 }
 
 /// How the client's bytes are characters.
@@ -47,6 +51,7 @@ impl Default for Settings {
             encoding: Encoding::Utf8,
             encoding_name: "UTF8".to_owned(),
             doubtful: false,
+            meaning: Bytes::from_static(b"on UTF8"),
         }
     }
 }
@@ -60,8 +65,10 @@ impl Settings {
                 self.encoding = Encoding::of(value);
                 self.encoding_name = String::from_utf8_lossy(value).into_owned();
             }
-            _ => {}
+            _ => return,
         }
+        let strings = if self.standard_conforming_strings { "on" } else { "off" };
+        self.meaning = format!("{strings} {}", self.encoding_name).into();
     }
 
     /// A statement that may change them succeeded. A target reports a change only when the batch ends.
@@ -80,9 +87,8 @@ impl Settings {
     }
 
     /// In one canonical form, for digests.
-    pub(crate) fn meaning(&self) -> Vec<u8> {
-        let strings = if self.standard_conforming_strings { "on" } else { "off" };
-        format!("{strings} {}", self.encoding_name).into_bytes()
+    pub(crate) fn meaning(&self) -> &Bytes {
+        &self.meaning
     }
 
     /// The name of `client_encoding`.

@@ -1,7 +1,7 @@
 //! From the text of a command to what policy judges and what its result may show.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sallyport_policy::{Act, ActionName, Classification, Value};
@@ -11,8 +11,8 @@ use sallyport_sql::{
 };
 use smol_str::SmolStr;
 
-/// Texts understood per session; beyond it the memory starts afresh.
-const REMEMBERED: usize = 512;
+/// Texts that are remembered at once; beyond it the memory starts afresh.
+const REMEMBERED: usize = 4096;
 /// Longer texts are understood each time.
 const MAX_REMEMBERED_TEXT: usize = 16 * 1024;
 
@@ -63,7 +63,7 @@ pub(crate) struct Understood {
     pub(crate) runs_unknown_code: bool,
     /// It takes COPY data from the client.
     pub(crate) copies_in: bool,
-    /// The names, policy and settings under which it was understood.
+    /// The names, state and policy under which it was understood.
     pub(crate) under: Under,
 }
 
@@ -87,14 +87,10 @@ impl Understood {
     }
 }
 
-/// What the understanding of a text depends on besides the text.
+/// What the understanding of a text depends on besides the text: names, the session's state, and the policy. Equal
+/// numbers stand for the same of all three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Under {
-    /// The version of the session's names.
-    pub(crate) names: u64,
-    /// The generation of the policy.
-    pub(crate) policy: u64,
-}
+pub(crate) struct Under(pub(crate) u64);
 
 /// What a statement is understood with.
 pub(crate) struct Sources<'a> {
@@ -106,26 +102,27 @@ pub(crate) struct Sources<'a> {
     pub(crate) under: Under,
 }
 
-/// The memory of what was understood.
+/// The memory of what was understood with one and the same [`Sources`], but for the names of the session.
 #[derive(Debug, Default)]
 pub(crate) struct Library {
-    known: HashMap<Bytes, Arc<Understood>>,
+    known: RwLock<HashMap<Bytes, Arc<Understood>>>,
 }
 
 impl Library {
     /// What is known of `text`, which reads as `readable` in the session's encoding.
-    pub(crate) fn understand(&mut self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
-        if let Some(known) = self.known.get(text)
-            && known.under == from.under
-        {
+    pub(crate) fn understand(&self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
+        // In another encoding the same bytes may be another text.
+        let plain = text == readable.as_bytes();
+        if plain && let Some(known) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(text) {
             return Arc::clone(known);
         }
         let understood = Arc::new(understand(Bytes::copy_from_slice(text), readable, from));
-        if text.len() <= MAX_REMEMBERED_TEXT && !understood.depends_on_session {
-            if self.known.len() >= REMEMBERED {
-                self.known.clear();
+        if plain && text.len() <= MAX_REMEMBERED_TEXT && !understood.depends_on_session {
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= REMEMBERED {
+                known.clear();
             }
-            self.known.insert(understood.text.clone(), Arc::clone(&understood));
+            known.insert(understood.text.clone(), Arc::clone(&understood));
         }
         understood
     }

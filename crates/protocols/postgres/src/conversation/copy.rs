@@ -86,7 +86,7 @@ impl PostgresConversation {
             };
             let columns: Vec<_> = response.columns.iter().map(|format| Column::untyped(*format)).collect();
             let plans = self.masks.columns(statement, &columns, &self.plan_sources());
-            let types = std::sync::Arc::clone(&self.types);
+            let types = std::sync::Arc::clone(&self.view.types);
             let masker = CopyMasker::new(
                 format,
                 plans,

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use sallyport_session::{Finish, Spent};
 
 use super::names::{Portal, Prepared};
+use super::plans::ResultOf;
 use super::results::Masking;
 use crate::understanding::Understood;
 
@@ -23,8 +24,10 @@ pub(super) struct Run {
     pub(super) masking: Masking,
     /// Whether an error was seen.
     pub(super) failed: bool,
-    /// Whether what follows is a result that this statement had not announced.
+    /// Whether a result of the statement was described.
     pub(super) described: bool,
+    /// Whether the current result is one that the statement had not announced.
+    pub(super) described_again: bool,
 }
 
 impl Run {
@@ -36,7 +39,13 @@ impl Run {
             masking,
             failed: false,
             described: false,
+            described_again: false,
         }
+    }
+
+    /// Which result the target is sending.
+    pub(super) fn result(&self) -> ResultOf {
+        (self.understood.shape.id, self.statement)
     }
 }
 

@@ -132,23 +132,34 @@ impl PostgresConversation {
 
     /// What an approval is bound to besides text and parameters: where names are looked up and for whom, how text is
     /// read, the types of the parameters, and what the session's own names in the text stand for.
-    pub(super) fn meaning(&self, understood: &Understood, types: &[u32]) -> Bytes {
+    pub(super) fn meaning(&mut self, understood: &Understood, types: &[u32]) -> Bytes {
+        if !types.is_empty() || understood.depends_on_session {
+            return self.whole_meaning(understood, types);
+        }
+        let (scope, settings) = (self.scope.meaning(), self.settings.meaning());
+        match &self.plain_meaning {
+            Some((s, t, known)) if s == scope && t == settings => known.clone(),
+            _ => {
+                let (scope, settings) = (scope.clone(), settings.clone());
+                let meaning = self.whole_meaning(understood, types);
+                self.plain_meaning = Some((scope, settings, meaning.clone()));
+                meaning
+            }
+        }
+    }
+
+    fn whole_meaning(&self, understood: &Understood, types: &[u32]) -> Bytes {
         let mut meaning = self.scope.meaning().to_vec();
         let mut part = |bytes: &[u8]| {
             meaning.extend_from_slice(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
             meaning.extend_from_slice(bytes);
         };
-        part(&self.settings.meaning());
+        part(self.settings.meaning());
         part(&types.iter().flat_map(|oid| oid.to_be_bytes()).collect::<Vec<_>>());
         for statement in &understood.facts.statements {
             if let Some(name) = &statement.effects.executes {
-                part(
-                    &self
-                        .names
-                        .statement(name.as_bytes())
-                        .map(|s| s.meaning())
-                        .unwrap_or_default(),
-                );
+                let prepared = self.names.statement(name.as_bytes());
+                part(&prepared.map(|s| s.meaning()).unwrap_or_default());
             }
             if let Some(name) = &statement.effects.fetches {
                 part(&self.names.cursor_meaning(name.as_bytes()));
@@ -196,7 +207,7 @@ impl PostgresConversation {
     }
 
     fn go_on(&mut self, mut pending: Pending, permit: Permit, reveals: Arc<Reveals>, out: &mut Effects) {
-        if pending.what.understood().under != self.under(out) && !self.means_the_same(&mut pending, out) {
+        if pending.what.understood().under != self.view.under && !self.means_the_same(&mut pending, out) {
             let why = "what the names in this statement mean changed while it waited for its approval";
             let refusal =
                 Refusal::new(Reason::Denied, why).with_hint("run it again: it is decided by what they mean now");

@@ -136,29 +136,50 @@ impl PostgresConversation {
     }
 
     fn plan_execute(&mut self, described: Option<&Described>) {
-        let Some(run) = self.awaited.front().and_then(Expect::run) else {
-            return;
-        };
-        let understood = Arc::clone(&run.understood);
         let masking = match described {
-            Some(described) => self.masks.rows(
-                understood.facts.statements.first(),
-                &described.columns,
-                &self.plan_sources(),
-            ),
+            Some(described) => self.plan(&described.columns),
             None if self.masks.are_needless() => Masking::Clear,
             None => Masking::Undecided,
         };
-        if let Some(run) = self.awaited.front().and_then(Expect::run) {
+        if let Some(run) = front_run(self) {
             run.masking = masking;
+        }
+    }
+
+    /// How the result that begins is masked.
+    fn plan(&mut self, columns: &[results::Column]) -> Masking {
+        let Some(run) = self.awaited.front().and_then(Expect::run) else {
+            return Masking::Undecided;
+        };
+        let sources = results::Sources {
+            classification: &self.masks.classification,
+            catalog: &self.view.catalog,
+            types: &self.view.types,
+        };
+        // A second result of one statement (a rule added it) is none that the statement's text announces.
+        if run.described {
+            return self.masks.rows(None, columns, &sources);
+        }
+        let statement = run.understood.facts.statements.get(run.statement);
+        let make = || self.masks.rows(statement, columns, &sources);
+        self.plans.take(run.result(), columns, make)
+    }
+
+    /// The current result has been read.
+    fn end_result(&mut self) {
+        if let Some(run) = self.awaited.front().and_then(Expect::run) {
+            let used = std::mem::replace(&mut run.masking, Masking::Undecided);
+            if !run.described_again {
+                self.plans.give_back(run.result(), used);
+            }
         }
     }
 
     pub(super) fn plan_sources(&self) -> results::Sources<'_> {
         results::Sources {
             classification: &self.masks.classification,
-            catalog: &self.catalog,
-            types: &self.types,
+            catalog: &self.view.catalog,
+            types: &self.view.types,
         }
     }
 
@@ -235,12 +256,16 @@ impl PostgresConversation {
                 self.scope.refresh_next();
                 Ok(Verdict::Swallow)
             }
-            Some(Expect::Query { run }) => {
+            Some(Expect::Query { .. }) => {
+                self.end_result();
+                let Some(run) = front_run(self) else {
+                    return Err(unexpected(Tag::CommandComplete));
+                };
                 let (seq, index) = (run.spent.seq(), run.statement);
                 let understood = Arc::clone(&run.understood);
                 run.statement += 1;
-                run.masking = Masking::Undecided;
                 run.described = false;
+                run.described_again = false;
                 let last = index + 1 >= understood.facts.statements.len();
                 self.took_effect(understood.facts.statements.get(index), &understood);
                 if last {
@@ -259,6 +284,7 @@ impl PostgresConversation {
             Some(Expect::Execute { .. }) => {}
             _ => return Err(unexpected(Tag::CommandComplete)),
         }
+        self.end_result();
         let Some(Expect::Execute { run, .. }) = self.awaited.pop() else {
             return Err(unexpected(Tag::CommandComplete));
         };
@@ -330,19 +356,10 @@ impl PostgresConversation {
 
     /// A result of a simple query begins.
     fn plan_query(&mut self, described: &Described) {
-        let Some(run) = self.awaited.front().and_then(Expect::run) else {
-            return;
-        };
-        let understood = Arc::clone(&run.understood);
-        // A second result of one statement (a rule added it) is none that the statement's text announces.
-        let statement = if run.described {
-            None
-        } else {
-            understood.facts.statements.get(run.statement)
-        };
-        let masking = self.masks.rows(statement, &described.columns, &self.plan_sources());
-        if let Some(run) = self.awaited.front().and_then(Expect::run) {
+        let masking = self.plan(&described.columns);
+        if let Some(run) = front_run(self) {
             run.masking = masking;
+            run.described_again = run.described;
             run.described = true;
         }
     }
@@ -447,7 +464,7 @@ impl PostgresConversation {
 
     pub(super) fn scrubber(&mut self) -> Scrubber<'_> {
         let understood = self.awaited.front().and_then(|e| e.understood().cloned());
-        Scrubber::new(understood, &self.masks, &self.catalog)
+        Scrubber::new(understood, &self.masks, &self.view.catalog)
     }
 
     /// Makes masks for today's policy, if they are not.
@@ -455,6 +472,7 @@ impl PostgresConversation {
         if self.masks.reveals.generation != reveals.generation || !Arc::ptr_eq(&self.masks.reveals, &reveals) {
             let key = Arc::clone(self.masks.key());
             self.masks = results::Masks::new(reveals, out.classification(), key);
+            self.plans.clear();
         }
     }
 }
