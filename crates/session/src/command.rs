@@ -44,7 +44,9 @@ impl Command {
 
 #[derive(serde::Serialize)]
 struct Detail {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     parameters: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     prepare: bool,
 }
 

@@ -160,8 +160,8 @@ pub enum Finish {
 impl Effects {
     pub(crate) fn new(classification: Arc<Classification>, generation: u64, needs_names: bool) -> Self {
         Self {
-            client: BytesMut::with_capacity(8192),
-            target: BytesMut::with_capacity(8192),
+            client: BytesMut::new(),
+            target: BytesMut::new(),
             shown: Vec::new(),
             data: Vec::new(),
             finished: Vec::new(),

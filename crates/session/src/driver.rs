@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
+use crate::bell::Bell;
 use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
 use crate::gate::{Asked, Gate, Ruling};
 use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
@@ -99,15 +100,25 @@ impl Interrupt {
 }
 
 /// Relays until one side ends. The gate comes back for the recording's seal.
-pub async fn relay<C, K, T>(conversation: C, client: K, target: T, gate: Gate, signals: Signals) -> (Ending, Gate)
+///
+/// Not `async`, and boxed: a future keeps room for its arguments beside what they were moved into.
+pub fn relay<C, K, T>(
+    conversation: C,
+    client: K,
+    target: T,
+    gate: Gate,
+    signals: Signals,
+) -> impl Future<Output = (Ending, Gate)>
 where
     C: Conversation,
     K: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut relay = Relay::new(conversation, client, target, gate, signals);
-    let ending = poll_fn(|cx| relay.poll(cx)).await;
-    (ending, relay.gate)
+    let mut relay = Box::new(Relay::new(conversation, client, target, gate, signals));
+    async move {
+        let ending = poll_fn(|cx| relay.poll(cx)).await;
+        (ending, relay.gate)
+    }
 }
 
 struct Relay<C, K, T> {
@@ -118,6 +129,8 @@ struct Relay<C, K, T> {
     gate: Gate,
     hold: Option<(AskId, Box<Hold>)>,
     signals: Signals,
+    /// Rings when a signal has something to say.
+    bell: Bell,
     interrupted: Option<Waiting<()>>,
     lag: Option<Pin<Box<Sleep>>>,
     /// Runs out while the last words wait to be read.
@@ -145,6 +158,7 @@ where
             gate,
             hold: None,
             signals,
+            bell: Bell::new(),
             interrupted: None,
             lag: None,
             linger: None,
@@ -222,14 +236,17 @@ where
     }
 
     fn poll_signals(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        if let Poll::Ready(refusal) = self.signals.end.as_mut().poll(cx) {
-            self.end_for(refusal);
-            return Ok(true);
-        }
-        if self.closing.is_none()
-            && let Poll::Ready(refusal) = self.signals.closing.as_mut().poll(cx)
-        {
-            self.closing = Some(refusal);
+        if self.bell.has_rung(cx) {
+            let cx = &mut self.bell.context();
+            if let Poll::Ready(refusal) = self.signals.end.as_mut().poll(cx) {
+                self.end_for(refusal);
+                return Ok(true);
+            }
+            if self.closing.is_none()
+                && let Poll::Ready(refusal) = self.signals.closing.as_mut().poll(cx)
+            {
+                self.closing = Some(refusal);
+            }
         }
         // A message that has come in part is not waited for, so that nobody can keep a gateway from ending.
         if let Some(refusal) = self.closing.take_if(|_| self.conversation.is_idle()) {

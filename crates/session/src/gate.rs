@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sallyport_ledger::{Event, LedgerError, Recorder};
-use sallyport_policy::{Bundle, Classification, Decision, Lifetime, Outcome, Resource, Situation, Subject, Watcher};
+use sallyport_ledger::{Event, LedgerError, Recorder, SessionHeader};
+use sallyport_policy::{
+    Bundle, Classification, Decision, Lifetime, Outcome, Resource, RuleId, Situation, Subject, Watcher,
+};
+use serde::Serialize;
 use serde_json::json;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
@@ -96,6 +99,8 @@ pub struct Gate {
     meters: Meters,
     decisions: HashMap<u64, Cached>,
     session: Uuid,
+    /// The digest of the policy that the recording's header names.
+    opened_under: Box<str>,
     seq: u64,
     /// What a recording holds beside a command's text, while it is written.
     detail: Vec<u8>,
@@ -111,13 +116,13 @@ impl std::fmt::Debug for Gate {
 }
 
 impl Gate {
-    /// A gate for a session whose recording is open.
+    /// A gate for a session whose recording is open, with this header.
     pub fn new(
         standing: Standing,
         policy: Arc<Watcher>,
         recorder: Recorder,
         reviewing: Arc<dyn Reviewing>,
-        session: Uuid,
+        header: &SessionHeader,
     ) -> Self {
         let generation = policy.generation();
         let bundle = policy.current();
@@ -134,7 +139,8 @@ impl Gate {
             impact: None,
             meters,
             decisions: HashMap::new(),
-            session,
+            session: header.id,
+            opened_under: header.policy_digest.as_str().into(),
             seq: 0,
             detail: Vec::new(),
         }
@@ -407,17 +413,37 @@ impl Gate {
         }
     }
 
-    /// What a recording holds of a decision, in JSON.
+    /// What a recording holds of a decision, in JSON: what is as usual, and as the recording's header says of the policy,
+    /// is left out.
     fn encode(&self, decision: &Decision, request: Option<&str>) -> Vec<u8> {
-        let json = json!({
-            "outcome": decision.outcome,
-            "rules": decision.rules,
-            "message": decision.message,
-            "ends_session": decision.ends_session,
-            "policy": self.bundle.digest(),
-            "commit": self.bundle.commit(),
-            "request": request,
-        });
-        json.to_string().into_bytes()
+        let of_header = *self.bundle.digest() == *self.opened_under;
+        let recorded = Recorded {
+            outcome: decision.outcome,
+            rules: &decision.rules,
+            message: decision.message.as_deref(),
+            ends_session: decision.ends_session,
+            policy: (!of_header).then(|| self.bundle.digest()),
+            commit: self.bundle.commit().filter(|_| !of_header),
+            request,
+        };
+        // Strings and flags: there is nothing in them that JSON cannot say.
+        serde_json::to_vec(&recorded).unwrap_or_default()
     }
+}
+
+/// A decision as a recording holds it.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    outcome: Outcome,
+    rules: &'a [RuleId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ends_session: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
 }

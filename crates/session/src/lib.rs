@@ -4,6 +4,7 @@
 //! ([`relay`]) runs it between two sockets. Every command becomes a question to the [`Gate`], which decides it by
 //! policy, writes it down, and only then mints the [`Permit`] without which nothing can be forwarded.
 
+mod bell;
 mod command;
 mod conversation;
 mod driver;

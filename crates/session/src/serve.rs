@@ -158,7 +158,7 @@ async fn session<P: Protocol>(
         Arc::clone(&house.policy),
         recorder,
         Arc::clone(&house.reviewing),
-        id,
+        &header,
     );
     let signals = Signals {
         end: ended(enrolled.ended(), credential),

@@ -249,7 +249,13 @@ fn gate(dir: &std::path::Path, desk: Desk) -> Gate {
         gateway_version: "test".to_owned(),
     };
     let store = RecordingStore::open(dir, RecordingKey::new([1; 32]), Durability::WriteAhead).unwrap();
-    Gate::new(standing, policy, store.create(&header).unwrap(), Arc::new(desk), id)
+    Gate::new(
+        standing,
+        policy,
+        store.create(&header).unwrap(),
+        Arc::new(desk),
+        &header,
+    )
 }
 
 fn granted() -> HoldOutcome {

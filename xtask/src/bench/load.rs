@@ -13,6 +13,8 @@ use crate::process;
 
 /// How many idle sessions the memory of one is measured by.
 const IDLE: usize = 200;
+/// Sessions before that pay for what all share.
+const SHARED: usize = 50;
 const ROWS: u32 = 100_000;
 
 /// One thing to measure.
@@ -39,7 +41,7 @@ pub(super) struct Sample {
     pub(super) value: f64,
     /// The median latency of a transaction, in microseconds.
     pub(super) latency_us: f64,
-    /// What the value was counted over: transactions, connections or bytes.
+    /// What the value was counted over: transactions, connections, kilobytes or sessions.
     pub(super) units: f64,
     /// What the proxy used meanwhile, in microseconds of CPU time.
     pub(super) proxy_us: u64,
@@ -93,6 +95,16 @@ impl Load {
             Load::Connect { .. } => "conn/s",
             Load::Rows { .. } => "MB/s",
             Load::Idle => "KB",
+        }
+    }
+
+    /// What the proxy's CPU time is given in.
+    pub(super) fn cost(&self) -> &'static str {
+        match self {
+            Load::Select { .. } => "proxy µs/tx",
+            Load::Connect { .. } => "proxy µs/conn",
+            Load::Rows { .. } => "proxy s/GB",
+            Load::Idle => "proxy µs/session",
         }
     }
 
@@ -165,7 +177,8 @@ fn rows(contender: &Contender, statement: &str) -> Result<Sample> {
     connection.close();
     Ok(Sample {
         value,
-        units: bytes as f64,
+        // A microsecond for a kilobyte is a second for a gigabyte.
+        units: bytes as f64 / 1e3,
         ..Sample::default()
     })
 }
@@ -174,10 +187,12 @@ fn idle(contender: &Contender) -> Result<Sample> {
     let Some(pid) = contender.pid() else {
         return Ok(Sample::default());
     };
-    // The first session pays for what all share.
-    let mut open_sessions = vec![open(contender)?];
-    let before = proc::resident(pid)?;
-    for _ in 0..IDLE {
+    let mut open_sessions = Vec::new();
+    let mut before = 0;
+    for number in 0..SHARED + IDLE {
+        if number == SHARED {
+            before = proc::resident(pid)?;
+        }
         let mut connection = open(contender)?;
         connection.query("SELECT 1")?;
         open_sessions.push(connection);

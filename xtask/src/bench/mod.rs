@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Use `sallyport` and `relay` of this folder instead of building them
     #[arg(long)]
     programs: Option<PathBuf>,
+    /// Lines of `sallyport.toml` for the gateway, such as a number of workers
+    #[arg(long, default_value_t)]
+    settings: String,
     /// Only loads whose name contains this
     #[arg(long)]
     only: Option<String>,
@@ -47,7 +50,7 @@ pub(crate) struct Options {
 /// Runs the benchmarks and prints the tables.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     let Bench::Postgres(options) = bench;
-    let field = Field::prepare(options.programs.as_deref())?;
+    let field = Field::prepare(options.programs.as_deref(), &options.settings)?;
     let loads = load::all(options.seconds, &options.clients);
     let wanted = |load: &&Load| {
         options
