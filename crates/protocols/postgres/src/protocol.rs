@@ -36,7 +36,7 @@ pub struct Postgres {
     planning: Arc<Semaphore>,
 }
 
-/// The names of a database while it has sessions.
+/// The names of a database that has sessions, or had some not long ago.
 #[derive(Debug)]
 struct Kept {
     names: Weak<SharedNames>,
@@ -96,7 +96,8 @@ impl Postgres {
         }
     }
 
-    /// The names that the sessions of one database share. They are kept fresh as long as somebody has them.
+    /// The names that the sessions of one database share. They are kept fresh as long as somebody has them, and a while
+    /// longer.
     fn shared_names(&self, target: &str, database: &str, lease: &Lease) -> Arc<SharedNames> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, kept| kept.names.strong_count() > 0);
@@ -113,7 +114,7 @@ impl Postgres {
             lease: Arc::new(Mutex::new(lease.clone())),
         };
         tokio::spawn(keeper::keep(
-            kept.names.clone(),
+            Arc::clone(&shared),
             Arc::clone(&kept.lease),
             Arc::clone(&self.dialer),
         ));
