@@ -8,6 +8,7 @@
 mod action;
 mod analyse;
 mod bind;
+mod budget;
 mod catalog;
 mod facts;
 mod parse;
