@@ -33,9 +33,9 @@ fn wide_catalogue() -> &'static Catalog {
     })
 }
 
-/// What the process has computed so far, however busy the machine is.
+/// What this thread has computed so far, however busy the machine is.
 fn cpu_time() -> Duration {
-    let times = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let spent = times.split(' ').next().and_then(|n| n.parse().ok());
     Duration::from_nanos(spent.unwrap_or(0))
 }
