@@ -119,6 +119,7 @@ mod tests {
         let budget = Budget::default();
         assert!(budget.targets(MAX_TARGETS) && budget.settle().is_ok());
         assert!(!budget.targets(MAX_TARGETS + 1));
-        assert!(budget.settle().unwrap_err().message.contains("1664"));
+        let refusal = budget.settle().map_err(|e| e.message);
+        assert!(refusal.is_err_and(|message| message.contains("1664")));
     }
 }

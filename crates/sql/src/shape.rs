@@ -237,6 +237,7 @@ pub fn analyse_shaped(
 }
 
 /// One statement, and one that is not about other statements, objects or the session.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not listed is not shared")]
 fn only_queries(parsed: &Parsed) -> bool {
     let mut statements = parsed.statements();
     let (Some((_, only)), None) = (statements.next(), statements.next()) else {

@@ -1,6 +1,14 @@
 //! Texts that ask for more than they are long: what is not bounded by their length is bounded by a budget.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
 mod snapshot;
 

@@ -105,6 +105,19 @@ fn repeated_work_is_bounded() {
 }
 
 #[test]
+fn names_of_result_columns_are_found_in_one_pass() {
+    let mut nested = "SELECT id FROM patients".to_owned();
+    for _ in 0..36 {
+        nested = format!("SELECT ({nested})::text");
+    }
+    assert_eq!(survive(&nested), Some(false));
+    let sallyport_sql::Outputs::Columns(columns) = last(&nested).outputs else {
+        panic!("{nested}");
+    };
+    assert_eq!(columns[0].name, "id");
+}
+
+#[test]
 fn texts_beyond_the_bounds_are_refused() {
     assert!(parse(&format!("SELECT '{}'", "x".repeat(2 << 20))).is_err());
     assert!(parse("SELECT 1\0; DROP TABLE wards").is_err());
