@@ -7,15 +7,36 @@ use smol_str::SmolStr;
 use crate::bind::Names;
 use crate::catalog::Catalog;
 use crate::facts::{Action, Facts, Hazard, Outputs, StatementFacts};
-use crate::parse::Parsed;
+use crate::parse::{Parsed, SyntaxError};
 use crate::state::{Prepared, SessionState};
 use crate::statement;
+
+/// What the facts of a statement cost that has hardly any.
+const PER_STATEMENT: usize = 32;
 
 /// The facts of every statement of a text, as the session would run them, one after the other.
 ///
 /// Fails closed: whatever cannot be resolved becomes [`Hazard::Unresolved`].
-pub fn analyse(parsed: &Parsed, catalog: &Catalog, state: &SessionState, names: &dyn Prepared) -> Facts {
-    let mut here = Names::new(catalog, state);
+///
+/// # Errors
+/// When understanding the text takes more than a statement may cost, or a query has more columns than a server
+/// lets it have. Such a text is not understood, as one that does not parse.
+pub fn analyse(
+    parsed: &Parsed,
+    catalog: &Catalog,
+    state: &SessionState,
+    names: &dyn Prepared,
+) -> Result<Facts, SyntaxError> {
+    analyse_as(parsed, Names::new(catalog, state), state, names)
+}
+
+/// The facts of every statement of a text, its names beginning with `here`.
+pub(crate) fn analyse_as(
+    parsed: &Parsed,
+    mut here: Names<'_>,
+    state: &SessionState,
+    names: &dyn Prepared,
+) -> Result<Facts, SyntaxError> {
     let mut statements = Vec::with_capacity(parsed.len());
     for (span, node) in parsed.statements() {
         // the tree is C's: a name in it that is not UTF-8 makes the library panic
@@ -25,6 +46,7 @@ pub fn analyse(parsed: &Parsed, catalog: &Catalog, state: &SessionState, names: 
         match bound {
             Ok((facts, changes)) => {
                 here.apply(changes, state.uncommitted);
+                here.budget.spend(PER_STATEMENT + facts.weight());
                 statements.push(facts);
             }
             Err(_) => {
@@ -32,8 +54,9 @@ pub fn analyse(parsed: &Parsed, catalog: &Catalog, state: &SessionState, names: 
                 statements.push(failed(span));
             }
         }
+        here.budget.settle()?;
     }
-    Facts { statements }
+    Ok(Facts { statements })
 }
 
 /// The facts of a statement that could not be read at all.

@@ -124,7 +124,7 @@ pub struct Output {
     pub name: SmolStr,
     /// Every column whose values may be in it. Views on the way are named as well as base columns,
     /// except behind a declassified view, which ends the chain.
-    pub origins: BTreeSet<ColumnName>,
+    pub origins: Arc<BTreeSet<ColumnName>>,
     /// The value is that of one origin, unchanged (for set operations: of one of the origins).
     pub direct: bool,
 }
@@ -445,6 +445,24 @@ impl StatementFacts {
         self.code.extend(other.code.iter().cloned());
         self.hazards.extend(other.hazards.iter().cloned());
         self.parameters = self.parameters.max(other.parameters);
+    }
+
+    /// About how many names these are.
+    pub(crate) fn weight(&self) -> usize {
+        let outputs = match &self.outputs {
+            Outputs::NoRows => 0,
+            Outputs::Columns(columns) => columns.len(),
+            Outputs::Unknown { relations } => relations.len(),
+        };
+        self.reads.len()
+            + self.writes.len()
+            + self.touches.len()
+            + self.uses.len()
+            + self.unrestricted.len()
+            + self.functions.len()
+            + self.code.len()
+            + self.hazards.len()
+            + outputs
     }
 
     /// Whether something could not be resolved, so that the facts are a lower bound only.

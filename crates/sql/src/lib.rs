@@ -8,9 +8,11 @@
 mod action;
 mod analyse;
 mod bind;
+mod budget;
 mod catalog;
 mod facts;
 mod parse;
+mod shape;
 mod state;
 mod statement;
 
@@ -22,4 +24,5 @@ pub use facts::{
     How, OneOrAll, Output, Outputs, RelName, Setting, StatementFacts, Transaction,
 };
 pub use parse::{MAX_LENGTH, ParseOptions, Parsed, SyntaxError, parse, parse_with};
+pub use shape::{Shaped, analyse_shaped, shape};
 pub use state::{NoNames, Prepared, SessionState};

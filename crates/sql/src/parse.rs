@@ -114,6 +114,9 @@ fn message_of(error: &pg_raw_parse::Error) -> String {
     text.strip_prefix("Invalid statement: ").unwrap_or(&text).to_owned()
 }
 
+/// How many bytes are parsed again to find the place of an error.
+const MAX_SEARCHED: usize = 128 * 1024;
+
 /// The library does not say where an error is, but its message quotes the token. The first place
 /// where a text cut after that token still fails in the same way is the place.
 fn position_of(text: &str, message: &str) -> Option<usize> {
@@ -123,8 +126,10 @@ fn position_of(text: &str, message: &str) -> Option<usize> {
     let (_, quoted) = message.rsplit_once("at or near \"")?;
     let token = quoted.strip_suffix('"')?;
     let mut tries = 0;
+    let mut left = MAX_SEARCHED;
     for (at, _) in text.match_indices(token) {
         tries += 1;
+        left = left.checked_sub(at + token.len())?;
         if tries > 32 {
             return None;
         }

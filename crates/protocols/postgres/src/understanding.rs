@@ -134,11 +134,10 @@ fn names_other_statements(statement: &StatementFacts) -> bool {
 }
 
 fn understand(text: Bytes, readable: &str, from: &Sources<'_>) -> Understood {
-    match sallyport_sql::parse(readable) {
-        Ok(parsed) => {
-            let facts = sallyport_sql::analyse(&parsed, from.catalog, from.state, from.names);
-            of_facts(text, Arc::new(facts), from)
-        }
+    let facts = sallyport_sql::parse(readable)
+        .and_then(|parsed| sallyport_sql::analyse(&parsed, from.catalog, from.state, from.names));
+    match facts {
+        Ok(facts) => of_facts(text, Arc::new(facts), from),
         Err(error) => unparsed(text, &error, from.under),
     }
 }

@@ -20,7 +20,7 @@ impl Binder<'_> {
         }
         for cte in clause.ctes() {
             let shape = self.query(cte.ctequery(), scope);
-            scope.ctes.push(Arc::new(with_marks(cte, named(cte, shape))));
+            scope.ctes.push(Arc::new(self.with_marks(cte, named(cte, shape))));
         }
     }
 
@@ -46,12 +46,32 @@ impl Binder<'_> {
             }
             if settled {
                 for (cte, known) in clause.ctes().iter().zip(scope.ctes.iter_mut().skip(start)) {
-                    *known = Arc::new(with_marks(cte, (**known).clone()));
+                    self.names.budget.make(known.shape.fields.len());
+                    *known = Arc::new(self.with_marks(cte, (**known).clone()));
                 }
                 return;
             }
         }
         self.unresolved("recursive query");
+    }
+
+    /// Adds the columns of SEARCH and CYCLE, which the query itself does not see.
+    fn with_marks(&self, cte: &nodes::CommonTableExpr, mut bound: Cte) -> Cte {
+        let search = cte.search_clause().and_then(|s| s.search_seq_column());
+        let cycle = cte
+            .cycle_clause()
+            .map(|c| [c.cycle_mark_column(), c.cycle_path_column()])
+            .into_iter()
+            .flatten()
+            .flatten();
+        let all = self.all_of(&bound.shape);
+        for name in search.into_iter().chain(cycle) {
+            bound.shape.fields.push(Field {
+                name: SmolStr::new(name),
+                flow: all.clone(),
+            });
+        }
+        bound
     }
 }
 
@@ -82,23 +102,4 @@ fn named(cte: &nodes::CommonTableExpr, mut shape: Shape) -> Cte {
         name: SmolStr::new(cte.ctename().unwrap_or_default()),
         shape,
     }
-}
-
-/// Adds the columns of SEARCH and CYCLE, which the query itself does not see.
-fn with_marks(cte: &nodes::CommonTableExpr, mut bound: Cte) -> Cte {
-    let search = cte.search_clause().and_then(|s| s.search_seq_column());
-    let cycle = cte
-        .cycle_clause()
-        .map(|c| [c.cycle_mark_column(), c.cycle_path_column()])
-        .into_iter()
-        .flatten()
-        .flatten();
-    let all = Binder::all_of(&bound.shape);
-    for name in search.into_iter().chain(cycle) {
-        bound.shape.fields.push(Field {
-            name: SmolStr::new(name),
-            flow: all.clone(),
-        });
-    }
-    bound
 }

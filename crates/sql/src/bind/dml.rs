@@ -1,5 +1,6 @@
 //! INSERT, UPDATE, DELETE, MERGE.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use pg_raw_parse::{Node, nodes};
@@ -9,7 +10,7 @@ use super::from::rename;
 use super::restrict::join_conditions;
 use super::scope::{Item, Scope};
 use super::{Binder, Field, Flow, Shape, strings};
-use crate::catalog::Relation;
+use crate::catalog::{Column, Relation};
 use crate::facts::{Action, ColumnName, ColumnUse, Hazard, How};
 
 /// The events that `tgtype` and rules know.
@@ -107,6 +108,7 @@ impl Binder<'_> {
         self.act(Action::Update);
         self.write(relation, Event::Update);
         // the row that was to be inserted: what it carries was recorded with the source
+        self.names.budget.make(relation.columns.len());
         let fields = relation.columns.iter().map(|c| Field {
             name: c.name.clone(),
             flow: Flow::of_type(super::Ty::Known(c.ty)),
@@ -274,28 +276,36 @@ impl Binder<'_> {
 
     /// Columns that are targets of assignment.
     pub(crate) fn written<'n>(&mut self, relation: &Relation, names: impl IntoIterator<Item = &'n str>) {
+        let columns = self.columns_by_name(relation);
         for name in names {
-            match relation.columns.iter().find(|c| c.name == name) {
-                Some(column) => {
-                    for origin in column.origins.iter() {
-                        self.facts.uses.insert(ColumnUse {
-                            column: origin.clone(),
-                            how: How::Written,
-                        });
-                    }
-                    self.domain_code(column.ty);
-                }
-                None => {
-                    let column = ColumnName {
-                        relation: relation.name.clone(),
-                        column: SmolStr::new(name),
-                    };
-                    self.facts.uses.insert(ColumnUse {
-                        column,
-                        how: How::Written,
-                    });
-                }
+            self.written_column(relation, name, columns.get(name).copied());
+        }
+    }
+
+    fn columns_by_name<'r>(&self, relation: &'r Relation) -> HashMap<&'r str, &'r Column> {
+        if !self.names.budget.spend(relation.columns.len() / 2) {
+            return HashMap::new();
+        }
+        relation.columns.iter().map(|c| (c.name.as_str(), c)).collect()
+    }
+
+    fn written_column(&mut self, relation: &Relation, name: &str, column: Option<&Column>) {
+        let mut written = |column: ColumnName| {
+            self.facts.uses.insert(ColumnUse {
+                column,
+                how: How::Written,
+            });
+        };
+        match column {
+            Some(column) => {
+                column.origins.iter().cloned().for_each(written);
+                self.names.budget.spend(1 + column.origins.len());
+                self.domain_code(column.ty);
             }
+            None => written(ColumnName {
+                relation: relation.name.clone(),
+                column: SmolStr::new(name),
+            }),
         }
     }
 
@@ -306,22 +316,20 @@ impl Binder<'_> {
         relation: &Relation,
         scope: &Scope<'_>,
     ) {
+        let columns = self.columns_by_name(relation);
         for target in list {
             let name = target.name().unwrap_or_default();
+            let column = columns.get(name).copied();
             self.exprs(
                 target.indirection().iter().filter(|i| matches!(i, Node::A_Indices(_))),
                 scope,
             );
             let flow = self.expr(target.val(), scope);
-            let itself = relation
-                .columns
-                .iter()
-                .find(|c| c.name == name)
-                .is_some_and(|c| flow.columns.is_subset(&c.origins));
+            let itself = column.is_some_and(|c| flow.columns.is_subset(&c.origins));
             if !itself {
                 self.use_columns(&flow, How::Copied);
             }
-            self.written(relation, [name]);
+            self.written_column(relation, name, column);
         }
     }
 
@@ -333,12 +341,19 @@ impl Binder<'_> {
         let mut inner = Scope {
             parent: scope.parent,
             depth: scope.depth,
-            items: scope.items.clone(),
-            ctes: scope.ctes.clone(),
+            beside: Some(scope),
+            ..Scope::default()
         };
+        let width = scope.items.iter().map(|i| i.columns.len()).sum();
+        if self.names.budget.make(width) {
+            inner.items.clone_from(&scope.items);
+        }
         if let Some(target) = scope.items.iter().find(|i| i.relation.is_some()).cloned() {
             let named = clause.options().iter().filter_map(|o| o.value());
             for name in ["old", "new"].into_iter().chain(named) {
+                if !self.names.budget.make(target.columns.len()) {
+                    break;
+                }
                 let mut item = target.clone();
                 item.name = SmolStr::new(name);
                 item.unaliased = None;

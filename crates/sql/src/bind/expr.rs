@@ -1,9 +1,10 @@
 //! Expressions: which columns a value comes from.
 
-use pg_raw_parse::{ConstValue, Node, nodes};
+use pg_raw_parse::{Node, nodes};
 use smol_str::SmolStr;
 
-use super::flow::{BOOL, INT4, NUMERIC, TEXT};
+use super::flow::{BOOL, INT4, TEXT};
+use super::literal::constant;
 use super::scope::{Found, Scope};
 use super::{Binder, Field, Flow, Ty, strings};
 use crate::facts::How;
@@ -13,6 +14,9 @@ impl Binder<'_> {
     pub(crate) fn expr(&mut self, node: Node<'_>, scope: &Scope<'_>) -> Flow {
         let flow = self.deeper(|b| b.expr_here(node, scope)).unwrap_or_default();
         self.note_type(flow.ty);
+        self.looked(scope);
+        // what a value may come from was put together somewhere below
+        self.names.budget.spend(flow.columns.len());
         flow
     }
 
@@ -94,7 +98,7 @@ impl Binder<'_> {
             Node::JsonArrayConstructor(a) => self.exprs(a.exprs().iter().map(Node::from), scope),
             Node::JsonArrayQueryConstructor(a) => {
                 let shape = self.query(a.query(), scope);
-                Self::all_of(&shape)
+                self.all_of(&shape)
             }
             Node::JsonObjectAgg(a) => {
                 let flow = self.expr(a.arg().into(), scope);
@@ -203,8 +207,8 @@ impl Binder<'_> {
             Some((level, _, item)) => {
                 self.reach(scope, level);
                 match function {
-                    None => item.row(),
-                    Some(function) => self.apply(&[function], item.row()),
+                    None => self.row_value(item),
+                    Some(function) => self.apply(&[function], self.row_value(item)),
                 }
             }
             None => {
@@ -217,14 +221,14 @@ impl Binder<'_> {
     /// `item.*` where one value is wanted: the whole row.
     pub(crate) fn whole_row(&mut self, parts: &[&str], scope: &Scope<'_>) -> Flow {
         let item = match parts {
-            [] => return Flow::of_row(scope.star(), Ty::Unknown),
+            [] => return self.star_row(scope),
             [name] => scope.item(None, name),
             [schema, name] | [_, schema, name] => scope.item(Some(schema), name),
             _ => None,
         };
         if let Some((level, _, item)) = item {
             self.reach(scope, level);
-            return item.row();
+            return self.row_value(item);
         }
         // `(c.row).*` spelled `c.row.*`
         match parts {
@@ -235,6 +239,16 @@ impl Binder<'_> {
             },
             _ => self.missing_row(parts),
         }
+    }
+
+    /// All columns that `*` stands for, as one row.
+    fn star_row(&mut self, scope: &Scope<'_>) -> Flow {
+        let items = scope.items.iter().filter(|i| i.columns_visible);
+        let cost = items.flat_map(|i| &i.columns).map(|c| 2 + c.flow.columns.len()).sum();
+        if !self.names.budget.targets(scope.star_width()) || !self.names.budget.spend(cost) {
+            return Flow::default();
+        }
+        Flow::of_row(scope.star(), Ty::Unknown)
     }
 
     fn missing_row(&mut self, parts: &[&str]) -> Flow {
@@ -280,7 +294,7 @@ impl Binder<'_> {
         {
             return flow;
         }
-        let mut flow = Self::all_of(&shape);
+        let mut flow = self.all_of(&shape);
         flow.add(&test);
         match link.sub_link_type {
             T::ANY_SUBLINK | T::ALL_SUBLINK | T::ROWCOMPARE_SUBLINK => flow.derived(BOOL),
@@ -324,6 +338,11 @@ impl Binder<'_> {
         for arg in row.args() {
             let flow = self.expr(arg, scope);
             let star = matches!(arg, Node::ColumnRef(c) if c.fields().iter().any(|f| matches!(f, Node::A_Star(_))));
+            let width = flow.row.as_ref().filter(|_| star).map_or(1, |r| r.len());
+            let budget = &self.names.budget;
+            if !budget.targets(fields.len() + width) || !budget.spend(width + flow.columns.len()) {
+                break;
+            }
             match flow.row.as_ref().filter(|_| star) {
                 Some(row) => fields.extend(row.iter().cloned()),
                 None => fields.push(Field {
@@ -395,6 +414,7 @@ impl Binder<'_> {
 
     /// A field of a row; or a function applied to it, which SQL writes the same way.
     pub(crate) fn project(&mut self, flow: Flow, name: &str) -> Flow {
+        self.names.budget.compare(flow.row.as_ref().map_or(0, |r| r.len()));
         if let Some(row) = &flow.row
             && let Some(field) = row.iter().find(|f| f.name == name)
         {
@@ -402,6 +422,7 @@ impl Binder<'_> {
         }
         if let Some(id) = self.row_relation(flow.ty)
             && let Some(relation) = self.names.catalog.inner.relations.get(&id)
+            && self.names.budget.compare(relation.columns.len())
             && let Some(column) = relation.columns.iter().find(|c| c.name == name)
         {
             return flow.derived(Ty::Known(column.ty));
@@ -415,26 +436,18 @@ impl Binder<'_> {
     /// The fields that `(value).*` stands for, if they are known.
     pub(crate) fn row_fields(&self, flow: &Flow) -> Option<Vec<Field>> {
         if let Some(row) = &flow.row {
-            return Some(row.to_vec());
+            return self.names.budget.make(row.len()).then(|| row.to_vec());
         }
         let relation = self.names.catalog.inner.relations.get(&self.row_relation(flow.ty)?)?;
+        if !self.names.budget.make(relation.columns.len()) {
+            return None;
+        }
         let field = |c: &crate::catalog::Column| Field {
             name: c.name.clone(),
             flow: flow.clone().derived(Ty::Known(c.ty)),
         };
         Some(relation.columns.iter().map(field).collect())
     }
-}
-
-fn constant(node: &nodes::A_Const) -> Flow {
-    Flow::of_type(match node.val() {
-        Some(ConstValue::Integer(_)) => INT4,
-        Some(ConstValue::Float(text)) if text.parse::<i64>().is_ok() => Ty::Known(20),
-        Some(ConstValue::Float(_)) => NUMERIC,
-        Some(ConstValue::Boolean(_)) => BOOL,
-        Some(ConstValue::BitString(_)) => Ty::Known(1560),
-        _ => Ty::Literal,
-    })
 }
 
 /// The name of a node's kind, for messages.

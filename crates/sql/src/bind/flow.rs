@@ -1,6 +1,6 @@
 //! What a value carries: the columns it comes from, its type if known, the fields of a row.
 
-use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -33,7 +33,27 @@ pub(crate) struct Flow {
     pub(crate) direct: bool,
     pub(crate) ty: Ty,
     /// The fields, when the value is a row of known columns.
-    pub(crate) row: Option<Arc<Vec<Field>>>,
+    pub(crate) row: Option<Arc<Row>>,
+}
+
+/// How many rows may stand inside each other and still be known field by field. A statement can nest them as
+/// deep as it is long, and they are dropped by recursion.
+const MAX_ROW_DEPTH: usize = 32;
+
+/// The fields of a row.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    fields: Vec<Field>,
+    /// How many rows stand inside each other here, this one included.
+    depth: usize,
+}
+
+impl Deref for Row {
+    type Target = [Field];
+
+    fn deref(&self) -> &[Field] {
+        &self.fields
+    }
 }
 
 /// A named value: a field of a row, a column of a relation in FROM, a column of a result.
@@ -59,27 +79,31 @@ impl Flow {
         }
     }
 
-    /// A whole row of these fields.
+    /// A whole row of these fields. Beyond the depth that is followed, what is in it is known only together.
     pub(crate) fn of_row(fields: Vec<Field>, ty: Ty) -> Flow {
         let mut flow = Flow::of_type(ty);
         for field in &fields {
             flow.add(&field.flow);
         }
-        flow.row = Some(Arc::new(fields));
+        let inside = fields.iter().filter_map(|f| f.flow.row.as_ref());
+        let depth = 1 + inside.map(|r| r.depth).max().unwrap_or(0);
+        flow.row = (depth <= MAX_ROW_DEPTH).then(|| Arc::new(Row { fields, depth }));
         flow
     }
 
     /// Adds what another value carries to this one, which stops being direct.
     pub(crate) fn add(&mut self, other: &Flow) {
         self.direct = false;
-        self.columns = union(&self.columns, &other.columns);
+        unite(&mut self.columns, &other.columns);
     }
 
     /// One of the two values: the result of a set operation, a merged column.
-    pub(crate) fn either(&self, other: &Flow) -> Flow {
+    pub(crate) fn either(mut self, other: &Flow) -> Flow {
+        let direct = (self.direct || self.columns.is_empty()) && (other.direct || other.columns.is_empty());
+        unite(&mut self.columns, &other.columns);
         Flow {
-            columns: union(&self.columns, &other.columns),
-            direct: (self.direct || self.columns.is_empty()) && (other.direct || other.columns.is_empty()),
+            columns: self.columns,
+            direct,
             ty: match (self.ty, other.ty) {
                 (Ty::Literal, ty) => ty,
                 (ty, Ty::Literal) => ty,
@@ -91,15 +115,14 @@ impl Flow {
     }
 }
 
-/// The union of two sets, without a copy where one holds all of it.
-pub(crate) fn union(a: &Columns, b: &Columns) -> Columns {
-    if b.is_empty() || Arc::ptr_eq(a, b) {
-        return Arc::clone(a);
+/// Adds the second set to the first, without a copy where one holds all of the other or nobody else has the first.
+pub(crate) fn unite(all: &mut Columns, more: &Columns) {
+    if Arc::ptr_eq(all, more) || more.is_subset(all) {
+        return;
     }
-    if a.is_empty() {
-        return Arc::clone(b);
+    if all.is_subset(more) {
+        *all = Arc::clone(more);
+        return;
     }
-    let mut all: BTreeSet<_> = (**a).clone();
-    all.extend(b.iter().cloned());
-    Arc::new(all)
+    Arc::make_mut(all).extend(more.iter().cloned());
 }

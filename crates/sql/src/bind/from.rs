@@ -11,6 +11,9 @@ use super::{Binder, Field, Flow, Shape, Ty, strings};
 use crate::catalog::Relation;
 use crate::facts::{Hazard, How, RelName};
 
+/// What an element of FROM costs besides its columns.
+const PER_ITEM: usize = 4;
+
 impl Binder<'_> {
     /// Adds one element of FROM to the scope. Returns the numbers of the items that it added and
     /// whose columns are visible.
@@ -39,6 +42,9 @@ impl Binder<'_> {
                 return Vec::new();
             }
         };
+        if !self.names.budget.spend(PER_ITEM) {
+            return Vec::new();
+        }
         scope.items.push(item);
         vec![scope.items.len() - 1]
     }
@@ -54,9 +60,10 @@ impl Binder<'_> {
     fn range_var(&mut self, var: &nodes::RangeVar, scope: &Scope<'_>) -> Item {
         let name = SmolStr::new(var.relname().unwrap_or_default());
         let mut item = match (var.schemaname(), scope.cte(&name)) {
-            (None, Some(cte)) => shape_item(name, cte.shape.clone()),
+            (None, Some(cte)) if self.names.budget.make(cte.shape.fields.len()) => shape_item(name, cte.shape.clone()),
             _ => self.relation_item(var),
         };
+        self.looked(scope);
         rename(&mut item, var.alias());
         item
     }
@@ -113,8 +120,8 @@ impl Binder<'_> {
         let hidden = Scope {
             parent: scope.parent,
             depth: scope.depth,
-            items: Vec::new(),
-            ctes: scope.ctes.clone(),
+            beside: Some(scope),
+            ..Scope::default()
         };
         let shape = self.query(sub.subquery(), if sub.lateral { scope } else { &hidden });
         let mut item = shape_item(SmolStr::default(), shape);
@@ -142,7 +149,7 @@ impl Binder<'_> {
             }
             let listed = definitions
                 .and_then(|d| d.as_node_list())
-                .map(|l| self.definitions(l.iter(), &Self::all_of(&shape)));
+                .map(|l| self.definitions(l.iter(), &self.all_of(&shape)));
             match listed.filter(|l| !l.is_empty()) {
                 Some(listed) => fields.extend(listed),
                 None => {
@@ -153,7 +160,7 @@ impl Binder<'_> {
             }
         }
         if !range.coldeflist().is_empty() {
-            let all = Self::all_of(&Shape {
+            let all = self.all_of(&Shape {
                 fields,
                 open: open.take(),
                 restricted: false,
@@ -207,6 +214,7 @@ impl Binder<'_> {
         let parts = strings(function.funcname());
         let name = SmolStr::new(parts.last().copied().unwrap_or_default());
         let outs = self.out_columns();
+        self.names.budget.make(outs.len());
         if !outs.is_empty() {
             let field = |(name, ty): (SmolStr, u32)| Field {
                 name,
@@ -221,6 +229,7 @@ impl Binder<'_> {
             );
         }
         if let Some(fields) = self.row_fields(&flow) {
+            self.names.budget.make(fields.len());
             let derived = fields.into_iter().map(|f| Field {
                 name: f.name,
                 flow: flow.clone().derived(f.flow.ty),
@@ -370,14 +379,16 @@ pub(crate) fn rename(item: &mut Item, alias: Option<&nodes::Alias>) {
     let Some(alias) = alias else { return };
     item.unaliased = None;
     item.name = SmolStr::new(alias.aliasname().unwrap_or_default());
+    let open = item.open.clone();
+    let columns = item.columns_mut();
     for (index, name) in strings(alias.colnames()).into_iter().enumerate() {
-        match item.columns.get_mut(index) {
+        match columns.get_mut(index) {
             Some(column) => column.name = SmolStr::new(name),
             None => {
-                if let Some(open) = item.open.clone() {
-                    item.columns.push(ItemColumn {
+                if let Some(open) = &open {
+                    columns.push(ItemColumn {
                         name: SmolStr::new(name),
-                        flow: open,
+                        flow: open.clone(),
                         used: Cell::new(false),
                     });
                 }

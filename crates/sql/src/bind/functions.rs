@@ -4,7 +4,7 @@ mod classes;
 
 use std::sync::Arc;
 
-use pg_raw_parse::{ConstValue, Node, nodes};
+use pg_raw_parse::{Node, nodes};
 use smol_str::SmolStr;
 
 use super::flow::{BOOL, Flow, Ty};
@@ -131,6 +131,8 @@ impl Binder<'_> {
         let Some(all) = self.names.catalog.inner.functions.get(name) else {
             return Vec::new();
         };
+        // each is compared with those found before it
+        self.names.budget.spend(all.len() * all.len() / 32);
         let fits = |f: &&Arc<Function>| {
             loose
                 || (count + f.defaults >= f.args.len() && (count <= f.args.len() || f.variadic))
@@ -236,14 +238,19 @@ impl Binder<'_> {
     fn set_config(&mut self, call: Option<&nodes::FuncCall>) {
         self.hazard(Hazard::SettingWrite);
         let call = call.filter(|_| !self.too_deep);
-        let literal = |i: usize| call.and_then(|c| c.args().get(i)).and_then(literal_text);
+        let literal = |i: usize| {
+            call.and_then(|c| c.args().get(i))
+                .and_then(|a| self.names.literals.text(a))
+        };
         let column = call
             .and_then(|c| c.args().get(0))
             .filter(|a| matches!(a, Node::ColumnRef(c) if strings(c.fields()).last() == Some(&"name")));
         let named = column.and_then(|_| self.setting_name.clone());
         match literal(0).or(named) {
             Some(name) => {
-                let local = call.and_then(|c| c.args().get(2)).is_some_and(is_true);
+                let local = call
+                    .and_then(|c| c.args().get(2))
+                    .is_some_and(|a| self.names.literals.is_true(a));
                 self.setting(&name.to_ascii_lowercase(), literal(1).as_deref(), local);
             }
             None => {
@@ -296,7 +303,9 @@ impl Binder<'_> {
             [] => return Ty::Unknown,
         };
         let catalog = self.names.catalog;
-        for operator in catalog.inner.operators.get(symbol).into_iter().flatten() {
+        let operators = catalog.inner.operators.get(symbol);
+        self.names.budget.compare(operators.map_or(0, Vec::len));
+        for operator in operators.into_iter().flatten() {
             let visible = match schema {
                 Some(schema) => operator.schema == schema,
                 None => self.names.path.contains(&operator.schema),
@@ -331,31 +340,6 @@ fn result_of_kind(kind: nodes::A_Expr_Kind::Type, result: Ty) -> Ty {
 
 fn named_arguments(call: &nodes::FuncCall) -> bool {
     call.args().iter().any(|a| matches!(a, Node::NamedArgExpr(_)))
-}
-
-/// The text of a literal, casts around it looked through.
-pub(crate) fn literal_text(node: Node<'_>) -> Option<String> {
-    match node {
-        Node::A_Const(c) => match c.val()? {
-            ConstValue::String(s) | ConstValue::Float(s) => Some(s.to_owned()),
-            ConstValue::Integer(i) => Some(i.to_string()),
-            ConstValue::Boolean(b) => Some(b.to_string()),
-            _ => None,
-        },
-        Node::TypeCast(c) if c.type_name().is_some_and(keeps_text) => literal_text(c.arg()),
-        Node::NamedArgExpr(a) => literal_text(a.arg()),
-        _ => None,
-    }
-}
-
-/// Whether a cast to this type leaves the text of a literal as it is.
-fn keeps_text(name: &nodes::TypeName) -> bool {
-    let last = name.names().iter().next_back().and_then(|s| s.sval());
-    name.typmods().is_empty() && matches!(last, Some("text" | "varchar" | "name" | "bool"))
-}
-
-fn is_true(node: Node<'_>) -> bool {
-    literal_text(node).is_some_and(|t| matches!(t.as_str(), "true" | "t" | "on" | "yes" | "1"))
 }
 
 /// anyelement, anyarray, anynonarray, anyenum, anyrange, anycompatible…, "any", record.

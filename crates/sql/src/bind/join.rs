@@ -1,5 +1,7 @@
 //! Joins: USING and NATURAL merge columns, an alias hides what is inside.
 
+use std::collections::HashSet;
+
 use pg_raw_parse::nodes;
 use smol_str::SmolStr;
 
@@ -11,8 +13,10 @@ use crate::facts::How;
 impl Binder<'_> {
     pub(super) fn join(&mut self, join: &nodes::JoinExpr, scope: &mut Scope<'_>) -> Vec<usize> {
         let first = scope.items.len();
-        let left = self.source(join.larg(), scope);
-        let right = self.source(join.rarg(), scope);
+        let mut both = self.source(join.larg(), scope);
+        let middle = both.len();
+        both.extend(self.source(join.rarg(), scope));
+        let (left, right) = both.split_at(middle);
         let mut merged: Vec<SmolStr> = join
             .using_clause()
             .iter()
@@ -20,22 +24,24 @@ impl Binder<'_> {
             .map(SmolStr::new)
             .collect();
         if join.is_natural {
-            let names = visible_names(scope, &right);
-            merged = visible_names(scope, &left)
-                .into_iter()
-                .filter(|n| names.contains(n))
-                .collect();
+            self.names.budget.compare(columns_of(scope, &both).count());
+            let names: HashSet<&SmolStr> = columns_of(scope, right).map(|c| &c.name).collect();
+            let shared = columns_of(scope, left).map(|c| &c.name).filter(|n| names.contains(n));
+            merged = shared.cloned().collect();
         }
         self.infer(join.quals(), scope);
-        let mut both = left.clone();
-        both.extend(&right);
         if merged.is_empty() && join.alias().is_none() && join.join_using_alias().is_none() {
             return both;
         }
-        let mut item = self.merged_item(scope, &left, &right, &merged);
+        // for each join anew: a chain of them costs the square of its length, as it does on the server
+        let width = columns_of(scope, &both).count();
+        if !self.names.budget.make(2 * width + merged.len()) {
+            return both;
+        }
+        let mut item = self.merged_item(scope, left, right, &merged);
         if let Some(alias) = join.join_using_alias() {
             let mut using = item.clone();
-            using.columns.truncate(merged.len());
+            using.columns_mut().truncate(merged.len());
             using.columns_visible = false;
             rename(&mut using, Some(alias));
             scope.items.push(using);
@@ -56,11 +62,16 @@ impl Binder<'_> {
 
     /// The columns of a join: the merged ones first, then the others of both sides.
     fn merged_item(&mut self, scope: &Scope<'_>, left: &[usize], right: &[usize], merged: &[SmolStr]) -> Item {
-        let sides = [columns_of(scope, left), columns_of(scope, right)];
         let mut fields: Vec<Field> = Vec::new();
         for name in merged {
             let mut flow: Option<Flow> = None;
-            for column in sides.iter().filter_map(|side| side.iter().find(|c| c.name == *name)) {
+            self.names
+                .budget
+                .compare(columns_of(scope, left).count() + columns_of(scope, right).count());
+            for column in [left, right]
+                .iter()
+                .filter_map(|side| columns_of(scope, side).find(|c| c.name == *name))
+            {
                 self.use_columns(&column.flow, How::Inferred);
                 flow = Some(match flow {
                     Some(other) => other.either(&column.flow),
@@ -72,7 +83,9 @@ impl Binder<'_> {
                 flow: flow.unwrap_or_default(),
             });
         }
-        let others = sides.iter().flatten().filter(|c| !merged.contains(&c.name));
+        let merged: HashSet<&SmolStr> = merged.iter().collect();
+        let sides = [left, right].into_iter().flat_map(|side| columns_of(scope, side));
+        let others = sides.filter(|c| !merged.contains(&c.name));
         fields.extend(others.map(|c| Field {
             name: c.name.clone(),
             flow: c.flow.clone(),
@@ -88,16 +101,11 @@ impl Binder<'_> {
     }
 }
 
-fn columns_of(scope: &Scope<'_>, items: &[usize]) -> Vec<ItemColumn> {
+fn columns_of<'s>(scope: &'s Scope<'_>, items: &'s [usize]) -> impl Iterator<Item = &'s ItemColumn> {
     items
         .iter()
         .filter_map(|&i| scope.items.get(i))
-        .flat_map(|i| i.columns.iter().cloned())
-        .collect()
-}
-
-fn visible_names(scope: &Scope<'_>, items: &[usize]) -> Vec<SmolStr> {
-    columns_of(scope, items).into_iter().map(|c| c.name).collect()
+        .flat_map(|i| &i.columns)
 }
 
 /// An aliased join hides everything inside it.

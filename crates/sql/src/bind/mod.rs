@@ -15,6 +15,7 @@ mod flow;
 mod from;
 mod functions;
 mod join;
+mod literal;
 mod names;
 mod restrict;
 mod scope;
@@ -24,7 +25,8 @@ mod titles;
 mod types;
 mod views;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use pg_raw_parse::Node;
@@ -33,19 +35,17 @@ use smol_str::SmolStr;
 pub(crate) use dml::Event;
 pub(crate) use flow::{Field, Flow, Ty};
 pub(crate) use from::relation_item;
-pub(crate) use functions::literal_text;
+pub(crate) use literal::Literals;
 pub(crate) use scope::{Item, Scope};
 pub(crate) use views::ViewFacts;
 
+use crate::budget::Budget;
 use crate::catalog::{Catalog, Relation, TypeId};
 use crate::facts::{Action, ColumnUse, Hazard, How, Output, Outputs, RelName, StatementFacts};
 use crate::state::Prepared;
 
 /// How deep expressions and queries may nest; deeper ones are not resolved.
 const MAX_DEPTH: usize = 160;
-
-/// How many expressions and queries are looked at; statements with more are not resolved.
-const MAX_STEPS: usize = 400_000;
 
 /// What earlier statements of the same string did to the names.
 #[derive(Debug, Clone)]
@@ -69,6 +69,10 @@ pub(crate) struct Names<'a> {
     pub(crate) forgotten: bool,
     /// Something happened that the overlay does not show: names may mean anything.
     pub(crate) lost: bool,
+    /// What is left to spend on the whole string.
+    pub(crate) budget: Rc<Budget>,
+    /// The literals of the string.
+    pub(crate) literals: Rc<Literals>,
 }
 
 /// The columns of a query's result.
@@ -89,7 +93,6 @@ pub(crate) struct Binder<'a> {
     /// Types of values seen, for implicit casts.
     types: HashSet<TypeId>,
     depth: usize,
-    steps: usize,
     /// A bound was hit: nothing that walks the tree by itself may look at it any more.
     too_deep: bool,
     /// The depth of the outermost query whose columns were named since this was last reset.
@@ -106,6 +109,8 @@ pub(crate) struct Binder<'a> {
     set_returning: usize,
     /// Views being expanded, outermost first.
     expanding: Vec<u32>,
+    /// Views whose own facts are among these already.
+    views_seen: HashSet<u32>,
 }
 
 impl<'a> Binder<'a> {
@@ -116,7 +121,6 @@ impl<'a> Binder<'a> {
             facts,
             types: HashSet::new(),
             depth: 0,
-            steps: 0,
             too_deep: false,
             outermost: usize::MAX,
             queries: HashMap::new(),
@@ -125,6 +129,7 @@ impl<'a> Binder<'a> {
             last_call: Vec::new(),
             set_returning: 0,
             expanding: Vec::new(),
+            views_seen: HashSet::new(),
         }
     }
 
@@ -147,12 +152,29 @@ impl<'a> Binder<'a> {
 
     /// Records that these columns are used this way.
     pub(crate) fn use_columns(&mut self, flow: &Flow, how: How) {
+        if !self.names.budget.spend(flow.columns.len()) {
+            return;
+        }
         for column in flow.columns.iter() {
             self.facts.uses.insert(ColumnUse {
                 column: column.clone(),
                 how,
             });
         }
+    }
+
+    /// The whole row of an item as a value.
+    fn row_value(&self, item: &Item) -> Flow {
+        if self.names.budget.spend(item.row_cost()) {
+            item.row()
+        } else {
+            Flow::default()
+        }
+    }
+
+    /// Spends what looking names up cost.
+    fn looked(&self, scope: &Scope<'_>) {
+        self.names.budget.compare(scope.looked.take());
     }
 
     /// Notes a value's type, because an implicit cast of a user's may apply to it.
@@ -166,8 +188,7 @@ impl<'a> Binder<'a> {
 
     /// Goes one level deeper; `None` when that is too deep, or the statement too much work.
     fn deeper<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> Option<T> {
-        self.steps += 1;
-        if self.depth >= MAX_DEPTH || self.steps > MAX_STEPS {
+        if self.depth >= MAX_DEPTH || !self.names.budget.spend(1) {
             self.too_deep = true;
             self.unresolved("nesting too deep");
             return None;
@@ -210,7 +231,11 @@ impl<'a> Binder<'a> {
             };
             return;
         }
-        self.facts.outputs = Outputs::Columns(outputs(shape));
+        // whoever reads the facts spells these out, column by column
+        let origins: usize = shape.fields.iter().map(|f| f.flow.columns.len()).sum();
+        if self.names.budget.spend(origins.saturating_mul(4)) {
+            self.facts.outputs = Outputs::Columns(outputs(shape));
+        }
     }
 
     /// Records that a shape's values are stored elsewhere.
@@ -224,8 +249,12 @@ impl<'a> Binder<'a> {
     }
 
     /// Everything that a shape carries, as one value.
-    pub(crate) fn all_of(shape: &Shape) -> Flow {
+    pub(crate) fn all_of(&self, shape: &Shape) -> Flow {
         let mut flow = Flow::default();
+        let cost = shape.fields.iter().map(|f| 1 + f.flow.columns.len()).sum();
+        if !self.names.budget.spend(cost) {
+            return flow;
+        }
         for field in &shape.fields {
             flow.add(&field.flow);
         }
@@ -240,7 +269,7 @@ impl<'a> Binder<'a> {
 fn outputs(shape: &Shape) -> Vec<Output> {
     let output = |field: &Field| Output {
         name: field.name.clone(),
-        origins: BTreeSet::clone(&field.flow.columns),
+        origins: Arc::clone(&field.flow.columns),
         direct: field.flow.direct,
     };
     shape.fields.iter().map(output).collect()

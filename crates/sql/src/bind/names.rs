@@ -23,6 +23,8 @@ impl<'a> Names<'a> {
             cursors: Default::default(),
             forgotten: false,
             lost: false,
+            budget: Default::default(),
+            literals: Default::default(),
         }
     }
 
@@ -39,6 +41,8 @@ impl<'a> Names<'a> {
             cursors: Default::default(),
             forgotten: false,
             lost: false,
+            budget: Default::default(),
+            literals: Default::default(),
         }
     }
 

@@ -5,11 +5,13 @@
 
 mod forms;
 
+use std::collections::BTreeMap;
+
 use pg_raw_parse::{Node, nodes};
 
 use super::scope::Scope;
 use super::{Binder, strings};
-use forms::{flipped, is_bound, is_constant, is_never, names_booleans, own_item, place_of, place_of_node};
+use forms::{flipped, is_constant, names_booleans, own_item, place_of, place_of_node};
 
 /// What later analysis needs to know of a query that was bound.
 #[derive(Debug, Clone, Default)]
@@ -36,7 +38,7 @@ enum Strength {
 /// What one condition says about the items of its own query.
 #[derive(Debug, Default)]
 struct Verdict {
-    restricts: Vec<(usize, Strength)>,
+    restricts: BTreeMap<usize, Strength>,
     /// Pairs of items joined by equal columns.
     joins: Vec<(usize, usize)>,
     /// Items of the next outer level joined to items here.
@@ -50,6 +52,14 @@ struct Verdict {
 pub(super) struct Restricted {
     items: Vec<bool>,
     outer: Vec<usize>,
+}
+
+impl Verdict {
+    /// The condition restricts this item at least so firmly.
+    fn restrict(&mut self, item: usize, strength: Strength) {
+        let known = self.restricts.entry(item).or_insert(strength);
+        *known = strength.max(*known);
+    }
 }
 
 impl Restricted {
@@ -100,21 +110,13 @@ impl Binder<'_> {
             self.judge(condition, scope, &mut verdict, 0);
         }
         let mut items: Vec<bool> = scope.items.iter().map(|i| i.restricted || verdict.never).collect();
-        for &(item, _) in &verdict.restricts {
+        for &item in verdict.restricts.keys() {
             if let Some(flag) = items.get_mut(item) {
                 *flag = true;
             }
         }
-        for _ in 0..scope.items.len() {
-            for &(a, b) in verdict.joins.iter() {
-                let either = items.get(a).copied().unwrap_or(false) || items.get(b).copied().unwrap_or(false);
-                for side in [a, b] {
-                    if let Some(flag) = items.get_mut(side) {
-                        *flag |= either;
-                    }
-                }
-            }
-        }
+        spread_over_joins(&mut items, &verdict.joins);
+        self.looked(scope);
         let outer = verdict
             .outer
             .iter()
@@ -128,7 +130,7 @@ impl Binder<'_> {
         if depth > 64 {
             return;
         }
-        if is_never(node) {
+        if self.names.literals.is_never(node) {
             verdict.never = true;
             return;
         }
@@ -145,7 +147,7 @@ impl Binder<'_> {
                 if let Some(arg) = e.args().first()
                     && let Some(item) = own_item(arg, scope)
                 {
-                    verdict.restricts.push((item, Strength::Range));
+                    verdict.restrict(item, Strength::Range);
                 }
             }
             Node::BooleanTest(t) if t.booltesttype == nodes::BoolTestType::IS_TRUE => {
@@ -153,11 +155,13 @@ impl Binder<'_> {
             }
             Node::A_Expr(e) => self.judge_comparison(e, scope, verdict),
             Node::SubLink(s) => self.judge_sublink(s, scope, verdict),
-            Node::ColumnRef(_) => verdict
-                .restricts
-                .extend(own_item(node, scope).map(|i| (i, Strength::Range))),
+            Node::ColumnRef(_) => {
+                if let Some(item) = own_item(node, scope) {
+                    verdict.restrict(item, Strength::Range);
+                }
+            }
             // one row: that of the cursor
-            Node::CurrentOfExpr(_) => verdict.restricts.push((0, Strength::Point)),
+            Node::CurrentOfExpr(_) => verdict.restrict(0, Strength::Point),
             _ => {}
         }
     }
@@ -167,7 +171,7 @@ impl Binder<'_> {
         // for each item that every arm restricts, in how many arms only by an interval
         let mut common: Option<Vec<(usize, usize)>> = None;
         for arm in or.args() {
-            if is_never(arm) {
+            if self.names.literals.is_never(arm) {
                 continue;
             }
             let mut inner = Verdict::default();
@@ -175,17 +179,15 @@ impl Binder<'_> {
             if inner.never {
                 continue;
             }
-            let firm = |item: usize| inner.restricts.contains(&(item, Strength::Point));
-            let named = |item: usize| inner.restricts.iter().any(|&(i, _)| i == item);
+            let loose = |strength: Strength| usize::from(strength != Strength::Point);
             common = Some(match common {
-                None => inner
-                    .restricts
-                    .iter()
-                    .map(|&(i, _)| (i, usize::from(!firm(i))))
-                    .collect(),
+                None => inner.restricts.iter().map(|(&i, &s)| (i, loose(s))).collect(),
                 Some(so_far) => {
-                    let kept = so_far.into_iter().filter(|&(i, _)| named(i));
-                    kept.map(|(i, n)| (i, n + usize::from(!firm(i)))).collect()
+                    let kept = so_far.into_iter().filter_map(|(i, n)| {
+                        let strength = inner.restricts.get(&i)?;
+                        Some((i, n + loose(*strength)))
+                    });
+                    kept.collect()
                 }
             });
         }
@@ -200,7 +202,7 @@ impl Binder<'_> {
             } else {
                 Strength::Range
             };
-            verdict.restricts.push((item, strength));
+            verdict.restrict(item, strength);
         }
     }
 
@@ -216,17 +218,17 @@ impl Binder<'_> {
             K::AEXPR_OP => {
                 for (column, value, symbol) in [(e.lexpr(), e.rexpr(), symbol), (e.rexpr(), e.lexpr(), flipped(symbol))]
                 {
-                    if is_bound(symbol, value)
-                        && let Some(item) = own_item(column, scope)
+                    if let Some(item) = own_item(column, scope)
+                        && self.names.literals.is_bound(symbol, value)
                     {
-                        verdict.restricts.push((item, Strength::Range));
+                        verdict.restrict(item, Strength::Range);
                     }
                 }
             }
             K::AEXPR_IN if symbol == "=" => {
                 let constants = is_constant(e.rexpr()) && !names_booleans(e.rexpr());
                 if let Some(item) = own_item(e.lexpr(), scope).filter(|_| constants) {
-                    verdict.restricts.push((item, Strength::Point));
+                    verdict.restrict(item, Strength::Point);
                 }
             }
             K::AEXPR_OP_ANY if symbol == "=" => {
@@ -235,25 +237,29 @@ impl Binder<'_> {
                 };
                 let listed = is_constant(e.rexpr()) && !names_booleans(e.rexpr());
                 if listed || self.is_restricted_array(e.rexpr()) {
-                    verdict.restricts.push((item, Strength::Point));
+                    verdict.restrict(item, Strength::Point);
                 }
             }
             K::AEXPR_BETWEEN | K::AEXPR_BETWEEN_SYM => {
                 let Node::NodeList(bounds) = e.rexpr() else {
                     return;
                 };
-                let constant = bounds.iter().all(is_constant);
-                let bounded = bounds.get(0).is_some_and(|v| is_bound(">=", v))
-                    || bounds.get(1).is_some_and(|v| is_bound("<=", v));
-                if let Some(item) = own_item(e.lexpr(), scope).filter(|_| constant && bounded) {
-                    verdict.restricts.push((item, Strength::Range));
+                let Some(item) = own_item(e.lexpr(), scope).filter(|_| bounds.iter().all(is_constant)) else {
+                    return;
+                };
+                let bounds = [bounds.get(0).map(|v| (">=", v)), bounds.get(1).map(|v| ("<=", v))];
+                let mut bounds = bounds.into_iter().flatten();
+                if bounds.any(|(symbol, v)| self.names.literals.is_bound(symbol, v)) {
+                    verdict.restrict(item, Strength::Range);
                 }
             }
             K::AEXPR_LIKE | K::AEXPR_ILIKE if matches!(symbol, "~~" | "~~*") => {
-                let pattern = super::functions::literal_text(e.rexpr());
-                let firm = pattern.is_some_and(|p| p.chars().any(|c| !matches!(c, '%' | '_' | '\\')));
-                if let Some(item) = own_item(e.lexpr(), scope).filter(|_| firm) {
-                    verdict.restricts.push((item, Strength::Point));
+                let Some(item) = own_item(e.lexpr(), scope) else {
+                    return;
+                };
+                let pattern = self.names.literals.text(e.rexpr());
+                if pattern.is_some_and(|p| p.chars().any(|c| !matches!(c, '%' | '_' | '\\'))) {
+                    verdict.restrict(item, Strength::Point);
                 }
             }
             _ => {}
@@ -277,9 +283,9 @@ impl Binder<'_> {
                 } else {
                     Strength::Point
                 };
-                verdict.restricts.push((item, strength));
+                verdict.restrict(item, strength);
             } else if self.is_single_value(value) {
-                verdict.restricts.push((item, Strength::Point));
+                verdict.restrict(item, Strength::Point);
             }
         }
         match (place_of_node(left, scope), place_of_node(right, scope)) {
@@ -303,12 +309,14 @@ impl Binder<'_> {
                     && note.own_output
                     && let Some(item) = own_item(link.testexpr(), scope)
                 {
-                    verdict.restricts.push((item, Strength::Point));
+                    verdict.restrict(item, Strength::Point);
                 }
             }
-            T::EXISTS_SUBLINK => verdict
-                .restricts
-                .extend(note.joined.iter().map(|&i| (i, Strength::Point))),
+            T::EXISTS_SUBLINK => {
+                for item in note.joined {
+                    verdict.restrict(item, Strength::Point);
+                }
+            }
             _ => {}
         }
     }
@@ -338,6 +346,25 @@ impl Binder<'_> {
             && self
                 .note_on(link.subselect())
                 .is_some_and(|n| n.restricted && n.own_output)
+    }
+}
+
+/// What a restricted item's columns equal is restricted with it.
+fn spread_over_joins(items: &mut [bool], joins: &[(usize, usize)]) {
+    let mut partners: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for &(a, b) in joins {
+        partners.entry(a).or_default().push(b);
+        partners.entry(b).or_default().push(a);
+    }
+    let restricted = items.iter().enumerate().filter(|(_, flag)| **flag);
+    let mut open: Vec<usize> = restricted.map(|(index, _)| index).collect();
+    while let Some(item) = open.pop() {
+        for &other in partners.get(&item).into_iter().flatten() {
+            if let Some(flag) = items.get_mut(other).filter(|flag| !**flag) {
+                *flag = true;
+                open.push(other);
+            }
+        }
     }
 }
 

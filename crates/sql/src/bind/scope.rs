@@ -1,7 +1,7 @@
 //! Which names a clause can see. Follows PostgreSQL's `parse_relation.c`: a namespace of items per
 //! query level, joins that hide what they merge, outer levels behind inner ones.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -17,6 +17,10 @@ pub(crate) struct Scope<'p> {
     pub(crate) depth: usize,
     pub(crate) items: Vec<Item>,
     pub(crate) ctes: Vec<Arc<Cte>>,
+    /// The query whose table expressions can be named as well, and nothing else of it.
+    pub(crate) beside: Option<&'p Scope<'p>>,
+    /// How many names were looked at since this was last asked.
+    pub(crate) looked: Cell<usize>,
 }
 
 /// A relation, subquery, function or join in FROM.
@@ -41,8 +45,8 @@ pub(crate) struct Item {
     pub(crate) join: bool,
     /// A row that is a single value: a function that returns a scalar.
     pub(crate) scalar: bool,
-    /// The row type, for functions over whole rows.
-    pub(crate) row_type: super::flow::Ty,
+    /// The whole row as a value, once it was asked for.
+    whole: OnceCell<Flow>,
 }
 
 /// A column of an item, and whether the query looked at it.
@@ -100,12 +104,30 @@ impl Item {
             restricted: false,
             join: false,
             scalar: false,
-            row_type: super::flow::Ty::Unknown,
+            whole: OnceCell::new(),
         }
+    }
+
+    /// How many columns and origins have to be put together for the row, if that is still to be done.
+    pub(crate) fn row_cost(&self) -> usize {
+        match self.whole.get() {
+            Some(_) => 0,
+            None => self.columns.iter().map(|c| 2 + c.flow.columns.len()).sum(),
+        }
+    }
+
+    /// The columns get other names.
+    pub(crate) fn columns_mut(&mut self) -> &mut Vec<ItemColumn> {
+        self.whole = OnceCell::new();
+        &mut self.columns
     }
 
     /// The whole row as a value.
     pub(crate) fn row(&self) -> Flow {
+        self.whole.get_or_init(|| self.make_row()).clone()
+    }
+
+    fn make_row(&self) -> Flow {
         if self.scalar
             && let [only] = self.columns.as_slice()
         {
@@ -119,7 +141,7 @@ impl Item {
                 flow: c.flow.clone(),
             }
         });
-        let mut flow = Flow::of_row(fields.collect(), self.row_type);
+        let mut flow = Flow::of_row(fields.collect(), super::flow::Ty::Unknown);
         if let Some(open) = &self.open {
             flow.add(open);
         }
@@ -175,6 +197,7 @@ impl<'p> Scope<'p> {
         for (level, scope) in self.levels() {
             let mut fallback = Found::Nothing;
             for (index, item) in scope.items.iter().enumerate().filter(|(_, i)| i.columns_visible) {
+                self.look(1 + item.columns.len());
                 match item.find(level, index, name) {
                     found @ Found::Column(..) => return found,
                     found @ Found::Other(..) => fallback = found,
@@ -192,6 +215,7 @@ impl<'p> Scope<'p> {
     pub(crate) fn item(&self, schema: Option<&str>, name: &str) -> Option<(usize, usize, &Item)> {
         for (level, scope) in self.levels() {
             let hit = scope.items.iter().enumerate().find(|(_, item)| {
+                self.look(1);
                 item.visible
                     && match schema {
                         None => item.name == name,
@@ -211,9 +235,22 @@ impl<'p> Scope<'p> {
     /// A column of a named item.
     pub(crate) fn qualified(&self, schema: Option<&str>, item: &str, column: &str) -> Found<'_> {
         match self.item(schema, item) {
-            Some((level, index, found)) => found.find(level, index, column),
+            Some((level, index, found)) => {
+                self.look(found.columns.len());
+                found.find(level, index, column)
+            }
             None => Found::Nothing,
         }
+    }
+
+    fn look(&self, names: usize) {
+        self.looked.set(self.looked.get().saturating_add(names));
+    }
+
+    /// How many columns `*` stands for.
+    pub(crate) fn star_width(&self) -> usize {
+        let visible = self.items.iter().filter(|i| i.columns_visible);
+        visible.map(|i| i.columns.len()).sum()
     }
 
     /// The columns that `*` stands for.
@@ -233,7 +270,11 @@ impl<'p> Scope<'p> {
 
     /// A common table expression by name.
     pub(crate) fn cte(&self, name: &str) -> Option<Arc<Cte>> {
+        let own = |scope: &Scope<'_>| {
+            self.look(scope.ctes.len());
+            scope.ctes.iter().rev().find(|c| c.name == name).cloned()
+        };
         self.levels()
-            .find_map(|(_, scope)| scope.ctes.iter().rev().find(|c| c.name == name).cloned())
+            .find_map(|(_, scope)| own(scope).or_else(|| scope.beside.and_then(own)))
     }
 }

@@ -1,6 +1,6 @@
 //! SELECT, VALUES, set operations, WITH.
 
-use pg_raw_parse::{ConstValue, Node, nodes};
+use pg_raw_parse::{Node, nodes};
 use smol_str::SmolStr;
 
 use super::restrict::QueryNote;
@@ -78,6 +78,10 @@ impl Binder<'_> {
             }
         }
         self.unused_computations(scope);
+        // how many rows the outermost query has bounds nothing
+        if scope.depth <= 1 {
+            return (shape, QueryNote::default());
+        }
         let note = self.note_of(select, scope, multiplied);
         shape.restricted = note.restricted;
         (shape, note)
@@ -101,7 +105,7 @@ impl Binder<'_> {
         };
         let name = strings(column.fields()).last() == Some(&"name") && strings(e.name()) == ["="];
         (settings && name && e.kind == nodes::A_Expr_Kind::AEXPR_OP && !self.too_deep)
-            .then(|| super::literal_text(e.rexpr()))
+            .then(|| self.names.literals.text(e.rexpr()))
             .flatten()
     }
 
@@ -109,7 +113,7 @@ impl Binder<'_> {
     fn tail(&mut self, select: &nodes::SelectStmt, scope: &Scope<'_>, shape: &Shape) {
         for distinct in select.distinct_clause() {
             if matches!(distinct, Node::None) {
-                let all = Self::all_of(shape);
+                let all = self.all_of(shape);
                 self.use_columns(&all, How::Inferred);
             } else {
                 self.order_by(distinct, scope, shape);
@@ -148,6 +152,9 @@ impl Binder<'_> {
                     shape.fields.push(Field { name, flow });
                 }
             }
+            if !self.names.budget.targets(shape.fields.len()) {
+                break;
+            }
         }
         shape
     }
@@ -155,7 +162,11 @@ impl Binder<'_> {
     fn star(&mut self, column: &nodes::ColumnRef, scope: &Scope<'_>, shape: &mut Shape) {
         let parts = strings(column.fields());
         if parts.is_empty() {
-            shape.fields.extend(scope.star());
+            let budget = &self.names.budget;
+            let width = scope.star_width();
+            if budget.targets(shape.fields.len() + width) && budget.make(width) {
+                shape.fields.extend(scope.star());
+            }
             let opens = scope
                 .items
                 .iter()
@@ -196,9 +207,12 @@ impl Binder<'_> {
         let mut fields: Vec<Field> = Vec::new();
         for row in select.values_lists() {
             for (index, value) in row.as_node_list().into_iter().flatten().enumerate() {
+                if !self.names.budget.targets(index + 1) {
+                    break;
+                }
                 let flow = self.expr(value, scope);
                 match fields.get_mut(index) {
-                    Some(field) => field.flow = field.flow.either(&flow),
+                    Some(field) => field.flow = std::mem::take(&mut field.flow).either(&flow),
                     None => fields.push(Field {
                         name: SmolStr::new(format!("column{}", index + 1)),
                         flow,
@@ -235,13 +249,22 @@ impl Binder<'_> {
             first = left.larg();
         }
         let (mut shape, mut note) = self.arm(first, scope);
+        // whether all that the left side carries so far is recorded as compared
+        let mut compared = false;
         for operation in chain.into_iter().rev() {
+            if self.names.budget.is_exceeded() {
+                break;
+            }
             let (right, right_note) = self.arm(operation.rarg(), scope);
-            if !(operation.op == S::SETOP_UNION && operation.all) {
-                for side in [&shape, &right] {
-                    let all = Self::all_of(side);
+            if operation.op == S::SETOP_UNION && operation.all {
+                compared = false;
+            } else {
+                let fresh = [(!compared).then_some(&shape), Some(&right)];
+                for side in fresh.into_iter().flatten() {
+                    let all = self.all_of(side);
                     self.use_columns(&all, How::Inferred);
                 }
+                compared = true;
             }
             let restricted = match operation.op {
                 S::SETOP_UNION => note.restricted && right_note.restricted,
@@ -253,7 +276,8 @@ impl Binder<'_> {
                 own_output: note.own_output && right_note.own_output,
                 ..QueryNote::default()
             };
-            shape = united(&shape, &right);
+            self.names.budget.make(right.fields.len());
+            shape = united(shape, right);
             shape.restricted = restricted;
         }
         (shape, note)
@@ -268,9 +292,9 @@ impl Binder<'_> {
     /// ORDER BY, DISTINCT ON: an output column by number or name first, an expression else.
     fn order_by(&mut self, node: Node<'_>, scope: &Scope<'_>, shape: &Shape) {
         let output = match node {
-            Node::A_Const(c) => numbered(c, shape),
+            Node::A_Const(_) => self.numbered(node, shape),
             Node::ColumnRef(c) => match strings(c.fields()).as_slice() {
-                [name] if c.fields().len() == 1 => shape.fields.iter().find(|f| f.name == *name),
+                [name] if c.fields().len() == 1 => self.titled(name, shape),
                 _ => None,
             },
             _ => None,
@@ -281,11 +305,25 @@ impl Binder<'_> {
         }
     }
 
+    /// The output that a number in ORDER BY or GROUP BY means.
+    fn numbered<'s>(&self, node: Node<'_>, shape: &'s Shape) -> Option<&'s Field> {
+        let number = usize::try_from(self.names.literals.integer(node)?).ok()?;
+        shape.fields.get(number.checked_sub(1)?)
+    }
+
+    /// The output of this name.
+    fn titled<'s>(&self, name: &str, shape: &'s Shape) -> Option<&'s Field> {
+        let known = self.names.budget.compare(shape.fields.len());
+        shape.fields.iter().filter(|_| known).find(|f| f.name == name)
+    }
+
     /// GROUP BY: an input column first, an output column else.
     fn group_by(&mut self, node: Node<'_>, scope: &Scope<'_>, shape: &Shape) {
+        self.looked(scope);
         match node {
-            Node::A_Const(c) => {
-                if let Some(field) = numbered(c, shape) {
+            _ if self.names.budget.is_exceeded() => {}
+            Node::A_Const(_) => {
+                if let Some(field) = self.numbered(node, shape) {
                     self.use_columns(&field.flow, How::Inferred);
                 }
             }
@@ -297,9 +335,7 @@ impl Binder<'_> {
             Node::ColumnRef(c) => {
                 let parts = strings(c.fields());
                 let alias = match parts.as_slice() {
-                    [name] if matches!(scope.column(name), Found::Nothing) => {
-                        shape.fields.iter().find(|f| f.name == *name)
-                    }
+                    [name] if matches!(scope.column(name), Found::Nothing) => self.titled(name, shape),
                     _ => None,
                 };
                 match alias {
@@ -346,42 +382,29 @@ fn is_bare(select: &nodes::SelectStmt) -> bool {
 }
 
 /// Both sides of a set operation, column by column, named like the left.
-fn united(left: &Shape, right: &Shape) -> Shape {
-    let count = left.fields.len().max(right.fields.len());
-    let at = |shape: &Shape, i: usize| -> Option<Flow> {
-        shape
-            .fields
-            .get(i)
-            .map(|f| f.flow.clone())
-            .or_else(|| shape.open.clone())
-    };
-    let fields = (0..count).map(|i| {
-        let flow = match (at(left, i), at(right, i)) {
-            (Some(a), Some(b)) => a.either(&b),
-            (Some(only), None) | (None, Some(only)) => only,
-            (None, None) => Flow::default(),
-        };
-        let name = left.fields.get(i).or(right.fields.get(i)).map(|f| f.name.clone());
-        Field {
-            name: name.unwrap_or_default(),
-            flow,
+fn united(mut left: Shape, right: Shape) -> Shape {
+    let shared = left.fields.len().min(right.fields.len());
+    for (field, other) in left.fields.iter_mut().zip(&right.fields) {
+        field.flow = std::mem::take(&mut field.flow).either(&other.flow);
+    }
+    // where one side has more columns than are known of the other, they are among its unknown ones
+    if let Some(open) = &right.open {
+        for field in left.fields.iter_mut().skip(shared) {
+            field.flow = std::mem::take(&mut field.flow).either(open);
         }
+    }
+    let rest = right.fields.into_iter().skip(shared).map(|field| Field {
+        flow: match &left.open {
+            Some(open) => open.clone().either(&field.flow),
+            None => field.flow,
+        },
+        name: field.name,
     });
-    let open = match (&left.open, &right.open) {
-        (Some(a), Some(b)) => Some(a.either(b)),
+    left.fields.extend(rest);
+    left.open = match (left.open, right.open) {
+        (Some(a), Some(b)) => Some(a.either(&b)),
         _ => None,
     };
-    Shape {
-        fields: fields.collect(),
-        open,
-        restricted: false,
-    }
-}
-
-/// The output that a number in ORDER BY or GROUP BY means.
-fn numbered<'s>(constant: &nodes::A_Const, shape: &'s Shape) -> Option<&'s Field> {
-    match constant.val() {
-        Some(ConstValue::Integer(n)) => shape.fields.get(usize::try_from(n).ok()?.checked_sub(1)?),
-        _ => None,
-    }
+    left.restricted = false;
+    left
 }

@@ -5,29 +5,32 @@ use smol_str::SmolStr;
 
 use super::strings;
 
-/// The name that the server gives a result column (`FigureColname` in `parse_target.c`).
+/// The name that the server gives a result column (`FigureColname` in `parse_target.c`). Each node is looked at
+/// once, and no deeper than the expression was bound.
 pub(crate) fn column_name(node: Node<'_>) -> SmolStr {
-    match node {
-        // a name from below wins over the type's, a type's from below does not
-        Node::TypeCast(c) if is_weak(c.arg()) => {
-            let name = c.type_name().and_then(|t| t.names().iter().next_back()?.sval());
-            SmolStr::new(name.unwrap_or("?column?"))
-        }
-        Node::TypeCast(c) => column_name(c.arg()),
-        Node::CaseExpr(c) if is_weak(c.defresult()) => SmolStr::new_static("case"),
-        Node::CaseExpr(c) => column_name(c.defresult()),
-        other => own_name(other),
-    }
+    title(node).0
 }
 
-/// Whether an expression has no name of its own that counts for more than a type's.
-fn is_weak(node: Node<'_>) -> bool {
+/// A name, and whether it is none that would count for more than a type's.
+fn title(node: Node<'_>) -> (SmolStr, bool) {
+    // a name from below wins over the type's, a type's from below does not
+    let over = |arg: Node<'_>, own: &str| match title(arg) {
+        (_, true) => (SmolStr::new(own), true),
+        strong => strong,
+    };
     match node {
-        Node::TypeCast(c) => is_weak(c.arg()),
-        Node::CaseExpr(c) => is_weak(c.defresult()),
-        Node::CollateClause(c) => is_weak(c.arg()),
-        Node::A_Indirection(i) if strings(i.indirection()).is_empty() => is_weak(i.arg()),
-        other => own_name(other) == "?column?",
+        Node::TypeCast(c) => {
+            let name = c.type_name().and_then(|t| t.names().iter().next_back()?.sval());
+            over(c.arg(), name.unwrap_or("?column?"))
+        }
+        Node::CaseExpr(c) => over(c.defresult(), "case"),
+        Node::CollateClause(c) => title(c.arg()),
+        Node::A_Indirection(i) if strings(i.indirection()).is_empty() => title(i.arg()),
+        other => {
+            let name = own_name(other);
+            let weak = name == "?column?";
+            (name, weak)
+        }
     }
 }
 
@@ -35,13 +38,9 @@ fn own_name(node: Node<'_>) -> SmolStr {
     use nodes::SQLValueFunctionOp as V;
     let name = match node {
         Node::ColumnRef(c) => strings(c.fields()).last().copied().unwrap_or("?column?"),
-        Node::A_Indirection(i) => match strings(i.indirection()).last() {
-            Some(name) => name,
-            None => return column_name(i.arg()),
-        },
+        Node::A_Indirection(i) => strings(i.indirection()).last().copied().unwrap_or("?column?"),
         Node::FuncCall(f) => strings(f.funcname()).last().copied().unwrap_or("?column?"),
         Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_NULLIF => "nullif",
-        Node::CollateClause(c) => return column_name(c.arg()),
         Node::SubLink(s) => return sublink_name(s),
         Node::A_ArrayExpr(_) => "array",
         Node::RowExpr(_) => "row",

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use pg_raw_parse::Node;
 use smol_str::SmolStr;
 
-use super::flow::{Flow, union};
+use super::flow::{Flow, unite};
 use super::{Binder, Field, Names, Scope, Shape, Ty};
-use crate::catalog::{Columns, Relation};
+use crate::catalog::{Column, Columns, Relation};
 use crate::facts::{ColumnUse, Hazard, How, RelName, StatementFacts};
 
 /// What one view shows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ViewFacts {
-    /// For each column the columns behind it, and whether it is one of them unchanged.
+    /// For each column itself and the columns behind it, and whether it is one of them unchanged.
     columns: Vec<(Columns, bool)>,
     /// Relations read.
     reads: BTreeSet<RelName>,
@@ -28,27 +28,30 @@ pub(crate) struct ViewFacts {
 impl Binder<'_> {
     /// The columns of a relation with what they carry; a view's carry what is behind it as well.
     pub(crate) fn view_columns(&mut self, relation: &Arc<Relation>) -> Vec<Field> {
+        if !self.names.budget.make(relation.columns.len()) {
+            return Vec::new();
+        }
         let behind = self.behind(relation);
-        if let Some(behind) = &behind {
+        let seen = relation.id != 0 && !self.views_seen.insert(relation.id);
+        if let Some(behind) = behind.as_ref().filter(|_| !seen) {
             self.facts.reads.extend(behind.reads.iter().cloned());
             self.facts.uses.extend(behind.inferred.iter().cloned());
             self.facts.functions.extend(behind.functions.iter().cloned());
             self.facts.code.extend(behind.code.iter().cloned());
             self.facts.hazards.extend(behind.hazards.iter().cloned());
         }
-        let field = |(index, column): (usize, &crate::catalog::Column)| {
-            let (more, direct) = match &behind {
+        let field = |(index, column): (usize, &Column)| {
+            let (columns, direct) = match &behind {
                 Some(view) => match view.columns.get(index) {
-                    Some((columns, direct)) => (Some(columns), *direct),
-                    None => (None, false),
+                    Some((columns, direct)) => (columns, *direct),
+                    None => (&column.origins, false),
                 },
-                None => (None, true),
+                None => (&column.origins, true),
             };
-            let columns = more.map_or_else(|| Arc::clone(&column.origins), |m| union(&column.origins, m));
             Field {
                 name: column.name.clone(),
                 flow: Flow {
-                    columns,
+                    columns: Arc::clone(columns),
                     direct,
                     ty: Ty::Known(column.ty),
                     row: None,
@@ -78,7 +81,11 @@ impl Binder<'_> {
         }
         // a declassified view stands for itself; the code in it runs all the same
         let own = ViewFacts {
-            columns: relation.columns.iter().map(|_| (Columns::default(), true)).collect(),
+            columns: relation
+                .columns
+                .iter()
+                .map(|c| (Arc::clone(&c.origins), true))
+                .collect(),
             functions: found.functions.clone(),
             code: found.code.clone(),
             hazards: found.hazards.clone(),
@@ -137,13 +144,17 @@ impl Binder<'_> {
         if shape.open.is_some() {
             binder.unresolved(&format!("view {}", relation.name));
         }
+        if names.budget.is_exceeded() {
+            binder.unresolved(&format!("view {}", relation.name));
+        }
         let facts = binder.finish();
+        let shown = |(field, column): (Field, &Column)| {
+            let mut columns = Arc::clone(&column.origins);
+            unite(&mut columns, &field.flow.columns);
+            (columns, field.flow.direct)
+        };
         ViewFacts {
-            columns: shape
-                .fields
-                .iter()
-                .map(|f| (Arc::clone(&f.flow.columns), f.flow.direct))
-                .collect(),
+            columns: shape.fields.into_iter().zip(&relation.columns).map(shown).collect(),
             inferred: facts.uses.into_iter().filter(|u| u.how != How::Written).collect(),
             reads: facts.reads,
             functions: facts.functions,

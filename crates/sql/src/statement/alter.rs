@@ -1,5 +1,6 @@
 //! ALTER of everything but roles and the server.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use pg_raw_parse::{Node, nodes};
@@ -94,6 +95,8 @@ impl Statement<'_> {
                 .iter()
                 .filter_map(|c| if let Node::AlterTableCmd(c) = c { Some(c) } else { None })
         };
+        let columns = relation.iter().flat_map(|r| &r.columns);
+        let there: HashSet<&str> = columns.map(|c| c.name.as_str()).collect();
         let added = commands().filter_map(|c| {
             if let Node::ColumnDef(d) = c.def() {
                 d.colname()
@@ -102,6 +105,7 @@ impl Statement<'_> {
             }
         });
         self.added = added
+            .filter(|name| !there.contains(name))
             .map(|name| Field {
                 name: SmolStr::new(name),
                 flow: Flow::default(),
@@ -172,12 +176,9 @@ impl Statement<'_> {
         let mut scope = Scope::default();
         if let Some(relation) = relation {
             let mut shown = self.binder.view_columns(relation);
-            shown.extend(
-                self.added
-                    .iter()
-                    .filter(|f| relation.columns.iter().all(|c| c.name != f.name))
-                    .cloned(),
-            );
+            if self.names.budget.make(self.added.len()) {
+                shown.extend(self.added.iter().cloned());
+            }
             scope.items.push(crate::bind::relation_item(relation, shown));
         }
         match c.def() {
@@ -227,6 +228,9 @@ impl Statement<'_> {
         let Some(relation) = relation.filter(|_| c.subtype == nodes::AlterTableType::AT_AddColumn) else {
             return;
         };
+        if !self.names.budget.make(relation.columns.len()) {
+            return;
+        }
         let mut fields: Vec<crate::bind::Field> = Vec::new();
         let ty = column
             .type_name()
@@ -253,7 +257,9 @@ impl Statement<'_> {
                 names.extend(element.name());
             }
         }
-        for column in relation.columns.iter().filter(|c| names.contains(&c.name.as_str())) {
+        let names: HashSet<&str> = names.into_iter().collect();
+        self.names.budget.compare(relation.columns.len());
+        for column in relation.columns.iter().filter(|c| names.contains(c.name.as_str())) {
             let flow = Flow {
                 columns: Arc::clone(&column.origins),
                 ..Flow::default()
@@ -285,6 +291,7 @@ impl Statement<'_> {
         if !harmless && (using || !widens) {
             self.hazard(Hazard::ErasesData);
         }
+        self.names.budget.compare(relation.map_or(0, |r| r.columns.len()));
         let changed = relation.and_then(|r| r.columns.iter().find(|col| Some(col.name.as_str()) == c.name()));
         if let Some(changed) = changed {
             // a value that does not convert is in the error
@@ -337,6 +344,7 @@ impl Statement<'_> {
     /// Every relation of a schema appears under another name.
     fn renamed_schema(&mut self, schema: &str) {
         let inner = &self.names.catalog.inner;
+        self.names.budget.spend(inner.relations.len() / 4);
         let all: Vec<Arc<Relation>> = inner
             .relations
             .values()

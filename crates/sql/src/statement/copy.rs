@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use super::Statement;
 use super::cursor::is_on;
-use crate::bind::{Binder, Event, Scope, Shape, strings};
+use crate::bind::{Binder, Event, Literals, Scope, Shape, strings};
 use crate::facts::{Action, Copy, CopyFormat, CopyPeer, Hazard};
 
 impl Statement<'_> {
@@ -23,7 +23,7 @@ impl Statement<'_> {
             CopyPeer::ToFile | CopyPeer::FromFile => self.hazard(Hazard::ServerFile),
             CopyPeer::ToClient | CopyPeer::FromClient => {}
         }
-        let options = options(s, peer);
+        let options = options(s, peer, &self.names.literals);
         if options
             .encoding
             .as_deref()
@@ -62,10 +62,16 @@ impl Statement<'_> {
         };
         let mut scope = Scope::default();
         scope.items.push(self.binder.read_relation(&relation, true));
-        let mut fields = scope.star();
+        let mut fields = if self.names.budget.make(scope.star_width()) {
+            scope.star()
+        } else {
+            Vec::new()
+        };
+        let known = self.names.budget.compare(columns.len().saturating_mul(fields.len()));
         if !columns.is_empty() {
             let listed = columns
                 .iter()
+                .filter(|_| known)
                 .filter_map(|c| fields.iter().find(|f| f.name == *c).cloned());
             fields = listed.collect();
             if fields.len() != columns.len() {
@@ -106,7 +112,7 @@ fn text_of(option: &nodes::DefElem) -> Option<&str> {
 }
 
 /// The options, with the server's defaults for what is not named (`copy.c`, `ProcessCopyOptions`).
-fn options(s: &nodes::CopyStmt, peer: CopyPeer) -> Copy {
+fn options(s: &nodes::CopyStmt, peer: CopyPeer, literals: &Literals) -> Copy {
     let find = |name: &str| s.options().iter().rfind(|o| o.defname() == Some(name));
     let format = match find("format").and_then(text_of) {
         Some("csv") => CopyFormat::Csv,
@@ -123,7 +129,7 @@ fn options(s: &nodes::CopyStmt, peer: CopyPeer) -> Copy {
         null: text("null", if csv { "" } else { "\\N" }),
         escape: text("escape", &quote),
         quote,
-        header: find("header").is_some_and(|o| is_on(o.arg())),
+        header: find("header").is_some_and(|o| is_on(o.arg(), literals)),
         encoding: find("encoding").and_then(text_of).map(SmolStr::new),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pg_raw_parse::{Node, nodes};
 use smol_str::SmolStr;
 
-use super::simulate::{created_from, relation_of};
+use super::simulate::{created_from, keeps, relation_of};
 use super::{Change, Statement};
 use crate::bind::{Field, Flow, Item, Scope, Shape, Ty, strings};
 use crate::facts::{Action, Hazard, How, RelName};
@@ -167,6 +167,7 @@ impl Statement<'_> {
             // IF NOT EXISTS leaves what is there
             Some(_) if s.if_not_exists => None,
             _ if s.of_typename().is_some() => Some(Change::Lost),
+            _ if !keeps(&self.names.budget, &fields) => None,
             _ => Some(Change::Create(Arc::new(relation_of(name, 'r', temporary, &fields)))),
         };
         self.changes.extend(change);
@@ -177,6 +178,9 @@ impl Statement<'_> {
         let Some(relation) = self.binder.relation(var) else {
             return Vec::new();
         };
+        if !self.names.budget.make(relation.columns.len()) {
+            return Vec::new();
+        }
         let field = |c: &crate::catalog::Column| {
             let mut flow = Flow::of_type(Ty::Known(c.ty));
             if shared {
@@ -193,6 +197,9 @@ impl Statement<'_> {
     /// Defaults, checks and keys: the functions in them run later, on every write.
     fn constraints(&mut self, s: &nodes::CreateStmt, name: &RelName, fields: &[Field]) {
         let mut scope = Scope::default();
+        if !self.names.budget.make(fields.len()) {
+            return;
+        }
         let mut item = Item::new(name.name.clone(), fields.to_vec());
         item.relation = Some(name.clone());
         scope.items.push(item);
@@ -241,7 +248,8 @@ impl Statement<'_> {
         } else {
             'r'
         };
-        self.changes.push(created_from(name, kind, temporary, &shape));
+        self.changes
+            .push(created_from(&self.names.budget, name, kind, temporary, &shape));
     }
 
     /// The rows of EXECUTE as a source.
@@ -256,7 +264,7 @@ impl Statement<'_> {
         match &facts.outputs {
             crate::facts::Outputs::Columns(columns) => {
                 let field = |o: &crate::facts::Output| {
-                    let columns = Arc::new(o.origins.clone());
+                    let columns = Arc::clone(&o.origins);
                     Field {
                         name: o.name.clone(),
                         flow: Flow {
@@ -287,7 +295,7 @@ impl Statement<'_> {
         let mut shape = self.binder.query(s.query(), &Scope::default());
         rename_fields(&mut shape, &strings(s.aliases()));
         self.binder.copy_away(&shape);
-        let change = created_from(name, 'v', temporary, &shape);
+        let change = created_from(&self.names.budget, name, 'v', temporary, &shape);
         self.changes.push(change);
     }
 
@@ -302,6 +310,7 @@ impl Statement<'_> {
         scope.items.push(crate::bind::relation_item(&relation, shown));
         for element in s.index_params() {
             self.binder.infer(element.expr(), &scope);
+            self.names.budget.compare(relation.columns.len());
             // a unique index that cannot be built says which values are there twice
             let named = element.name().filter(|_| s.unique);
             if let Some(column) = named.and_then(|n| relation.columns.iter().find(|c| c.name == n)) {
@@ -340,6 +349,9 @@ impl Statement<'_> {
         if s.schema_elts().is_empty() {
             return;
         }
+        self.names
+            .budget
+            .make(self.names.overlay.len() + self.names.statements.len() + self.names.cursors.len());
         let mut inside = self.names.clone();
         let schema = s.schemaname().map_or_else(|| self.names.user.clone(), SmolStr::new);
         inside.path.insert(0, schema.clone());

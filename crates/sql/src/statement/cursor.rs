@@ -6,7 +6,7 @@ use pg_raw_parse::{Node, nodes};
 use smol_str::SmolStr;
 
 use super::{Change, Statement};
-use crate::bind::{Scope, literal_text};
+use crate::bind::{Literals, Scope};
 use crate::facts::{Action, ColumnUse, Cursor, How, OneOrAll, Output, Outputs, StatementFacts};
 
 impl Statement<'_> {
@@ -55,12 +55,12 @@ impl Statement<'_> {
             None => self.prepared.statement(name),
         };
         match &found {
-            Some(facts) => {
+            Some(facts) if self.names.budget.spend(2 * facts.weight()) => {
                 self.binder.facts.absorb(facts);
                 let inner = &facts.effects;
                 self.binder.facts.effects.changes_catalog |= inner.changes_catalog;
             }
-            None => {
+            _ => {
                 self.binder.unresolved(&format!("prepared statement {name}"));
                 self.binder.facts.outputs = Outputs::Unknown {
                     relations: Default::default(),
@@ -115,13 +115,13 @@ impl Statement<'_> {
             None => self.prepared.cursor(name),
         };
         match found {
-            Some(facts) => {
+            Some(facts) if self.names.budget.spend(2 * facts.weight()) => {
                 self.binder.facts.absorb(&facts);
                 if !s.ismove {
                     self.binder.facts.outputs = facts.outputs.clone();
                 }
             }
-            None => {
+            _ => {
                 self.binder.unresolved(&format!("cursor {name}"));
                 self.binder.facts.outputs = Outputs::Unknown {
                     relations: Default::default(),
@@ -148,7 +148,7 @@ impl Statement<'_> {
             .options()
             .iter()
             .filter(|o| o.defname() == Some("analyze"))
-            .fold(false, |_, o| is_on(o.arg()));
+            .fold(false, |_, o| is_on(o.arg(), &self.names.literals));
         let (mut inner, changes) = self.nested(s.query());
         inner.uses = explained(&inner, analyze);
         if analyze {
@@ -169,7 +169,7 @@ impl Statement<'_> {
             .map(|u| u.column.clone());
         let plan = Output {
             name: SmolStr::new_static("QUERY PLAN"),
-            origins: origins.collect(),
+            origins: Arc::new(origins.collect()),
             direct: false,
         };
         self.binder.facts.outputs = Outputs::Columns(vec![plan]);
@@ -194,13 +194,13 @@ fn explained(inner: &StatementFacts, analyze: bool) -> std::collections::BTreeSe
 }
 
 /// The value of a boolean option: on unless it says otherwise.
-pub(super) fn is_on(arg: Node<'_>) -> bool {
+pub(super) fn is_on(arg: Node<'_>, literals: &Literals) -> bool {
     let text = match arg {
         Node::None => return true,
         Node::String(s) => s.sval().unwrap_or_default().to_owned(),
         Node::Integer(i) => return i.ival != 0,
         Node::Boolean(b) => return b.boolval,
-        other => literal_text(other).unwrap_or_default(),
+        other => literals.text(other).unwrap_or_default(),
     };
     !matches!(text.to_ascii_lowercase().as_str(), "false" | "off" | "0" | "no")
 }

@@ -117,6 +117,7 @@ impl Statement<'_> {
 
     /// The columns of a relation get another name, or join another relation's.
     fn copied_columns(&mut self, relation: &crate::catalog::Relation, only: Option<&str>) {
+        self.names.budget.compare(relation.columns.len());
         for column in relation.columns.iter().filter(|c| only.is_none_or(|o| c.name == o)) {
             let flow = crate::bind::Flow {
                 columns: Arc::clone(&column.origins),

@@ -4,7 +4,7 @@ use pg_raw_parse::{Node, nodes};
 use smol_str::SmolStr;
 
 use super::{Change, Statement};
-use crate::bind::{Binder, literal_text};
+use crate::bind::{Binder, Literals};
 use crate::facts::{Action, Discard, Hazard, OneOrAll, Output, Outputs, Setting, Transaction};
 
 impl Statement<'_> {
@@ -97,7 +97,11 @@ impl Statement<'_> {
     }
 
     fn set_value(&mut self, s: &nodes::VariableSetStmt, name: &str) {
-        let values: Vec<String> = s.args().iter().filter_map(setting_text).collect();
+        let values: Vec<String> = s
+            .args()
+            .iter()
+            .filter_map(|a| setting_text(a, &self.names.literals))
+            .collect();
         let complete = values.len() == s.args().len();
         let joined = complete.then(|| values.join(", "));
         self.binder.setting(name, joined.as_deref(), s.is_local);
@@ -207,9 +211,9 @@ impl Binder<'_> {
 }
 
 /// The text of a value in SET: a literal, or an interval for the time zone.
-fn setting_text(node: Node<'_>) -> Option<String> {
+fn setting_text(node: Node<'_>, literals: &Literals) -> Option<String> {
     match node {
-        Node::TypeCast(c) => setting_text(c.arg()),
-        other => literal_text(other),
+        Node::TypeCast(c) => setting_text(c.arg(), literals),
+        other => literals.text(other),
     }
 }

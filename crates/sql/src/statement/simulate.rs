@@ -7,8 +7,12 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::bind::{Field, Names, Shape};
+use crate::budget::Budget;
 use crate::catalog::{Column, Columns, Relation};
 use crate::facts::{ColumnName, RelName, StatementFacts};
+
+/// The longest search path that is followed.
+const MAX_PATH: usize = 64;
 
 /// One change of names.
 #[derive(Debug, Clone)]
@@ -77,6 +81,7 @@ impl Names<'_> {
                 self.forgotten = true;
             }
             Change::DropTemporary => {
+                self.budget.compare(self.overlay.len());
                 self.path.retain(|s| !s.starts_with("pg_temp"));
                 self.overlay.retain(|name, _| !name.is_temporary());
             }
@@ -91,6 +96,7 @@ impl Names<'_> {
     fn rename(&mut self, from: &RelName, to: RelName) {
         match self.exact(from) {
             Some(relation) => {
+                self.budget.make(relation.columns.len());
                 let renamed = Relation {
                     name: to.clone(),
                     ..(*relation).clone()
@@ -107,6 +113,7 @@ impl Names<'_> {
             self.lost = true;
             return;
         };
+        self.budget.make(relation.columns.len());
         let mut changed = (*relation).clone();
         match to {
             Some(to) => changed
@@ -121,6 +128,11 @@ impl Names<'_> {
 
     /// `SET search_path`: the implicit schemas stay in front unless they are named.
     fn set_path(&mut self, schemas: Vec<SmolStr>) {
+        // a long path is walked again for each name after it
+        if schemas.len() > MAX_PATH {
+            self.lost = true;
+            return;
+        }
         let temporary = self.path.iter().find(|s| s.starts_with("pg_temp")).cloned();
         let mut path: Vec<SmolStr> = Vec::new();
         for schema in schemas {
@@ -143,6 +155,11 @@ impl Names<'_> {
         }
         self.path = path;
     }
+}
+
+/// Spends what a new relation with these columns costs: each has its own set of origins.
+pub(crate) fn keeps(budget: &Budget, fields: &[Field]) -> bool {
+    budget.spend(fields.iter().map(|f| 12 + f.flow.columns.len()).sum())
 }
 
 /// A new relation with these columns, each carrying what it is made from.
@@ -180,8 +197,8 @@ pub(crate) fn relation_of(name: RelName, kind: char, temporary: bool, fields: &[
 }
 
 /// The change of making a relation from a query, unless its columns are not all known.
-pub(crate) fn created_from(name: RelName, kind: char, temporary: bool, shape: &Shape) -> Change {
-    if shape.open.is_some() {
+pub(crate) fn created_from(budget: &Budget, name: RelName, kind: char, temporary: bool, shape: &Shape) -> Change {
+    if shape.open.is_some() || !keeps(budget, &shape.fields) {
         return Change::Lost;
     }
     Change::Create(Arc::new(relation_of(name, kind, temporary, &shape.fields)))

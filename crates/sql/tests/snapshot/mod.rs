@@ -10,17 +10,24 @@ use sallyport_sql::{Catalog, Facts, How, Outputs, Prepared, RelName, SessionStat
 /// The clinic of `fixture/schema.sql`; `care.patients_masked` is declassified.
 pub(crate) fn catalogue() -> &'static Catalog {
     static CATALOGUE: OnceLock<Catalog> = OnceLock::new();
-    CATALOGUE.get_or_init(|| {
-        let mut builder = Catalog::builder();
-        for line in include_str!("../fixture/catalogue.jsonl").lines() {
-            let cells: Vec<Option<String>> = serde_json::from_str(line).unwrap();
-            let cells: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
-            builder.feed(cells[0].unwrap(), &cells[1..]).unwrap();
-        }
-        builder
-            .build()
-            .with_declassified(BTreeSet::from([RelName::new("care", "patients_masked")]))
-    })
+    CATALOGUE.get_or_init(|| catalogue_with(&[]))
+}
+
+/// The clinic and these rows, each under the name of its query.
+pub(crate) fn catalogue_with(more: &[Vec<String>]) -> Catalog {
+    let mut builder = Catalog::builder();
+    for line in include_str!("../fixture/catalogue.jsonl").lines() {
+        let cells: Vec<Option<String>> = serde_json::from_str(line).unwrap();
+        let cells: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
+        builder.feed(cells[0].unwrap(), &cells[1..]).unwrap();
+    }
+    for row in more {
+        let cells: Vec<Option<&str>> = row.iter().map(|cell| Some(cell.as_str())).collect();
+        builder.feed(cells[0].unwrap(), &cells[1..]).unwrap();
+    }
+    builder
+        .build()
+        .with_declassified(BTreeSet::from([RelName::new("care", "patients_masked")]))
 }
 
 /// A session that has the schema `care` first, and a temporary schema.
@@ -63,7 +70,7 @@ pub(crate) fn facts(sql: &str) -> Facts {
 
 pub(crate) fn facts_in(sql: &str, state: &SessionState, known: &Known) -> Facts {
     let parsed = parse(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
-    analyse(&parsed, catalogue(), state, known)
+    analyse(&parsed, catalogue(), state, known).unwrap_or_else(|e| panic!("{sql}: {e}"))
 }
 
 /// The facts of the last statement of a string.

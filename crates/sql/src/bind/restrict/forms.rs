@@ -1,8 +1,8 @@
 //! The forms of expressions that conditions are made of: plain columns, constants, bounds.
 
-use pg_raw_parse::{ConstValue, Node, nodes};
+use pg_raw_parse::{Node, nodes};
 
-use crate::bind::functions::literal_text;
+use crate::bind::literal::{Literals, boolean, is_integer, is_null};
 use crate::bind::scope::{Found, Scope};
 use crate::bind::strings;
 
@@ -102,7 +102,7 @@ pub(super) fn is_constant(node: Node<'_>) -> bool {
 /// Literal booleans: a handful of them covers a whole column.
 pub(super) fn names_booleans(node: Node<'_>) -> bool {
     match node {
-        Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Boolean(_))),
+        Node::A_Const(_) => boolean(node).is_some(),
         Node::TypeCast(c) => {
             c.type_name()
                 .is_some_and(|t| t.names().iter().next_back().is_some_and(|s| s.sval() == Some("bool")))
@@ -124,70 +124,64 @@ pub(super) fn flipped(symbol: &str) -> &'static str {
     }
 }
 
-/// Whether `column <symbol> value` leaves something out that a column is likely to hold. Bounds at
-/// the edge of a type, or at the start of what counters and dates begin with, do not.
-pub(super) fn is_bound(symbol: &str, value: Node<'_>) -> bool {
-    let lower = matches!(symbol, ">" | ">=");
-    if !(lower || matches!(symbol, "<" | "<=")) || !is_constant(value) {
-        return false;
-    }
-    let Some(text) = signed_text(value) else {
-        return true;
-    };
-    if let Ok(number) = text.parse::<f64>() {
-        return if lower {
-            number > 1.0 && number.is_finite()
-        } else {
-            number < 1e9 && number.is_finite()
+impl Literals {
+    /// Whether `column <symbol> value` leaves something out that a column is likely to hold. Bounds at
+    /// the edge of a type, or at the start of what counters and dates begin with, do not.
+    pub(super) fn is_bound(&self, symbol: &str, value: Node<'_>) -> bool {
+        let lower = matches!(symbol, ">" | ">=");
+        if !(lower || matches!(symbol, "<" | "<=")) || !is_constant(value) {
+            return false;
+        }
+        let Some(text) = self.signed_text(value) else {
+            return true;
         };
-    }
-    let year: Option<i32> = text.get(..4).and_then(|y| y.parse().ok());
-    match year {
-        Some(year) if lower => year > 1970,
-        Some(year) => year < 2100,
-        None => !text.trim().is_empty() && !text.trim_start_matches(['-', '+']).eq_ignore_ascii_case("infinity"),
-    }
-}
-
-/// The text of a literal, a minus before it included.
-pub(super) fn signed_text(node: Node<'_>) -> Option<String> {
-    match node {
-        Node::A_Expr(e) if matches!(e.lexpr(), Node::None) => {
-            let sign = strings(e.name()).last().copied().unwrap_or_default();
-            Some(format!("{sign}{}", signed_text(e.rexpr())?))
-        }
-        Node::TypeCast(c) => signed_text(c.arg()),
-        other => literal_text(other),
-    }
-}
-
-/// False for every row: `false`, `1 = 2`, `NULL`.
-pub(super) fn is_never(node: Node<'_>) -> bool {
-    match node {
-        Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Boolean(false)) | None),
-        Node::TypeCast(c) => matches!(literal_text(c.arg()).as_deref(), Some("f" | "false")) && names_booleans(node),
-        Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
-            let (Some(left), Some(right)) = (integer(e.lexpr()), integer(e.rexpr())) else {
-                return false;
+        if let Ok(number) = text.parse::<f64>() {
+            return if lower {
+                number > 1.0 && number.is_finite()
+            } else {
+                number < 1e9 && number.is_finite()
             };
-            match strings(e.name()).as_slice() {
-                ["="] => left != right,
-                ["<>"] => left == right,
-                ["<"] => left >= right,
-                [">"] => left <= right,
-                _ => false,
-            }
         }
-        _ => false,
+        let year: Option<i32> = text.get(..4).and_then(|y| y.parse().ok());
+        match year {
+            Some(year) if lower => year > 1970,
+            Some(year) => year < 2100,
+            None => !text.trim().is_empty() && !text.trim_start_matches(['-', '+']).eq_ignore_ascii_case("infinity"),
+        }
     }
-}
 
-pub(super) fn integer(node: Node<'_>) -> Option<i32> {
-    match node {
-        Node::A_Const(c) => match c.val() {
-            Some(ConstValue::Integer(i)) => Some(i),
-            _ => None,
-        },
-        _ => None,
+    /// The text of a literal, a minus before it included.
+    fn signed_text(&self, node: Node<'_>) -> Option<String> {
+        match node {
+            Node::A_Expr(e) if matches!(e.lexpr(), Node::None) => {
+                let sign = strings(e.name()).last().copied().unwrap_or_default();
+                Some(format!("{sign}{}", self.signed_text(e.rexpr())?))
+            }
+            Node::TypeCast(c) => self.signed_text(c.arg()),
+            other => self.text(other),
+        }
+    }
+
+    /// False for every row: `false`, `1 = 2`, `NULL`.
+    pub(super) fn is_never(&self, node: Node<'_>) -> bool {
+        match node {
+            Node::A_Const(_) => boolean(node) == Some(false) || is_null(node),
+            Node::TypeCast(c) => names_booleans(node) && matches!(self.text(c.arg()).as_deref(), Some("f" | "false")),
+            Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
+                // a value is looked at only where it decides: next to a column it does not
+                if !is_integer(e.lexpr()) || !is_integer(e.rexpr()) {
+                    return false;
+                }
+                let (left, right) = (self.integer(e.lexpr()), self.integer(e.rexpr()));
+                match strings(e.name()).as_slice() {
+                    ["="] => left != right,
+                    ["<>"] => left == right,
+                    ["<"] => left >= right,
+                    [">"] => left <= right,
+                    _ => false,
+                }
+            }
+            _ => false,
+        }
     }
 }

@@ -1,0 +1,101 @@
+//! The values of literals, and whether anything that was found depends on one.
+//!
+//! This is the only place that reads them: what was found without reading any holds for a statement with
+//! other literals of the same kinds as well.
+
+use std::cell::Cell;
+
+use pg_raw_parse::{ConstValue, Node, nodes};
+
+use super::flow::{BOOL, Flow, INT4, NUMERIC, Ty};
+
+/// Reads literals, and remembers that it did.
+#[derive(Debug, Default)]
+pub(crate) struct Literals {
+    read: Cell<bool>,
+}
+
+impl Literals {
+    /// Whether the value of any number or string was read.
+    pub(crate) fn were_read(&self) -> bool {
+        self.read.get()
+    }
+
+    /// The text of a literal, casts around it looked through.
+    pub(crate) fn text(&self, node: Node<'_>) -> Option<String> {
+        match node {
+            Node::A_Const(c) => {
+                let value = c.val()?;
+                // words of the language are no values that could be others
+                if !matches!(value, ConstValue::Boolean(_)) {
+                    self.read.set(true);
+                }
+                match value {
+                    ConstValue::String(s) | ConstValue::Float(s) => Some(s.to_owned()),
+                    ConstValue::Integer(i) => Some(i.to_string()),
+                    ConstValue::Boolean(b) => Some(b.to_string()),
+                    _ => None,
+                }
+            }
+            Node::TypeCast(c) if c.type_name().is_some_and(keeps_text) => self.text(c.arg()),
+            Node::NamedArgExpr(a) => self.text(a.arg()),
+            _ => None,
+        }
+    }
+
+    /// The value of a plain integer.
+    pub(crate) fn integer(&self, node: Node<'_>) -> Option<i32> {
+        let Node::A_Const(c) = node else { return None };
+        let Some(ConstValue::Integer(value)) = c.val() else {
+            return None;
+        };
+        self.read.set(true);
+        Some(value)
+    }
+
+    /// Whether a literal says yes.
+    pub(crate) fn is_true(&self, node: Node<'_>) -> bool {
+        self.text(node)
+            .is_some_and(|t| matches!(t.as_str(), "true" | "t" | "on" | "yes" | "1"))
+    }
+}
+
+/// Whether it is a plain integer, whatever its value.
+pub(crate) fn is_integer(node: Node<'_>) -> bool {
+    matches!(node, Node::A_Const(c) if matches!(c.val(), Some(ConstValue::Integer(_))))
+}
+
+/// Whether it is `true` or `false`, and which.
+pub(crate) fn boolean(node: Node<'_>) -> Option<bool> {
+    match node {
+        Node::A_Const(c) => match c.val() {
+            Some(ConstValue::Boolean(value)) => Some(value),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether it is the literal NULL.
+pub(crate) fn is_null(node: Node<'_>) -> bool {
+    matches!(node, Node::A_Const(c) if c.val().is_none())
+}
+
+/// What a literal is as a value: its type follows from its kind.
+pub(crate) fn constant(node: &nodes::A_Const) -> Flow {
+    Flow::of_type(match node.val() {
+        Some(ConstValue::Integer(_)) => INT4,
+        // digits only, and few enough: the kinds of numbers that a shape tells apart
+        Some(ConstValue::Float(text)) if text.parse::<i64>().is_ok() => Ty::Known(20),
+        Some(ConstValue::Float(_)) => NUMERIC,
+        Some(ConstValue::Boolean(_)) => BOOL,
+        Some(ConstValue::BitString(_)) => Ty::Known(1560),
+        _ => Ty::Literal,
+    })
+}
+
+/// Whether a cast to this type leaves the text of a literal as it is.
+fn keeps_text(name: &nodes::TypeName) -> bool {
+    let last = name.names().iter().next_back().and_then(|s| s.sval());
+    name.typmods().is_empty() && matches!(last, Some("text" | "varchar" | "name" | "bool"))
+}
