@@ -420,7 +420,12 @@ where
                 detail: how.as_json(),
             });
         }
-        if must_flush && let Err(refusal) = self.gate.flush() {
+        if (must_flush || self.gate.is_broken())
+            && let Err(refusal) = self.gate.flush()
+        {
+            // What was to be shown now is not in the record, so nobody sees it.
+            let unrecorded = shown.first().map_or(usize::MAX, |stretch| stretch.start);
+            self.out.client().truncate(unrecorded);
             self.out.target().clear();
             return Err(self.end_for(refusal));
         }

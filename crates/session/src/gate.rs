@@ -265,13 +265,14 @@ impl Gate {
 
     /// Hands what was noted to the operating system.
     pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
+        if self.broken {
+            self.dirty = false;
+            return Err(cannot_record());
+        }
         if !self.dirty {
             return Ok(());
         }
         self.dirty = false;
-        if self.broken {
-            return Err(cannot_record());
-        }
         match self.recorder.flush().and_then(Receipt::wait) {
             Ok(()) => {
                 self.meters.recorded(std::mem::take(&mut self.noted));
@@ -279,6 +280,7 @@ impl Gate {
             }
             Err(error) => {
                 self.meters.unrecorded();
+                self.broken = true;
                 Err(unrecordable(&error))
             }
         }
@@ -286,6 +288,11 @@ impl Gate {
 
     pub(crate) fn is_dirty(&self) -> bool {
         self.dirty
+    }
+
+    /// Whether an event was lost.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.broken
     }
 
     /// What the principal may see of each class, today.

@@ -336,3 +336,52 @@ async fn a_client_is_told_when_its_target_leaves() {
     answer.closed().await;
     assert_eq!(stage.relay.await.unwrap().0, Ending::Target);
 }
+
+/// Run by the test below only, where files have a limit that stands for a full disk.
+#[tokio::test]
+#[ignore = "the other test starts it as a process of its own"]
+async fn on_a_full_disk() {
+    let mut stage = Stage::start(b"", false).await;
+    let mut target = stage.target;
+    let answer = tokio::spawn(async move {
+        // One long answer: nobody pauses, and no command comes in between.
+        for _ in 0..1024 {
+            if target.write_all(&[b'x'; 4096]).await.is_err() {
+                break;
+            }
+        }
+        target
+    });
+    let mut received = Vec::new();
+    let reading = stage.client.read_to_end(&mut received);
+    tokio::time::timeout(Duration::from_secs(60), reading)
+        .await
+        .expect("the session ends")
+        .unwrap();
+    let (ending, _) = stage.relay.await.unwrap();
+    assert!(
+        matches!(&ending, Ending::Gateway(refusal) if refusal.reason == Reason::Unavailable),
+        "{ending}"
+    );
+    let (last, shown) = received.split_last().expect("something came");
+    assert_eq!((*last, shown.iter().find(|byte| **byte != b'x')), (b'F', None));
+    // Whole frames are on the disk; one more was being filled, and fails.
+    assert!(shown.len() > 256 << 10 && shown.len() < 1280 << 10, "{}", shown.len());
+    answer.await.unwrap();
+}
+
+#[test]
+fn a_response_that_cannot_be_recorded_goes_no_further() {
+    let script = "trap '' XFSZ; ulimit -f 1024; exec \"$0\" --exact on_a_full_disk --ignored --nocapture";
+    let run = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(std::env::current_exe().unwrap())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(
+        run.status.success() && said.contains("1 passed"),
+        "{said}{}",
+        String::from_utf8_lossy(&run.stderr)
+    );
+}
