@@ -24,8 +24,11 @@ use crate::refusal::{Reason, Refusal};
 
 /// Bytes that may wait for a slow reader before its sender is no longer read.
 const MAX_WAITING: usize = 256 * 1024;
-/// Bytes of a client kept while its command is held; beyond it the client is no longer read.
-const MAX_HELD_INPUT: usize = 64 * 1024;
+/// Bytes of a client kept while its messages wait for the target; beyond it the client is no longer read.
+const MAX_STALLED_INPUT: usize = 64 * 1024;
+/// Bytes of a client kept behind a held command, which may wait for hours. Its client is read all that time, so that
+/// its leaving is seen; one that sends more than this gives the command up.
+const MAX_HELD_INPUT: usize = 1024 * 1024;
 /// Rounds before other sessions of this worker get their turn.
 const ROUNDS_PER_TURN: usize = 32;
 /// How long a response may wait in memory before it is handed to the operating system.
@@ -286,9 +289,12 @@ where
 
     fn poll_read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         let room = self.out.target().len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
-        let held = !self.conversation.wants_client();
-        if self.client.eof || !room || (held && self.client.input.len() >= MAX_HELD_INPUT) {
+        let stalled = self.hold.is_none() && !self.conversation.wants_client();
+        if self.client.eof || !room || (stalled && self.client.input.len() >= MAX_STALLED_INPUT) {
             return Ok(false);
+        }
+        if self.hold.is_some() && self.client.input.len() > MAX_HELD_INPUT {
+            return Err(self.end_for(too_much_behind_a_hold()));
         }
         match self.client.poll_read(cx) {
             Poll::Pending => Ok(false),
@@ -472,5 +478,13 @@ where
 
     fn broken(&mut self, error: &WireError) -> Ending {
         Ending::Broken(error.to_string())
+    }
+}
+
+fn too_much_behind_a_hold() -> Refusal {
+    let message = format!("more than {MAX_HELD_INPUT} bytes were sent behind a command that waits for approval");
+    Refusal {
+        ends: true,
+        ..Refusal::new(Reason::TooMuch, message).with_hint("send it alone, or wait for its answer before sending more")
     }
 }
