@@ -6,14 +6,11 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use sallyport_ledger::Event;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
 use tokio::time::Sleep;
 
 use crate::bell::Bell;
@@ -23,11 +20,15 @@ use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
 use crate::peer::{Peer, poll_write};
 use crate::record::Written;
 use crate::refusal::{Reason, Refusal};
+use crate::signals::Signals;
 
 /// Bytes that may wait for a slow reader before its sender is no longer read.
 const MAX_WAITING: usize = 256 * 1024;
-/// Bytes of a client kept while its command is held; beyond it the client is no longer read.
-const MAX_HELD_INPUT: usize = 64 * 1024;
+/// Bytes of a client kept while its messages wait for the target; beyond it the client is no longer read.
+const MAX_STALLED_INPUT: usize = 64 * 1024;
+/// Bytes of a client kept behind a held command, which may wait for hours. Its client is read all that time, so that
+/// its leaving is seen; one that sends more than this gives the command up.
+const MAX_HELD_INPUT: usize = 1024 * 1024;
 /// Rounds before other sessions of this worker get their turn.
 const ROUNDS_PER_TURN: usize = 32;
 /// How long a response may wait in memory before it is handed to the operating system.
@@ -56,46 +57,6 @@ impl std::fmt::Display for Ending {
             Self::Gateway(refusal) => f.write_str(&refusal.message),
             Self::Broken(what) => f.write_str(what),
         }
-    }
-}
-
-/// What reaches a relay from outside its two peers.
-pub struct Signals {
-    /// Resolves when the session must end: killed, its token revoked, the gateway shutting down.
-    pub end: Waiting<Refusal>,
-    /// Resolves when the session must end as soon as it rests: no command runs and no transaction is open.
-    pub closing: Waiting<Refusal>,
-    /// Notified when the client asks to cancel.
-    pub interrupt: Arc<Interrupt>,
-}
-
-impl std::fmt::Debug for Signals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Signals")
-    }
-}
-
-/// A client's request to cancel, from another connection.
-#[derive(Debug, Default)]
-pub struct Interrupt {
-    notify: Notify,
-    holding: AtomicBool,
-}
-
-impl Interrupt {
-    /// Asks the session to give its held command up. False when nothing is held: then the target is to be asked.
-    pub fn request(&self) -> bool {
-        let holding = self.holding.load(Ordering::Acquire);
-        if holding {
-            self.notify.notify_one();
-        }
-        holding
-    }
-
-    /// A command is held from now on. A request that came too late for an earlier one is not for this one.
-    fn begin(&self) {
-        self.notify.notified().now_or_never().unwrap_or_default();
-        self.holding.store(true, Ordering::Release);
     }
 }
 
@@ -259,7 +220,7 @@ where
         let interrupt = Arc::clone(&self.signals.interrupt);
         let waiting = self
             .interrupted
-            .get_or_insert_with(|| Box::pin(async move { interrupt.notify.notified().await }));
+            .get_or_insert_with(|| Box::pin(async move { interrupt.asked().await }));
         if waiting.as_mut().poll(cx).is_pending() {
             return Ok(false);
         }
@@ -292,7 +253,7 @@ where
                 let Some((_, hold)) = self.hold.take() else {
                     return Ok(false);
                 };
-                self.signals.interrupt.holding.store(false, Ordering::Release);
+                self.signals.interrupt.end();
                 let ruling = self.gate.resume(*hold, outcome);
                 self.answer(id, ruling)?;
                 self.advance_client()?;
@@ -303,9 +264,12 @@ where
 
     fn poll_read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         let room = self.out.target_len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
-        let held = !self.conversation.wants_client();
-        if self.client.eof || !room || (held && self.client.input.len() >= MAX_HELD_INPUT) {
+        let stalled = self.hold.is_none() && !self.conversation.wants_client();
+        if self.client.eof || !room || (stalled && self.client.input.len() >= MAX_STALLED_INPUT) {
             return Ok(false);
+        }
+        if self.hold.is_some() && self.client.input.len() > MAX_HELD_INPUT {
+            return Err(self.end_for(too_much_behind_a_hold()));
         }
         match self.client.poll_read(cx) {
             Poll::Pending => Ok(false),
@@ -370,7 +334,7 @@ where
                 seq: hold.seq(),
                 detail: withdrawn.to_json().to_string().as_bytes(),
             });
-            self.signals.interrupt.holding.store(false, Ordering::Release);
+            self.signals.interrupt.end();
         }
         let Some(Ask { id, command }) = self.out.ask.take() else {
             return Ok(false);
@@ -482,7 +446,9 @@ where
     }
 
     fn end_for(&mut self, refusal: Refusal) -> Ending {
-        self.conversation.farewell(&refusal, &mut self.out);
+        if !self.out.is_over() {
+            self.conversation.farewell(&refusal, &mut self.out);
+        }
         let ending = Ending::Gateway(refusal);
         self.ending.get_or_insert(ending.clone());
         self.hold = None;
@@ -492,5 +458,13 @@ where
 
     fn broken(&mut self, error: &WireError) -> Ending {
         Ending::Broken(error.to_string())
+    }
+}
+
+fn too_much_behind_a_hold() -> Refusal {
+    let message = format!("more than {MAX_HELD_INPUT} bytes were sent behind a command that waits for approval");
+    Refusal {
+        ends: true,
+        ..Refusal::new(Reason::TooMuch, message).with_hint("send it alone, or wait for its answer before sending more")
     }
 }

@@ -20,12 +20,13 @@ mod refusal;
 mod reveals;
 mod serve;
 mod sessions;
+mod signals;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use command::{Command, InWords, Phase, Shape, Unparsed};
 pub use conversation::{Ask, AskId, Conversation, Effects, Finish, HoldInfo, Housekeeping, Side, WireError};
-pub use driver::{Ending, Interrupt, Signals, relay};
+pub use driver::{Ending, relay};
 pub use gate::{Asked, Gate, Ruling, Standing};
 pub use hold::{Asking, Granted, Hold, HoldOutcome, HoldStep, Opened, Reviewing, Waiting};
 pub use impact::{Estimate, Impact};
@@ -36,3 +37,4 @@ pub use refusal::{Reason, Refusal};
 pub use reveals::Reveals;
 pub use serve::{House, Targets, serve};
 pub use sessions::{Enrolled, SessionInfo, Sessions};
+pub use signals::{Interrupt, Signals};

@@ -14,13 +14,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::command::{Command, Phase, Shape};
-use crate::driver::{Ending, Interrupt, Signals};
+use crate::driver::Ending;
 use crate::gate::{Asked, Gate, Ruling, Standing};
 use crate::hold::{HoldOutcome, HoldStep, Reviewing, Waiting};
 use crate::meters::{self, Open};
 use crate::protocol::{Caller, Claim, Greeting, Proof, Protocol, Relaying};
 use crate::refusal::{Reason, Refusal};
 use crate::sessions::{SessionInfo, Sessions};
+use crate::signals::{Interrupt, Signals};
 
 /// What every session needs of the gateway.
 pub struct House {

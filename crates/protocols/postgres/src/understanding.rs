@@ -1,5 +1,6 @@
 //! From the text of a command to what policy judges and what its result may show.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -13,6 +14,7 @@ use smol_str::SmolStr;
 
 /// Texts that are remembered at once; beyond it the memory starts afresh.
 const REMEMBERED: usize = 4096;
+const REMEMBERED_BYTES: usize = 4 * 1024 * 1024;
 /// Longer texts are understood each time.
 const MAX_REMEMBERED_TEXT: usize = 16 * 1024;
 
@@ -105,27 +107,98 @@ pub(crate) struct Sources<'a> {
 /// The memory of what was understood with one and the same [`Sources`], but for the names of the session.
 #[derive(Debug, Default)]
 pub(crate) struct Library {
-    known: RwLock<HashMap<Bytes, Arc<Understood>>>,
+    texts: Memory<Arc<Understood>>,
+    /// By shape: what stands for each text of it, or nothing if each must be understood by itself.
+    shapes: Memory<Option<Arc<Understood>>>,
+}
+
+/// Something remembered by text.
+#[derive(Debug)]
+struct Memory<V>(RwLock<Remembered<V>>);
+
+#[derive(Debug)]
+struct Remembered<V> {
+    known: HashMap<Box<[u8]>, V>,
+    /// Of the texts.
+    bytes: usize,
+}
+
+thread_local! {
+    /// Where shapes are written, so that a lookup allocates nothing.
+    static SHAPE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 impl Library {
     /// What is known of `text`, which reads as `readable` in the session's encoding.
     pub(crate) fn understand(&self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
         // In another encoding the same bytes may be another text.
-        let plain = text == readable.as_bytes();
-        if plain && let Some(known) = self.known.read().unwrap_or_else(PoisonError::into_inner).get(text) {
-            return Arc::clone(known);
+        if text != readable.as_bytes() {
+            return Arc::new(understand(owned(text), readable, from));
         }
-        let understood = Arc::new(understand(Bytes::copy_from_slice(text), readable, from));
-        if plain && text.len() <= MAX_REMEMBERED_TEXT && !understood.depends_on_session {
-            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            if known.len() >= REMEMBERED {
-                known.clear();
-            }
-            known.insert(understood.text.clone(), Arc::clone(&understood));
+        SHAPE.with_borrow_mut(|key| match sallyport_sql::shape(readable, key) {
+            Some(shape) => self.by_shape(text, readable, shape, from),
+            None => self.by_text(text, readable, from),
+        })
+    }
+
+    fn by_text(&self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
+        if let Some(known) = self.texts.get(text) {
+            return known;
+        }
+        let understood = Arc::new(understand(owned(text), readable, from));
+        if text.len() <= MAX_REMEMBERED_TEXT && !understood.depends_on_session {
+            self.texts.put(text, Arc::clone(&understood));
         }
         understood
     }
+
+    /// Statements that differ in their literals only, where no literal's value is a fact.
+    fn by_shape(&self, text: &[u8], readable: &str, shape: &str, from: &Sources<'_>) -> Arc<Understood> {
+        match self.shapes.get(shape.as_bytes()) {
+            Some(Some(known)) => return Arc::new(known.of_text(owned(text))),
+            Some(None) => return self.by_text(text, readable, from),
+            None => {}
+        }
+        let shaped = sallyport_sql::parse(readable)
+            .and_then(|parsed| sallyport_sql::analyse_shaped(&parsed, shape, from.catalog, from.state, from.names));
+        match shaped {
+            Ok(shaped) => {
+                let understood = Arc::new(of_facts(owned(text), Arc::new(shaped.facts), from));
+                let shared = shaped.shared.then(|| Arc::clone(&understood));
+                self.shapes.put(shape.as_bytes(), shared);
+                understood
+            }
+            Err(error) => Arc::new(unparsed(owned(text), &error, from.under)),
+        }
+    }
+}
+
+impl<V> Default for Memory<V> {
+    fn default() -> Self {
+        let (known, bytes) = (HashMap::new(), 0);
+        Self(RwLock::new(Remembered { known, bytes }))
+    }
+}
+
+impl<V: Clone> Memory<V> {
+    fn get(&self, text: &[u8]) -> Option<V> {
+        let memory = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        memory.known.get(text).cloned()
+    }
+
+    fn put(&self, text: &[u8], value: V) {
+        let mut memory = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if memory.known.len() >= REMEMBERED || memory.bytes >= REMEMBERED_BYTES {
+            memory.known.clear();
+            memory.bytes = 0;
+        }
+        memory.bytes += text.len();
+        memory.known.insert(text.into(), value);
+    }
+}
+
+fn owned(text: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(text)
 }
 
 /// Whether a statement's facts come from a name that the session may give another meaning.
@@ -181,6 +254,16 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
 }
 
 impl Understood {
+    /// The same for another text of its shape.
+    fn of_text(&self, text: Bytes) -> Understood {
+        Understood {
+            text,
+            shape: Arc::clone(&self.shape),
+            facts: Arc::clone(&self.facts),
+            ..*self
+        }
+    }
+
     /// What is known of the statement inside a `PREPARE`, as a command of its own.
     pub(crate) fn inner(&self, facts: &Arc<StatementFacts>) -> Understood {
         Understood {
