@@ -1,8 +1,11 @@
 //! End to end: real clients, the real gateway, a real server.
 
 mod attacks;
+mod copying;
+mod cursors;
 mod demo;
 mod drivers;
+mod functions;
 mod killed;
 mod operations;
 mod secrets;

@@ -1,5 +1,7 @@
 //! What the target says of the session's settings, as far as they decide how text is to be read.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 /// The settings that a `ParameterStatus` reports and the gateway follows.
@@ -105,7 +107,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the two could differ.
-    pub(crate) fn read<'a>(&self, text: &'a [u8]) -> Result<std::borrow::Cow<'a, str>, Unreadable> {
+    pub(crate) fn read<'a>(&self, text: &'a [u8]) -> Result<Cow<'a, str>, Unreadable> {
         if self.doubtful && (!text.is_ascii() || memchr::memchr(b'\\', text).is_some()) {
             return Err(Unreadable::Doubtful);
         }
@@ -125,6 +127,25 @@ impl Settings {
             // read as the letter that Latin-1 has for it, which no token of the grammar contains.
             Encoding::AsciiSafe => Ok(text.iter().map(|b| char::from(*b)).collect::<String>().into()),
             Encoding::Unsafe => Err(Unreadable::Encoding),
+        }
+    }
+}
+
+impl Settings {
+    /// What [`Self::read`] has read, or the grammar made of it, as the target reads it. `None` when it could differ.
+    pub(crate) fn write<'a>(&self, text: &'a str) -> Option<Cow<'a, [u8]>> {
+        if self.doubtful && !text.is_ascii() {
+            return None;
+        }
+        match self.encoding {
+            Encoding::Utf8 => Some(text.as_bytes().into()),
+            Encoding::AsciiSafe | Encoding::Unsafe if text.is_ascii() => Some(text.as_bytes().into()),
+            Encoding::AsciiSafe => text
+                .chars()
+                .map(|c| u8::try_from(c).ok())
+                .collect::<Option<Vec<u8>>>()
+                .map(Into::into),
+            Encoding::Unsafe => None,
         }
     }
 }

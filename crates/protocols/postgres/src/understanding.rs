@@ -8,7 +8,8 @@ use bytes::Bytes;
 use sallyport_policy::{Act, ActionName, Classification, Value};
 use sallyport_session::{Shape, Unparsed};
 use sallyport_sql::{
-    Catalog, ColumnName, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError, Transaction,
+    Catalog, ColumnName, CopyPeer, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError,
+    Transaction,
 };
 use smol_str::SmolStr;
 
@@ -76,6 +77,19 @@ impl Understood {
             [one] => Some(Arc::new(one.clone())),
             _ => None,
         }
+    }
+
+    /// The queries that it copies to the client, by the number of the statement. Left out are those behind a statement of
+    /// the same text that may change what their names mean.
+    pub(crate) fn copied_queries(&self) -> impl Iterator<Item = (usize, &str)> {
+        let statements = self.facts.statements.iter().enumerate();
+        let first_change = self.facts.statements.iter().position(changes_relations);
+        let settled = statements.take_while(move |(number, _)| first_change.is_none_or(|first| *number <= first));
+        settled.filter_map(|(number, s)| {
+            let copy = s.effects.copy.as_ref()?;
+            let query = copy.query.as_deref()?;
+            (copy.peer == CopyPeer::ToClient).then_some((number, query))
+        })
     }
 
     /// Whether it may return rows or COPY data. What was not understood may.
@@ -325,6 +339,11 @@ fn changes_names(s: &StatementFacts) -> bool {
             .any(|h| matches!(h, Hazard::SettingWrite | Hazard::DynamicSql | Hazard::ParserSetting))
 }
 
+/// Whether it may change which relations names mean, or what their columns are.
+fn changes_relations(s: &StatementFacts) -> bool {
+    s.effects.changes_catalog || s.effects.changes_path || sets(s)
+}
+
 fn unsettles(s: &StatementFacts) -> bool {
     let e = &s.effects;
     let ends_transaction = match &e.transaction {
@@ -364,10 +383,7 @@ pub(crate) fn sets(s: &StatementFacts) -> bool {
 }
 
 fn copies_in(s: &StatementFacts) -> bool {
-    s.effects
-        .copy
-        .as_ref()
-        .is_some_and(|c| c.peer == sallyport_sql::CopyPeer::FromClient)
+    s.effects.copy.as_ref().is_some_and(|c| c.peer == CopyPeer::FromClient)
 }
 
 fn trusted(code: &str, from: &Sources<'_>) -> bool {

@@ -229,7 +229,8 @@ impl Masker {
         self.null_if_found(value)
     }
 
-    /// Blank-padded text: the padding is no part of the value, and fills what the new value leaves.
+    /// Blank-padded text: the padding is no part of the value, and fills what the new value leaves. A new value that is
+    /// longer than the type permits is cut.
     fn padded(&mut self, rule: Option<Strategy>, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         let end = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
         let bare = value.get(..end).unwrap_or_default();
@@ -240,8 +241,16 @@ impl Masker {
         if self.text(rule, bare, out) == Outcome::Same {
             return Outcome::Same;
         }
-        let new = characters(out.get(start..).unwrap_or_default());
-        out.extend(std::iter::repeat_n(b' ', characters(value).saturating_sub(new)));
+        let width = characters(value);
+        let new = out.get(start..).unwrap_or_default();
+        let mut starts = new.iter().enumerate().filter(|(_, byte)| **byte & 0xC0 != 0x80);
+        match starts.nth(width) {
+            Some((end, _)) => out.truncate(start + end),
+            None => {
+                let missing = width - characters(new);
+                out.extend(std::iter::repeat_n(b' ', missing));
+            }
+        }
         Outcome::Changed
     }
 

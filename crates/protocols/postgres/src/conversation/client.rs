@@ -8,6 +8,7 @@ use sallyport_sql::{Facts, StatementFacts, SyntaxError};
 
 use super::expect::Expect;
 use super::names::Prepared;
+use super::results::Column;
 use super::ruling::What;
 use super::{Discarding, PostgresConversation, owned};
 use crate::fast_path;
@@ -365,19 +366,21 @@ impl PostgresConversation {
         if !self.names_are_known(out) {
             return Ok(Step::Stall);
         }
-        let understood = match fast_path::statement(call.function) {
-            Some(text) => self.understand(text.as_bytes(), out),
+        let mut result = Column::untyped(call.result_format);
+        let understood = match fast_path::call(call.function, &self.view.catalog) {
+            Some(call) => {
+                result.type_oid = call.result;
+                self.understand(call.text.as_bytes(), out)
+            }
             None => {
                 let text = owned(format!("function with OID {}", call.function).as_bytes());
-                self.not_understood(
-                    text,
-                    "only the functions of large objects may be called by number; use SELECT",
-                )
+                self.not_understood(text, "no function with this number is known here; use SELECT")
             }
         };
         let parameters = owned(body);
         let what = What::Function {
             understood: Arc::clone(&understood),
+            result,
         };
         self.ask(whole, what, &understood, Phase::Run, parameters, out);
         Ok(Step::Done)

@@ -9,6 +9,7 @@
 //! one's place ("poison"), and the target's error is replaced by the refusal on its way back.
 
 mod client;
+mod copied;
 mod copy;
 mod expect;
 mod names;

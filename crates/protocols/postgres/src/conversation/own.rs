@@ -71,6 +71,8 @@ impl PostgresConversation {
         let count = queries.len();
         let name = self.scope.own_name().to_vec();
         for (index, text) in queries.into_iter().enumerate() {
+            // One that was cut short in the middle has left the name behind.
+            close_statement(&name, &mut bytes);
             frontend::Parse {
                 name: &name,
                 text: text.as_bytes(),
@@ -95,13 +97,9 @@ impl PostgresConversation {
                 name: &name,
             }
             .encode(&mut bytes);
-            frontend::Close {
-                subject: Subject::Statement,
-                name: &name,
-            }
-            .encode(&mut bytes);
+            close_statement(&name, &mut bytes);
             let last = index + 1 == count && self.unsynced;
-            self.awaited.push(Expect::Own { closes: 2, last });
+            self.awaited.push(Expect::Own { closes: 3, last });
         }
         if self.unsynced {
             frontend::flush(&mut bytes);
@@ -131,4 +129,13 @@ impl PostgresConversation {
             self.settings.are_sure();
         }
     }
+}
+
+/// Closes a statement, if there is one of this name.
+pub(super) fn close_statement(name: &[u8], bytes: &mut BytesMut) {
+    let close = frontend::Close {
+        subject: Subject::Statement,
+        name,
+    };
+    close.encode(bytes);
 }

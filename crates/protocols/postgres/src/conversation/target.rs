@@ -238,14 +238,21 @@ impl PostgresConversation {
     }
 
     fn mask_function_result(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let result = FunctionCallResponse::decode(body).map_err(target_error)?;
-        // The result is a number or bytes of a large object; what detectors find in it is all that is known of it.
-        let value = result.value.map(|value| self.masks.clean(value));
+        let value = FunctionCallResponse::decode(body).map_err(target_error)?.value;
+        let Some(Expect::Function { run, result }) = self.awaited.front() else {
+            return Err(unexpected(Tag::FunctionCallResponse));
+        };
+        let (understood, column) = (Arc::clone(&run.understood), [*result]);
+        // What code returns that nobody vouches for may come from anywhere.
+        let statement = understood
+            .facts
+            .statements
+            .first()
+            .filter(|_| !understood.runs_unknown_code);
+        let cell = self.masks.cell(statement, &column, &self.plan_sources(), value);
+        let cell = cell.map_err(|e| WireError::target(format!("a result that cannot be masked ({e})")))?;
         let mut message = BytesMut::new();
-        FunctionCallResponse {
-            value: value.as_deref(),
-        }
-        .encode(&mut message);
+        FunctionCallResponse { value: cell.as_deref() }.encode(&mut message);
         out.show(seq, &message);
         Ok(())
     }
@@ -308,7 +315,7 @@ impl PostgresConversation {
         }
         match entry {
             Some(Expect::Sync) => Ok(Verdict::Pass(0)),
-            Some(Expect::Query { run } | Expect::Function { run }) => Ok(Verdict::Pass(run.spent.seq())),
+            Some(Expect::Query { run } | Expect::Function { run, .. }) => Ok(Verdict::Pass(run.spent.seq())),
             Some(Expect::Poison { simple: true, seq, .. }) => Ok(Verdict::Pass(seq)),
             Some(Expect::OwnSync) => {
                 self.own_ended();
@@ -325,6 +332,10 @@ impl PostgresConversation {
             Some(Expect::Query { .. }) => {
                 self.plan_query(&described);
                 return Ok(Verdict::Pass(self.current()));
+            }
+            Some(Expect::OwnTypes { described, .. }) => {
+                let _ = described.set(Described::of(description.as_ref()));
+                return Ok(Verdict::Swallow);
             }
             Some(Expect::DescribeStatement { .. } | Expect::DescribePortal { .. } | Expect::OwnDescribe { .. }) => {}
             _ => return Err(unexpected(Tag::RowDescription)),
@@ -366,7 +377,7 @@ impl PostgresConversation {
 
     fn on_parsed(&mut self) -> Result<Verdict, WireError> {
         match self.awaited.front() {
-            Some(Expect::Own { .. }) => Ok(Verdict::Swallow),
+            Some(Expect::Own { .. } | Expect::OwnTypes { .. }) => Ok(Verdict::Swallow),
             Some(Expect::Parse { .. }) => match self.awaited.pop() {
                 Some(Expect::Parse { statement, seq, .. }) => {
                     statement.confirm();
@@ -405,6 +416,13 @@ impl PostgresConversation {
                 }
                 Ok(Verdict::Swallow)
             }
+            Some(Expect::OwnTypes { closes, .. }) => {
+                *closes = closes.saturating_sub(1);
+                if *closes == 0 {
+                    self.awaited.pop();
+                }
+                Ok(Verdict::Swallow)
+            }
             Some(Expect::CloseStatement { .. } | Expect::ClosePortal { .. }) => {
                 self.awaited.pop();
                 Ok(Verdict::Pass(0))
@@ -419,13 +437,14 @@ impl PostgresConversation {
                 *parameters_seen = true;
                 Ok(Verdict::Pass(0))
             }
+            Some(Expect::OwnTypes { .. }) => Ok(Verdict::Swallow),
             _ => Err(unexpected(Tag::ParameterDescription)),
         }
     }
 
     fn on_function_result(&mut self) -> Result<Verdict, WireError> {
         match self.awaited.front() {
-            Some(Expect::Function { run }) => {
+            Some(Expect::Function { run, .. }) => {
                 let (seq, understood) = (run.spent.seq(), Arc::clone(&run.understood));
                 self.took_effect(understood.facts.statements.first(), &understood);
                 Ok(if self.masks.are_needless() {
