@@ -149,6 +149,7 @@ fn options(s: &nodes::CopyStmt, peer: CopyPeer) -> Copy {
         null: text("null", if csv { "" } else { "\\N" }),
         escape: text("escape", &quote),
         quote,
+        force_quote: find("force_quote").is_some(),
         header: find("header").is_some_and(|o| is_on(o.arg())),
         encoding: find("encoding").and_then(text_of).map(SmolStr::new),
         types: Vec::new(),
