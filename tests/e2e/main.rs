@@ -1,6 +1,7 @@
 //! End to end: real clients, the real gateway, a real server.
 
 mod attacks;
+mod channels;
 mod copying;
 mod cursors;
 mod demo;
@@ -10,3 +11,4 @@ mod killed;
 mod operations;
 mod secrets;
 mod story;
+mod streaming;

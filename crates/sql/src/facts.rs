@@ -317,6 +317,8 @@ pub struct Copy {
     pub escape: SmolStr,
     /// Whether a header line comes first.
     pub header: bool,
+    /// Whether columns are named whose values are always in CSV's quotes.
+    pub force_quote: bool,
     /// ENCODING, if named.
     pub encoding: Option<SmolStr>,
     /// The types of the columns that leave a table, as the catalogue says; none for a query, or when they are not sure.

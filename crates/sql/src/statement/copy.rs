@@ -155,6 +155,7 @@ fn options(s: &nodes::CopyStmt, peer: CopyPeer, literals: &Literals) -> Copy {
         null: text("null", if csv { "" } else { "\\N" }),
         escape: text("escape", &quote),
         quote,
+        force_quote: find("force_quote").is_some(),
         header: find("header").is_some_and(|o| is_on(o.arg(), literals)),
         encoding: find("encoding").and_then(text_of).map(SmolStr::new),
         types: Vec::new(),

@@ -8,10 +8,8 @@ use sallyport_sql::{Facts, StatementFacts, SyntaxError};
 
 use super::expect::Expect;
 use super::names::Prepared;
-use super::results::Column;
 use super::ruling::What;
 use super::{Discarding, PostgresConversation, owned};
-use crate::fast_path;
 use crate::parameters;
 use crate::refuse;
 use crate::understanding::{self, Sources, Understood};
@@ -361,31 +359,6 @@ impl PostgresConversation {
         Ok(Step::Done)
     }
 
-    fn on_function(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
-        let call = frontend::FunctionCall::decode(body).map_err(client_error)?;
-        if !self.names_are_known(out) {
-            return Ok(Step::Stall);
-        }
-        let mut result = Column::untyped(call.result_format);
-        let understood = match fast_path::call(call.function, &self.view.catalog) {
-            Some(call) => {
-                result.type_oid = call.result;
-                self.understand(call.text.as_bytes(), out)
-            }
-            None => {
-                let text = owned(format!("function with OID {}", call.function).as_bytes());
-                self.not_understood(text, "no function with this number is known here; use SELECT")
-            }
-        };
-        let parameters = owned(body);
-        let what = What::Function {
-            understood: Arc::clone(&understood),
-            result,
-        };
-        self.ask(whole, what, &understood, Phase::Run, parameters, out);
-        Ok(Step::Done)
-    }
-
     fn on_sync(&mut self, whole: &[u8], out: &mut Effects) {
         if std::mem::replace(&mut self.discarding, Discarding::No) == Discarding::Alone {
             let mut ready = BytesMut::new();
@@ -412,7 +385,7 @@ impl PostgresConversation {
         understood
     }
 
-    fn not_understood(&self, text: Bytes, why: &str) -> Arc<Understood> {
+    pub(super) fn not_understood(&self, text: Bytes, why: &str) -> Arc<Understood> {
         Arc::new(understanding::unparsed(
             text,
             &SyntaxError {
@@ -463,6 +436,6 @@ impl PostgresConversation {
     }
 }
 
-fn client_error(error: crate::wire::WireError) -> WireError {
+pub(super) fn client_error(error: crate::wire::WireError) -> WireError {
     WireError::client(error.to_string())
 }

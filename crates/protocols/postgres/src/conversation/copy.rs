@@ -187,6 +187,7 @@ fn format(copy: &Copy, client_encoding: &str) -> Option<CopyFormat> {
             delimiter: byte(&copy.delimiter)?,
             quote: byte(&copy.quote)?,
             escape: byte(&copy.escape)?,
+            force_quote: copy.force_quote,
             null: copy.null.as_bytes().to_vec(),
             header: copy.header,
             encoding,

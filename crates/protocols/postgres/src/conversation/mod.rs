@@ -12,6 +12,7 @@ mod client;
 mod copied;
 mod copy;
 mod expect;
+mod function;
 mod names;
 mod outcome;
 mod own;
@@ -20,6 +21,7 @@ mod results;
 mod ruling;
 mod scope;
 mod target;
+mod titles;
 mod view;
 
 use std::sync::Arc;

@@ -140,6 +140,11 @@ impl Masks {
         self.scanner.is_empty() && self.reveals.all_clear()
     }
 
+    /// Whether no detector looks for anything.
+    pub(super) fn finds_nothing(&self) -> bool {
+        self.scanner.is_empty()
+    }
+
     /// The plan for a result of rows.
     pub(super) fn rows(&self, statement: Option<&StatementFacts>, columns: &[Column], from: &Sources<'_>) -> Masking {
         if self.are_needless() {

@@ -12,7 +12,7 @@ use super::results::{self, Described, Masking};
 use crate::scrub::Scrubber;
 use crate::settings::Settings;
 use crate::wire::backend::{
-    FunctionCallResponse, NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
+    NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
 };
 use crate::wire::{Diagnostic, Frame, next_frame};
 
@@ -70,7 +70,10 @@ impl PostgresConversation {
             Tag::DataRow => self.on_row(body),
             Tag::CommandComplete => self.on_complete(out),
             Tag::ReadyForQuery => self.on_ready(body),
-            Tag::RowDescription => self.on_description(Some(body), out),
+            Tag::RowDescription => {
+                let verdict = self.on_description(Some(body), out)?;
+                self.with_titles(verdict, body)
+            }
             Tag::NoData => self.on_description(None, out),
             Tag::ParseComplete => self.on_parsed(),
             Tag::BindComplete => self.on_bound(),
@@ -193,6 +196,7 @@ impl PostgresConversation {
         let body = frame.body(bytes).unwrap_or_default();
         match frame.tag {
             Tag::DataRow => self.mask_row(seq, whole, body, out),
+            Tag::RowDescription => self.mask_titles(seq, body, out),
             Tag::CopyData => self.mask_copy(seq, body, out),
             Tag::CopyDone => self.mask_copy_end(seq, out),
             Tag::FunctionCallResponse => self.mask_function_result(seq, body, out),
@@ -208,8 +212,10 @@ impl PostgresConversation {
             Tag::NotificationResponse => {
                 let notification = NotificationResponse::decode(body).map_err(target_error)?;
                 let payload = self.masks.clean(notification.payload);
+                let channel = self.masks.clean(notification.channel);
                 let mut message = BytesMut::new();
                 NotificationResponse {
+                    channel: &channel,
                     payload: &payload,
                     ..notification
                 }
@@ -234,26 +240,6 @@ impl PostgresConversation {
         let changed = masker.row(body, &mut self.scratch);
         let changed = changed.map_err(|e| WireError::target(format!("a row that cannot be masked ({e})")))?;
         out.show(seq, if changed { &self.scratch } else { whole });
-        Ok(())
-    }
-
-    fn mask_function_result(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let value = FunctionCallResponse::decode(body).map_err(target_error)?.value;
-        let Some(Expect::Function { run, result }) = self.awaited.front() else {
-            return Err(unexpected(Tag::FunctionCallResponse));
-        };
-        let (understood, column) = (Arc::clone(&run.understood), [*result]);
-        // What code returns that nobody vouches for may come from anywhere.
-        let statement = understood
-            .facts
-            .statements
-            .first()
-            .filter(|_| !understood.runs_unknown_code);
-        let cell = self.masks.cell(statement, &column, &self.plan_sources(), value);
-        let cell = cell.map_err(|e| WireError::target(format!("a result that cannot be masked ({e})")))?;
-        let mut message = BytesMut::new();
-        FunctionCallResponse { value: cell.as_deref() }.encode(&mut message);
-        out.show(seq, &message);
         Ok(())
     }
 
@@ -439,21 +425,6 @@ impl PostgresConversation {
             }
             Some(Expect::OwnTypes { .. }) => Ok(Verdict::Swallow),
             _ => Err(unexpected(Tag::ParameterDescription)),
-        }
-    }
-
-    fn on_function_result(&mut self) -> Result<Verdict, WireError> {
-        match self.awaited.front() {
-            Some(Expect::Function { run, .. }) => {
-                let (seq, understood) = (run.spent.seq(), Arc::clone(&run.understood));
-                self.took_effect(understood.facts.statements.first(), &understood);
-                Ok(if self.masks.are_needless() {
-                    Verdict::Pass(seq)
-                } else {
-                    Verdict::Rewrite(seq)
-                })
-            }
-            _ => Err(unexpected(Tag::FunctionCallResponse)),
         }
     }
 
