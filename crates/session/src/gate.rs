@@ -174,10 +174,12 @@ impl Gate {
         self.generation
     }
 
-    /// Takes up a policy that was loaded meanwhile (I8). True when it changed.
+    /// Takes up a policy that was loaded meanwhile (I8), and what the time makes of the one in force. True when the policy
+    /// changed.
     pub fn refresh(&mut self) -> bool {
         let generation = self.policy.generation();
         if generation == self.generation {
+            self.renew_reveals();
             return false;
         }
         self.generation = generation;
@@ -185,6 +187,16 @@ impl Gate {
         self.reveals = Arc::new(Reveals::decide(&self.bundle, generation, &self.standing));
         self.decisions.clear();
         true
+    }
+
+    fn renew_reveals(&mut self) {
+        if self.reveals.are_over() {
+            let reveals = Reveals::decide(&self.bundle, self.generation, &self.standing);
+            if reveals.by_class == self.reveals.by_class && reveals.lifetime == self.reveals.lifetime {
+                return;
+            }
+            self.reveals = Arc::new(reveals);
+        }
     }
 
     /// Decides `command`, notes it with the decision, and permits, refuses or holds it. What was noted is written

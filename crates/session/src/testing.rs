@@ -34,7 +34,11 @@ pub fn reveals(generation: u64, classes: impl IntoIterator<Item = (SmolStr, Reve
         .into_iter()
         .map(|(class, reveal)| (class, disclosure(reveal)))
         .collect();
-    Arc::new(Reveals { generation, by_class })
+    Arc::new(Reveals {
+        generation,
+        by_class,
+        lifetime: Lifetime::Forever,
+    })
 }
 
 /// What a conversation wanted done.
