@@ -16,6 +16,9 @@ use crate::wire::backend::{
 };
 use crate::wire::{Diagnostic, Frame, next_frame};
 
+/// Memory for rows that are written anew that a session keeps between results.
+const MAX_IDLE_SCRATCH: usize = 8 * 1024;
+
 /// What becomes of a message of the target.
 pub(super) enum Verdict {
     /// It goes to the client as it is, as part of the response of this command.
@@ -52,8 +55,12 @@ impl PostgresConversation {
                 Verdict::Rewrite(of) => {
                     out.show_run(seq, bytes, run);
                     run = 0;
-                    self.rewrite(of, frame, bytes, out)?;
-                    bytes.advance(frame.total_len.min(bytes.len()));
+                    if frame.tag == Tag::DataRow {
+                        self.mask_rows(of, bytes, out)?;
+                    } else {
+                        self.rewrite(of, frame, bytes, out)?;
+                        bytes.advance(frame.total_len.min(bytes.len()));
+                    }
                 }
             }
         }
@@ -170,6 +177,9 @@ impl PostgresConversation {
 
     /// The current result has been read.
     fn end_result(&mut self) {
+        if self.scratch.capacity() > MAX_IDLE_SCRATCH {
+            self.scratch = Vec::new();
+        }
         if let Some(run) = self.awaited.front().and_then(Expect::run) {
             let used = std::mem::replace(&mut run.masking, Masking::Undecided);
             if !run.described_again {
@@ -192,10 +202,8 @@ impl PostgresConversation {
     )]
     /// Writes a message anew: rows with masks, errors and notices without what they give away.
     fn rewrite(&mut self, seq: u64, frame: Frame<Tag>, bytes: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let whole = bytes.get(..frame.total_len).unwrap_or_default();
         let body = frame.body(bytes).unwrap_or_default();
         match frame.tag {
-            Tag::DataRow => self.mask_row(seq, whole, body, out),
             Tag::RowDescription => self.mask_titles(seq, body, out),
             Tag::CopyData => self.mask_copy(seq, body, out),
             Tag::CopyDone => self.mask_copy_end(seq, out),
@@ -228,7 +236,8 @@ impl PostgresConversation {
         }
     }
 
-    fn mask_row(&mut self, seq: u64, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<(), WireError> {
+    /// Masks all the rows that have come whole; they are of one result.
+    fn mask_rows(&mut self, seq: u64, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
         let Some(run) = self.awaited.front().and_then(Expect::run) else {
             return Err(unexpected(Tag::DataRow));
         };
@@ -237,9 +246,17 @@ impl PostgresConversation {
             return Err(WireError::target("rows that were never described"));
         };
         self.scratch.clear();
-        let changed = masker.row(body, &mut self.scratch);
-        let changed = changed.map_err(|e| WireError::target(format!("a row that cannot be masked ({e})")))?;
-        out.show(seq, if changed { &self.scratch } else { whole });
+        let rows = masker.rows(bytes, &mut self.scratch);
+        let rows = rows.map_err(|e| WireError::target(format!("a row that cannot be masked ({e})")))?;
+        if rows.count == 0 {
+            return Err(unexpected(Tag::DataRow));
+        }
+        if rows.changed {
+            out.show(seq, &self.scratch);
+            bytes.advance(rows.taken.min(bytes.len()));
+        } else {
+            out.show_run(seq, bytes, rows.taken);
+        }
         Ok(())
     }
 
