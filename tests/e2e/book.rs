@@ -217,7 +217,11 @@ fn shape(line: &str) -> String {
     // How long ago something was comes in milliseconds, seconds, minutes.
     for at in 2..words.len() {
         if words.get(at).is_some_and(|word| word.starts_with("ago")) {
-            let sign = if words.get(at - 2).is_some_and(|word| word.starts_with('(')) { "(" } else { "" };
+            let sign = if words.get(at - 2).is_some_and(|word| word.starts_with('(')) {
+                "("
+            } else {
+                ""
+            };
             words.splice(at - 2..at, [format!("{sign}0"), "s".to_owned()]);
         }
     }

@@ -29,6 +29,8 @@ use sallyport_sql::Catalog;
 use smol_str::SmolStr;
 
 pub(crate) use results::Masks;
+#[cfg(feature = "testing")]
+pub(crate) use scope::SETTINGS_QUERY;
 pub(crate) use scope::{Scope, SharedNames};
 
 use self::expect::{Awaited, Expect};
