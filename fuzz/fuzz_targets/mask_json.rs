@@ -10,17 +10,11 @@ fn scanners() -> &'static [Scanner] {
     static SCANNERS: OnceLock<Vec<Scanner>> = OnceLock::new();
     SCANNERS.get_or_init(|| {
         let key = MaskKey::new(&vec![7; 32].into());
-        let scanner =
-            |strategy| Scanner::new(&Detector::ALL.map(|detector| (detector, strategy)), &key);
-        [
-            Strategy::Partial,
-            Strategy::Null,
-            Strategy::Card,
-            Strategy::Hash,
-        ]
-        .into_iter()
-        .map(scanner)
-        .collect()
+        let scanner = |strategy| Scanner::new(&Detector::ALL.map(|detector| (detector, strategy)), &key);
+        [Strategy::Partial, Strategy::Null, Strategy::Card, Strategy::Hash]
+            .into_iter()
+            .map(scanner)
+            .collect()
     })
 }
 

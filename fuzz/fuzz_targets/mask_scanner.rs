@@ -22,12 +22,7 @@ fn scanners() -> &'static [Arc<Scanner>] {
             Strategy::Email,
             Strategy::Card,
         ];
-        let scanner = |strategy| {
-            Arc::new(Scanner::new(
-                &Detector::ALL.map(|detector| (detector, strategy)),
-                &key,
-            ))
-        };
+        let scanner = |strategy| Arc::new(Scanner::new(&Detector::ALL.map(|detector| (detector, strategy)), &key));
         strategies.into_iter().map(scanner).collect()
     })
 }
@@ -42,9 +37,7 @@ fuzz_target!(|data: &[u8]| {
     let mut out = before.clone();
     let changed = scanner.scan_with(text, &mut scratch, &mut out);
     assert!(out.starts_with(&before), "what was in the output stays");
-    let hit = scanner
-        .first(text, &mut scratch)
-        .map(|hit| (hit.start, hit.end));
+    let hit = scanner.first(text, &mut scratch).map(|hit| (hit.start, hit.end));
     assert_eq!(hit.is_some(), changed);
     match hit {
         None => assert_eq!(out, before),

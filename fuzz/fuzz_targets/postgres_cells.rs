@@ -7,15 +7,13 @@ use std::sync::{Arc, OnceLock};
 use libfuzzer_sys::fuzz_target;
 use sallyport_mask::{Detector, MaskKey, Scanner, Strategy};
 use sallyport_postgres::cells::{
-    ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, RowMasker, TextOptions,
-    TypeMap,
+    ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, RowMasker, TextOptions, TypeMap,
 };
 
 /// Types with rules of their own: bool, bytea, the numbers, text, json, xml, network, dates, uuid, ranges, and arrays.
 const TYPES: [u32; 40] = [
-    0, 16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 142, 600, 650, 700, 701, 790, 829, 869, 1000, 1007,
-    1009, 1015, 1042, 1043, 1082, 1083, 1114, 1184, 1186, 1231, 1266, 1560, 1700, 2249, 2950, 3614,
-    3802, 3904, 4451,
+    0, 16, 17, 18, 19, 20, 21, 23, 25, 26, 114, 142, 600, 650, 700, 701, 790, 829, 869, 1000, 1007, 1009, 1015, 1042,
+    1043, 1082, 1083, 1114, 1184, 1186, 1231, 1266, 1560, 1700, 2249, 2950, 3614, 3802, 3904, 4451,
 ];
 
 struct Shared {
@@ -28,10 +26,7 @@ fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
         let key = MaskKey::new(&vec![7; 32].into());
-        let scanner = Scanner::new(
-            &Detector::ALL.map(|detector| (detector, Strategy::Partial)),
-            &key,
-        );
+        let scanner = Scanner::new(&Detector::ALL.map(|detector| (detector, Strategy::Partial)), &key);
         Shared {
             scanner: Arc::new(scanner),
             key: Arc::new(key),
@@ -80,8 +75,7 @@ fn values(message: &[u8]) -> Option<usize> {
         cells = rest.get(usize::try_from(length.max(0)).ok()?..)?;
         (length >= -1).then_some(())?;
     }
-    (cells.is_empty() && usize::try_from(u32::from_be_bytes(*length)).ok()? == rest.len())
-        .then_some(count)
+    (cells.is_empty() && usize::try_from(u32::from_be_bytes(*length)).ok()? == rest.len()).then_some(count)
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -92,12 +86,7 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let columns = columns(plan);
-    let encoding = [
-        Encoding::Plain,
-        Encoding::Double,
-        Encoding::Sjis,
-        Encoding::Gb18030,
-    ][usize::from(how >> 6)];
+    let encoding = [Encoding::Plain, Encoding::Double, Encoding::Sjis, Encoding::Gb18030][usize::from(how >> 6)];
     let header = how & 0x20 != 0;
     match how % 4 {
         0 => row(columns, bytes),
@@ -126,18 +115,9 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn row(columns: Vec<ColumnPlan>, body: &[u8]) {
-    let Shared {
-        scanner,
-        key,
-        types,
-    } = shared();
+    let Shared { scanner, key, types } = shared();
     let count = columns.len();
-    let mut masker = RowMasker::new(
-        columns,
-        Arc::clone(scanner),
-        Arc::clone(key),
-        Arc::clone(types),
-    );
+    let mut masker = RowMasker::new(columns, Arc::clone(scanner), Arc::clone(key), Arc::clone(types));
     let mut out = b"kept".to_vec();
     match masker.row(body, &mut out) {
         Ok(true) => assert_eq!(values(out.strip_prefix(b"kept").unwrap()), Some(count)),
@@ -156,11 +136,7 @@ fn copied<'a>(
     columns: &[ColumnPlan],
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> Option<Vec<u8>> {
-    let Shared {
-        scanner,
-        key,
-        types,
-    } = shared();
+    let Shared { scanner, key, types } = shared();
     let (scanner, key, types) = (Arc::clone(scanner), Arc::clone(key), Arc::clone(types));
     let mut masker = CopyMasker::new(format.clone(), columns.to_vec(), scanner, key, types);
     let mut out = Vec::new();

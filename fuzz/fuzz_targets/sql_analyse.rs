@@ -15,8 +15,7 @@ fn catalog() -> &'static Catalog {
         // The analysis survives a panic of the tree's library on text that is not UTF-8. The fuzzer's own hook would end
         // the process there; a panic that nobody catches still does.
         drop(std::panic::take_hook());
-        let rows: Vec<(String, Vec<Option<String>>)> =
-            serde_json::from_str(include_str!("../catalog.json")).unwrap();
+        let rows: Vec<(String, Vec<Option<String>>)> = serde_json::from_str(include_str!("../catalog.json")).unwrap();
         let mut builder = Catalog::builder();
         for (name, cells) in &rows {
             let cells: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
@@ -44,10 +43,7 @@ fuzz_target!(|data: &[u8]| {
             statement.span,
             text.len()
         );
-        assert!(
-            !statement.actions.is_empty(),
-            "every statement does something"
-        );
+        assert!(!statement.actions.is_empty(), "every statement does something");
     }
     serde_json::to_string(&facts).unwrap();
 });

@@ -1,6 +1,7 @@
 import java.io.StringReader;
 import java.sql.Array;
 import java.sql.Connection;
+import java.sql.DatabaseMetaData;
 import java.sql.DriverManager;
 import java.sql.PreparedStatement;
 import java.sql.ResultSet;
@@ -22,8 +23,13 @@ public final class JdbcDriver {
         try (Connection connection = DriverManager.getConnection(arguments[0], properties)) {
             types(connection);
             statements(connection);
+            largeObject(connection);
             failures(connection);
             copy(connection);
+            // Tools ask on a connection of their own.
+            try (Connection tool = DriverManager.getConnection(arguments[0], properties)) {
+                metadata(tool.getMetaData());
+            }
             notifications(connection);
             cancel(connection);
             try (Statement statement = connection.createStatement()) {
@@ -31,7 +37,101 @@ public final class JdbcDriver {
             }
             System.out.println("product " + connection.getMetaData().getDatabaseProductName());
         }
+        // What tools for databases set: texts without parameters, savepoints around each statement.
+        for (String[] setting : new String[][] {{"preferQueryMode", "simple"}, {"autosave", "always"},
+                {"preferQueryMode", "extendedForPrepared"}, {"preferQueryMode", "extendedCacheEverything"}}) {
+            Properties others = new Properties();
+            others.putAll(properties);
+            others.setProperty(setting[0], setting[1]);
+            try (Connection connection = DriverManager.getConnection(arguments[0], others)) {
+                System.out.println(setting[0] + " " + setting[1]);
+                otherwise(connection);
+            }
+        }
         System.out.println("done");
+    }
+
+    /** What a tool that shows a database asks for. */
+    private static void metadata(DatabaseMetaData metadata) throws SQLException {
+        try (Statement statement = metadata.getConnection().createStatement()) {
+            statement.execute("CREATE TABLE jdbc_child (jdbc_id int REFERENCES jdbc_t, note varchar(7) DEFAULT 'x');"
+                    + "CREATE VIEW jdbc_view AS SELECT id FROM jdbc_t; COMMENT ON TABLE jdbc_t IS 'a table'");
+        }
+        print("schemas", metadata.getSchemas(), "TABLE_SCHEM");
+        print("tables", metadata.getTables(null, "public", "jdbc\\_%", new String[] {"TABLE", "VIEW"}),
+                "TABLE_NAME", "TABLE_TYPE", "REMARKS");
+        print("columns", metadata.getColumns(null, "public", "jdbc\\_%", "%"),
+                "TABLE_NAME", "COLUMN_NAME", "TYPE_NAME", "COLUMN_SIZE", "NULLABLE", "COLUMN_DEF", "IS_AUTOINCREMENT");
+        print("primary keys", metadata.getPrimaryKeys(null, "public", "jdbc_t"), "COLUMN_NAME", "PK_NAME");
+        print("indexes", metadata.getIndexInfo(null, "public", "jdbc_t", false, false), "INDEX_NAME", "COLUMN_NAME", "NON_UNIQUE");
+        print("imported", metadata.getImportedKeys(null, "public", "jdbc_child"), "PKTABLE_NAME", "FKCOLUMN_NAME", "DELETE_RULE");
+        print("exported", metadata.getExportedKeys(null, "public", "jdbc_t"), "FKTABLE_NAME", "PKCOLUMN_NAME");
+        print("functions", metadata.getFunctions(null, "pg_catalog", "to\\_jsonb"), "FUNCTION_NAME");
+        print("procedure columns", metadata.getFunctionColumns(null, "pg_catalog", "to\\_jsonb", "%"), "COLUMN_NAME", "TYPE_NAME");
+        print("types", metadata.getTypeInfo(), "TYPE_NAME");
+        try (Statement statement = metadata.getConnection().createStatement()) {
+            statement.execute("DROP VIEW jdbc_view; DROP TABLE jdbc_child");
+        }
+    }
+
+    private static void print(String what, ResultSet rows, String... columns) throws SQLException {
+        try (rows) {
+            while (rows.next()) {
+                StringBuilder line = new StringBuilder(what);
+                for (String column : columns) {
+                    line.append(' ').append(rows.getString(column));
+                }
+                System.out.println(line);
+            }
+        }
+    }
+
+    private static void largeObject(Connection connection) throws SQLException {
+        connection.setAutoCommit(false);
+        var objects = connection.unwrap(PGConnection.class).getLargeObjectAPI();
+        long id = objects.createLO();
+        try (var object = objects.open(id)) {
+            object.write("0123456789".getBytes());
+            object.seek(4);
+            System.out.println("large object " + new String(object.read(3)) + " " + object.tell() + " " + object.size());
+            object.truncate(5);
+        }
+        try (var object = objects.open(id)) {
+            System.out.println("truncated " + new String(object.read(100)));
+        }
+        objects.delete(id);
+        connection.commit();
+        connection.setAutoCommit(true);
+    }
+
+    private static void otherwise(Connection connection) throws SQLException {
+        connection.setAutoCommit(false);
+        try (PreparedStatement statement = connection.prepareStatement("SELECT ?::int + 1, ?::text")) {
+            for (int round = 0; round < 7; round++) {
+                statement.setInt(1, round);
+                statement.setString(2, "it's \\ é");
+                try (ResultSet row = statement.executeQuery()) {
+                    row.next();
+                    System.out.println(row.getInt(1) + " " + row.getString(2));
+                }
+            }
+        }
+        try (Statement statement = connection.createStatement()) {
+            statement.execute("CREATE TEMP TABLE jdbc_temporary (id int PRIMARY KEY)");
+            statement.execute("INSERT INTO jdbc_temporary VALUES (1); INSERT INTO jdbc_temporary VALUES (2)");
+            try {
+                statement.execute("INSERT INTO jdbc_temporary VALUES (1)");
+            } catch (SQLException error) {
+                System.out.println("error " + error.getSQLState());
+            }
+            try (ResultSet row = statement.executeQuery("SELECT count(*) FROM jdbc_temporary")) {
+                row.next();
+                System.out.println("count " + row.getInt(1));
+            } catch (SQLException error) {
+                System.out.println("error " + error.getSQLState());
+            }
+        }
+        connection.rollback();
     }
 
     private static void types(Connection connection) throws SQLException {

@@ -42,6 +42,17 @@ SHOW search_path;
 RESET search_path;
 DO $$ BEGIN RAISE NOTICE 'a notice' USING DETAIL = 'its detail', HINT = 'its hint'; END $$;
 \dt
+\d+ psql_t
+\di+ psql_t*
+\dn
+\dv
+\df pg_catalog.to_jsonb
+\dT pg_catalog.int4
+\dp psql_t
+\dx
+\dd psql_t
+\sf pg_catalog.pg_relation_size(regclass)
+\l template1
 EXPLAIN (COSTS off) SELECT * FROM psql_t WHERE id = 1;
 LISTEN psql_channel;
 SELECT lo_create(424242);

@@ -41,6 +41,13 @@ def statements(connection):
             copy.set_types(["text", "int4"])
             for row in copy.rows():
                 print("copy", row)
+    with connection.cursor() as cursor:
+        # A row at a time, and given up in the middle.
+        print("stream", sum(row[0] for row in cursor.stream("SELECT generate_series(1, %s)", [5000])))
+        for row in cursor.stream("SELECT generate_series(1, 1000)"):
+            if row[0] == 10:
+                break
+        print("after a stream", cursor.execute("SELECT 'fine'").fetchone())
     with connection.cursor("named") as cursor:
         cursor.itersize = 7
         cursor.execute("SELECT n FROM psycopg_t ORDER BY n LIMIT 30")

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use sallyport_tests::{Endpoint, program, run};
 use serde_json::Value;
 
-struct Demo(Child);
+/// A running demo, which is killed at the latest when this is dropped.
+pub(crate) struct Demo(Child);
 
 impl Drop for Demo {
     fn drop(&mut self) {
@@ -18,7 +19,8 @@ impl Drop for Demo {
     }
 }
 
-fn start() -> Result<(Demo, Value)> {
+/// Starts a demo; what it says when it is ready.
+pub(crate) fn start() -> Result<(Demo, Value)> {
     let mut child = Command::new(program()?)
         .args(["demo", "--json"])
         .stdin(Stdio::null())
@@ -32,7 +34,8 @@ fn start() -> Result<(Demo, Value)> {
     Ok((demo, ready))
 }
 
-fn text<'a>(value: &'a Value, path: &str) -> Result<&'a str> {
+/// A text in what a demo says.
+pub(crate) fn text<'a>(value: &'a Value, path: &str) -> Result<&'a str> {
     value
         .pointer(path)
         .and_then(Value::as_str)

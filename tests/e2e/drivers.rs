@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use sallyport_testbed::Options;
-use sallyport_tests::{Endpoint, Plan, Stage, asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, run};
+use sallyport_tests::{
+    Endpoint, Plan, Stage, asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_refusal, run, sqlx,
+};
 
 /// Everything is permitted, so every difference is the gateway's own.
 fn stage() -> Result<Stage> {
@@ -49,6 +51,11 @@ fn jdbc_notices_nothing() -> Result<()> {
 }
 
 #[test]
+fn sqlx_notices_nothing() -> Result<()> {
+    notices_nothing(sqlx, "done")
+}
+
+#[test]
 fn psql_notices_nothing() -> Result<()> {
     notices_nothing(psql, "DROP TABLE")
 }
@@ -82,8 +89,32 @@ fn jdbc_notices_no_mask_of_others() -> Result<()> {
 }
 
 #[test]
+fn sqlx_notices_no_mask_of_others() -> Result<()> {
+    notices_no_mask(sqlx)
+}
+
+#[test]
 fn psql_notices_no_mask_of_others() -> Result<()> {
     notices_no_mask(psql)
+}
+
+/// What psycopg sees where the server itself fails at the same place: the batch fails, and nothing else.
+const REFUSED_IN_A_PIPELINE: &str = "refused 42501 True
+state INERROR
+left []
+refused ['42501'] left [3, 5]
+one of a thousand 42501
+alive ('yes',) TUPLES_OK
+done
+";
+
+#[test]
+fn a_refusal_in_a_pipeline_fails_its_batch_and_nothing_else() -> Result<()> {
+    let stage = Stage::start(&Plan::with_policy("policy"))?;
+    let table = "CREATE TABLE notes (id int PRIMARY KEY, text text); ALTER TABLE notes OWNER TO app";
+    stage.server.query("shop", table)?;
+    let got = psycopg_refusal(&stage.through("alice")?).with_context(|| stage.gateway.log_tail())?;
+    same(REFUSED_IN_A_PIPELINE, &got)
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! End to end: real clients, the real gateway, a real server.
 
 mod attacks;
+mod book;
 mod channels;
 mod copying;
 mod cursors;

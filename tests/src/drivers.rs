@@ -19,6 +19,16 @@ pub fn psycopg(endpoint: &Endpoint) -> Result<String> {
         .arg(endpoint.dsn()))
 }
 
+/// psycopg in pipeline mode, with statements in the middle that policy refuses.
+///
+/// # Errors
+/// When the driver is missing or its program fails.
+pub fn psycopg_refusal(endpoint: &Endpoint) -> Result<String> {
+    run(Command::new(python())
+        .arg(script("psycopg_refusal.py"))
+        .arg(endpoint.dsn()))
+}
+
 /// asyncpg, which speaks binary and keeps its statements prepared.
 ///
 /// # Errors

@@ -4,12 +4,14 @@ mod bundle;
 mod drivers;
 mod endpoint;
 mod records;
+mod sqlx_driver;
 mod stage;
 mod wire;
 
 pub use bundle::{bundle, mask};
-pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, run};
+pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_refusal, run};
 pub use endpoint::Endpoint;
 pub use records::{commands, transcript, transcripts};
+pub use sqlx_driver::sqlx;
 pub use stage::{DATABASE, Plan, ROLE, ROLE_PASSWORD, Stage, TARGET, program, root};
 pub use wire::{Said, Wire, copied, rows, text};

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
-use crate::{demo, process, setup, tidy};
+use crate::{corpus, demo, docs, process, regress, setup, tidy};
 
 /// Installs what is missing and runs the tests.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
@@ -28,12 +28,15 @@ pub(crate) fn ci() -> Result<()> {
     setup::run(setup::FOR_CI)?;
     let steps: &[(&str, Step)] = &[
         ("tidy", tidy::run),
+        ("docs", docs::run),
         ("fmt", || {
             process::run(process::cargo().args(["fmt", "--all", "--check"]))
         }),
         ("clippy", clippy),
         ("deny", deny),
         ("doc", doc),
+        ("corpora", corpora),
+        ("regress", regress),
         ("test", || test(&[])),
     ];
     for (name, step) in steps {
@@ -70,4 +73,22 @@ fn doc() -> Result<()> {
         .args(["doc", "--workspace", "--no-deps", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings");
     process::run(&mut cargo)
+}
+
+/// The repository's own corpora, through the real gateway in front of a real server.
+fn corpora() -> Result<()> {
+    let file = |name: &str| corpus::Options::of(process::root().join("tests").join("corpus").join(name));
+    let sql = corpus::run(corpus::Corpus::Sql(file("sql_cases.jsonl")))?;
+    let mask = corpus::run(corpus::Corpus::Mask(file("mask_cases.jsonl")))?;
+    ensure!(sql && mask, "cases of the corpora failed");
+    Ok(())
+}
+
+/// PostgreSQL's own tests.
+fn regress() -> Result<()> {
+    ensure!(
+        regress::run(&regress::Arguments::default())?,
+        "PostgreSQL's own tests give other results through the gateway"
+    );
+    Ok(())
 }

@@ -9,6 +9,8 @@ mod bench;
 mod check;
 mod corpus;
 mod demo;
+mod docs;
+mod fuzz;
 mod process;
 mod regress;
 mod setup;
@@ -56,6 +58,10 @@ enum Command {
     Bench(bench::Bench),
     /// Run PostgreSQL's own regression tests with and without the gateway, and compare
     Regress(regress::Arguments),
+    /// Build the fuzz targets and run each for a while
+    Fuzz(fuzz::Arguments),
+    /// Check that the book and the other pages hold together
+    Docs,
     /// Check the habits that a program can check (`docs/` says which)
     Tidy,
 }
@@ -85,6 +91,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let same = regress::run(&arguments)?;
             return Ok(if same { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
+        Command::Fuzz(arguments) => fuzz::run(&arguments)?,
+        Command::Docs => docs::run()?,
         Command::Tidy => tidy::run()?,
     }
     Ok(ExitCode::SUCCESS)

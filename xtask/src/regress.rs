@@ -40,6 +40,17 @@ pub(crate) struct Arguments {
     keep: Option<PathBuf>,
 }
 
+impl Default for Arguments {
+    fn default() -> Self {
+        Self {
+            tests: Vec::new(),
+            jobs: 4,
+            program: None,
+            keep: None,
+        }
+    }
+}
+
 /// Where psql connects.
 struct Way {
     port: u16,

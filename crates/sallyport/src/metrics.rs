@@ -44,40 +44,130 @@ pub(crate) async fn keep() {
 
 fn describe() {
     use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
-    counter!(
+    for (name, kind, words) in METRICS {
+        match kind {
+            Kind::Counter => counter!(*name, *words),
+            Kind::Bytes => counter!(*name, Unit::Bytes, *words),
+            Kind::Gauge => gauge!(*name, *words),
+            Kind::Seconds => histogram!(*name, Unit::Seconds, *words),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Counter,
+    /// A counter of bytes.
+    Bytes,
+    Gauge,
+    /// A histogram of seconds.
+    Seconds,
+}
+
+/// Everything that is counted anywhere in the gateway.
+const METRICS: &[(&str, Kind, &str)] = &[
+    (
         "sallyport_handshakes_total",
-        "Connections by what their first words came to"
-    );
-    gauge!("sallyport_sessions_open", "Sessions that are open, by target");
-    counter!(
+        Kind::Counter,
+        "Connections by what their first words came to",
+    ),
+    (
+        "sallyport_sessions_open",
+        Kind::Gauge,
+        "Sessions that are open, by target",
+    ),
+    (
         "sallyport_sessions_total",
-        "Sessions that are over, by target and by who ended them"
-    );
-    counter!(
+        Kind::Counter,
+        "Sessions that are over, by target and by who ended them",
+    ),
+    (
         "sallyport_commands_total",
-        "Commands by target and by what policy decided"
-    );
-    histogram!(
+        Kind::Counter,
+        "Commands by target and by what policy decided",
+    ),
+    (
         "sallyport_decision_seconds",
-        Unit::Seconds,
-        "What a decision took that was not remembered"
-    );
-    gauge!("sallyport_holds_open", "Commands that wait for people");
-    counter!(
+        Kind::Seconds,
+        "What a decision took that was not remembered",
+    ),
+    ("sallyport_holds_open", Kind::Gauge, "Commands that wait for people"),
+    (
         "sallyport_holds_total",
-        "Commands that waited for people, by target and by how it ended"
-    );
-    counter!(
+        Kind::Counter,
+        "Commands that waited for people, by target and by how it ended",
+    ),
+    (
+        "sallyport_review_acts_total",
+        Kind::Counter,
+        "Acts of reviews: asked, approved, denied and so on",
+    ),
+    (
         "sallyport_recording_event_bytes_total",
-        Unit::Bytes,
-        "Bytes of events that recordings were given"
-    );
-    counter!(
+        Kind::Bytes,
+        "Bytes of events that recordings were given",
+    ),
+    (
         "sallyport_recording_errors_total",
-        "Events that could not be recorded; each ends its session"
-    );
-    counter!(
+        Kind::Counter,
+        "Events that could not be recorded; each ends its session",
+    ),
+    (
         "sallyport_policy_loads_total",
-        "Policies that were loaded while the gateway ran, or rejected"
-    );
+        Kind::Counter,
+        "Policies that were loaded while the gateway ran, or rejected",
+    ),
+    (
+        "sallyport_api_responses_total",
+        Kind::Counter,
+        "Answers of the API by status",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::METRICS;
+
+    const BOOK: &str = include_str!("../../../docs/src/operating.md");
+
+    /// The names that follow these words in a text.
+    fn names<'a>(text: &'a str, before: &[&str]) -> BTreeSet<&'a str> {
+        let ends = |rest: &'a str| rest.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next();
+        let after = |word: &&str| text.split(*word).skip(1).filter_map(ends).collect::<Vec<_>>();
+        before
+            .iter()
+            .flat_map(after)
+            .filter(|name| name.starts_with("sallyport_"))
+            .collect()
+    }
+
+    fn sources(dir: &Path) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let each = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+        each.filter(|path| path.extension().is_some_and(|end| end == "rs"))
+            .collect()
+    }
+
+    #[test]
+    fn every_metric_is_described_here_and_in_the_book_and_counted_somewhere() {
+        let described: BTreeSet<&str> = METRICS.iter().map(|(name, _, _)| *name).collect();
+        assert_eq!(
+            names(BOOK, &["| `"]),
+            described,
+            "the book's table and what is described"
+        );
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let texts: Vec<String> = sources(crates)
+            .iter()
+            .map(|path| std::fs::read_to_string(path).unwrap())
+            .collect();
+        let macros = ["counter!(\"", "gauge!(\"", "histogram!(\""];
+        let counted: BTreeSet<&str> = texts.iter().flat_map(|text| names(text, &macros)).collect();
+        assert_eq!(counted, described, "what is counted and what is described");
+    }
 }

@@ -22,6 +22,8 @@ pub(crate) use tools::{deny, nextest};
 pub(crate) enum Layer {
     /// libclang, with which the bindings to PostgreSQL's parser are made when Sallyport is built.
     Clang,
+    /// A C++ compiler, with which the fuzzer itself is built.
+    Cxx,
     /// The PostgreSQL server, psql, pgbench and pg_dump.
     Postgres,
     /// PgBouncer, against which the benchmark compares.
@@ -52,6 +54,7 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
 /// What `cargo xtask ci` needs.
 pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Clang,
+    Layer::Cxx,
     Layer::Postgres,
     Layer::Nextest,
     Layer::Node,
@@ -59,6 +62,8 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Java,
     Layer::Deny,
 ];
+/// What `cargo xtask fuzz` needs.
+pub(crate) const FOR_FUZZING: &[Layer] = &[Layer::Clang, Layer::Cxx];
 /// What `cargo xtask bench postgres` needs.
 pub(crate) const FOR_BENCH: &[Layer] = &[Layer::Clang, Layer::Postgres, Layer::PgBouncer];
 
@@ -73,6 +78,7 @@ pub(crate) fn run(layers: &[Layer]) -> Result<()> {
 fn ensure(layer: Layer) -> Result<()> {
     match layer {
         Layer::Clang => apt::clang(),
+        Layer::Cxx => apt::program("c++", "--version", &["g++"]),
         Layer::Postgres => apt::postgres(),
         Layer::PgBouncer => apt::program("/usr/sbin/pgbouncer", "--version", &["pgbouncer"]),
         Layer::Nextest => tools::ensure_nextest(),
@@ -86,6 +92,7 @@ fn ensure(layer: Layer) -> Result<()> {
 fn name(layer: Layer) -> &'static str {
     match layer {
         Layer::Clang => "libclang",
+        Layer::Cxx => "a C++ compiler",
         Layer::Postgres => "PostgreSQL",
         Layer::PgBouncer => "PgBouncer",
         Layer::Nextest => "cargo-nextest",

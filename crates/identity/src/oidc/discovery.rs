@@ -48,7 +48,7 @@ pub(crate) async fn discover(http: &Client, issuer: &str, hosts: &[String]) -> R
     check(&body, issuer, &base, hosts)
 }
 
-fn check(body: &[u8], issuer: &str, base: &Url, hosts: &[String]) -> Result<Metadata, OidcError> {
+pub(super) fn check(body: &[u8], issuer: &str, base: &Url, hosts: &[String]) -> Result<Metadata, OidcError> {
     let document: Document = serde_json::from_slice(body).map_err(|e| refused(e.to_string()))?;
     if document.issuer != issuer {
         return Err(refused(format!(

@@ -5,6 +5,8 @@ mod discovery;
 mod error;
 pub mod flow;
 mod keys;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 
 use std::collections::BTreeMap;

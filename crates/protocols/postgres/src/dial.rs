@@ -7,7 +7,7 @@ mod end_point;
 mod error;
 mod keys;
 mod login;
-mod scram;
+pub(crate) mod scram;
 
 use std::{io, time::Duration};
 

@@ -14,6 +14,8 @@ mod refuse;
 mod scrub;
 mod settings;
 mod side;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod transcript;
 mod types;
 mod understanding;

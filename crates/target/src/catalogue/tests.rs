@@ -110,3 +110,26 @@ fn authorities_are_read_with_the_catalogue() {
     let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
     assert!(matches!(catalogue.targets()[0].tls, Tls::Require(_)));
 }
+
+/// The example in the book has every option, and no other.
+#[test]
+fn every_option_is_in_the_book_and_every_option_of_the_book_exists() {
+    let book = include_str!("../../../../docs/src/operating.md");
+    let (_, rest) = book.split_once("## Targets").unwrap();
+    let (_, rest) = rest.split_once("```toml\n").unwrap();
+    let example = rest.split_once("```").unwrap().0;
+    let file: crate::file::File = toml::from_str(example).unwrap();
+    assert_eq!(file.target.len(), 1);
+    let wrong = toml::from_str::<crate::file::File>("[[target]]\nno-such-key = 1\n")
+        .err()
+        .unwrap();
+    let (_, options) = wrong.message().split_once("expected").unwrap();
+    let mut options = options.split('`').skip(1).step_by(2).peekable();
+    assert!(options.peek().is_some());
+    for option in options {
+        assert!(
+            example.contains(&format!("{option} = ")),
+            "the book does not say what `{option}` is"
+        );
+    }
+}

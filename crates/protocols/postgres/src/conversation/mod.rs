@@ -33,6 +33,8 @@ use sallyport_session::{
 use smol_str::SmolStr;
 
 pub(crate) use results::Masks;
+#[cfg(feature = "testing")]
+pub(crate) use scope::SETTINGS_QUERY;
 pub(crate) use scope::{Scope, SharedNames};
 
 use self::expect::{Awaited, Expect};

@@ -126,7 +126,7 @@ struct Refresh {
 const STATE: &str = "state";
 const SETTINGS: &str = "settings";
 /// How the target reads text, here and now: it reports a change of these only when the batch ends.
-const SETTINGS_QUERY: &str = "SELECT pg_catalog.current_setting('standard_conforming_strings'), \
+pub(crate) const SETTINGS_QUERY: &str = "SELECT pg_catalog.current_setting('standard_conforming_strings'), \
      pg_catalog.current_setting('client_encoding')";
 
 impl Scope {

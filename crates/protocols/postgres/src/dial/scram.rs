@@ -16,9 +16,9 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::zeroize::{Zeroize, Zeroizing};
 
 /// The mechanism's name.
-pub(super) const PLAIN: &str = "SCRAM-SHA-256";
+pub(crate) const PLAIN: &str = "SCRAM-SHA-256";
 /// The name of the mechanism with channel binding.
-pub(super) const PLUS: &str = "SCRAM-SHA-256-PLUS";
+pub(crate) const PLUS: &str = "SCRAM-SHA-256-PLUS";
 
 /// Fewer iterations than RFC 7677 asks for would make the password cheap to guess from what we answer.
 const MIN_ITERATIONS: u32 = 4096;
@@ -52,7 +52,7 @@ pub enum ScramError {
 
 /// What the exchange is bound to.
 #[derive(Clone, Debug)]
-pub(super) enum Binding {
+pub(crate) enum Binding {
     /// We cannot bind: no TLS, or switched off.
     Unsupported,
     /// We could, but the server did not offer it. A server that did will notice that somebody took it out.
@@ -71,7 +71,7 @@ impl Binding {
     }
 
     /// The mechanism to name.
-    pub(super) fn mechanism(&self) -> &'static str {
+    pub(crate) fn mechanism(&self) -> &'static str {
         match self {
             Self::Unsupported | Self::Unoffered => PLAIN,
             Self::EndPoint(_) => PLUS,
@@ -91,14 +91,14 @@ impl Binding {
 /// What is derived from the password, a salt and a number of iterations: as good as the password towards
 /// this server.
 #[derive(Clone)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     client: Zeroizing<[u8; 32]>,
     server: Zeroizing<[u8; 32]>,
 }
 
 impl Keys {
     /// Derives the keys: some milliseconds of work.
-    pub(super) fn derive(password: &str, salt: &Salt) -> Self {
+    pub(crate) fn derive(password: &str, salt: &Salt) -> Self {
         let prepared = stringprep::saslprep(password);
         // As servers do, what cannot be prepared is taken as it is.
         let text = prepared.as_deref().unwrap_or(password);
@@ -116,34 +116,34 @@ impl Keys {
 
 /// What a server mixes into a password.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Salt {
+pub(crate) struct Salt {
     bytes: Vec<u8>,
     iterations: NonZeroU32,
 }
 
 /// The exchange has begun.
-pub(super) struct First {
+pub(crate) struct First {
     binding: Binding,
     nonce: String,
 }
 
 /// The server has sent its challenge.
-pub(super) struct Challenge {
+pub(crate) struct Challenge {
     binding: Binding,
     first_bare: String,
     server_first: String,
     server_nonce: String,
     /// To derive the keys with.
-    pub(super) salt: Salt,
+    pub(crate) salt: Salt,
 }
 
 /// The proof has been sent; the server's is awaited.
-pub(super) struct Final {
+pub(crate) struct Final {
     signature: [u8; 32],
 }
 
 impl First {
-    pub(super) fn new(binding: Binding) -> Result<Self, ScramError> {
+    pub(crate) fn new(binding: Binding) -> Result<Self, ScramError> {
         let mut nonce = [0; 24];
         rand::fill(&mut nonce).map_err(|_unspecified| ScramError::NoRandomness)?;
         Ok(Self::with_nonce(binding, BASE64_STANDARD.encode(nonce)))
@@ -159,12 +159,12 @@ impl First {
     }
 
     /// The first message.
-    pub(super) fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         format!("{}{}", self.binding.header(), self.bare())
     }
 
     /// Reads the server's challenge.
-    pub(super) fn challenge(self, server_first: &[u8]) -> Result<Challenge, ScramError> {
+    pub(crate) fn challenge(self, server_first: &[u8]) -> Result<Challenge, ScramError> {
         let text = std::str::from_utf8(server_first).map_err(|_| ScramError::Malformed)?;
         let mut parts = text.split(',');
         let mut part = |key: &str| {
@@ -205,7 +205,7 @@ impl First {
 
 impl Challenge {
     /// The message with the proof, and what to expect for it.
-    pub(super) fn answer(self, keys: &Keys) -> (String, Final) {
+    pub(crate) fn answer(self, keys: &Keys) -> (String, Final) {
         let without_proof = format!("c={},r={}", self.binding.input(), self.server_nonce);
         let exchange = format!("{},{},{without_proof}", self.first_bare, self.server_first);
         let stored = digest(&SHA256, keys.client.as_slice());
@@ -223,7 +223,7 @@ impl Challenge {
 
 impl Final {
     /// Checks the server's proof.
-    pub(super) fn verify(self, server_final: &[u8]) -> Result<(), ScramError> {
+    pub(crate) fn verify(self, server_final: &[u8]) -> Result<(), ScramError> {
         let text = std::str::from_utf8(server_final).map_err(|_| ScramError::Malformed)?;
         let first = text.split(',').next().unwrap_or_default();
         if let Some(error) = first.strip_prefix("e=") {

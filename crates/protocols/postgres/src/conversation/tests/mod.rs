@@ -11,5 +11,6 @@
 mod names;
 mod order;
 mod play;
+mod recorded;
 mod server;
 mod waiting;
