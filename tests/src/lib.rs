@@ -1,11 +1,15 @@
 //! What the end-to-end tests stand on: a real server, the real gateway before it, and real clients.
 
+mod bundle;
 mod drivers;
 mod endpoint;
 mod records;
 mod stage;
+mod wire;
 
+pub use bundle::{bundle, mask};
 pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, run};
 pub use endpoint::Endpoint;
 pub use records::{commands, transcript, transcripts};
 pub use stage::{DATABASE, Plan, ROLE, ROLE_PASSWORD, Stage, TARGET, program, root};
+pub use wire::{Said, Wire, copied, rows, text};

@@ -57,14 +57,14 @@ struct Worker {
 }
 
 impl Workers {
-    /// Starts `count` workers; one for each core when `None`.
+    /// Starts `count` workers; one for each core but one when `None`, and at least one.
     ///
     /// # Errors
     /// When a thread or runtime cannot be made.
     pub fn start(count: Option<NonZeroUsize>) -> io::Result<Self> {
         let count = match count {
             Some(count) => count,
-            None => thread::available_parallelism()?,
+            None => usual_count(thread::available_parallelism()?),
         };
         let workers = (0..count.get()).map(Worker::start).collect::<io::Result<_>>()?;
         Ok(Self {
@@ -118,6 +118,12 @@ impl Workers {
             let _gone = (&mut worker.ended).await;
         }
     }
+}
+
+/// One core is left to what is beside the relaying: logins, the API, and above all the kernel's own work for the
+/// sockets. A worker more would take turns with it, and each turn costs more than it brings.
+fn usual_count(cores: NonZeroUsize) -> NonZeroUsize {
+    NonZeroUsize::new(cores.get() - 1).unwrap_or(cores)
 }
 
 impl Drop for Workers {

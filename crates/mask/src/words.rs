@@ -1,5 +1,7 @@
 //! Characters as the detectors see them: UTF-8 where it is UTF-8, single bytes where it is not.
 
+use fearless_simd::{Level, Simd, SimdBase, SimdMask, dispatch, u8x16};
+
 /// One character of a byte string.
 pub(crate) struct Character<'a> {
     /// `None`: a byte that is part of no UTF-8 sequence.
@@ -97,21 +99,95 @@ pub(crate) fn word_or_dash_at(bytes: &[u8], at: usize) -> bool {
     bytes.get(at) == Some(&b'-') || word_at(bytes, at)
 }
 
-/// Where the run of word characters and `also` that starts at `from` ends.
-pub(crate) fn word_run(bytes: &[u8], from: usize, also: &[u8]) -> usize {
+/// Where the run of word characters and hyphens that starts at `from` ends.
+pub(crate) fn token_run(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
-    while let Some(byte) = bytes.get(at) {
-        if *byte < 0x80 {
-            if !(byte.is_ascii_alphanumeric() || *byte == b'_' || also.contains(byte)) {
-                break;
-            }
-            at += 1;
-            continue;
+    loop {
+        at += name(bytes.get(at..).unwrap_or_default()).length;
+        if bytes.get(at).is_none_or(u8::is_ascii) {
+            return at;
         }
         match bytes.get(at..).and_then(decode) {
             Some((Some(c), length)) if is_word(c) => at += length,
-            Some(_) | None => break,
+            Some(_) | None => return at,
         }
     }
-    at
+}
+
+/// A run of ASCII letters, digits, underscores and hyphens.
+pub(crate) struct Name {
+    pub(crate) length: usize,
+    /// There is nothing but letters in it.
+    pub(crate) letters: bool,
+}
+
+/// The name that `bytes` starts with, perhaps an empty one.
+#[inline]
+pub(crate) fn name(bytes: &[u8]) -> Name {
+    let mut name = Name {
+        length: 0,
+        letters: true,
+    };
+    let (chunks, rest) = bytes.as_chunks();
+    for chunk in chunks {
+        let (letters, members) = dispatch!(Level::baseline(), simd => name_bytes(simd, chunk));
+        let length = members.trailing_ones();
+        name.letters &= letters.trailing_ones() >= length;
+        name.length += length as usize;
+        if length < 16 {
+            return name;
+        }
+    }
+    for byte in rest {
+        let letter = byte.is_ascii_alphabetic();
+        if !(letter || byte.is_ascii_digit() || matches!(byte, b'_' | b'-')) {
+            return name;
+        }
+        name.letters &= letter;
+        name.length += 1;
+    }
+    name
+}
+
+/// Which of the bytes are ASCII letters, and which letters, digits, underscores or hyphens.
+#[inline(always)]
+fn name_bytes<S: Simd>(simd: S, bytes: &[u8; 16]) -> (u16, u16) {
+    let v = u8x16::from_slice(simd, bytes.as_slice());
+    let splat = |byte: u8| u8x16::splat(simd, byte);
+    let letters = ((v | splat(0x20)) - splat(b'a')).simd_lt(splat(26));
+    let digits = (v - splat(b'0')).simd_lt(splat(10));
+    let others = v.simd_eq(splat(b'_')) | v.simd_eq(splat(b'-'));
+    let members = letters | digits | others;
+    (letters.to_bitmask() as u16, members.to_bitmask() as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{name, token_run};
+
+    #[test]
+    fn a_name_ends_at_the_first_byte_that_is_not_of_it() {
+        for end in 0..40 {
+            for byte in 0..=255_u8 {
+                let mut text = vec![b'a'; 40];
+                if let Some(place) = text.get_mut(end) {
+                    *place = byte;
+                }
+                let member = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+                let found = name(&text);
+                assert_eq!(found.length, if member { 40 } else { end }, "{byte:#x} at {end}");
+                assert_eq!(
+                    found.letters,
+                    !member || byte.is_ascii_alphabetic(),
+                    "{byte:#x} at {end}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn letters_of_other_scripts_belong_to_a_token() {
+        assert_eq!(token_run("x-\u{e4}_1.".as_bytes(), 0), 6);
+        assert_eq!(token_run(b"x\xff", 0), 1);
+    }
 }

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 use regex::Regex;
-use sallyport_mask::{Detector, MaskKey, Rule, RuleError, Scanner, Strategy, apply};
+use sallyport_mask::{Detector, MaskKey, Rule, RuleError, Scanner, Scratch, Strategy, apply};
 use secrecy::SecretSlice;
 
 fn key() -> MaskKey {
@@ -166,6 +166,16 @@ proptest! {
 
 }
 
+/// What a cell of a row holds: a value, pieces, letters of other scripts, nothing.
+fn cell() -> impl proptest::strategy::Strategy<Value = String> {
+    prop_oneof![
+        proptest::collection::vec(piece(), 0..4).prop_map(|pieces| pieces.concat()),
+        proptest::sample::select(VALUES.to_vec()).prop_map(str::to_owned),
+        "[0-9]{0,20}",
+        "[a-z äé٤１\u{2011}0-9-]{0,30}",
+    ]
+}
+
 proptest! {
     #[test]
     fn no_value_survives(
@@ -175,6 +185,34 @@ proptest! {
     ) {
         let out = masked(&all(), &format!("{before} {value} {after}"));
         prop_assert!(!out.contains(value), "{out}");
+    }
+
+    #[test]
+    fn texts_that_lie_in_one_buffer_are_masked_as_each_alone(
+        texts in proptest::collection::vec((cell(), "[0-9@+.A_ -]{1,6}"), 0..40),
+    ) {
+        let (scanner, mut scratch) = (all(), Scratch::default());
+        let (mut buffer, mut ranges) = (Vec::new(), Vec::new());
+        for (text, gap) in &texts {
+            ranges.push(buffer.len()..buffer.len() + text.len());
+            buffer.extend(text.bytes().chain(gap.bytes()));
+        }
+        scratch.begin_texts(buffer.len());
+        for range in &ranges {
+            scratch.add_text(range);
+        }
+        let any = scanner.look_at_texts(&buffer, &mut scratch);
+        for (range, (text, _)) in ranges.iter().zip(&texts) {
+            let mut out = Vec::new();
+            let found = scanner.find_in_text(&buffer, range, &mut scratch);
+            prop_assert!(any || !found);
+            if found {
+                scanner.rewrite(text.as_bytes(), &scratch, &mut out);
+            } else {
+                out.extend(text.bytes());
+            }
+            prop_assert_eq!(String::from_utf8(out).unwrap(), masked(&scanner, text));
+        }
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub(crate) struct Limits {
     pub(crate) per_source: usize,
     /// Seconds that open sessions have when the gateway is asked to stop.
     pub(crate) shutdown_grace_s: u64,
-    /// Threads that relay; one a core when 0.
+    /// Threads that relay; one a core but one when 0.
     pub(crate) workers: usize,
 }
 

@@ -130,6 +130,7 @@ impl ports::Recordings for Recorded {
 
 fn replay(reader: Reader, options: TranscriptOptions, line: &mut dyn FnMut(Line) -> ControlFlow<()>) {
     let mut transcript = Transcript::default();
+    let header = reader.header().clone();
     let mut events = reader.events();
     let (mut last, mut problem) = (0, None);
     for event in &mut events {
@@ -143,7 +144,7 @@ fn replay(reader: Reader, options: TranscriptOptions, line: &mut dyn FnMut(Line)
         last = event.at_micros;
         let seq = event.event().seq();
         let mut broken = ControlFlow::Continue(());
-        lines(event.event(), options, &mut transcript, &mut |what| {
+        lines(event.event(), &header, options, &mut transcript, &mut |what| {
             if broken.is_continue() {
                 broken = line(Line {
                     at_micros: last,
@@ -174,7 +175,13 @@ fn replay(reader: Reader, options: TranscriptOptions, line: &mut dyn FnMut(Line)
 }
 
 /// What an event says to people.
-fn lines(event: Event<'_>, options: TranscriptOptions, transcript: &mut Transcript, tell: &mut dyn FnMut(What)) {
+fn lines(
+    event: Event<'_>,
+    header: &SessionHeader,
+    options: TranscriptOptions,
+    transcript: &mut Transcript,
+    tell: &mut dyn FnMut(What),
+) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match event {
         Event::Command {
@@ -194,8 +201,12 @@ fn lines(event: Event<'_>, options: TranscriptOptions, transcript: &mut Transcri
                 outcome: string(&detail, "outcome").unwrap_or_default(),
                 rules: strings(&detail, "rules"),
                 message: string(&detail, "message"),
-                policy: string(&detail, "policy"),
-                commit: string(&detail, "commit"),
+                // A decision that names no policy is of the one that the header names.
+                commit: match string(&detail, "policy") {
+                    Some(_) => string(&detail, "commit"),
+                    None => header.policy_commit.clone(),
+                },
+                policy: string(&detail, "policy").or_else(|| Some(header.policy_digest.clone())),
                 request: string(&detail, "request"),
             });
         }

@@ -28,15 +28,26 @@ pub struct Command {
 }
 
 impl Command {
-    /// What a recording holds beside the text, in JSON.
-    pub(crate) fn detail(&self) -> String {
+    /// Appends what a recording holds beside the text, in JSON; nothing for a command that runs without parameters.
+    pub(crate) fn write_detail(&self, out: &mut Vec<u8>) {
         if self.parameters.is_empty() && self.phase == Phase::Run {
-            return String::new();
+            return;
         }
-        let words = self.readable.map(|words| words(&self.parameters)).unwrap_or_default();
-        let prepare = self.phase == Phase::Prepare;
-        serde_json::json!({ "parameters": words, "prepare": prepare }).to_string()
+        let detail = Detail {
+            parameters: self.readable.map(|words| words(&self.parameters)).unwrap_or_default(),
+            prepare: self.phase == Phase::Prepare,
+        };
+        // Strings and a flag: there is nothing in them that JSON cannot say, nor a writer that fails.
+        let _ = serde_json::to_writer(out, &detail);
     }
+}
+
+#[derive(serde::Serialize)]
+struct Detail {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parameters: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    prepare: bool,
 }
 
 /// Whether a command runs or is only prepared.

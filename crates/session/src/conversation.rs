@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
+use sallyport_ledger::Event;
 use sallyport_policy::Classification;
 
 use crate::command::Command;
 use crate::gate::Ruling;
 use crate::permit::{Permit, Spent};
+use crate::record::{Record, Written};
 use crate::refusal::Refusal;
 
 /// Which peer bytes came from.
@@ -158,8 +160,8 @@ pub enum Finish {
 impl Effects {
     pub(crate) fn new(classification: Arc<Classification>, generation: u64, needs_names: bool) -> Self {
         Self {
-            client: BytesMut::with_capacity(8192),
-            target: BytesMut::with_capacity(8192),
+            client: BytesMut::new(),
+            target: BytesMut::new(),
             shown: Vec::new(),
             data: Vec::new(),
             finished: Vec::new(),
@@ -297,8 +299,36 @@ impl Effects {
         &mut self.client
     }
 
-    pub(crate) fn target(&mut self) -> &mut BytesMut {
+    /// What waits for the target. It leaves only once everything noted so far is written (I2).
+    pub(crate) fn target(&mut self, _noted: &Written) -> &mut BytesMut {
         &mut self.target
+    }
+
+    pub(crate) fn target_len(&self) -> usize {
+        self.target.len()
+    }
+
+    /// Nothing that waits for the target will reach it.
+    pub(crate) fn drop_target(&mut self) {
+        self.target.clear();
+    }
+
+    /// Gives what happened since the last time to the record.
+    pub(crate) fn record(&mut self, record: &mut Record) {
+        for (seq, bytes) in self.data.drain(..) {
+            record.note(Event::Input { seq, bytes: &bytes });
+        }
+        for Shown { seq, start, end } in self.shown.drain(..) {
+            if let Some(bytes) = self.client.get(start..end) {
+                record.note(Event::Response { seq, bytes });
+            }
+        }
+        for (seq, how) in self.finished.drain(..) {
+            record.note(Event::Ended {
+                seq,
+                detail: how.as_json(),
+            });
+        }
     }
 
     fn mark_shown(&mut self, seq: u64, start: usize) {

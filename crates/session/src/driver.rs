@@ -6,26 +6,29 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use sallyport_ledger::Event;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Notify;
 use tokio::time::Sleep;
 
+use crate::bell::Bell;
 use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
 use crate::gate::{Asked, Gate, Ruling};
 use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
 use crate::peer::{Peer, poll_write};
+use crate::record::Written;
 use crate::refusal::{Reason, Refusal};
+use crate::signals::Signals;
 
 /// Bytes that may wait for a slow reader before its sender is no longer read.
 const MAX_WAITING: usize = 256 * 1024;
-/// Bytes of a client kept while its command is held; beyond it the client is no longer read.
-const MAX_HELD_INPUT: usize = 64 * 1024;
+/// Bytes of a client kept while its messages wait for the target; beyond it the client is no longer read.
+const MAX_STALLED_INPUT: usize = 64 * 1024;
+/// Bytes of a client kept behind a held command, which may wait for hours. Its client is read all that time, so that
+/// its leaving is seen; one that sends more than this gives the command up.
+const MAX_HELD_INPUT: usize = 1024 * 1024;
 /// Rounds before other sessions of this worker get their turn.
 const ROUNDS_PER_TURN: usize = 32;
 /// How long a response may wait in memory before it is handed to the operating system.
@@ -57,56 +60,26 @@ impl std::fmt::Display for Ending {
     }
 }
 
-/// What reaches a relay from outside its two peers.
-pub struct Signals {
-    /// Resolves when the session must end: killed, its token revoked, the gateway shutting down.
-    pub end: Waiting<Refusal>,
-    /// Resolves when the session must end as soon as it rests: no command runs and no transaction is open.
-    pub closing: Waiting<Refusal>,
-    /// Notified when the client asks to cancel.
-    pub interrupt: Arc<Interrupt>,
-}
-
-impl std::fmt::Debug for Signals {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Signals")
-    }
-}
-
-/// A client's request to cancel, from another connection.
-#[derive(Debug, Default)]
-pub struct Interrupt {
-    notify: Notify,
-    holding: AtomicBool,
-}
-
-impl Interrupt {
-    /// Asks the session to give its held command up. False when nothing is held: then the target is to be asked.
-    pub fn request(&self) -> bool {
-        let holding = self.holding.load(Ordering::Acquire);
-        if holding {
-            self.notify.notify_one();
-        }
-        holding
-    }
-
-    /// A command is held from now on. A request that came too late for an earlier one is not for this one.
-    fn begin(&self) {
-        self.notify.notified().now_or_never().unwrap_or_default();
-        self.holding.store(true, Ordering::Release);
-    }
-}
-
 /// Relays until one side ends. The gate comes back for the recording's seal.
-pub async fn relay<C, K, T>(conversation: C, client: K, target: T, gate: Gate, signals: Signals) -> (Ending, Gate)
+///
+/// Not `async`, and boxed: a future keeps room for its arguments beside what they were moved into.
+pub fn relay<C, K, T>(
+    conversation: C,
+    client: K,
+    target: T,
+    gate: Gate,
+    signals: Signals,
+) -> impl Future<Output = (Ending, Gate)>
 where
     C: Conversation,
     K: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut relay = Relay::new(conversation, client, target, gate, signals);
-    let ending = poll_fn(|cx| relay.poll(cx)).await;
-    (ending, relay.gate)
+    let mut relay = Box::new(Relay::new(conversation, client, target, gate, signals));
+    async move {
+        let ending = poll_fn(|cx| relay.poll(cx)).await;
+        (ending, relay.gate)
+    }
 }
 
 struct Relay<C, K, T> {
@@ -117,6 +90,8 @@ struct Relay<C, K, T> {
     gate: Gate,
     hold: Option<(AskId, Box<Hold>)>,
     signals: Signals,
+    /// Rings when a signal has something to say.
+    bell: Bell,
     interrupted: Option<Waiting<()>>,
     lag: Option<Pin<Box<Sleep>>>,
     /// Runs out while the last words wait to be read.
@@ -144,6 +119,7 @@ where
             gate,
             hold: None,
             signals,
+            bell: Bell::new(),
             interrupted: None,
             lag: None,
             linger: None,
@@ -190,12 +166,11 @@ where
 
     /// Nothing is ready: the record of what was shown must not wait for ever.
     fn pause(&mut self, cx: &mut Context<'_>) -> Poll<Ending> {
-        if self.gate.is_dirty() {
+        if self.gate.record().is_dirty() {
             let lag = self.lag.get_or_insert_with(|| Box::pin(tokio::time::sleep(RECORD_LAG)));
             if lag.as_mut().poll(cx).is_ready() {
                 self.lag = None;
-                if let Err(refusal) = self.gate.flush() {
-                    self.end_for(refusal);
+                if self.written(cx).is_err() {
                     cx.waker().wake_by_ref();
                 }
             }
@@ -213,7 +188,7 @@ where
 
     fn flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let client = self.out.client().is_empty() || self.poll_write_client(cx).is_err();
-        let target = self.out.target().is_empty() || self.poll_write_target(cx).is_err();
+        let target = self.out.target_len() == 0 || self.poll_write_target(cx).is_err();
         if client && target {
             return Poll::Ready(());
         }
@@ -222,14 +197,17 @@ where
     }
 
     fn poll_signals(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        if let Poll::Ready(refusal) = self.signals.end.as_mut().poll(cx) {
-            self.end_for(refusal);
-            return Ok(true);
-        }
-        if self.closing.is_none()
-            && let Poll::Ready(refusal) = self.signals.closing.as_mut().poll(cx)
-        {
-            self.closing = Some(refusal);
+        if self.bell.has_rung(cx) {
+            let cx = &mut self.bell.context();
+            if let Poll::Ready(refusal) = self.signals.end.as_mut().poll(cx) {
+                self.end_for(refusal);
+                return Ok(true);
+            }
+            if self.closing.is_none()
+                && let Poll::Ready(refusal) = self.signals.closing.as_mut().poll(cx)
+            {
+                self.closing = Some(refusal);
+            }
         }
         // A message that has come in part is not waited for, so that nobody can keep a gateway from ending.
         if let Some(refusal) = self.closing.take_if(|_| self.conversation.is_idle()) {
@@ -242,7 +220,7 @@ where
         let interrupt = Arc::clone(&self.signals.interrupt);
         let waiting = self
             .interrupted
-            .get_or_insert_with(|| Box::pin(async move { interrupt.notify.notified().await }));
+            .get_or_insert_with(|| Box::pin(async move { interrupt.asked().await }));
         if waiting.as_mut().poll(cx).is_pending() {
             return Ok(false);
         }
@@ -264,7 +242,7 @@ where
             Poll::Pending => return Ok(false),
             Poll::Ready(HoldStep::Opened(info)) => {
                 let detail = serde_json::json!({ "request": info.request, "groups": info.groups, "rules": info.rules });
-                self.gate.note(Event::Hold {
+                self.gate.record().note(Event::Hold {
                     seq: hold.seq(),
                     detail: detail.to_string().as_bytes(),
                 });
@@ -275,7 +253,7 @@ where
                 let Some((_, hold)) = self.hold.take() else {
                     return Ok(false);
                 };
-                self.signals.interrupt.holding.store(false, Ordering::Release);
+                self.signals.interrupt.end();
                 let ruling = self.gate.resume(*hold, outcome);
                 self.answer(id, ruling)?;
                 self.advance_client()?;
@@ -285,10 +263,13 @@ where
     }
 
     fn poll_read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        let room = self.out.target().len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
-        let held = !self.conversation.wants_client();
-        if self.client.eof || !room || (held && self.client.input.len() >= MAX_HELD_INPUT) {
+        let room = self.out.target_len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
+        let stalled = self.hold.is_none() && !self.conversation.wants_client();
+        if self.client.eof || !room || (stalled && self.client.input.len() >= MAX_STALLED_INPUT) {
             return Ok(false);
+        }
+        if self.hold.is_some() && self.client.input.len() > MAX_HELD_INPUT {
+            return Err(self.end_for(too_much_behind_a_hold()));
         }
         match self.client.poll_read(cx) {
             Poll::Pending => Ok(false),
@@ -349,11 +330,11 @@ where
             && let Some((_, hold)) = self.hold.take_if(|(held, _)| *held == id)
         {
             let withdrawn = HoldOutcome::Refused(Refusal::new(Reason::Withdrawn, "whoever asked gave it up"));
-            self.gate.note(Event::Review {
+            self.gate.record().note(Event::Review {
                 seq: hold.seq(),
                 detail: withdrawn.to_json().to_string().as_bytes(),
             });
-            self.signals.interrupt.holding.store(false, Ordering::Release);
+            self.signals.interrupt.end();
         }
         let Some(Ask { id, command }) = self.out.ask.take() else {
             return Ok(false);
@@ -381,7 +362,7 @@ where
                 let start = self.out.client().len();
                 let ending = self.end_for(refusal);
                 if let Some(bytes) = self.out.client().get(start..) {
-                    self.gate.note(Event::Response { seq, bytes });
+                    self.gate.record().note(Event::Response { seq, bytes });
                 }
                 Err(ending)
             }
@@ -400,43 +381,51 @@ where
         }
     }
 
+    /// Nothing of a response that could not be recorded is shown.
     fn record(&mut self) -> Result<(), Ending> {
-        let must_flush = !self.out.data.is_empty();
-        for (seq, bytes) in std::mem::take(&mut self.out.data) {
-            self.gate.note(Event::Input { seq, bytes: &bytes });
-        }
-        let shown = std::mem::take(&mut self.out.shown);
-        for stretch in &shown {
-            if let Some(bytes) = self.out.client().get(stretch.start..stretch.end) {
-                self.gate.note(Event::Response {
-                    seq: stretch.seq,
-                    bytes,
-                });
+        let recorded = self.out.shown.first().map(|stretch| stretch.start);
+        self.out.record(self.gate.record());
+        self.gate.record().check().map_err(|refusal| {
+            if let Some(recorded) = recorded {
+                self.out.client().truncate(recorded);
             }
-        }
-        for (seq, how) in std::mem::take(&mut self.out.finished) {
-            self.gate.note(Event::Ended {
-                seq,
-                detail: how.as_json(),
-            });
-        }
-        if must_flush && let Err(refusal) = self.gate.flush() {
-            self.out.target().clear();
-            return Err(self.end_for(refusal));
-        }
-        Ok(())
+            self.unrecorded(refusal)
+        })
     }
 
     fn poll_write_target(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        poll_write(&mut self.target.wire, self.out.target(), cx).map_err(|_| self.target_left())
+        if self.out.target_len() == 0 {
+            return Ok(false);
+        }
+        let Some(written) = self.written(cx)? else {
+            return Ok(false);
+        };
+        poll_write(&mut self.target.wire, self.out.target(&written), cx).map_err(|_| self.target_left())
     }
 
     fn poll_write_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
+        if self.gate.record().has_decided() && self.written(cx)?.is_none() {
+            return Ok(false);
+        }
         poll_write(&mut self.client.wire, self.out.client(), cx).map_err(|_| self.client_left())
     }
 
+    /// Proof that what was noted is written; `None` while the disk has not taken it.
+    fn written(&mut self, cx: &mut Context<'_>) -> Result<Option<Written>, Ending> {
+        match self.gate.record().poll_written(cx) {
+            Poll::Pending => Ok(None),
+            Poll::Ready(Ok(written)) => Ok(Some(written)),
+            Poll::Ready(Err(refusal)) => Err(self.unrecorded(refusal)),
+        }
+    }
+
+    fn unrecorded(&mut self, refusal: Refusal) -> Ending {
+        self.out.drop_target();
+        self.end_for(refusal)
+    }
+
     fn target_left(&mut self) -> Ending {
-        self.out.target().clear();
+        self.out.drop_target();
         if !self.out.is_over() {
             let message = "the target closed the connection";
             self.conversation
@@ -457,7 +446,9 @@ where
     }
 
     fn end_for(&mut self, refusal: Refusal) -> Ending {
-        self.conversation.farewell(&refusal, &mut self.out);
+        if !self.out.is_over() {
+            self.conversation.farewell(&refusal, &mut self.out);
+        }
         let ending = Ending::Gateway(refusal);
         self.ending.get_or_insert(ending.clone());
         self.hold = None;
@@ -467,5 +458,13 @@ where
 
     fn broken(&mut self, error: &WireError) -> Ending {
         Ending::Broken(error.to_string())
+    }
+}
+
+fn too_much_behind_a_hold() -> Refusal {
+    let message = format!("more than {MAX_HELD_INPUT} bytes were sent behind a command that waits for approval");
+    Refusal {
+        ends: true,
+        ..Refusal::new(Reason::TooMuch, message).with_hint("send it alone, or wait for its answer before sending more")
     }
 }

@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sallyport_ledger::{Event, LedgerError, Receipt, Recorder};
-use sallyport_policy::{Bundle, Classification, Decision, Lifetime, Outcome, Resource, Situation, Subject, Watcher};
+use sallyport_ledger::{Event, LedgerError, Recorder, SessionHeader};
+use sallyport_policy::{
+    Bundle, Classification, Decision, Lifetime, Outcome, Resource, RuleId, Situation, Subject, Watcher,
+};
+use serde::Serialize;
 use serde_json::json;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
@@ -18,6 +21,7 @@ use crate::hold::{Asking, Hold, HoldOutcome, Reviewing};
 use crate::impact::Impact;
 use crate::meters::Meters;
 use crate::permit::Permit;
+use crate::record::Record;
 use crate::refusal::{Reason, Refusal};
 use crate::reveals::Reveals;
 
@@ -69,10 +73,17 @@ pub struct Standing {
     pub source: Option<std::net::IpAddr>,
 }
 
+/// A decision, and what the recording holds of it.
+#[derive(Debug)]
+struct Decided {
+    decision: Arc<Decision>,
+    json: Vec<u8>,
+}
+
 struct Cached {
     generation: u64,
     until: Option<OffsetDateTime>,
-    decision: Arc<Decision>,
+    decided: Arc<Decided>,
 }
 
 /// One session's gate.
@@ -82,18 +93,17 @@ pub struct Gate {
     bundle: Arc<Bundle>,
     generation: u64,
     reveals: Arc<Reveals>,
-    recorder: Recorder,
+    record: Record,
     reviewing: Arc<dyn Reviewing>,
     impact: Option<Arc<dyn Impact>>,
     meters: Meters,
-    /// Bytes of events that were noted since the last flush.
-    noted: u64,
     decisions: HashMap<u64, Cached>,
     session: Uuid,
+    /// The digest of the policy that the recording's header names.
+    opened_under: Box<str>,
     seq: u64,
-    dirty: bool,
-    /// An event was lost: nothing more is permitted.
-    broken: bool,
+    /// What a recording holds beside a command's text, while it is written.
+    detail: Vec<u8>,
 }
 
 impl std::fmt::Debug for Gate {
@@ -106,13 +116,13 @@ impl std::fmt::Debug for Gate {
 }
 
 impl Gate {
-    /// A gate for a session whose recording is open.
+    /// A gate for a session whose recording is open, with this header.
     pub fn new(
         standing: Standing,
         policy: Arc<Watcher>,
         recorder: Recorder,
         reviewing: Arc<dyn Reviewing>,
-        session: Uuid,
+        header: &SessionHeader,
     ) -> Self {
         let generation = policy.generation();
         let bundle = policy.current();
@@ -124,16 +134,15 @@ impl Gate {
             bundle,
             generation,
             reveals,
-            recorder,
+            record: Record::new(recorder),
             reviewing,
             impact: None,
             meters,
-            noted: 0,
             decisions: HashMap::new(),
-            session,
+            session: header.id,
+            opened_under: header.policy_digest.as_str().into(),
             seq: 0,
-            dirty: false,
-            broken: false,
+            detail: Vec::new(),
         }
     }
 
@@ -165,10 +174,12 @@ impl Gate {
         self.generation
     }
 
-    /// Takes up a policy that was loaded meanwhile (I8). True when it changed.
+    /// Takes up a policy that was loaded meanwhile (I8), and what the time makes of the one in force. True when the policy
+    /// changed.
     pub fn refresh(&mut self) -> bool {
         let generation = self.policy.generation();
         if generation == self.generation {
+            self.renew_reveals();
             return false;
         }
         self.generation = generation;
@@ -178,14 +189,34 @@ impl Gate {
         true
     }
 
-    /// Decides `command`, writes it down with the decision, and permits, refuses or holds it. The caller refreshed the
-    /// gate before the command's facts were made, so that facts and decision belong to one bundle (I8).
+    fn renew_reveals(&mut self) {
+        if self.reveals.are_over() {
+            let reveals = Reveals::decide(&self.bundle, self.generation, &self.standing);
+            if reveals.by_class == self.reveals.by_class && reveals.lifetime == self.reveals.lifetime {
+                return;
+            }
+            self.reveals = Arc::new(reveals);
+        }
+    }
+
+    /// Decides `command`, notes it with the decision, and permits, refuses or holds it. What was noted is written
+    /// before anything leaves for the target ([`Gate::poll_written`]). The caller refreshed the gate before the command's
+    /// facts were made, so that facts and decision belong to one bundle (I8).
     pub fn ask(&mut self, command: Command) -> Asked {
         self.seq += 1;
         let seq = self.seq;
-        let decision = self.decide(&command);
+        let decided = self.decide(&command);
+        let decision = Arc::clone(&decided.decision);
         let held = decision.outcome == Outcome::Hold && command.phase == Phase::Run;
-        if let Err(refusal) = self.write(seq, &command, &decision) {
+        self.detail.clear();
+        command.write_detail(&mut self.detail);
+        self.record.note(Event::Command {
+            seq,
+            text: &command.text,
+            detail: &self.detail,
+        });
+        self.record.note_decision(seq, &decided.json);
+        if let Err(refusal) = self.record.check() {
             return Asked::Ruled(Ruling::Refused { seq, refusal });
         }
         if command.phase == Phase::Run || decision.outcome == Outcome::Deny {
@@ -217,7 +248,7 @@ impl Gate {
     /// The end of a hold: with an approval the command is decided again, under today's policy.
     pub fn resume(&mut self, hold: Hold, outcome: HoldOutcome) -> Ruling {
         let (seq, command, asking) = hold.into_parts();
-        self.note(Event::Review {
+        self.record.note(Event::Review {
             seq,
             detail: outcome.to_json().to_string().as_bytes(),
         });
@@ -225,7 +256,7 @@ impl Gate {
         let grant = match outcome {
             HoldOutcome::Granted(grant) => grant,
             HoldOutcome::Refused(refusal) => {
-                let refusal = self.flush().err().unwrap_or(refusal);
+                let refusal = self.record.check().err().unwrap_or(refusal);
                 return Ruling::Refused { seq, refusal };
             }
         };
@@ -246,46 +277,17 @@ impl Gate {
         let decision = self
             .bundle
             .decide(&self.standing.subject, &self.standing.target, acts, &situation);
-        if let Err(refusal) = self.write_decision(seq, &decision, Some(&grant.request)) {
-            return Ruling::Refused { seq, refusal };
-        }
-        self.rule(seq, &command, &decision)
-    }
-
-    /// Appends an event to the recording without flushing it.
-    pub(crate) fn note(&mut self, event: Event<'_>) {
-        self.noted += event_bytes(&event);
-        if let Err(error) = self.recorder.append(event) {
-            tracing::error!(%error, "an event could not be recorded");
-            self.meters.unrecorded();
-            self.broken = true;
-        }
-        self.dirty = true;
-    }
-
-    /// Hands what was noted to the operating system.
-    pub(crate) fn flush(&mut self) -> Result<(), Refusal> {
-        if !self.dirty {
-            return Ok(());
-        }
-        self.dirty = false;
-        if self.broken {
-            return Err(cannot_record());
-        }
-        match self.recorder.flush().and_then(Receipt::wait) {
-            Ok(()) => {
-                self.meters.recorded(std::mem::take(&mut self.noted));
-                Ok(())
-            }
-            Err(error) => {
-                self.meters.unrecorded();
-                Err(unrecordable(&error))
-            }
+        let json = self.encode(&decision, Some(&grant.request));
+        self.record.note_decision(seq, &json);
+        match self.record.check() {
+            Ok(()) => self.rule(seq, &command, &decision),
+            Err(refusal) => Ruling::Refused { seq, refusal },
         }
     }
 
-    pub(crate) fn is_dirty(&self) -> bool {
-        self.dirty
+    /// The session's record.
+    pub(crate) fn record(&mut self) -> &mut Record {
+        &mut self.record
     }
 
     /// What the principal may see of each class, today.
@@ -298,56 +300,62 @@ impl Gate {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn close(mut self, ending: &Ending) -> Result<(), LedgerError> {
+    pub fn close(self, ending: &Ending) -> Result<(), LedgerError> {
         let detail = json!({ "ending": ending.to_string() }).to_string();
-        self.recorder.append(Event::Closed {
-            detail: detail.as_bytes(),
-        })?;
-        self.recorder.seal().map(drop)
+        self.record.close(detail.as_bytes())
     }
 
-    fn decide(&mut self, command: &Command) -> Arc<Decision> {
+    fn decide(&mut self, command: &Command) -> Arc<Decided> {
+        let id = command.shape.id;
+        if let Some(cached) = self.decisions.get(&id)
+            && cached.generation == self.generation
+            && cached.until.is_none_or(|until| OffsetDateTime::now_utc() < until)
+        {
+            return Arc::clone(&cached.decided);
+        }
+        let decision = self.decide_anew(command);
+        let until = match decision.cache {
+            Lifetime::Forever => Some(None),
+            Lifetime::Until(time) => Some(Some(time)),
+            Lifetime::Never => None,
+        };
+        let json = self.encode(&decision, None);
+        let decided = Arc::new(Decided {
+            decision: Arc::new(decision),
+            json,
+        });
+        if let Some(until) = until {
+            if self.decisions.len() >= CACHED_DECISIONS {
+                self.decisions.clear();
+            }
+            let cached = Cached {
+                generation: self.generation,
+                until,
+                decided: Arc::clone(&decided),
+            };
+            self.decisions.insert(id, cached);
+        }
+        decided
+    }
+
+    fn decide_anew(&self, command: &Command) -> Decision {
         if command.shape.empty {
             // Nothing runs, so no rule can have a say; it is recorded like every command.
-            return Arc::new(Decision {
+            return Decision {
                 outcome: Outcome::Allow,
                 rules: Vec::new(),
                 message: None,
                 hold: None,
                 ends_session: false,
                 cache: Lifetime::Forever,
-            });
-        }
-        let id = command.shape.id;
-        if let Some(cached) = self.decisions.get(&id)
-            && cached.generation == self.generation
-            && cached.until.is_none_or(|until| OffsetDateTime::now_utc() < until)
-        {
-            return Arc::clone(&cached.decision);
+            };
         }
         let (subject, target) = (&self.standing.subject, &self.standing.target);
         let since = Instant::now();
-        let decision = Arc::new(
-            self.bundle
-                .decide(subject, target, &command.shape.acts, &self.situation()),
-        );
+        let decision = self
+            .bundle
+            .decide(subject, target, &command.shape.acts, &self.situation());
         self.meters.decided(since);
-        let until = match decision.cache {
-            Lifetime::Forever => None,
-            Lifetime::Until(time) => Some(time),
-            Lifetime::Never => return decision,
-        };
-        if self.decisions.len() >= CACHED_DECISIONS {
-            self.decisions.clear();
-        }
-        self.decisions.insert(
-            id,
-            Cached {
-                generation: self.generation,
-                until,
-                decision: Arc::clone(&decision),
-            },
-        );
         decision
     }
 
@@ -417,58 +425,37 @@ impl Gate {
         }
     }
 
-    fn write(&mut self, seq: u64, command: &Command, decision: &Decision) -> Result<(), Refusal> {
-        let detail = command.detail();
-        self.note(Event::Command {
-            seq,
-            text: &command.text,
-            detail: detail.as_bytes(),
-        });
-        self.write_decision(seq, decision, None)
-    }
-
-    fn write_decision(&mut self, seq: u64, decision: &Decision, request: Option<&str>) -> Result<(), Refusal> {
-        let json = json!({
-            "outcome": decision.outcome,
-            "rules": decision.rules,
-            "message": decision.message,
-            "ends_session": decision.ends_session,
-            "policy": self.bundle.digest(),
-            "commit": self.bundle.commit(),
-            "request": request,
-        });
-        self.note(Event::Decision {
-            seq,
-            detail: json.to_string().as_bytes(),
-        });
-        self.flush()
+    /// What a recording holds of a decision, in JSON: what is as usual, and as the recording's header says of the policy,
+    /// is left out.
+    fn encode(&self, decision: &Decision, request: Option<&str>) -> Vec<u8> {
+        let of_header = *self.bundle.digest() == *self.opened_under;
+        let recorded = Recorded {
+            outcome: decision.outcome,
+            rules: &decision.rules,
+            message: decision.message.as_deref(),
+            ends_session: decision.ends_session,
+            policy: (!of_header).then(|| self.bundle.digest()),
+            commit: self.bundle.commit().filter(|_| !of_header),
+            request,
+        };
+        // Strings and flags: there is nothing in them that JSON cannot say.
+        serde_json::to_vec(&recorded).unwrap_or_default()
     }
 }
 
-/// The bytes that an event brings, without what the recording adds.
-fn event_bytes(event: &Event<'_>) -> u64 {
-    let len = match event {
-        Event::Command { text, detail, .. } => text.len() + detail.len(),
-        Event::Decision { detail, .. }
-        | Event::Hold { detail, .. }
-        | Event::Review { detail, .. }
-        | Event::Notice { detail }
-        | Event::Ended { detail, .. }
-        | Event::Closed { detail } => detail.len(),
-        Event::Input { bytes, .. } | Event::Response { bytes, .. } => bytes.len(),
-    };
-    u64::try_from(len).unwrap_or(u64::MAX)
-}
-
-fn unrecordable(error: &LedgerError) -> Refusal {
-    tracing::error!(%error, "the recording cannot be written");
-    cannot_record()
-}
-
-fn cannot_record() -> Refusal {
-    Refusal::new(
-        Reason::Unavailable,
-        "the gateway cannot record this session, so it does not go on",
-    )
-    .with_hint("tell whoever operates the gateway: its log says why the recording failed")
+/// A decision as a recording holds it.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    outcome: Outcome,
+    rules: &'a [RuleId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ends_session: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<&'a str>,
 }

@@ -4,6 +4,7 @@
 //! ([`relay`]) runs it between two sockets. Every command becomes a question to the [`Gate`], which decides it by
 //! policy, writes it down, and only then mints the [`Permit`] without which nothing can be forwarded.
 
+mod bell;
 mod command;
 mod conversation;
 mod driver;
@@ -14,22 +15,26 @@ mod meters;
 mod peer;
 mod permit;
 mod protocol;
+mod record;
 mod refusal;
 mod reveals;
 mod serve;
 mod sessions;
+mod signals;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use command::{Command, InWords, Phase, Shape, Unparsed};
 pub use conversation::{Ask, AskId, Conversation, Effects, Finish, HoldInfo, Housekeeping, Side, WireError};
-pub use driver::{Ending, Interrupt, Signals, relay};
+pub use driver::{Ending, relay};
 pub use gate::{Asked, Gate, Ruling, Standing};
 pub use hold::{Asking, Granted, Hold, HoldOutcome, HoldStep, Opened, Reviewing, Waiting};
 pub use impact::{Estimate, Impact};
 pub use permit::{Permit, Spent};
 pub use protocol::{Caller, Claim, DialError, GreetError, Greeting, Proof, Protocol, Relaying};
+pub use record::Written;
 pub use refusal::{Reason, Refusal};
 pub use reveals::Reveals;
 pub use serve::{House, Targets, serve};
 pub use sessions::{Enrolled, SessionInfo, Sessions};
+pub use signals::{Interrupt, Signals};

@@ -15,8 +15,6 @@ pub(crate) struct Meters {
     approved: Counter,
     refused: Counter,
     decision: Histogram,
-    recorded: Counter,
-    unrecorded: Counter,
     holds: Gauge,
 }
 
@@ -32,8 +30,6 @@ impl Meters {
             approved: holds("approved"),
             refused: holds("refused"),
             decision: histogram!("sallyport_decision_seconds"),
-            recorded: counter!("sallyport_recording_event_bytes_total"),
-            unrecorded: counter!("sallyport_recording_errors_total"),
             holds: gauge!("sallyport_holds_open"),
         }
     }
@@ -56,16 +52,6 @@ impl Meters {
     /// A decision was made that was not remembered.
     pub(crate) fn decided(&self, since: Instant) {
         self.decision.record(since.elapsed());
-    }
-
-    /// Bytes of events were handed to the operating system.
-    pub(crate) fn recorded(&self, bytes: u64) {
-        self.recorded.increment(bytes);
-    }
-
-    /// The recording could not be written.
-    pub(crate) fn unrecorded(&self) {
-        self.unrecorded.increment(1);
     }
 
     /// One more hold is open, until the value is dropped.

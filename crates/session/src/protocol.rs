@@ -6,10 +6,11 @@ use sallyport_listen::Wire;
 use sallyport_target::Lease;
 use secrecy::SecretString;
 
-use crate::driver::{Ending, Signals};
+use crate::driver::Ending;
 use crate::gate::Gate;
 use crate::refusal::Refusal;
 use crate::reveals::Reveals;
+use crate::signals::Signals;
 
 /// What a client says of itself before anything is believed.
 #[derive(Debug)]

@@ -35,6 +35,8 @@ pub enum Reason {
     Expired,
     /// The person who asked gave up.
     Withdrawn,
+    /// It is more than the gateway takes.
+    TooMuch,
     /// The record could not be written, or something of the gateway's own failed.
     Unavailable,
 }

@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sallyport_policy::{Bundle, Disclosure, Reveal, Situation};
+use sallyport_policy::{Bundle, Disclosure, Lifetime, Reveal, Situation};
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 
 use crate::gate::Standing;
 
 /// What a person may see of each class: decided by the action `reveal`, never per row.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reveals {
     /// Changes with the policy; plans made for another number are stale.
     pub generation: u64,
     pub(crate) by_class: HashMap<SmolStr, Disclosure>,
+    /// How long they are right.
+    pub(crate) lifetime: Lifetime,
 }
 
 impl Reveals {
@@ -26,7 +28,7 @@ impl Reveals {
             approved_by: BTreeSet::new(),
         };
         let classification = bundle.classification(&standing.target.name);
-        let by_class = classification
+        let by_class: HashMap<_, _> = classification
             .all_classes()
             .into_iter()
             .map(|class| {
@@ -34,7 +36,21 @@ impl Reveals {
                 (class, disclosure)
             })
             .collect();
-        Self { generation, by_class }
+        let lifetimes = by_class.values().map(|disclosure| disclosure.cache);
+        Self {
+            generation,
+            lifetime: lifetimes.fold(Lifetime::Forever, Lifetime::and),
+            by_class,
+        }
+    }
+
+    /// Whether they must be decided again: a rule that they come from reads the time.
+    pub(crate) fn are_over(&self) -> bool {
+        match self.lifetime {
+            Lifetime::Forever => false,
+            Lifetime::Until(end) => OffsetDateTime::now_utc() >= end,
+            Lifetime::Never => true,
+        }
     }
 
     /// What may be seen of `class`. A class that no rule knows is withheld.
@@ -56,5 +72,69 @@ impl Reveals {
     #[must_use]
     pub fn all_clear(&self) -> bool {
         self.by_class.values().all(|d| d.reveal == Reveal::Clear)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use sallyport_policy::{Resource, Subject, SubjectKind};
+    use time::Duration;
+    use time::format_description::well_known::Rfc3339;
+
+    /// What alice may see when contact data may be seen until `end`.
+    fn until(end: OffsetDateTime) -> Reveals {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("rules")).unwrap();
+        std::fs::write(
+            dir.path().join("classify.toml"),
+            "[[classes]]\nname = \"contact\"\n[[detectors]]\nkind = \"email\"\nclass = \"contact\"\n",
+        )
+        .unwrap();
+        let end = end.replace_nanosecond(0).unwrap().format(&Rfc3339).unwrap();
+        let rules = format!(
+            "@id(\"see\") permit (principal, action == Action::\"reveal\", resource);\n\
+             @id(\"after-hours\") @mask(\"redact\") forbid (principal, action == Action::\"reveal\", resource)\n\
+             unless {{ context.now < datetime(\"{end}\") }};"
+        );
+        std::fs::write(dir.path().join("rules/rules.cedar"), rules).unwrap();
+        let bundle = Bundle::load(dir.path(), &[]).unwrap();
+        let standing = Standing {
+            subject: Subject {
+                kind: SubjectKind::User,
+                id: "alice".to_owned(),
+                groups: Vec::new(),
+            },
+            person: "alice".into(),
+            target: Resource {
+                name: "t".to_owned(),
+                protocol: "bytes".to_owned(),
+                environment: None,
+                tags: Vec::new(),
+            },
+            database: "d".into(),
+            task: None,
+            source: None,
+        };
+        Reveals::decide(&bundle, 1, &standing)
+    }
+
+    #[test]
+    fn what_a_rule_says_of_the_time_is_asked_again_when_the_time_comes() {
+        let now = OffsetDateTime::now_utc();
+        let open = until(now + Duration::hours(1));
+        assert_eq!(*open.of("contact"), Reveal::Clear);
+        assert!(!open.are_over());
+        let Lifetime::Until(end) = open.lifetime else {
+            panic!("{:?}", open.lifetime)
+        };
+        assert!(end <= now + Duration::hours(1));
+        let over = Reveals {
+            lifetime: Lifetime::Until(now),
+            ..open
+        };
+        assert!(over.are_over());
+        assert!(matches!(until(now - Duration::hours(1)).of("contact"), Reveal::Mask(_)));
     }
 }

@@ -14,13 +14,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::command::{Command, Phase, Shape};
-use crate::driver::{Ending, Interrupt, Signals};
+use crate::driver::Ending;
 use crate::gate::{Asked, Gate, Ruling, Standing};
 use crate::hold::{HoldOutcome, HoldStep, Reviewing, Waiting};
 use crate::meters::{self, Open};
 use crate::protocol::{Caller, Claim, Greeting, Proof, Protocol, Relaying};
 use crate::refusal::{Reason, Refusal};
 use crate::sessions::{SessionInfo, Sessions};
+use crate::signals::{Interrupt, Signals};
 
 /// What every session needs of the gateway.
 pub struct House {
@@ -158,7 +159,7 @@ async fn session<P: Protocol>(
         Arc::clone(&house.policy),
         recorder,
         Arc::clone(&house.reviewing),
-        id,
+        &header,
     );
     let signals = Signals {
         end: ended(enrolled.ended(), credential),
@@ -211,9 +212,10 @@ async fn admit<C: Caller>(caller: &mut C, mut gate: Gate) -> Result<Gate, (Refus
             }
         },
     };
-    match ruling {
-        Ruling::Permitted { .. } => Ok(gate),
-        Ruling::Refused { refusal, .. } => Err((refusal, gate)),
+    let written = std::future::poll_fn(|cx| gate.record().poll_written(cx)).await;
+    match (ruling, written) {
+        (Ruling::Permitted { .. }, Ok(_)) => Ok(gate),
+        (Ruling::Permitted { .. }, Err(refusal)) | (Ruling::Refused { refusal, .. }, _) => Err((refusal, gate)),
     }
 }
 

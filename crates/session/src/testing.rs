@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use crate::conversation::{Ask, AskId, Effects, Finish};
 use crate::permit::Permit;
+use crate::record::Written;
 use crate::reveals::Reveals;
 
 /// Effects that a test looks at.
@@ -33,7 +34,11 @@ pub fn reveals(generation: u64, classes: impl IntoIterator<Item = (SmolStr, Reve
         .into_iter()
         .map(|(class, reveal)| (class, disclosure(reveal)))
         .collect();
-    Arc::new(Reveals { generation, by_class })
+    Arc::new(Reveals {
+        generation,
+        by_class,
+        lifetime: Lifetime::Forever,
+    })
 }
 
 /// What a conversation wanted done.
@@ -59,7 +64,7 @@ pub fn take(effects: &mut Effects) -> Taken {
     effects.data.clear();
     Taken {
         client: effects.client().split(),
-        target: effects.target().split(),
+        target: effects.target(&Written::for_tests()).split(),
         ask: effects.ask.take(),
         withdrawn: effects.withdraw.take(),
         finished: std::mem::take(&mut effects.finished),

@@ -317,8 +317,16 @@ pub struct Copy {
     pub escape: SmolStr,
     /// Whether a header line comes first.
     pub header: bool,
+    /// Whether columns are named whose values are always in CSV's quotes.
+    pub force_quote: bool,
     /// ENCODING, if named.
     pub encoding: Option<SmolStr>,
+    /// The types of the columns that leave a table, as the catalogue says; none for a query, or when they are not sure.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<u32>,
+    /// The query whose rows leave, in canonical form: whoever needs its columns' types asks the server for them.
+    #[serde(skip)]
+    pub query: Option<Arc<str>>,
 }
 
 /// One thing or all of its kind: DEALLOCATE, CLOSE, UNLISTEN.

@@ -19,7 +19,7 @@ mod statement;
 
 pub use action::UnknownAction;
 pub use analyse::analyse;
-pub use catalog::{Catalog, CatalogBuilder, CatalogError, CatalogQuery, TypeRow};
+pub use catalog::{Catalog, CatalogBuilder, CatalogError, CatalogQuery, FunctionCall, TypeRow};
 pub use facts::{
     Action, ActionGroup, ColumnName, ColumnUse, Copy, CopyFormat, CopyPeer, Cursor, Discard, Effects, Facts, Hazard,
     How, OneOrAll, Output, Outputs, RelName, Setting, StatementFacts, Transaction,

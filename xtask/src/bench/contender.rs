@@ -96,7 +96,7 @@ impl Contender {
 
 impl Field {
     /// Installs and builds what is missing, and starts the server and all that stand before it.
-    pub(super) fn prepare(programs: Option<&Path>) -> Result<Field> {
+    pub(super) fn prepare(programs: Option<&Path>, settings: &str) -> Result<Field> {
         setup::run(setup::FOR_BENCH)?;
         let programs = programs.map_or_else(build, |given| Ok(given.to_owned()))?;
         let server = start_server()?;
@@ -104,7 +104,7 @@ impl Field {
         let (relay, relay_at) = start_relay(&programs, direct)?;
         let (pgbouncer, pgbouncer_at) = start_pgbouncer(direct)?;
         let secret = tempfile::Builder::new().prefix("sallyport-bench-").tempdir()?;
-        let gateway = start_gateway(&programs, direct, secret.path())?;
+        let gateway = start_gateway(&programs, direct, secret.path(), settings)?;
         let sallyport = Contender {
             name: "Sallyport",
             address: gateway.postgres(),
@@ -211,7 +211,7 @@ fn pgbouncer() -> PathBuf {
 }
 
 /// The example policy, with masks and recording.
-fn start_gateway(programs: &Path, server: SocketAddr, secret: &Path) -> Result<Gateway> {
+fn start_gateway(programs: &Path, server: SocketAddr, secret: &Path, settings: &str) -> Result<Gateway> {
     let password = secret.join("password");
     std::fs::write(&password, PASSWORD)?;
     let targets = format!(
@@ -223,7 +223,7 @@ fn start_gateway(programs: &Path, server: SocketAddr, secret: &Path) -> Result<G
         policy: process::root().join("policy"),
         targets: Some(targets),
         people: vec![Person::new(PERSON, &["developers"])],
-        settings: String::new(),
+        settings: settings.to_owned(),
     })?)
 }
 

@@ -13,7 +13,11 @@ use crate::process;
 
 /// How many idle sessions the memory of one is measured by.
 const IDLE: usize = 200;
+/// Sessions before that pay for what all share.
+const SHARED: usize = 50;
 const ROWS: u32 = 100_000;
+/// How often a large result is read: CPU time is counted in hundredths of a second.
+const REPEATS: usize = 8;
 
 /// One thing to measure.
 #[derive(Debug, Clone)]
@@ -39,7 +43,7 @@ pub(super) struct Sample {
     pub(super) value: f64,
     /// The median latency of a transaction, in microseconds.
     pub(super) latency_us: f64,
-    /// What the value was counted over: transactions, connections or bytes.
+    /// What the value was counted over: transactions, connections, kilobytes or sessions.
     pub(super) units: f64,
     /// What the proxy used meanwhile, in microseconds of CPU time.
     pub(super) proxy_us: u64,
@@ -93,6 +97,16 @@ impl Load {
             Load::Connect { .. } => "conn/s",
             Load::Rows { .. } => "MB/s",
             Load::Idle => "KB",
+        }
+    }
+
+    /// What the proxy's CPU time is given in.
+    pub(super) fn cost(&self) -> &'static str {
+        match self {
+            Load::Select { .. } => "proxy µs/tx",
+            Load::Connect { .. } => "proxy µs/conn",
+            Load::Rows { .. } => "proxy s/GB",
+            Load::Idle => "proxy µs/session",
         }
     }
 
@@ -157,15 +171,19 @@ fn connections(contender: &Contender, seconds: u32) -> Result<Sample> {
 fn rows(contender: &Contender, statement: &str) -> Result<Sample> {
     let mut connection = open(contender)?;
     let start = Instant::now();
-    connection.send(&packet(b'Q', &text(statement)), None, Duration::ZERO);
-    let bytes = connection
-        .skip_to_ready(Duration::from_secs(120))
-        .context("no end of the result")?;
+    let mut bytes = 0;
+    for _ in 0..REPEATS {
+        connection.send(&packet(b'Q', &text(statement)), None, Duration::ZERO);
+        bytes += connection
+            .skip_to_ready(Duration::from_secs(120))
+            .context("no end of the result")?;
+    }
     let value = bytes as f64 / start.elapsed().as_secs_f64();
     connection.close();
     Ok(Sample {
         value,
-        units: bytes as f64,
+        // A microsecond for a kilobyte is a second for a gigabyte.
+        units: bytes as f64 / 1e3,
         ..Sample::default()
     })
 }
@@ -174,10 +192,12 @@ fn idle(contender: &Contender) -> Result<Sample> {
     let Some(pid) = contender.pid() else {
         return Ok(Sample::default());
     };
-    // The first session pays for what all share.
-    let mut open_sessions = vec![open(contender)?];
-    let before = proc::resident(pid)?;
-    for _ in 0..IDLE {
+    let mut open_sessions = Vec::new();
+    let mut before = 0;
+    for number in 0..SHARED + IDLE {
+        if number == SHARED {
+            before = proc::resident(pid)?;
+        }
         let mut connection = open(contender)?;
         connection.query("SELECT 1")?;
         open_sessions.push(connection);

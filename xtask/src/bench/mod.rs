@@ -9,6 +9,7 @@ mod proc;
 mod table;
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -16,12 +17,23 @@ use clap::{Args, Subcommand};
 use self::contender::{Contender, Field};
 use self::load::Load;
 use self::table::Table;
+use crate::process;
 
 /// What to measure.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     /// The gateway in front of PostgreSQL, with policy, masking and recording on
     Postgres(Options),
+    /// Finding and replacing values in rows, with every built-in detector on
+    Mask(MaskOptions),
+}
+
+/// How long to measure masking.
+#[derive(Args)]
+pub(crate) struct MaskOptions {
+    /// Rounds; each goes once through all rows in every way
+    #[arg(long, default_value_t = 100)]
+    rounds: usize,
 }
 
 /// How long to measure.
@@ -39,6 +51,9 @@ pub(crate) struct Options {
     /// Use `sallyport` and `relay` of this folder instead of building them
     #[arg(long)]
     programs: Option<PathBuf>,
+    /// Lines of `sallyport.toml` for the gateway, such as a number of workers
+    #[arg(long, default_value_t)]
+    settings: String,
     /// Only loads whose name contains this
     #[arg(long)]
     only: Option<String>,
@@ -46,8 +61,32 @@ pub(crate) struct Options {
 
 /// Runs the benchmarks and prints the tables.
 pub(crate) fn run(bench: &Bench) -> Result<()> {
-    let Bench::Postgres(options) = bench;
-    let field = Field::prepare(options.programs.as_deref())?;
+    match bench {
+        Bench::Postgres(options) => postgres(options),
+        Bench::Mask(options) => mask(options),
+    }
+}
+
+/// The program measures itself; it is built as what is shipped is.
+fn mask(options: &MaskOptions) -> Result<()> {
+    let build = [
+        "build",
+        "--release",
+        "--quiet",
+        "--package",
+        "sallyport-bench",
+        "--bin",
+        "mask",
+    ];
+    process::run(process::cargo().args(build))?;
+    let program = process::target_dir()?.join("release").join("mask");
+    let table = process::capture(Command::new(program).arg(options.rounds.to_string()))?;
+    print!("{table}");
+    Ok(())
+}
+
+fn postgres(options: &Options) -> Result<()> {
+    let field = Field::prepare(options.programs.as_deref(), &options.settings)?;
     let loads = load::all(options.seconds, &options.clients);
     let wanted = |load: &&Load| {
         options

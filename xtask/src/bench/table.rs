@@ -40,8 +40,14 @@ impl Table {
         println!("\n{}", self.load.name());
         let unit = self.load.unit();
         println!(
-            "{:<12} {:>12} {:>10} {:>12} {:>16} {:>12}",
-            "", unit, "÷ direct", "÷ PgBouncer", "proxy µs/unit", "p50 added µs"
+            "{:<12} {:>12} {:>10} {:>12} {:>16} {:>8} {:>12}",
+            "",
+            unit,
+            "÷ direct",
+            "÷ PgBouncer",
+            self.load.cost(),
+            "÷ relay",
+            "p50 added µs"
         );
         let value = |sample: &Sample| sample.value;
         let latency = |sample: &Sample| sample.latency_us;
@@ -53,15 +59,18 @@ impl Table {
             }
         };
         let (direct, pgbouncer) = (self.median("direct", value), self.median("PgBouncer", value));
+        let relay = self.median("relay", per_unit);
         for (name, _) in &self.samples {
             let own = self.median(name, value);
             let added = self.median(name, latency) - self.median("direct", latency);
+            let cost = self.median(name, per_unit);
             println!(
-                "{name:<12} {:>12.1} {:>10} {:>12} {:>16.3} {:>12.1}",
+                "{name:<12} {:>12.1} {:>10} {:>12} {:>16.2} {:>8} {:>12.1}",
                 self.load.shown(own),
                 ratio(own, direct),
                 ratio(own, pgbouncer),
-                self.median(name, per_unit),
+                cost,
+                ratio(cost, relay),
                 added,
             );
         }

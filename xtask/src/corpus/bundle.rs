@@ -61,9 +61,9 @@ fn masks(profiles: &[Profile]) -> String {
         .collect();
     for strategy in strategies {
         text.push_str(&format!(
-            "\n@id({strategy:?}) @mask({strategy:?})\n\
-             forbid (principal, action == Action::\"reveal\", resource in Classification::{:?});\n",
-            class(strategy)
+            "\n@id({class:?}) @mask({strategy:?})\n\
+             forbid (principal, action == Action::\"reveal\", resource in Classification::{class:?});\n",
+            class = class(strategy)
         ));
     }
     text

@@ -61,6 +61,17 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// All cases of a file.
+    pub(crate) fn of(file: PathBuf) -> Self {
+        Self {
+            file,
+            direct: false,
+            program: None,
+            jobs: 2,
+            only: Vec::new(),
+        }
+    }
+
     /// The gateway's program, built unless it is given; none when the cases go without it.
     fn program(&self) -> Result<Option<PathBuf>> {
         if self.direct {

@@ -3,168 +3,174 @@
 //! Bit n of a set is byte n of the stretch. The sets come from vector comparisons, with the widest vectors that the
 //! processor has.
 
-use fearless_simd::{Level, dispatch};
-
-/// One bit set per class over up to 64 bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Classes {
-    /// `0` to `9`.
-    pub(super) digit: u64,
-    /// `A` to `Z`.
-    pub(super) upper: u64,
-    /// Space and hyphen.
-    pub(super) gap: u64,
-    /// Dot and hyphen.
-    pub(super) point: u64,
-    /// `:`.
-    pub(super) colon: u64,
-    /// Bytes with which a kind of value is known: `@`, `_`, `+`, `(` and `J`.
-    pub(super) mark: u64,
-}
+#[cfg(target_arch = "x86_64")]
+use fearless_simd::u8x64;
+use fearless_simd::{Simd, SimdBase, SimdFrom, SimdMask, u8x16, u64x8};
 
 /// How many bytes a set covers.
 pub(super) const WINDOW: usize = 64;
-/// How far a window moves: what starts in its first [`STRIDE`] bytes shows at least 16 bytes of itself.
-pub(super) const STRIDE: usize = 48;
 
-/// Appends the classes of `bytes`, 64 by 64, and says whether there are bytes of 0x80 and above.
-pub(super) fn classify(level: Level, bytes: &[u8], out: &mut Vec<Classes>) -> bool {
-    // Vectors of 32 bytes pay only where comparisons give bit sets; AVX2 code for them is worse than for 16.
-    #[cfg(target_arch = "x86_64")]
-    if matches!(level, Level::Avx512(_)) {
-        return dispatch!(level, simd => by_32::classify(simd, bytes, out));
-    }
-    dispatch!(level, simd => by_16::classify(simd, bytes, out))
+/// How many bytes are looked at for it: what the last ones start goes on behind them.
+pub(super) const SEEN: usize = WINDOW + 8;
+
+/// With these bits alone, `K`, `I` and `S` are an `A`, as few others are.
+const LIKE_KIS: u8 = !0x1A;
+
+/// So many windows are put together.
+pub(super) const BATCH: usize = 8;
+
+/// The classes, with a function that makes other classes of them and one that sets those of one window of several.
+macro_rules! classes {
+    ($($(#[$meta:meta])* $class:ident),+ $(,)?) => {
+        /// One bit set per class over 64 bytes; or several, for as many windows.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+        pub(super) struct Classes<T> {
+            $($(#[$meta])* pub(super) $class: T,)+
+        }
+
+        impl Classes<u64> {
+            /// Takes all other bytes out of every class: they are no text.
+            #[inline(always)]
+            pub(super) fn keep(&mut self, live: u64) {
+                $(self.$class &= live;)+
+            }
+        }
+
+        impl Classes<[u64; BATCH]> {
+            /// Sets the classes of one window.
+            #[inline(always)]
+            #[expect(clippy::indexing_slicing, reason = "a number below the batch's, which the compiler sees")]
+            pub(super) fn set(&mut self, number: usize, window: &Classes<u64>) {
+                $(self.$class[number] = window.$class;)+
+            }
+
+            /// The windows' classes in vectors.
+            #[inline(always)]
+            pub(super) fn vectors<S: Simd>(&self, simd: S) -> Classes<u64x8<S>> {
+                Classes {
+                    $($class: u64x8::simd_from(simd, self.$class),)+
+                }
+            }
+        }
+    };
+}
+
+classes! {
+    /// `0` to `9`.
+    digit,
+    /// `A` to `Z`.
+    upper,
+    /// Space.
+    space,
+    /// `-`.
+    dash,
+    /// `.`.
+    dot,
+    /// `:`.
+    colon,
+    /// `(` and `+`, with which phone numbers start.
+    lead,
+    /// `@`, `_`, and the first bytes of what looks like `yJ`, `x.x.-`, `g....-`, `A` and `I`, `K` or `S`, or `://`.
+    token,
+    /// Bytes of 0x80 and above.
+    high,
 }
 
 /// The classification with vectors of so many bytes.
 macro_rules! classifier {
     ($name:ident, $vector:ident, $bytes:literal) => {
-        mod $name {
-            use fearless_simd::{Simd, SimdBase, SimdMask, $vector};
-
-            use super::{Classes, WINDOW};
-
-            #[inline(always)]
-            pub(super) fn classify<S: Simd>(simd: S, bytes: &[u8], out: &mut Vec<Classes>) -> bool {
-                let (windows, rest) = bytes.as_chunks::<WINDOW>();
-                let mut seen = $vector::splat(simd, 0);
-                for window in windows {
-                    out.push(of(simd, window, &mut seen));
-                }
-                if !rest.is_empty() {
-                    let mut padded = [0; WINDOW];
-                    if let Some(front) = padded.get_mut(..rest.len()) {
-                        front.copy_from_slice(rest);
-                    }
-                    out.push(of(simd, &padded, &mut seen));
-                }
-                seen.simd_ge($vector::splat(simd, 0x80)).any_true()
+        /// The classes of 64 bytes.
+        #[inline(always)]
+        pub(super) fn $name<S: Simd>(simd: S, window: &[u8; SEEN]) -> Classes<u64> {
+            let mut classes: Classes<u64> = Classes::default();
+            for number in 0..WINDOW / $bytes {
+                let shift = number * $bytes;
+                let from = |at: usize| {
+                    let bytes = window.get(shift + at..).and_then(<[u8]>::first_chunk::<$bytes>);
+                    $vector::simd_from(simd, bytes.copied().unwrap_or([0; $bytes]))
+                };
+                let splat = |byte: u8| $vector::splat(simd, byte);
+                let (v, v1, v2, v4, v5) = (from(0), from(1), from(2), from(4), from(5));
+                // Zero where the bytes are those; the lesser of two is zero where either is.
+                let secret_key = (v ^ splat(b'A')) | ((v1 & splat(LIKE_KIS)) ^ splat(b'A'));
+                let jwt = (v ^ splat(b'y')) | (v1 ^ splat(b'J'));
+                let slack = (v ^ splat(b'x')) | (v2 ^ splat(b'x')) | (v4 ^ splat(b'-'));
+                let gitlab = (v ^ splat(b'g')) | (v5 ^ splat(b'-'));
+                let url = (v ^ splat(b':')) | (v1 ^ splat(b'/')) | (v2 ^ splat(b'/'));
+                let mark = (v ^ splat(b'@')).min(v ^ splat(b'_'));
+                let token = mark.min(secret_key).min(jwt).min(slack).min(gitlab).min(url);
+                let lead = (v ^ splat(b'(')).min(v ^ splat(b'+'));
+                let within = |from: u8, count: u8| (v - splat(from)).simd_lt(splat(count)).to_bitmask();
+                classes.digit |= within(b'0', 10) << shift;
+                classes.upper |= within(b'A', 26) << shift;
+                classes.space |= v.simd_eq(splat(b' ')).to_bitmask() << shift;
+                classes.dash |= v.simd_eq(splat(b'-')).to_bitmask() << shift;
+                classes.dot |= v.simd_eq(splat(b'.')).to_bitmask() << shift;
+                classes.colon |= v.simd_eq(splat(b':')).to_bitmask() << shift;
+                classes.lead |= lead.simd_eq(splat(0)).to_bitmask() << shift;
+                classes.token |= token.simd_eq(splat(0)).to_bitmask() << shift;
+                classes.high |= v.simd_ge(splat(0x80)).to_bitmask() << shift;
             }
-
-            #[inline(always)]
-            fn of<S: Simd>(simd: S, window: &[u8; WINDOW], seen: &mut $vector<S>) -> Classes {
-                let mut classes = Classes::default();
-                let (lanes, _) = window.as_chunks::<$bytes>();
-                for (number, lane) in lanes.iter().enumerate() {
-                    let v = $vector::from_slice(simd, lane.as_slice());
-                    *seen |= v;
-                    add(&mut classes, simd, v, number * $bytes);
-                }
-                classes
-            }
-
-            #[inline(always)]
-            fn add<S: Simd>(classes: &mut Classes, simd: S, v: $vector<S>, shift: usize) {
-                let is = |byte: u8| v.simd_eq($vector::splat(simd, byte));
-                let within =
-                    |from: u8, count: u8| (v - $vector::splat(simd, from)).simd_lt($vector::splat(simd, count));
-                let dash = is(b'-');
-                let mark = is(b'@') | is(b'_') | is(b'+') | is(b'(') | is(b'J');
-                classes.digit |= within(b'0', 10).to_bitmask() << shift;
-                classes.upper |= within(b'A', 26).to_bitmask() << shift;
-                classes.gap |= (is(b' ') | dash).to_bitmask() << shift;
-                classes.point |= (is(b'.') | dash).to_bitmask() << shift;
-                classes.colon |= is(b':').to_bitmask() << shift;
-                classes.mark |= mark.to_bitmask() << shift;
-            }
+            classes
         }
     };
 }
 
 classifier!(by_16, u8x16, 16);
 #[cfg(target_arch = "x86_64")]
-classifier!(by_32, u8x32, 32);
-
-/// The window that starts `at` bytes into the blocks.
-#[inline]
-pub(super) fn window(blocks: &[Classes], at: usize) -> Classes {
-    let (number, by) = (at / WINDOW, (at % WINDOW) as u32);
-    let block = |number: usize| blocks.get(number).copied().unwrap_or_default();
-    if by == 0 {
-        block(number)
-    } else {
-        block(number).moved(&block(number + 1), by)
-    }
-}
-
-impl Classes {
-    /// The window that starts `by` bytes (1 to 63) into this one, `next` following it.
-    #[inline]
-    fn moved(&self, next: &Self, by: u32) -> Self {
-        let join = |a: u64, b: u64| a >> by | b << (64 - by);
-        Self {
-            digit: join(self.digit, next.digit),
-            upper: join(self.upper, next.upper),
-            gap: join(self.gap, next.gap),
-            point: join(self.point, next.point),
-            colon: join(self.colon, next.colon),
-            mark: join(self.mark, next.mark),
-        }
-    }
-
-    /// Takes the bytes of `mask` out of every class: they separate texts.
-    #[inline]
-    pub(super) fn clear(&mut self, mask: u64) {
-        for set in [
-            &mut self.digit,
-            &mut self.upper,
-            &mut self.gap,
-            &mut self.point,
-            &mut self.colon,
-            &mut self.mark,
-        ] {
-            *set &= !mask;
-        }
-    }
-}
+classifier!(by_64, u8x64, 64);
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, reason = "tests")]
+    #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests")]
 
-    use fearless_simd::Level;
+    use fearless_simd::{Level, dispatch};
+    use proptest::prelude::*;
 
-    use super::{WINDOW, classify};
+    use super::{Classes, SEEN, WINDOW, by_16};
 
-    #[test]
-    fn the_sets_hold_the_bytes_of_their_class() {
-        for start in (0..=255_u8).step_by(WINDOW) {
-            let bytes: [u8; WINDOW] = std::array::from_fn(|at| start + at as u8);
-            let mut out = Vec::new();
-            assert_eq!(classify(Level::new(), &bytes, &mut out), start >= 0x80);
-            assert_eq!(classify(Level::baseline(), &bytes, &mut out), start >= 0x80);
-            assert_eq!(out[0], out[1], "the widths of vectors");
-            let classes = out[0];
-            for (at, byte) in bytes.iter().enumerate() {
-                let set = |bits: u64| bits >> at & 1 == 1;
-                assert_eq!(set(classes.digit), byte.is_ascii_digit(), "{byte:#x}");
-                assert_eq!(set(classes.upper), byte.is_ascii_uppercase(), "{byte:#x}");
-                assert_eq!(set(classes.gap), b" -".contains(byte), "{byte:#x}");
-                assert_eq!(set(classes.point), b".-".contains(byte), "{byte:#x}");
-                assert_eq!(set(classes.colon), *byte == b':', "{byte:#x}");
-                assert_eq!(set(classes.mark), b"@_+(J".contains(byte), "{byte:#x}");
-            }
+    /// What the vectors must say, byte by byte.
+    fn plain(window: &[u8; SEEN]) -> Classes<u64> {
+        let set = |class: &dyn Fn(usize, u8) -> bool| {
+            let bits = window.iter().take(WINDOW).enumerate();
+            bits.fold(0, |set, (at, byte)| set | u64::from(class(at, *byte)) << at)
+        };
+        let next = |at: usize, byte: u8| window[at] == byte;
+        Classes {
+            digit: set(&|_, byte| byte.is_ascii_digit()),
+            upper: set(&|_, byte| byte.is_ascii_uppercase()),
+            space: set(&|_, byte| byte == b' '),
+            dash: set(&|_, byte| byte == b'-'),
+            dot: set(&|_, byte| byte == b'.'),
+            colon: set(&|_, byte| byte == b':'),
+            lead: set(&|_, byte| b"(+".contains(&byte)),
+            token: set(&|at, byte| match byte {
+                b'@' | b'_' => true,
+                b'y' => next(at + 1, b'J'),
+                b'x' => next(at + 2, b'x') && next(at + 4, b'-'),
+                b'g' => next(at + 5, b'-'),
+                b':' => next(at + 1, b'/') && next(at + 2, b'/'),
+                b'A' => b"ACIKQSY[".contains(&window[at + 1]),
+                _ => false,
+            }),
+            high: set(&|_, byte| !byte.is_ascii()),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_sets_hold_the_bytes_of_their_class(
+            bytes in proptest::collection::vec(
+                prop_oneof![any::<u8>(), proptest::sample::select(b"yJxg--://@_AKISC[".to_vec())],
+                SEEN,
+            ),
+        ) {
+            let bytes: [u8; SEEN] = bytes.try_into().unwrap();
+            let want = plain(&bytes);
+            prop_assert_eq!(dispatch!(Level::new(), simd => by_16(simd, &bytes)), want);
+            prop_assert_eq!(dispatch!(Level::baseline(), simd => by_16(simd, &bytes)), want);
+            #[cfg(target_arch = "x86_64")]
+            prop_assert_eq!(dispatch!(Level::new(), simd => super::by_64(simd, &bytes)), want);
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use crate::words::{decode, decode_before, is_mark, is_word};
+use fearless_simd::{Level, Simd, SimdBase, SimdMask, dispatch, u8x16};
+
+use crate::words::{Name, decode, decode_before, is_mark, is_word, name};
 
 /// The longest label of a host name, in characters.
 const LABEL_LIMIT: usize = 63;
@@ -23,7 +25,7 @@ fn local_start(text: &[u8], at: usize) -> usize {
     let mut start = at;
     loop {
         let before = text.get(..start).unwrap_or_default();
-        start -= before.iter().rev().take_while(|byte| local(**byte)).count();
+        start -= local_length(before);
         match start.checked_sub(1).and_then(|last| text.get(last)) {
             Some(0x80..) => {}
             Some(_) | None => return start,
@@ -35,27 +37,39 @@ fn local_start(text: &[u8], at: usize) -> usize {
     }
 }
 
-/// The ASCII characters of a local part: letters, digits and `.!#$%&'*+/=?^`{|}~_-`.
-const LOCAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0_u8;
-    while byte < 0x80 {
-        let other = matches!(
-            byte,
-            b'_' | b'.' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'/' | b'=' | b'?' | b'^' | b'`'
-                | b'{'..=b'~' | b'-'
-        );
-        #[expect(clippy::indexing_slicing, reason = "in a constant, below 128 of 256")]
-        {
-            table[byte as usize] = byte.is_ascii_alphanumeric() || other;
+/// How many ASCII characters of a local part `text` ends with.
+fn local_length(text: &[u8]) -> usize {
+    let (rest, chunks) = text.as_rchunks();
+    let mut length = 0;
+    for chunk in chunks.iter().rev() {
+        let here = dispatch!(Level::baseline(), simd => local_bytes(simd, chunk)).leading_ones();
+        length += here as usize;
+        if here < 16 {
+            return length;
         }
-        byte += 1;
     }
-    table
-};
+    length + rest.iter().rev().take_while(|byte| is_local(**byte)).count()
+}
 
-fn local(byte: u8) -> bool {
-    LOCAL.get(usize::from(byte)).copied().unwrap_or_default()
+/// Which of the bytes are ASCII characters of a local part: those that are printed, but for [`SPECIAL`].
+#[inline(always)]
+fn local_bytes<S: Simd>(simd: S, bytes: &[u8; 16]) -> u16 {
+    let v = u8x16::from_slice(simd, bytes.as_slice());
+    let splat = |byte: u8| u8x16::splat(simd, byte);
+    let mut special = v.simd_eq(splat(b'"'));
+    for byte in SPECIAL {
+        special |= v.simd_eq(splat(byte));
+    }
+    let printed = (v - splat(b'!')).simd_lt(splat(b'~' - b'!' + 1));
+    (printed & !special).to_bitmask() as u16
+}
+
+/// The printed ASCII characters that no local part holds without quotes: letters, digits and `.!#$%&'*+/=?^`{|}~_-`
+/// are the others.
+const SPECIAL: [u8; 12] = *b"\"(),:;<>@[\\]";
+
+fn is_local(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !SPECIAL.contains(&byte)
 }
 
 /// One label of a host name.
@@ -87,9 +101,9 @@ fn domain_end(text: &[u8], from: usize) -> Option<usize> {
 fn label(text: &[u8], from: usize) -> Label {
     let mut at = from;
     let ascii = text.get(from..).unwrap_or_default();
-    let run = ascii.iter().take_while(|byte| host(**byte)).count();
-    if !matches!(ascii.get(run), Some(0x80..)) {
-        return ascii_label(ascii.get(..run).unwrap_or_default(), from);
+    let Name { length, letters } = name(ascii);
+    if !matches!(ascii.get(length), Some(0x80..)) {
+        return ascii_label(ascii.get(..length).unwrap_or_default(), letters, from);
     }
     let (mut count, mut letters, mut last_dash) = (0, true, true);
     while let Some(byte) = text.get(at) {
@@ -123,9 +137,9 @@ fn label(text: &[u8], from: usize) -> Label {
 }
 
 /// A label without characters of other scripts, which starts at `from`.
-fn ascii_label(bytes: &[u8], from: usize) -> Label {
-    let international = bytes.strip_prefix(b"xn--").is_some_and(|rest| !rest.is_empty());
-    let letters = bytes.len() >= 2 && bytes.iter().all(u8::is_ascii_alphabetic);
+fn ascii_label(bytes: &[u8], letters: bool, from: usize) -> Label {
+    let international = bytes.len() > 4 && bytes.starts_with(b"xn--");
+    let letters = bytes.len() >= 2 && letters;
     let dash = bytes.first() == Some(&b'-') || bytes.last() == Some(&b'-');
     Label {
         end: from + bytes.len(),
@@ -141,6 +155,9 @@ fn host(byte: u8) -> bool {
 
 /// How many bytes of the local part are shown: its first letter with the marks on it.
 pub(super) fn shown(address: &[u8]) -> usize {
+    if let [0..0x80, 0..0x80, ..] = address {
+        return 1;
+    }
     let mut end = decode(address).map_or(0, |(_, length)| length);
     while let Some((Some(c), length)) = address.get(end..).and_then(decode) {
         if !is_mark(c) {
@@ -155,10 +172,23 @@ pub(super) fn shown(address: &[u8]) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::find;
+    use super::{find, local_length};
 
     fn found(text: &str) -> Option<&str> {
         find(text.as_bytes(), 0, text.find('@').unwrap()).and_then(|range| text.get(range))
+    }
+
+    #[test]
+    fn the_characters_of_a_local_part_are_known_wherever_they_stand() {
+        let of_rfc_5322 = |byte: u8| byte.is_ascii_alphanumeric() || b".!#$%&'*+/=?^`{|}~_-".contains(&byte);
+        for byte in 0..=255_u8 {
+            for behind in 0..40 {
+                let mut text = vec![byte];
+                text.resize(behind + 1, b'a');
+                let want = behind + usize::from(of_rfc_5322(byte));
+                assert_eq!(local_length(&text), want, "{byte:#x} before {behind}");
+            }
+        }
     }
 
     #[test]

@@ -16,8 +16,8 @@ pub(super) fn search(scanner: &Scanner, text: &[u8], scratch: &mut Scratch) {
     let mut folded = std::mem::take(&mut scratch.folded);
     if folded.fold(text) {
         let known = scratch.spans.len();
-        let search = Search::new(scanner, &folded.text, &mut scratch.spans);
-        let _still_foreign = search.run(&mut scratch.blocks);
+        let search = Search::new(scanner, &folded.text, &mut scratch.spans, &mut scratch.headers);
+        let _still_foreign = search.run(&mut scratch.windows);
         for span in scratch.spans.iter_mut().skip(known) {
             span.start = folded.origin.get(span.start).copied().unwrap_or(text.len());
             span.end = folded.origin.get(span.end).copied().unwrap_or(text.len());

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::words::{word_before, word_or_dash_at, word_run};
+use crate::words::{token_run, word_before, word_or_dash_at};
 
 /// A header longer than this is none.
 const HEADER_LIMIT: usize = 16 * 1024;
@@ -17,8 +17,15 @@ struct Header {
     enc: Option<IgnoredAny>,
 }
 
+/// The header that was decoded last: most tokens of a text have the same.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    encoded: Vec<u8>,
+    encrypted: bool,
+}
+
 /// The token whose `eyJ` has its `J` at `at`.
-pub(super) fn find(text: &[u8], at: usize) -> Option<Range<usize>> {
+pub(super) fn find(text: &[u8], at: usize, headers: &mut Headers) -> Option<Range<usize>> {
     let start = at.checked_sub(2)?;
     if !text.get(start..)?.starts_with(b"eyJ") || word_before(text, start, b".-") {
         return None;
@@ -28,12 +35,12 @@ pub(super) fn find(text: &[u8], at: usize) -> Option<Range<usize>> {
     if header_end - start < 9 || payload_end - header_end < 5 {
         return None;
     }
-    let header = header(text.get(start..header_end)?)?;
-    let mut end = word_run(text, payload_end + 1, b"-");
-    if header.enc.is_some() {
+    let encrypted = headers.encrypted(text.get(start..header_end)?)?;
+    let mut end = token_run(text, payload_end + 1);
+    if encrypted {
         for _ in 0..2 {
             if text.get(end) == Some(&b'.') {
-                end = word_run(text, end + 1, b"-");
+                end = token_run(text, end + 1);
             }
         }
     }
@@ -42,8 +49,21 @@ pub(super) fn find(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// Where the part that starts at `from` ends, if a dot follows.
 fn part(text: &[u8], from: usize) -> Option<usize> {
-    let end = word_run(text, from, b"-");
+    let end = token_run(text, from);
     (text.get(end) == Some(&b'.')).then_some(end)
+}
+
+impl Headers {
+    /// Whether a token with this header is an encrypted one; `None` if it is no header.
+    fn encrypted(&mut self, encoded: &[u8]) -> Option<bool> {
+        if self.encoded != encoded {
+            let header = header(encoded)?;
+            self.encoded.clear();
+            self.encoded.extend_from_slice(encoded);
+            self.encrypted = header.enc.is_some();
+        }
+        Some(self.encrypted)
+    }
 }
 
 fn header(encoded: &[u8]) -> Option<Header> {
@@ -79,13 +99,17 @@ fn base64url(encoded: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::find;
+    use super::{Headers, find};
 
     #[test]
     fn a_header_without_an_algorithm_is_no_token() {
         // {"typ":"JWT"}
-        assert_eq!(find(b"eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiIxIn0.abc", 2), None);
+        let mut headers = Headers::default();
+        assert_eq!(find(b"eyJ0eXAiOiJKV1QifQ.eyJzdWIiOiIxIn0.abc", 2, &mut headers), None);
         // {"alg":"none"}
-        assert_eq!(find(b"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", 2), Some(0..36));
+        assert_eq!(
+            find(b"eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", 2, &mut headers),
+            Some(0..36)
+        );
     }
 }

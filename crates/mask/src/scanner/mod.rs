@@ -17,6 +17,7 @@ mod spans;
 mod tokens;
 
 use std::fmt;
+use std::ops::Range;
 
 use fearless_simd::Level;
 use regex::bytes::Regex;
@@ -85,9 +86,10 @@ pub struct Hit<'a> {
 #[derive(Debug, Default)]
 pub struct Scratch {
     spans: Vec<Span>,
-    blocks: Vec<classes::Classes>,
+    windows: Vec<candidates::Window>,
+    headers: jwt::Headers,
     folded: folded::Folded,
-    row: row::Windows,
+    texts: row::Texts,
 }
 
 /// Finds values by their content and replaces them, in one pass over the text.
@@ -179,22 +181,23 @@ impl Scanner {
     /// [`Scanner::scan`] with memory of the caller's.
     pub fn scan_with(&self, text: &[u8], scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
         self.search(text, scratch);
-        self.rewrite(text, scratch, out)
-    }
-
-    /// Appends `text` with the spans replaced, if there are any.
-    fn rewrite(&self, text: &[u8], scratch: &Scratch, out: &mut Vec<u8>) -> bool {
         if scratch.spans.is_empty() {
             return false;
         }
+        self.rewrite(text, scratch, out);
+        true
+    }
+
+    /// Appends `text` with everything replaced that was found in it just now.
+    pub fn rewrite(&self, text: &[u8], scratch: &Scratch, out: &mut Vec<u8>) {
+        out.reserve(text.len() + SHORT);
         let mut done = 0;
         for span in &scratch.spans {
-            out.extend_from_slice(text.get(done..span.start).unwrap_or_default());
+            append(text, done..span.start, out);
             self.replace(text.get(span.start..span.end).unwrap_or_default(), span, out);
             done = span.end;
         }
-        out.extend_from_slice(text.get(done..).unwrap_or_default());
-        true
+        append(text, done..text.len(), out);
     }
 
     /// The first thing found in `text`.
@@ -224,8 +227,8 @@ impl Scanner {
     fn search(&self, text: &[u8], scratch: &mut Scratch) {
         scratch.spans.clear();
         if !self.wanted.is_empty() {
-            let search = search::Search::new(self, text, &mut scratch.spans);
-            let foreign = search.run(&mut scratch.blocks);
+            let search = search::Search::new(self, text, &mut scratch.spans, &mut scratch.headers);
+            let foreign = search.run(&mut scratch.windows);
             if foreign {
                 folded::search(self, text, scratch);
             }
@@ -247,6 +250,23 @@ impl Scanner {
                 }
             }
         }
+    }
+}
+
+/// What is shorter is copied with one that long.
+const SHORT: usize = 32;
+
+/// Appends a stretch of a text. Most are short, and copying a fixed length and cutting it is faster than a call.
+#[inline]
+fn append(text: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
+    let wide = text.get(range.start..).and_then(<[u8]>::first_chunk::<SHORT>);
+    match wide {
+        Some(wide) if range.len() <= SHORT => {
+            let end = out.len() + range.len();
+            out.extend_from_slice(wide);
+            out.truncate(end);
+        }
+        Some(_) | None => out.extend_from_slice(text.get(range).unwrap_or_default()),
     }
 }
 

@@ -65,16 +65,13 @@ fn partial(detector: Detector, value: &[u8], out: &mut Vec<u8>) {
 fn star_digits(value: &[u8], shown: usize, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(value);
-    let (mut kept, mut high) = (0, 0);
+    let (mut digits, mut high) = (0, 0);
     for byte in out.get_mut(start..).unwrap_or_default().iter_mut().rev() {
         high |= *byte;
-        if byte.is_ascii_digit() {
-            if kept < shown {
-                kept += 1;
-            } else {
-                *byte = b'*';
-            }
-        }
+        let digit = byte.is_ascii_digit();
+        // Without branches: where digits stand is as good as chance.
+        *byte = if digit & (digits >= shown) { b'*' } else { *byte };
+        digits += usize::from(digit);
     }
     if high < 0x80 {
         return;

@@ -3,96 +3,108 @@
 
 use std::ops::Range;
 
-use super::candidates::Candidates;
-use super::classes::{Classes, STRIDE, WINDOW, classify, window};
+use super::candidates::{STRIDE, Window, look_at_live};
 use super::search::Search;
 use super::spans;
 use super::{Scanner, Scratch, folded};
 
-/// The candidates of a row.
+/// Where the texts of a buffer lie, and what could be in them.
 #[derive(Debug, Default)]
-pub(super) struct Windows {
-    blocks: Vec<Classes>,
-    /// The windows with candidates: where they start, where anything could be, what it could be.
-    found: Vec<(usize, u64, Candidates)>,
-    /// Windows before this one lie before the cell that was searched last.
+pub(super) struct Texts {
+    /// Bit n of word m is set if byte 64 m + n belongs to a text.
+    live: Vec<u64>,
+    windows: Vec<Window>,
+    /// Windows before this one lie before the text that was searched last.
     next: usize,
-    high: bool,
+}
+
+impl Scratch {
+    /// Begins with a buffer of so many bytes without any text.
+    pub fn begin_texts(&mut self, length: usize) {
+        self.texts.live.clear();
+        self.texts.live.resize(length.div_ceil(64), 0);
+        self.texts.windows.clear();
+        self.texts.next = 0;
+    }
+
+    /// Adds a text of the buffer. Two texts must not touch.
+    #[inline]
+    pub fn add_text(&mut self, text: &Range<usize>) {
+        let (first, last) = (text.start / 64, text.end / 64);
+        let from = u64::MAX << (text.start % 64);
+        let to = !(u64::MAX << (text.end % 64));
+        if first == last {
+            if let Some(word) = self.texts.live.get_mut(first) {
+                *word |= from & to;
+            }
+            return;
+        }
+        for (number, word) in self.texts.live.iter_mut().enumerate().take(last + 1).skip(first) {
+            *word |= match number {
+                _ if number == first => from,
+                _ if number == last => to,
+                _ => u64::MAX,
+            };
+        }
+    }
+
+    /// Whether something could be in this text; texts must come in order.
+    #[inline]
+    pub fn could_hold(&mut self, text: &Range<usize>) -> bool {
+        let texts = &mut self.texts;
+        while let Some(window) = texts.windows.get(texts.next) {
+            if window.at + STRIDE > text.start {
+                break;
+            }
+            texts.next += 1;
+        }
+        let windows = texts.windows.get(texts.next..).unwrap_or_default();
+        let mut here = windows.iter().take_while(|window| window.at < text.end);
+        here.any(|window| (window.any | window.high) & bits(window.at, text) != 0)
+    }
 }
 
 impl Scanner {
-    /// Looks at a whole row. `gaps` are the stretches between its texts, in order: they are no text themselves.
-    /// Then [`Scanner::scan_cell`] searches its texts, in order. The row should not be longer than some
-    /// kilobytes: memory of about twice its length is used.
-    pub fn look_at_row(&self, row: &[u8], gaps: impl Iterator<Item = Range<usize>>, scratch: &mut Scratch) {
-        let windows = &mut scratch.row;
-        windows.blocks.clear();
-        windows.found.clear();
-        (windows.next, windows.high) = (0, false);
-        if self.wanted.is_empty() {
-            return;
+    /// Looks at all texts of a buffer that were added, and says whether something could be in any. Then
+    /// [`Scratch::could_hold`] says of which, and [`Scanner::scan_text`] searches it. Memory of about the buffer's
+    /// length is used.
+    pub fn look_at_texts(&self, buffer: &[u8], scratch: &mut Scratch) -> bool {
+        let texts = &mut scratch.texts;
+        if !self.wanted.is_empty() {
+            look_at_live(self.level, buffer, &texts.live, &self.wanted, &mut texts.windows);
         }
-        windows.high = classify(self.level, row, &mut windows.blocks);
-        for gap in gaps {
-            windows.clear(gap);
-        }
-        let mut at = 0;
-        while at < row.len() {
-            let candidates = Candidates::of(&window(&windows.blocks, at), &self.wanted);
-            let any = candidates.any();
-            if any != 0 {
-                windows.found.push((at, any, candidates));
-            }
-            at += STRIDE;
-        }
+        !texts.windows.is_empty()
     }
 
-    /// [`Scanner::scan`] for a text of the row that was looked at last.
-    pub fn scan_cell(&self, row: &[u8], cell: Range<usize>, scratch: &mut Scratch, out: &mut Vec<u8>) -> bool {
-        let text = row.get(cell.clone()).unwrap_or_default();
+    /// Searches a text of the buffer that was looked at last, and says whether anything is in it. Texts must come in
+    /// order. [`Scanner::rewrite`] replaces what was found.
+    pub fn find_in_text(&self, buffer: &[u8], text: &Range<usize>, scratch: &mut Scratch) -> bool {
+        let bytes = buffer.get(text.clone()).unwrap_or_default();
         scratch.spans.clear();
-        let windows = &mut scratch.row;
-        while windows
-            .found
-            .get(windows.next)
-            .is_some_and(|(at, ..)| at + STRIDE <= cell.start)
-        {
-            windows.next += 1;
-        }
-        let mut search = Search::new(self, text, &mut scratch.spans);
-        for (at, any, candidates) in windows.found.iter().skip(windows.next) {
-            if *at >= cell.end {
-                break;
+        if scratch.could_hold(text) {
+            let texts = &scratch.texts;
+            let mut search = Search::new(self, bytes, &mut scratch.spans, &mut scratch.headers);
+            let mut high = 0;
+            for window in texts.windows.iter().skip(texts.next) {
+                if window.at >= text.end {
+                    break;
+                }
+                let mask = bits(window.at, text);
+                high |= window.high & mask;
+                search.verify(window.at.wrapping_sub(text.start), window, mask);
             }
-            let mask = bits(*at, &cell);
-            if any & mask != 0 {
-                search.verify(at.wrapping_sub(cell.start), &candidates.within(mask));
+            if high != 0 {
+                folded::search(self, bytes, scratch);
             }
         }
-        if windows.high && !text.is_ascii() && !self.wanted.is_empty() {
-            folded::search(self, text, scratch);
-        }
-        self.search_custom(text, scratch);
-        if scratch.spans.is_empty() {
-            return false;
-        }
+        self.search_custom(bytes, scratch);
         spans::settle(&mut scratch.spans);
-        self.rewrite(text, scratch, out)
-    }
-}
-
-impl Windows {
-    /// Takes a stretch out of all classes.
-    fn clear(&mut self, gap: Range<usize>) {
-        let first = gap.start / WINDOW;
-        let last = gap.end.div_ceil(WINDOW);
-        for (number, block) in self.blocks.iter_mut().enumerate().take(last).skip(first) {
-            block.clear(bits(number * WINDOW, &gap));
-        }
+        !scratch.spans.is_empty()
     }
 }
 
 /// The part of `range` that lies in the 64 bytes from `base` on.
+#[inline]
 fn bits(base: usize, range: &Range<usize>) -> u64 {
     let up_to = |at: usize| match at.saturating_sub(base) {
         count @ 0..64 => (1_u64 << count) - 1,

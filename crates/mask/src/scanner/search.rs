@@ -2,165 +2,176 @@
 
 use std::ops::Range;
 
-use super::candidates::{Candidates, positions};
-use super::classes::{Classes, STRIDE, WINDOW, classify, window};
+use super::candidates::{STRIDE, Window, look};
+use super::classes::SEEN;
+use super::jwt::Headers;
 use super::spans::{Found, Span};
 use super::{Scanner, card, email, iban, ip, jwt, numbers, pem, tokens};
 use crate::Detector;
 
-/// So many bytes are classified before they are searched: whole blocks and whole windows, few enough for the
-/// fastest cache.
-const CHUNK: usize = 20 * STRIDE * 4;
+/// So many bytes are looked at before what could be in them is verified: few enough for the fastest cache.
+const CHUNK: usize = STRIDE * 80;
 
 pub(super) struct Search<'a> {
     scanner: &'a Scanner,
     text: &'a [u8],
     spans: &'a mut Vec<Span>,
+    headers: &'a mut Headers,
     /// Up to here the kinds of which one value can look like many need no second look.
     card_end: usize,
     email_end: usize,
     v6_end: usize,
     pem_end: usize,
     slack_end: usize,
+    /// Up to here everything is part of a token, but for what a hyphen or dot in it begins and that goes on behind it.
+    jwt_end: usize,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(scanner: &'a Scanner, text: &'a [u8], spans: &'a mut Vec<Span>) -> Self {
+    pub(super) fn new(
+        scanner: &'a Scanner,
+        text: &'a [u8],
+        spans: &'a mut Vec<Span>,
+        headers: &'a mut Headers,
+    ) -> Self {
         Self {
             scanner,
             text,
             spans,
+            headers,
             card_end: 0,
             email_end: 0,
             v6_end: 0,
             pem_end: 0,
             slack_end: 0,
+            jwt_end: 0,
         }
     }
 
     /// Finds everything, and says whether the text holds bytes that are not ASCII.
-    pub(super) fn run(mut self, blocks: &mut Vec<Classes>) -> bool {
+    pub(super) fn run(mut self, windows: &mut Vec<Window>) -> bool {
         let mut high = false;
         let mut chunk = 0;
         while chunk < self.text.len() {
             let end = (chunk + CHUNK).min(self.text.len());
-            // One block more: the last windows reach into it.
-            let bytes = self.text.get(chunk..(end + WINDOW).min(self.text.len()));
-            blocks.clear();
-            high |= classify(self.scanner.level, bytes.unwrap_or_default(), blocks);
-            let mut at = chunk;
-            while at < end {
-                let candidates = Candidates::of(&window(blocks, at - chunk), &self.scanner.wanted);
-                if candidates.any() != 0 {
-                    self.verify(at, &candidates);
-                }
-                at += STRIDE;
+            // As much more as the last window shows. Windows that start there come again with the next chunk.
+            let bytes = self.text.get(chunk..(end + SEEN - STRIDE).min(self.text.len()));
+            windows.clear();
+            high |= look(
+                self.scanner.level,
+                bytes.unwrap_or_default(),
+                &self.scanner.wanted,
+                windows,
+            );
+            for window in windows.iter().filter(|window| chunk + window.at < end) {
+                self.verify(chunk + window.at, window, u64::MAX);
             }
             chunk = end;
         }
         high
     }
 
-    /// Looks at candidates of a window that starts at `base`, which wraps if it starts before the text.
+    /// Looks at the candidates in `mask` of a window that starts at `base`, which wraps if it starts before the text.
     #[inline]
-    pub(super) fn verify(&mut self, base: usize, found: &Candidates) {
-        if found.card | found.ssn | found.phone | found.ip4 != 0 {
-            self.verify_numbers(base, found);
-        }
-        for at in positions(found.mark) {
-            self.verify_mark(base.wrapping_add(at));
-        }
-        if found.ip6 | found.iban | found.url | found.dash | found.capitals != 0 {
-            self.verify_others(base, found);
+    pub(super) fn verify(&mut self, base: usize, window: &Window, mask: u64) {
+        let mut bits = window.any & mask;
+        while bits != 0 {
+            let bit = bits.trailing_zeros();
+            bits &= bits - 1;
+            self.verify_at(base.wrapping_add(bit as usize), window, bit);
         }
     }
 
-    fn verify_numbers(&mut self, base: usize, found: &Candidates) {
-        for at in positions(found.card).map(|at| base.wrapping_add(at)) {
-            if at < self.card_end {
-                continue;
-            }
-            if let Some(range) = card::find(self.text, at) {
-                self.card_end = range.end;
-                self.push(Detector::CreditCard, range);
-            }
-        }
-        for at in positions(found.ssn).map(|at| base.wrapping_add(at)) {
-            self.add(Detector::Ssn, numbers::ssn(self.text, at));
-        }
-        for at in positions(found.phone).map(|at| base.wrapping_add(at)) {
-            self.add(Detector::Phone, numbers::phone_plain(self.text, at));
-        }
-        for at in positions(found.ip4).map(|at| base.wrapping_add(at)) {
-            self.add(Detector::Ip, ip::v4(self.text, at));
-        }
-    }
-
-    fn verify_mark(&mut self, at: usize) {
-        match self.text.get(at) {
-            Some(b'@') => {
+    /// The byte says what can be there.
+    #[inline]
+    fn verify_at(&mut self, at: usize, window: &Window, bit: u32) {
+        let Some(byte) = self.text.get(at) else {
+            return;
+        };
+        match byte {
+            b'@' => {
                 if let Some(range) = email::find(self.text, self.email_end, at) {
                     self.email_end = range.end;
                     self.push(Detector::Email, range);
                 }
             }
-            Some(b'_') => self.verify_underscore(at),
-            Some(b'J') => self.add(Detector::Jwt, jwt::find(self.text, at)),
-            Some(_) => self.add(Detector::Phone, numbers::phone_marked(self.text, at)),
+            b'-' => self.verify_pem(at),
+            b'g' => self.add(Detector::GitlabToken, tokens::gitlab_token(self.text, at + 5)),
+            _ if at < self.jwt_end => {}
+            b'0'..=b'9' => self.verify_number(at, window, bit),
+            b'_' => self.verify_underscore(at),
+            b'.' => self.add(Detector::Ip, ip::v4(self.text, at)),
+            b':' => self.verify_colon(at, window.ip6 >> bit & 1 == 1),
+            b'+' | b'(' => self.add(Detector::Phone, numbers::phone_marked(self.text, at)),
+            b'y' => {
+                if let Some(range) = jwt::find(self.text, at + 1, self.headers) {
+                    if self.scanner.looks_for(Detector::Jwt) {
+                        self.jwt_end = range.end;
+                    }
+                    self.push(Detector::Jwt, range);
+                }
+            }
+            b'x' => self.verify_slack(at + 4),
+            _ => self.verify_capital(at),
+        }
+    }
+
+    fn verify_number(&mut self, at: usize, window: &Window, bit: u32) {
+        let is = |set: u64| set >> bit & 1 == 1;
+        if is(window.card)
+            && at >= self.card_end
+            && let Some(range) = card::find(self.text, at)
+        {
+            self.card_end = range.end;
+            self.push(Detector::CreditCard, range);
+        }
+        if is(window.ssn) {
+            self.add(Detector::Ssn, numbers::ssn(self.text, at));
+        }
+        if is(window.phone) {
+            self.add(Detector::Phone, numbers::phone_plain(self.text, at));
+        }
+    }
+
+    fn verify_colon(&mut self, at: usize, ip6: bool) {
+        if self.text.get(at + 1) == Some(&b'/') && self.text.get(at + 2) == Some(&b'/') {
+            self.add(Detector::UrlPassword, tokens::url_password(self.text, at));
+            self.add(Detector::SlackWebhook, tokens::slack_webhook(self.text, at));
+        }
+        if ip6
+            && at >= self.v6_end
+            && let Some(range) = ip::v6(self.text, at)
+        {
+            self.v6_end = range.end;
+            self.push(Detector::Ip, range);
+        }
+    }
+
+    fn verify_capital(&mut self, at: usize) {
+        if self.text.get(at + 2).is_some_and(u8::is_ascii_digit) {
+            self.add(Detector::Iban, iban::find(self.text, at));
+        } else {
+            self.add(Detector::AwsAccessKey, tokens::aws_access_key(self.text, at));
+            self.add(Detector::GcpApiKey, tokens::gcp_api_key(self.text, at));
+        }
+    }
+
+    /// The hyphen of a Slack token is at `at`.
+    fn verify_slack(&mut self, at: usize) {
+        if at < self.slack_end {
+            return;
+        }
+        match tokens::slack_token(self.text, at) {
+            Some(Ok(range)) => self.push(Detector::SlackToken, range),
+            Some(Err(end)) => self.slack_end = end,
             None => {}
         }
     }
 
-    fn verify_others(&mut self, base: usize, found: &Candidates) {
-        for at in positions(found.ip6).map(|at| base.wrapping_add(at)) {
-            if at < self.v6_end {
-                continue;
-            }
-            if let Some(range) = ip::v6(self.text, at) {
-                self.v6_end = range.end;
-                self.push(Detector::Ip, range);
-            }
-        }
-        for at in positions(found.iban).map(|at| base.wrapping_add(at)) {
-            self.add(Detector::Iban, iban::find(self.text, at));
-        }
-        for at in positions(found.capitals).map(|at| base.wrapping_add(at)) {
-            self.add(Detector::AwsAccessKey, tokens::aws_access_key(self.text, at));
-            self.add(Detector::GcpApiKey, tokens::gcp_api_key(self.text, at));
-        }
-        for at in positions(found.url).map(|at| base.wrapping_add(at)) {
-            if self.text.get(at + 1) == Some(&b'/') && self.text.get(at + 2) == Some(&b'/') {
-                self.add(Detector::UrlPassword, tokens::url_password(self.text, at));
-                self.add(Detector::SlackWebhook, tokens::slack_webhook(self.text, at));
-            }
-        }
-        for at in positions(found.dash).map(|at| base.wrapping_add(at)) {
-            self.verify_dash(at);
-        }
-    }
-
-    /// The letters around a hyphen say what it can be part of.
-    fn verify_dash(&mut self, at: usize) {
-        let before = at.checked_sub(1).and_then(|last| self.text.get(last));
-        match before {
-            Some(b'-') if self.text.get(at + 1) == Some(&b'B') => self.verify_pem(at),
-            Some(b't') => self.add(Detector::GitlabToken, tokens::gitlab_token(self.text, at)),
-            Some(b'a' | b'b' | b'p' | b'r' | b's') if at >= self.slack_end => {
-                match tokens::slack_token(self.text, at) {
-                    Some(Ok(range)) => self.push(Detector::SlackToken, range),
-                    Some(Err(end)) => self.slack_end = end,
-                    None => {}
-                }
-            }
-            Some(_) | None => {}
-        }
-    }
-
-    fn verify_pem(&mut self, at: usize) {
-        let Some(start) = at.checked_sub(4).filter(|start| *start >= self.pem_end) else {
-            return;
-        };
-        if self.scanner.looks_for(Detector::PrivateKey)
+    /// The first of five hyphens is at `start`.
+    fn verify_pem(&mut self, start: usize) {
+        if start >= self.pem_end
+            && self.scanner.looks_for(Detector::PrivateKey)
             && let Some(range) = pem::find(self.text, start)
         {
             self.pem_end = range.end;

@@ -13,6 +13,8 @@ use sallyport_session::{
 use sallyport_target::Lease;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::cancel_key::CancelKey;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
@@ -36,13 +38,19 @@ pub struct Postgres {
     planning: Arc<Semaphore>,
 }
 
-/// The names of a database while it has sessions.
+/// The names of a database that has sessions, or had some not long ago.
 #[derive(Debug)]
 struct Kept {
     names: Weak<SharedNames>,
     /// How the newest session logged in.
     lease: Arc<Mutex<Lease>>,
+    keeper: AbortHandle,
+    /// When the newest session began.
+    used: Instant,
 }
+
+/// Databases without sessions whose names are kept: each keeps a connection at its target.
+const MAX_UNUSED: usize = 4;
 
 /// A client that has said what it wants.
 #[derive(Debug)]
@@ -96,27 +104,29 @@ impl Postgres {
         }
     }
 
-    /// The names that the sessions of one database share. They are kept fresh as long as somebody has them.
+    /// The names that the sessions of one database share. They are kept fresh as long as somebody has them, and a while
+    /// longer.
     fn shared_names(&self, target: &str, database: &str, lease: &Lease) -> Arc<SharedNames> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, kept| kept.names.strong_count() > 0);
         let key = (target.to_owned(), database.to_owned());
-        if let Some(kept) = names.get(&key)
+        if let Some(kept) = names.get_mut(&key)
             && let Some(shared) = kept.names.upgrade()
         {
+            kept.used = Instant::now();
             lease.clone_into(&mut kept.lease.lock().unwrap_or_else(PoisonError::into_inner));
             return shared;
         }
+        forget_unused(&names);
         let shared = Arc::new(SharedNames::default());
+        let lease = Arc::new(Mutex::new(lease.clone()));
+        let keep = keeper::keep(Arc::clone(&shared), Arc::clone(&lease), Arc::clone(&self.dialer));
         let kept = Kept {
             names: Arc::downgrade(&shared),
-            lease: Arc::new(Mutex::new(lease.clone())),
+            lease,
+            keeper: tokio::spawn(keep).abort_handle(),
+            used: Instant::now(),
         };
-        tokio::spawn(keeper::keep(
-            kept.names.clone(),
-            Arc::clone(&kept.lease),
-            Arc::clone(&self.dialer),
-        ));
         names.insert(key, kept);
         shared
     }
@@ -171,6 +181,16 @@ impl Postgres {
                 pid,
             },
         ))
+    }
+}
+
+/// Ends the keepers of databases that have had no session for the longest time, but for a few. Nobody gets hold of names
+/// but under the lock that the caller has.
+fn forget_unused(names: &HashMap<(String, String), Kept>) {
+    let mut unused: Vec<&Kept> = names.values().filter(|kept| kept.names.strong_count() == 1).collect();
+    unused.sort_by_key(|kept| std::cmp::Reverse(kept.used));
+    for kept in unused.iter().skip(MAX_UNUSED - 1) {
+        kept.keeper.abort();
     }
 }
 

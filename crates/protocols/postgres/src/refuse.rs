@@ -27,6 +27,7 @@ pub(crate) fn error(refusal: &Refusal) -> BytesMut {
 pub(crate) fn login(refusal: &Refusal) -> Diagnostic<'static> {
     let sqlstate = match refusal.reason {
         Reason::Unavailable => "57P03",
+        Reason::TooMuch => "54000",
         Reason::Denied
         | Reason::Unparsed
         | Reason::Withheld
@@ -118,6 +119,7 @@ fn sqlstate(reason: Reason) -> &'static str {
     match reason {
         Reason::Unparsed => "42601",
         Reason::Withdrawn | Reason::Expired => "57014",
+        Reason::TooMuch => "54000",
         Reason::Unavailable => "57P03",
         Reason::Denied | Reason::Withheld | Reason::ReviewerDenied => "42501",
     }

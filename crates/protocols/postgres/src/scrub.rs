@@ -17,6 +17,21 @@ use crate::wire::{Diagnostic, Field};
 /// What stands for text that is taken out.
 const GONE: &str = "***";
 
+/// The fields that can hold a value. Code that raises an error fills the last of them with what it likes.
+const TEXTS: [Field; 11] = [
+    Field::Message,
+    Field::Detail,
+    Field::Hint,
+    Field::Where,
+    Field::InternalQuery,
+    Field::Routine,
+    Field::Schema,
+    Field::Table,
+    Field::Column,
+    Field::DataType,
+    Field::Constraint,
+];
+
 /// Takes values out of the target's texts, for one command.
 pub(crate) struct Scrubber<'a> {
     understood: Option<Arc<Understood>>,
@@ -56,14 +71,7 @@ impl<'a> Scrubber<'a> {
             let message = self.without_values(&words.text(Field::Message));
             words.set(Field::Message, message.into_bytes());
         }
-        for field in [
-            Field::Message,
-            Field::Detail,
-            Field::Hint,
-            Field::Where,
-            Field::InternalQuery,
-            Field::Routine,
-        ] {
+        for field in TEXTS {
             if let Some(text) = words.get(field)
                 && let Cow::Owned(clean) = self.masks.clean(text)
             {

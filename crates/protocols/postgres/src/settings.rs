@@ -1,5 +1,9 @@
 //! What the target says of the session's settings, as far as they decide how text is to be read.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
 /// The settings that a `ParameterStatus` reports and the gateway follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -8,6 +12,8 @@ pub(crate) struct Settings {
     encoding_name: String,
     /// They may have been changed since the target last said what they are.
     doubtful: bool,
+    /// In one canonical form.
+    meaning: Bytes,
 }
 
 /// How the client's bytes are characters.
@@ -47,6 +53,7 @@ impl Default for Settings {
             encoding: Encoding::Utf8,
             encoding_name: "UTF8".to_owned(),
             doubtful: false,
+            meaning: Bytes::from_static(b"on UTF8"),
         }
     }
 }
@@ -60,8 +67,10 @@ impl Settings {
                 self.encoding = Encoding::of(value);
                 self.encoding_name = String::from_utf8_lossy(value).into_owned();
             }
-            _ => {}
+            _ => return,
         }
+        let strings = if self.standard_conforming_strings { "on" } else { "off" };
+        self.meaning = format!("{strings} {}", self.encoding_name).into();
     }
 
     /// A statement that may change them succeeded. A target reports a change only when the batch ends.
@@ -80,9 +89,8 @@ impl Settings {
     }
 
     /// In one canonical form, for digests.
-    pub(crate) fn meaning(&self) -> Vec<u8> {
-        let strings = if self.standard_conforming_strings { "on" } else { "off" };
-        format!("{strings} {}", self.encoding_name).into_bytes()
+    pub(crate) fn meaning(&self) -> &Bytes {
+        &self.meaning
     }
 
     /// The name of `client_encoding`.
@@ -99,7 +107,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the two could differ.
-    pub(crate) fn read<'a>(&self, text: &'a [u8]) -> Result<std::borrow::Cow<'a, str>, Unreadable> {
+    pub(crate) fn read<'a>(&self, text: &'a [u8]) -> Result<Cow<'a, str>, Unreadable> {
         if self.doubtful && (!text.is_ascii() || memchr::memchr(b'\\', text).is_some()) {
             return Err(Unreadable::Doubtful);
         }
@@ -119,6 +127,25 @@ impl Settings {
             // read as the letter that Latin-1 has for it, which no token of the grammar contains.
             Encoding::AsciiSafe => Ok(text.iter().map(|b| char::from(*b)).collect::<String>().into()),
             Encoding::Unsafe => Err(Unreadable::Encoding),
+        }
+    }
+}
+
+impl Settings {
+    /// What [`Self::read`] has read, or the grammar made of it, as the target reads it. `None` when it could differ.
+    pub(crate) fn write<'a>(&self, text: &'a str) -> Option<Cow<'a, [u8]>> {
+        if self.doubtful && !text.is_ascii() {
+            return None;
+        }
+        match self.encoding {
+            Encoding::Utf8 => Some(text.as_bytes().into()),
+            Encoding::AsciiSafe | Encoding::Unsafe if text.is_ascii() => Some(text.as_bytes().into()),
+            Encoding::AsciiSafe => text
+                .chars()
+                .map(|c| u8::try_from(c).ok())
+                .collect::<Option<Vec<u8>>>()
+                .map(Into::into),
+            Encoding::Unsafe => None,
         }
     }
 }

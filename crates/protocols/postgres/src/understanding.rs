@@ -1,18 +1,21 @@
 //! From the text of a command to what policy judges and what its result may show.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sallyport_policy::{Act, ActionName, Classification, Value};
 use sallyport_session::{Shape, Unparsed};
 use sallyport_sql::{
-    Catalog, ColumnName, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError, Transaction,
+    Catalog, ColumnName, CopyPeer, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError,
+    Transaction,
 };
 use smol_str::SmolStr;
 
-/// Texts understood per session; beyond it the memory starts afresh.
-const REMEMBERED: usize = 512;
+/// Texts that are remembered at once; beyond it the memory starts afresh.
+const REMEMBERED: usize = 4096;
+const REMEMBERED_BYTES: usize = 4 * 1024 * 1024;
 /// Longer texts are understood each time.
 const MAX_REMEMBERED_TEXT: usize = 16 * 1024;
 
@@ -63,7 +66,7 @@ pub(crate) struct Understood {
     pub(crate) runs_unknown_code: bool,
     /// It takes COPY data from the client.
     pub(crate) copies_in: bool,
-    /// The names, policy and settings under which it was understood.
+    /// The names, state and policy under which it was understood.
     pub(crate) under: Under,
 }
 
@@ -74,6 +77,19 @@ impl Understood {
             [one] => Some(Arc::new(one.clone())),
             _ => None,
         }
+    }
+
+    /// The queries that it copies to the client, by the number of the statement. Left out are those behind a statement of
+    /// the same text that may change what their names mean.
+    pub(crate) fn copied_queries(&self) -> impl Iterator<Item = (usize, &str)> {
+        let statements = self.facts.statements.iter().enumerate();
+        let first_change = self.facts.statements.iter().position(changes_relations);
+        let settled = statements.take_while(move |(number, _)| first_change.is_none_or(|first| *number <= first));
+        settled.filter_map(|(number, s)| {
+            let copy = s.effects.copy.as_ref()?;
+            let query = copy.query.as_deref()?;
+            (copy.peer == CopyPeer::ToClient).then_some((number, query))
+        })
     }
 
     /// Whether it may return rows or COPY data. What was not understood may.
@@ -87,14 +103,10 @@ impl Understood {
     }
 }
 
-/// What the understanding of a text depends on besides the text.
+/// What the understanding of a text depends on besides the text: names, the session's state, and the policy. Equal
+/// numbers stand for the same of all three.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Under {
-    /// The version of the session's names.
-    pub(crate) names: u64,
-    /// The generation of the policy.
-    pub(crate) policy: u64,
-}
+pub(crate) struct Under(pub(crate) u64);
 
 /// What a statement is understood with.
 pub(crate) struct Sources<'a> {
@@ -106,29 +118,101 @@ pub(crate) struct Sources<'a> {
     pub(crate) under: Under,
 }
 
-/// The memory of what was understood.
+/// The memory of what was understood with one and the same [`Sources`], but for the names of the session.
 #[derive(Debug, Default)]
 pub(crate) struct Library {
-    known: HashMap<Bytes, Arc<Understood>>,
+    texts: Memory<Arc<Understood>>,
+    /// By shape: what stands for each text of it, or nothing if each must be understood by itself.
+    shapes: Memory<Option<Arc<Understood>>>,
+}
+
+/// Something remembered by text.
+#[derive(Debug)]
+struct Memory<V>(RwLock<Remembered<V>>);
+
+#[derive(Debug)]
+struct Remembered<V> {
+    known: HashMap<Box<[u8]>, V>,
+    /// Of the texts.
+    bytes: usize,
+}
+
+thread_local! {
+    /// Where shapes are written, so that a lookup allocates nothing.
+    static SHAPE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 impl Library {
     /// What is known of `text`, which reads as `readable` in the session's encoding.
-    pub(crate) fn understand(&mut self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
-        if let Some(known) = self.known.get(text)
-            && known.under == from.under
-        {
-            return Arc::clone(known);
+    pub(crate) fn understand(&self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
+        // In another encoding the same bytes may be another text.
+        if text != readable.as_bytes() {
+            return Arc::new(understand(owned(text), readable, from));
         }
-        let understood = Arc::new(understand(Bytes::copy_from_slice(text), readable, from));
+        SHAPE.with_borrow_mut(|key| match sallyport_sql::shape(readable, key) {
+            Some(shape) => self.by_shape(text, readable, shape, from),
+            None => self.by_text(text, readable, from),
+        })
+    }
+
+    fn by_text(&self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
+        if let Some(known) = self.texts.get(text) {
+            return known;
+        }
+        let understood = Arc::new(understand(owned(text), readable, from));
         if text.len() <= MAX_REMEMBERED_TEXT && !understood.depends_on_session {
-            if self.known.len() >= REMEMBERED {
-                self.known.clear();
-            }
-            self.known.insert(understood.text.clone(), Arc::clone(&understood));
+            self.texts.put(text, Arc::clone(&understood));
         }
         understood
     }
+
+    /// Statements that differ in their literals only, where no literal's value is a fact.
+    fn by_shape(&self, text: &[u8], readable: &str, shape: &str, from: &Sources<'_>) -> Arc<Understood> {
+        match self.shapes.get(shape.as_bytes()) {
+            Some(Some(known)) => return Arc::new(known.of_text(owned(text))),
+            Some(None) => return self.by_text(text, readable, from),
+            None => {}
+        }
+        let shaped = sallyport_sql::parse(readable)
+            .and_then(|parsed| sallyport_sql::analyse_shaped(&parsed, shape, from.catalog, from.state, from.names));
+        match shaped {
+            Ok(shaped) => {
+                let understood = Arc::new(of_facts(owned(text), Arc::new(shaped.facts), from));
+                let shared = shaped.shared.then(|| Arc::clone(&understood));
+                self.shapes.put(shape.as_bytes(), shared);
+                understood
+            }
+            Err(error) => Arc::new(unparsed(owned(text), &error, from.under)),
+        }
+    }
+}
+
+impl<V> Default for Memory<V> {
+    fn default() -> Self {
+        let (known, bytes) = (HashMap::new(), 0);
+        Self(RwLock::new(Remembered { known, bytes }))
+    }
+}
+
+impl<V: Clone> Memory<V> {
+    fn get(&self, text: &[u8]) -> Option<V> {
+        let memory = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        memory.known.get(text).cloned()
+    }
+
+    fn put(&self, text: &[u8], value: V) {
+        let mut memory = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if memory.known.len() >= REMEMBERED || memory.bytes >= REMEMBERED_BYTES {
+            memory.known.clear();
+            memory.bytes = 0;
+        }
+        memory.bytes += text.len();
+        memory.known.insert(text.into(), value);
+    }
+}
+
+fn owned(text: &[u8]) -> Bytes {
+    Bytes::copy_from_slice(text)
 }
 
 /// Whether a statement's facts come from a name that the session may give another meaning.
@@ -184,6 +268,16 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
 }
 
 impl Understood {
+    /// The same for another text of its shape.
+    fn of_text(&self, text: Bytes) -> Understood {
+        Understood {
+            text,
+            shape: Arc::clone(&self.shape),
+            facts: Arc::clone(&self.facts),
+            ..*self
+        }
+    }
+
     /// What is known of the statement inside a `PREPARE`, as a command of its own.
     pub(crate) fn inner(&self, facts: &Arc<StatementFacts>) -> Understood {
         Understood {
@@ -245,6 +339,11 @@ fn changes_names(s: &StatementFacts) -> bool {
             .any(|h| matches!(h, Hazard::SettingWrite | Hazard::DynamicSql | Hazard::ParserSetting))
 }
 
+/// Whether it may change which relations names mean, or what their columns are.
+fn changes_relations(s: &StatementFacts) -> bool {
+    s.effects.changes_catalog || s.effects.changes_path || sets(s)
+}
+
 fn unsettles(s: &StatementFacts) -> bool {
     let e = &s.effects;
     let ends_transaction = match &e.transaction {
@@ -284,10 +383,7 @@ pub(crate) fn sets(s: &StatementFacts) -> bool {
 }
 
 fn copies_in(s: &StatementFacts) -> bool {
-    s.effects
-        .copy
-        .as_ref()
-        .is_some_and(|c| c.peer == sallyport_sql::CopyPeer::FromClient)
+    s.effects.copy.as_ref().is_some_and(|c| c.peer == CopyPeer::FromClient)
 }
 
 fn trusted(code: &str, from: &Sources<'_>) -> bool {

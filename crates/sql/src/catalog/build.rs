@@ -213,6 +213,7 @@ impl CatalogBuilder {
             number: row.number(1)?,
             name: row.name(2)?,
             ty: row.number(3)?,
+            generated: row.optional(5) == Some("t"),
             origins: Arc::default(),
         };
         self.relation(row.number(0)?).columns.push(column);

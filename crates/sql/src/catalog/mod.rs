@@ -96,6 +96,8 @@ pub(crate) struct Column {
     pub(crate) name: SmolStr,
     pub(crate) number: i16,
     pub(crate) ty: TypeId,
+    /// `GENERATED ALWAYS AS (…) STORED`.
+    pub(crate) generated: bool,
     /// The column itself and those that share its values by inheritance.
     pub(crate) origins: Columns,
 }
@@ -243,6 +245,27 @@ impl Catalog {
         })
     }
 
+    /// The call of the function with this number, each argument a parameter.
+    pub fn call(&self, function: u32) -> Option<FunctionCall> {
+        let function = self.inner.functions_by_id.get(&function)?;
+        let last = function.args.len();
+        let argument = |(index, ty): (usize, &TypeId)| {
+            let ty = self.inner.types.get(ty)?;
+            let variadic = if function.variadic && index + 1 == last {
+                "VARIADIC "
+            } else {
+                ""
+            };
+            Some(format!("{variadic}${}::{}", index + 1, quoted(&ty.schema, &ty.name)))
+        };
+        let arguments: Option<Vec<String>> = function.args.iter().enumerate().map(argument).collect();
+        let name = quoted(&function.schema, &function.name);
+        Some(FunctionCall {
+            text: format!("SELECT {name}({})", arguments?.join(", ")),
+            result: function.result,
+        })
+    }
+
     /// The types of a relation's columns, in order, dropped columns left out.
     pub fn column_types(&self, relation: u32) -> Vec<u32> {
         let found = self.inner.relations.get(&relation);
@@ -250,6 +273,20 @@ impl Catalog {
             .map(|r| r.columns.iter().map(|c| c.ty).collect())
             .unwrap_or_default()
     }
+}
+
+/// A call of a function, as [`Catalog::call`] gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionCall {
+    /// `SELECT "schema"."name"($1::"schema"."type", …)`.
+    pub text: String,
+    /// The number of the result's type.
+    pub result: u32,
+}
+
+/// A qualified name as SQL writes it, whatever is in it.
+fn quoted(schema: &str, name: &str) -> String {
+    format!("\"{}\".\"{}\"", schema.replace('"', "\"\""), name.replace('"', "\"\""))
 }
 
 /// A type of the database, as [`Catalog::types`] gives it.

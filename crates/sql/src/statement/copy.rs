@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use super::Statement;
 use super::cursor::is_on;
-use crate::bind::{Binder, Event, Literals, Scope, Shape, strings};
+use crate::bind::{Binder, Event, Field, Literals, Scope, Shape, Ty, strings};
 use crate::facts::{Action, Copy, CopyFormat, CopyPeer, Hazard};
 
 impl Statement<'_> {
@@ -23,7 +23,7 @@ impl Statement<'_> {
             CopyPeer::ToFile | CopyPeer::FromFile => self.hazard(Hazard::ServerFile),
             CopyPeer::ToClient | CopyPeer::FromClient => {}
         }
-        let options = options(s, peer, &self.names.literals);
+        let mut options = options(s, peer, &self.names.literals);
         if options
             .encoding
             .as_deref()
@@ -31,21 +31,29 @@ impl Statement<'_> {
         {
             self.hazard(Hazard::ParserSetting);
         }
-        self.binder.facts.effects.copy = Some(options);
         if s.is_from {
             self.copy_from(s);
         } else {
-            self.copy_to(s, peer);
+            self.copy_to(s, &mut options);
         }
+        self.binder.facts.effects.copy = Some(options);
     }
 
-    fn copy_to(&mut self, s: &nodes::CopyStmt, peer: CopyPeer) {
+    fn copy_to(&mut self, s: &nodes::CopyStmt, options: &mut Copy) {
         self.act(Action::CopyTo);
         let shape = match (s.query(), s.relation()) {
-            (Node::None, Some(var)) => self.copied_relation(var, &strings(s.attlist())),
-            (query, _) => self.binder.query(query, &Scope::default()),
+            (Node::None, Some(var)) => {
+                let shape = self.copied_relation(var, &strings(s.attlist()));
+                options.types = self.types_in_catalogue(var, &shape);
+                shape
+            }
+            (query, _) => {
+                let text = pg_raw_parse::deparse(query).ok();
+                options.query = text.map(|text| text.as_str().into());
+                self.binder.query(query, &Scope::default())
+            }
         };
-        if peer == CopyPeer::ToClient {
+        if options.peer == CopyPeer::ToClient {
             self.binder.show(&shape);
         } else {
             self.binder.copy_away(&shape);
@@ -67,6 +75,11 @@ impl Statement<'_> {
         } else {
             Vec::new()
         };
+        if columns.is_empty() && !relation.row_security {
+            // With row security the server copies a query instead, whose star includes them.
+            let mut generated = relation.columns.iter().map(|column| column.generated);
+            fields.retain(|_| !generated.next().unwrap_or_default());
+        }
         let known = self.names.budget.compare(columns.len().saturating_mul(fields.len()));
         if !columns.is_empty() {
             let listed = columns
@@ -82,6 +95,19 @@ impl Statement<'_> {
             fields,
             ..Shape::default()
         }
+    }
+
+    /// The types of a relation's columns; none when the string changed the relation, or one of them is not known.
+    fn types_in_catalogue(&mut self, var: &nodes::RangeVar, shape: &Shape) -> Vec<u32> {
+        let known = |field: &Field| match field.flow.ty {
+            Ty::Known(id) if id != 0 => Some(id),
+            Ty::Known(_) | Ty::Unknown | Ty::Literal => None,
+        };
+        if self.names.overlay.contains_key(&self.names.rel_name(var)) {
+            return Vec::new();
+        }
+        let types: Option<Vec<_>> = shape.fields.iter().map(known).collect();
+        types.unwrap_or_default()
     }
 
     fn copy_from(&mut self, s: &nodes::CopyStmt) {
@@ -129,7 +155,10 @@ fn options(s: &nodes::CopyStmt, peer: CopyPeer, literals: &Literals) -> Copy {
         null: text("null", if csv { "" } else { "\\N" }),
         escape: text("escape", &quote),
         quote,
+        force_quote: find("force_quote").is_some(),
         header: find("header").is_some_and(|o| is_on(o.arg(), literals)),
         encoding: find("encoding").and_then(text_of).map(SmolStr::new),
+        types: Vec::new(),
+        query: None,
     }
 }

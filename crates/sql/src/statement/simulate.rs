@@ -178,6 +178,7 @@ pub(crate) fn relation_of(name: RelName, kind: char, temporary: bool, fields: &[
                 crate::bind::Ty::Known(id) => id,
                 crate::bind::Ty::Unknown | crate::bind::Ty::Literal => 0,
             },
+            generated: false,
             origins: Columns::new(origins),
         }
     });

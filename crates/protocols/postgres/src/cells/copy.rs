@@ -52,6 +52,8 @@ pub struct CsvOptions {
     pub quote: u8,
     /// Before a quote in a quoted value.
     pub escape: u8,
+    /// Values of some columns are in quotes though they need none.
+    pub force_quote: bool,
     /// What stands, without quotes, for NULL.
     pub null: Vec<u8>,
     /// The first line holds the columns' names.
@@ -66,6 +68,7 @@ impl Default for CsvOptions {
             delimiter: b',',
             quote: b'"',
             escape: b'"',
+            force_quote: false,
             null: Vec::new(),
             header: false,
             encoding: Encoding::Plain,

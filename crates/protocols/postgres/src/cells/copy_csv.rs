@@ -79,7 +79,7 @@ pub(super) fn row(options: &CsvOptions, columns: &mut Columns, row: &[u8], out: 
             match columns.value(number, Format::Text, &old) {
                 Outcome::Same => out.extend_from_slice(raw),
                 Outcome::Null => out.extend_from_slice(&options.null),
-                Outcome::Changed => write(options, &columns.cell, quoted, out),
+                Outcome::Changed => write(options, &columns.cell, quoted && options.force_quote, out),
             }
         }
         number += 1;
@@ -123,10 +123,10 @@ fn field(options: &CsvOptions, row: &[u8], value: &mut Vec<u8>) -> (usize, bool)
     (at, any)
 }
 
-/// Appends a value, in quotes if the old one was or it needs them.
-fn write(options: &CsvOptions, value: &[u8], quoted: bool, out: &mut Vec<u8>) {
+/// Appends a value, in quotes if it must be or needs them.
+fn write(options: &CsvOptions, value: &[u8], forced: bool, out: &mut Vec<u8>) {
     let special = |byte: &u8| *byte == options.delimiter || *byte == options.quote || matches!(byte, b'\n' | b'\r');
-    if !quoted && value != options.null && !value.iter().any(special) {
+    if !forced && value != options.null && !value.iter().any(special) {
         out.extend_from_slice(value);
         return;
     }

@@ -38,9 +38,8 @@ pub(super) fn iso(days: i32) -> String {
     let year = year_of(days);
     let mut rest = days - first_of(year);
     let leap = first_of(year + 1) - first_of(year) == 366;
-    let lengths = [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let mut month = 1;
-    for length in lengths {
+    for length in month_lengths(leap) {
         if rest < length {
             break;
         }
@@ -104,11 +103,51 @@ pub(super) fn iso_parts(text: &str) -> Option<IsoParts<'_>> {
     })
 }
 
+/// Microseconds of an ISO date or time, counted as a binary `timestamp` is; `None` for what [`iso_parts`] does not know.
+pub(super) fn iso_micros(text: &str) -> Option<i64> {
+    let parts = iso_parts(text)?;
+    let bare = text.strip_suffix(parts.era)?.strip_suffix(parts.zone)?;
+    let (date, time) = bare.split_once([' ', 'T']).unwrap_or((bare, ""));
+    let mut numbers = date.split('-').map(|part| part.parse::<i64>().ok());
+    let (year, month, day) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    let year = if parts.era.is_empty() { year } else { 1 - year };
+    let leap = first_of(year + 1) - first_of(year) == 366;
+    let before = month_lengths(leap)
+        .iter()
+        .take(usize::try_from(month - 1).ok()?)
+        .sum::<i64>();
+    let days = first_of(year) - EPOCH_DAYS + before + day - 1;
+    let offset = match parts.zone.split_at_checked(1) {
+        Some(("-", zone)) => -clock(zone)?,
+        Some((_, zone)) => clock(zone)?,
+        None => 0,
+    };
+    days.checked_mul(DAY_MICROS)?.checked_add(clock(time)? - offset)
+}
+
+/// Microseconds of `hh`, `hh:mm`, `hh:mm:ss` or `hh:mm:ss.ffffff`; none of nothing.
+fn clock(text: &str) -> Option<i64> {
+    if text.is_empty() {
+        return Some(0);
+    }
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let mut seconds = 0;
+    for (part, unit) in whole.split(':').zip([3600, 60, 1]) {
+        seconds += part.parse::<u16>().ok().map(i64::from)? * unit;
+    }
+    let micros = format!("{fraction:0<6}").parse::<u32>().ok()?;
+    Some(seconds * 1_000_000 + i64::from(micros))
+}
+
+fn month_lengths(leap: bool) -> [i64; 12] {
+    [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::{EPOCH_DAYS, iso, year_start, year_start_micros};
+    use super::{EPOCH_DAYS, iso, iso_micros, year_start, year_start_micros};
 
     #[test]
     fn years_start_where_the_calendar_says() {
@@ -120,6 +159,25 @@ mod tests {
         assert_eq!(year_start(i32::MAX), None);
         let noon = -7168 * 86_400_000_000 + 43_200_000_000;
         assert_eq!(year_start_micros(noon), Some(-7305 * 86_400_000_000));
+    }
+
+    #[test]
+    fn a_moment_is_the_same_however_it_is_written() {
+        let day = 86_400_000_000;
+        assert_eq!(iso_micros("2000-01-01"), Some(0));
+        assert_eq!(iso_micros("2000-03-01 00:00:00"), Some(60 * day), "a leap year");
+        assert_eq!(iso_micros("1999-12-31 23:59:59.5"), Some(-500_000));
+        let noon = iso_micros("2020-06-01 12:00:00+00");
+        assert!(noon.is_some());
+        assert_eq!(iso_micros("2020-06-01 17:45:00+05:45"), noon);
+        assert_eq!(iso_micros("2020-06-01 08:30:00-03:30"), noon);
+        assert_eq!(
+            iso_micros("0001-12-31 BC"),
+            iso_micros("0001-01-01").map(|next| next - day)
+        );
+        for text in ["infinity", "01/02/2003", "2000-01-01 aa:00:00", ""] {
+            assert_eq!(iso_micros(text), None, "{text}");
+        }
     }
 
     #[test]

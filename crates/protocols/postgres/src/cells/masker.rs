@@ -80,28 +80,55 @@ impl Masker {
         plan.rule.is_none() && plan.format == Format::Text && text
     }
 
-    /// Looks at a whole row, before [`Masker::looked_at`] masks its plain cells in order.
-    pub(super) fn look_at(&mut self, row: &[u8], cells: &[Option<Range<usize>>]) {
-        let mut end = 0;
-        let texts = cells.iter().flatten();
-        let gaps = texts.map(|cell| std::mem::replace(&mut end, cell.end)..cell.start);
-        self.scanner.look_at_row(row, gaps, &mut self.scratch);
-    }
-
-    /// A plain cell of the row that was looked at.
-    pub(super) fn looked_at(&mut self, row: &[u8], cell: &Range<usize>, out: &mut Vec<u8>) -> Outcome {
-        if self.scanner.scan_cell(row, cell.clone(), &mut self.scratch, out) {
-            Outcome::Changed
-        } else {
-            Outcome::Same
-        }
-    }
-
     /// Whether a column's cells are nothing but text, in either format, without a rule.
     pub(super) fn is_text(&self, plan: &ColumnPlan) -> bool {
         plan.rule.is_none()
             && (matches!(self.types.kind(plan.type_oid), TypeKind::Text)
                 || plan.type_oid == 0 && plan.format == Format::Text)
+    }
+
+    /// Whether anything that is found in a value of the column is found by a search through its bytes as they are, in
+    /// one go: what masks the value need not look at one in which nothing could be.
+    pub(super) fn is_searched_as_it_is(&self, plan: &ColumnPlan) -> bool {
+        let text = plan.format == Format::Text;
+        plan.rule.is_none()
+            && match self.types.kind(plan.type_oid) {
+                TypeKind::Text | TypeKind::Bpchar | TypeKind::Name => true,
+                TypeKind::Word | TypeKind::Domain(_) | TypeKind::Opaque => true,
+                TypeKind::Unknown => plan.type_oid != 0 || text,
+                TypeKind::Scalar(Scalar::Inet | Scalar::Cidr) | TypeKind::Lexemes => text,
+                TypeKind::Scalar(_)
+                | TypeKind::Json
+                | TypeKind::Jsonb
+                | TypeKind::Xml
+                | TypeKind::Bytea
+                | TypeKind::Hstore
+                | TypeKind::Array { .. }
+                | TypeKind::Composite(_)
+                | TypeKind::Range(_)
+                | TypeKind::Multirange(_) => false,
+            }
+    }
+
+    /// Whether the column holds decimal numbers in text, which only cards are found in.
+    pub(super) fn is_number(&self, plan: &ColumnPlan) -> bool {
+        plan.rule.is_none()
+            && plan.format == Format::Text
+            && matches!(
+                self.types.kind(plan.type_oid),
+                TypeKind::Scalar(Scalar::Int(_) | Scalar::Numeric | Scalar::Float(_))
+            )
+    }
+
+    /// Whether anything is found in a text of the rows that were looked at last; [`Masker::rewrite`] replaces it.
+    pub(super) fn find_in(&mut self, rows: &[u8], text: &Range<usize>) -> bool {
+        self.scanner.find_in_text(rows, text, &mut self.scratch)
+    }
+
+    /// Appends the text with what was found in it replaced.
+    pub(super) fn rewrite(&self, rows: &[u8], text: &Range<usize>, out: &mut Vec<u8>) {
+        let text = rows.get(text.clone()).unwrap_or_default();
+        self.scanner.rewrite(text, &self.scratch, out);
     }
 
     /// Whether nothing is found in a text.
@@ -229,7 +256,8 @@ impl Masker {
         self.null_if_found(value)
     }
 
-    /// Blank-padded text: the padding is no part of the value, and fills what the new value leaves.
+    /// Blank-padded text: the padding is no part of the value, and fills what the new value leaves. A new value that is
+    /// longer than the type permits is cut.
     fn padded(&mut self, rule: Option<Strategy>, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         let end = value.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
         let bare = value.get(..end).unwrap_or_default();
@@ -240,8 +268,16 @@ impl Masker {
         if self.text(rule, bare, out) == Outcome::Same {
             return Outcome::Same;
         }
-        let new = characters(out.get(start..).unwrap_or_default());
-        out.extend(std::iter::repeat_n(b' ', characters(value).saturating_sub(new)));
+        let width = characters(value);
+        let new = out.get(start..).unwrap_or_default();
+        let mut starts = new.iter().enumerate().filter(|(_, byte)| **byte & 0xC0 != 0x80);
+        match starts.nth(width) {
+            Some((end, _)) => out.truncate(start + end),
+            None => {
+                let missing = width - characters(new);
+                out.extend(std::iter::repeat_n(b' ', missing));
+            }
+        }
         Outcome::Changed
     }
 

@@ -26,7 +26,7 @@ use sallyport_mask::Strategy;
 pub use crate::wire::Format;
 pub use copy::{CopyFormat, CopyMasker, CsvOptions, TextOptions};
 pub use encoding::Encoding;
-pub use row::RowMasker;
+pub use row::{RowMasker, Rows};
 pub use types::{Scalar, TypeKind, TypeMap};
 
 /// What is known of a result column.

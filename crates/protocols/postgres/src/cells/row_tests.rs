@@ -14,11 +14,11 @@ use secrecy::SecretSlice;
 
 use super::super::{CellError, ColumnPlan, Format, RowMasker, TypeKind, TypeMap};
 
-fn key() -> MaskKey {
+pub(super) fn key() -> MaskKey {
     MaskKey::new(&SecretSlice::from(vec![7; 32]))
 }
 
-fn types() -> TypeMap {
+pub(super) fn types() -> TypeMap {
     let mut types = TypeMap::builtin();
     types.insert(90_001, TypeKind::Word);
     types.insert(90_002, TypeKind::Domain(20));
@@ -28,13 +28,21 @@ fn types() -> TypeMap {
     types
 }
 
-fn masker(columns: Vec<ColumnPlan>) -> RowMasker {
+pub(super) fn scanner() -> Arc<Scanner> {
     let rules = Detector::ALL.map(|detector| (detector, Strategy::Partial));
-    let scanner = Scanner::new(&rules, &key());
-    RowMasker::new(columns, Arc::new(scanner), Arc::new(key()), Arc::new(types()))
+    Arc::new(Scanner::new(&rules, &key()))
 }
 
-fn body(cells: &[Option<&[u8]>]) -> Vec<u8> {
+pub(super) fn masker(columns: Vec<ColumnPlan>) -> RowMasker {
+    RowMasker::new(columns, scanner(), Arc::new(key()), Arc::new(types()))
+}
+
+pub(super) fn message(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 4).unwrap();
+    [b"D", &length.to_be_bytes()[..], body].concat()
+}
+
+pub(super) fn body(cells: &[Option<&[u8]>]) -> Vec<u8> {
     let mut out = i16::try_from(cells.len()).unwrap().to_be_bytes().to_vec();
     for cell in cells {
         let length = cell.map_or(-1, |cell| i32::try_from(cell.len()).unwrap());
@@ -292,7 +300,7 @@ fn rows_that_do_not_add_up_are_refused() {
 }
 
 /// Texts in which detectors start at the edges, so that what lies around a cell would show.
-fn edge() -> impl proptest::strategy::Strategy<Value = String> {
+pub(super) fn edge() -> impl proptest::strategy::Strategy<Value = String> {
     let value = prop_oneof![
         Just("4111111111111111"),
         Just("532-71-9001"),

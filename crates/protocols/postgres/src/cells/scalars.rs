@@ -104,7 +104,7 @@ impl Masker {
         let new = match strategy {
             Strategy::Zero => 0,
             // So many bits as both widths hold exactly.
-            Strategy::Hash => self.key.number("hash", value) >> 40,
+            Strategy::Hash => self.key.number("hash", &float_bits(width, format, value)?) >> 40,
             Strategy::Redact
             | Strategy::KeepLast(_)
             | Strategy::Null
@@ -114,7 +114,7 @@ impl Masker {
             | Strategy::Partial => return None,
         };
         match (format, width) {
-            (Format::Text, _) => out.extend_from_slice(new.to_string().as_bytes()),
+            (Format::Text, _) => out.extend_from_slice(float_text(width, new).as_bytes()),
             (Format::Binary, 4) => out.extend_from_slice(&(new as f32).to_be_bytes()),
             (Format::Binary, _) => out.extend_from_slice(&(new as f64).to_be_bytes()),
         }
@@ -180,8 +180,10 @@ impl Masker {
     }
 
     fn address(&self, strategy: Strategy, kind: Scalar, format: Format, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        // The address alone, in one spelling: so it is the same in both formats.
         let text = as_text(kind, format, value)?;
-        let v6 = text.contains(':');
+        let address: IpAddr = text.split('/').next()?.parse().ok()?;
+        let (text, v6) = (address.to_string(), address.is_ipv6());
         let new: IpAddr = match (strategy, v6) {
             (Strategy::Zero, false) => Ipv4Addr::UNSPECIFIED.into(),
             (Strategy::Zero, true) => Ipv6Addr::UNSPECIFIED.into(),
@@ -229,10 +231,12 @@ impl Masker {
     }
 
     fn time(&self, strategy: Strategy, kind: Scalar, format: Format, value: &[u8], out: &mut Vec<u8>) -> Option<()> {
+        // Infinity is no moment, and becomes NULL.
+        let moment = moment(kind, format, value)?;
         let days = match strategy {
             Strategy::Year => None,
             Strategy::Zero => Some(dates::some_day(0)),
-            Strategy::Hash => Some(dates::some_day(self.key.number("hash", value))),
+            Strategy::Hash => Some(dates::some_day(self.key.number("hash", moment.to_string().as_bytes()))),
             Strategy::Redact
             | Strategy::KeepLast(_)
             | Strategy::Null
@@ -260,7 +264,12 @@ impl Masker {
                 out.extend_from_slice(date.as_bytes());
                 if parts.time {
                     out.extend_from_slice(b" 00:00:00");
-                    out.extend_from_slice(parts.zone.as_bytes());
+                    let zone = if days.is_some() && !parts.zone.is_empty() {
+                        "+00"
+                    } else {
+                        parts.zone
+                    };
+                    out.extend_from_slice(zone.as_bytes());
                 }
                 if days.is_none() {
                     out.extend_from_slice(parts.era.as_bytes());
@@ -269,6 +278,44 @@ impl Masker {
         }
         Some(())
     }
+}
+
+/// The moment that a date or time means, in microseconds: the same in both formats and every time zone.
+fn moment(kind: Scalar, format: Format, value: &[u8]) -> Option<i64> {
+    match format {
+        Format::Text => dates::iso_micros(std::str::from_utf8(value).ok()?),
+        Format::Binary if kind == Scalar::Date => {
+            let days = i32::from_be_bytes(*exact(value)?);
+            (days != i32::MAX && days != i32::MIN).then(|| dates::midnight(days))
+        }
+        Format::Binary => {
+            let micros = i64::from_be_bytes(*exact(value)?);
+            (micros != i64::MAX && micros != i64::MIN).then_some(micros)
+        }
+    }
+}
+
+/// The bits of the number as a double, the same in both formats and widths; equal numbers have equal bits.
+fn float_bits(width: u8, format: Format, value: &[u8]) -> Option<[u8; 8]> {
+    let number = match (format, width) {
+        (Format::Text, 4) => f64::from(std::str::from_utf8(value).ok()?.parse::<f32>().ok()?),
+        (Format::Text, _) => std::str::from_utf8(value).ok()?.parse().ok()?,
+        (Format::Binary, 4) => f64::from(f32::from_be_bytes(*exact(value)?)),
+        (Format::Binary, _) => f64::from_be_bytes(*exact(value)?),
+    };
+    let number = if number.is_nan() { f64::NAN } else { number + 0.0 };
+    Some(number.to_be_bytes())
+}
+
+/// A whole number of at most eight digits as the server writes a float.
+fn float_text(width: u8, number: u64) -> String {
+    let text = number.to_string();
+    let (Some(first), true) = (text.get(..1), width == 4 && text.len() > 6) else {
+        return text;
+    };
+    let rest = text.get(1..).unwrap_or_default().trim_end_matches('0');
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{first}{point}{rest}e+{:02}", text.len() - 1)
 }
 
 /// `$1,234.56` becomes `$0.00`: what stands before the first digit, and two decimals if there are two.

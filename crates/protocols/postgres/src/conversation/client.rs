@@ -10,10 +10,9 @@ use super::expect::Expect;
 use super::names::Prepared;
 use super::ruling::What;
 use super::{Discarding, PostgresConversation, owned};
-use crate::fast_path;
 use crate::parameters;
 use crate::refuse;
-use crate::understanding::{self, Sources, Under, Understood};
+use crate::understanding::{self, Sources, Understood};
 use crate::wire::backend::{ReadyForQuery, TransactionStatus};
 use crate::wire::frontend::{self, Subject, Tag};
 use crate::wire::{Frame, next_frame};
@@ -123,7 +122,7 @@ impl PostgresConversation {
         let understood = match frontend::Query::decode(body) {
             Ok(query) => self.understand(query.text, out),
             // A message that is whole but malformed is a command that nobody understands (I3).
-            Err(error) => self.not_understood(owned(body), &error.to_string(), out),
+            Err(error) => self.not_understood(owned(body), &error.to_string()),
         };
         if !self.is_sure(&understood) {
             return Ok(self.stall(out));
@@ -196,7 +195,7 @@ impl PostgresConversation {
     /// The statement as it is understood today, should names or policy have changed since it was prepared.
     fn today(&mut self, name: &[u8], statement: Arc<Prepared>, out: &Effects) -> Arc<Prepared> {
         let before = &statement.understood;
-        if before.under == self.under(out) && !before.depends_on_session {
+        if before.under == self.view.under && !before.depends_on_session {
             return statement;
         }
         let text = before.text.clone();
@@ -283,7 +282,7 @@ impl PostgresConversation {
             return Ok(self.stall(out));
         }
         let mut understood = Arc::clone(&portal.understood);
-        if understood.depends_on_session || understood.under != self.under(out) {
+        if understood.depends_on_session || understood.under != self.view.under {
             let by_sql = portal.statement.as_ref().and_then(|s| s.by_sql.clone());
             understood = self.understand_again(&portal.understood.text.clone(), by_sql.as_deref(), out);
             if !self.is_sure(&understood) {
@@ -298,7 +297,7 @@ impl PostgresConversation {
         if understood.depends_on_session && self.meaning(&understood, &types) != portal.meaning {
             return Ok(self.refuse_changed(out));
         }
-        if portal.understood.under == self.under(out) {
+        if portal.understood.under == self.view.under {
             self.execute(whole, &portal, out);
             return Ok(Step::Done);
         }
@@ -360,30 +359,6 @@ impl PostgresConversation {
         Ok(Step::Done)
     }
 
-    fn on_function(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
-        let call = frontend::FunctionCall::decode(body).map_err(client_error)?;
-        if !self.names_are_known(out) {
-            return Ok(Step::Stall);
-        }
-        let understood = match fast_path::statement(call.function) {
-            Some(text) => self.understand(text.as_bytes(), out),
-            None => {
-                let text = owned(format!("function with OID {}", call.function).as_bytes());
-                self.not_understood(
-                    text,
-                    "only the functions of large objects may be called by number; use SELECT",
-                    out,
-                )
-            }
-        };
-        let parameters = owned(body);
-        let what = What::Function {
-            understood: Arc::clone(&understood),
-        };
-        self.ask(whole, what, &understood, Phase::Run, parameters, out);
-        Ok(Step::Done)
-    }
-
     fn on_sync(&mut self, whole: &[u8], out: &mut Effects) {
         if std::mem::replace(&mut self.discarding, Discarding::No) == Discarding::Alone {
             let mut ready = BytesMut::new();
@@ -400,44 +375,35 @@ impl PostgresConversation {
     pub(super) fn understand(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
         let readable = match self.settings.read(text) {
             Ok(readable) => readable,
-            Err(error) => return self.not_understood(owned(text), &error.to_string(), out),
+            Err(error) => return self.not_understood(owned(text), &error.to_string()),
         };
-        let mut library = std::mem::take(&mut self.library);
-        let understood = library.understand(text, &readable, &self.sources(out));
-        self.library = library;
+        let understood = self.view.library.understand(text, &readable, &self.sources(out));
         if self.names_are_stale() && understood.facts.statements.len() > 1 {
             let why = "a failed transaction must be ended by itself before other statements can be judged";
-            return self.not_understood(owned(text), why, out);
+            return self.not_understood(owned(text), why);
         }
         understood
     }
 
-    fn not_understood(&self, text: Bytes, why: &str, out: &Effects) -> Arc<Understood> {
+    pub(super) fn not_understood(&self, text: Bytes, why: &str) -> Arc<Understood> {
         Arc::new(understanding::unparsed(
             text,
             &SyntaxError {
                 message: why.to_owned(),
                 position: None,
             },
-            self.under(out),
+            self.view.under,
         ))
-    }
-
-    pub(super) fn under(&self, out: &Effects) -> Under {
-        Under {
-            names: self.scope.version(),
-            policy: out.generation(),
-        }
     }
 
     pub(super) fn sources<'a>(&'a self, out: &'a Effects) -> Sources<'a> {
         Sources {
-            catalog: &self.catalog,
-            state: self.scope.state(),
+            catalog: &self.view.catalog,
+            state: &self.view.state,
             names: &self.names,
             classification: out.classification(),
             database: &self.database,
-            under: self.under(out),
+            under: self.view.under,
         }
     }
 
@@ -470,6 +436,6 @@ impl PostgresConversation {
     }
 }
 
-fn client_error(error: crate::wire::WireError) -> WireError {
+pub(super) fn client_error(error: crate::wire::WireError) -> WireError {
     WireError::client(error.to_string())
 }

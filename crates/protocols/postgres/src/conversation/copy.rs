@@ -2,12 +2,12 @@
 
 use bytes::BytesMut;
 use sallyport_session::{Effects, Housekeeping, WireError};
-use sallyport_sql::Copy;
+use sallyport_sql::{Copy, StatementFacts};
 
 use super::PostgresConversation;
 use super::client::Step;
 use super::expect::Expect;
-use super::results::{Column, Masking};
+use super::results::{Column, Described, Masking};
 use super::target::{Verdict, front_run, target_error, unexpected};
 use crate::cells::{CopyFormat, CopyMasker, CsvOptions, Encoding, TextOptions};
 use crate::wire::backend::{self, CopyResponse, Tag};
@@ -77,6 +77,7 @@ impl PostgresConversation {
         let seq = run.spent.seq();
         let understood = std::sync::Arc::clone(&run.understood);
         let statement = understood.facts.statements.get(run.statement);
+        let columns = columns(&response, statement, run.copied.of(run.statement));
         let masking = if self.masks.are_needless() {
             Masking::Clear
         } else {
@@ -84,9 +85,8 @@ impl PostgresConversation {
             let Some(format) = options.and_then(|copy| format(copy, self.settings.encoding_name())) else {
                 return Err(WireError::target("COPY data whose form is not known"));
             };
-            let columns: Vec<_> = response.columns.iter().map(|format| Column::untyped(*format)).collect();
             let plans = self.masks.columns(statement, &columns, &self.plan_sources());
-            let types = std::sync::Arc::clone(&self.types);
+            let types = std::sync::Arc::clone(&self.view.types);
             let masker = CopyMasker::new(
                 format,
                 plans,
@@ -142,6 +142,32 @@ impl PostgresConversation {
     }
 }
 
+/// The columns of COPY data: `described` by the target if they come from a query, known by the catalogue if from a
+/// table. What was said of another number of columns is said of another thing.
+fn columns(response: &CopyResponse, statement: Option<&StatementFacts>, described: Option<&Described>) -> Vec<Column> {
+    let untyped = response.columns.iter().map(|format| Column::untyped(*format));
+    let described = described.map(|d| d.columns.as_slice()).unwrap_or_default();
+    let resolved = statement
+        .filter(|s| !s.unresolved())
+        .and_then(|s| s.effects.copy.as_ref());
+    let types = resolved.map(|copy| copy.types.as_slice()).unwrap_or_default();
+    if described.len() == response.columns.len() {
+        let in_format = |(column, untyped): (&Column, Column)| Column {
+            format: untyped.format,
+            ..*column
+        };
+        described.iter().zip(untyped).map(in_format).collect()
+    } else if types.len() == response.columns.len() {
+        let typed = |(oid, untyped): (&u32, Column)| Column {
+            type_oid: *oid,
+            ..untyped
+        };
+        types.iter().zip(untyped).map(typed).collect()
+    } else {
+        untyped.collect()
+    }
+}
+
 /// The form of the data, from the statement's options. `None` when an option is not one byte as it must be.
 fn format(copy: &Copy, client_encoding: &str) -> Option<CopyFormat> {
     let byte = |text: &str| match text.as_bytes() {
@@ -161,6 +187,7 @@ fn format(copy: &Copy, client_encoding: &str) -> Option<CopyFormat> {
             delimiter: byte(&copy.delimiter)?,
             quote: byte(&copy.quote)?,
             escape: byte(&copy.escape)?,
+            force_quote: copy.force_quote,
             null: copy.null.as_bytes().to_vec(),
             header: copy.header,
             encoding,

@@ -1,13 +1,15 @@
 //! What the target owes: one entry for each message that was sent to it, in order.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::BytesMut;
 use sallyport_session::{Finish, Spent};
 
+use super::copied::Copied;
 use super::names::{Portal, Prepared};
-use super::results::Masking;
+use super::plans::ResultOf;
+use super::results::{Column, Described, Masking};
 use crate::understanding::Understood;
 
 /// A command that the target is running, and what becomes of its results.
@@ -23,8 +25,12 @@ pub(super) struct Run {
     pub(super) masking: Masking,
     /// Whether an error was seen.
     pub(super) failed: bool,
-    /// Whether what follows is a result that this statement had not announced.
+    /// Whether a result of the statement was described.
     pub(super) described: bool,
+    /// Whether the current result is one that the statement had not announced.
+    pub(super) described_again: bool,
+    /// What the target says of the queries that it copies out.
+    pub(super) copied: Copied,
 }
 
 impl Run {
@@ -36,7 +42,14 @@ impl Run {
             masking,
             failed: false,
             described: false,
+            described_again: false,
+            copied: Copied::default(),
         }
+    }
+
+    /// Which result the target is sending.
+    pub(super) fn result(&self) -> ResultOf {
+        (self.understood.shape.id, self.statement)
     }
 }
 
@@ -80,7 +93,7 @@ pub(super) enum Expect {
     /// Everything up to `ReadyForQuery`.
     Query { run: Run },
     /// `FunctionCallResponse`, then `ReadyForQuery`.
-    Function { run: Run },
+    Function { run: Run, result: Column },
     /// A message that the target is sure to reject stands for a refused one: its error is replaced by ours.
     Poison { error: BytesMut, seq: u64, simple: bool },
     /// The gateway's own question about names; nothing of its answer reaches the client. `closes` counts the
@@ -90,6 +103,12 @@ pub(super) enum Expect {
     OwnSync,
     /// The gateway's own `Describe` of a portal.
     OwnDescribe { portal: Option<Arc<Portal>> },
+    /// The gateway's own question what the columns of a copied query are: everything up to so many `CloseComplete`s.
+    OwnTypes {
+        understood: Arc<Understood>,
+        described: Arc<OnceLock<Described>>,
+        closes: u8,
+    },
 }
 
 impl Expect {
@@ -108,14 +127,15 @@ impl Expect {
             | Self::CloseStatement { .. }
             | Self::ClosePortal { .. }
             | Self::Own { .. }
-            | Self::OwnDescribe { .. } => true,
+            | Self::OwnDescribe { .. }
+            | Self::OwnTypes { .. } => true,
         }
     }
 
     /// The running command, if this is one.
     pub(super) fn run(&mut self) -> Option<&mut Run> {
         match self {
-            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run } => Some(run),
+            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run, .. } => Some(run),
             Self::Parse { .. }
             | Self::Bind { .. }
             | Self::DescribeStatement { .. }
@@ -126,18 +146,20 @@ impl Expect {
             | Self::Poison { .. }
             | Self::Own { .. }
             | Self::OwnSync
-            | Self::OwnDescribe { .. } => None,
+            | Self::OwnDescribe { .. }
+            | Self::OwnTypes { .. } => None,
         }
     }
 
     /// What is known of the command that this message is part of.
     pub(super) fn understood(&self) -> Option<&Arc<Understood>> {
         match self {
-            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run } => Some(&run.understood),
+            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run, .. } => Some(&run.understood),
             Self::Parse { statement, .. } => Some(&statement.understood),
             Self::Bind { portal, .. } => Some(&portal.understood),
             Self::DescribeStatement { statement, .. } => statement.as_ref().map(|s| &s.understood),
             Self::DescribePortal { portal } => portal.as_ref().map(|p| &p.understood),
+            Self::OwnTypes { understood, .. } => Some(understood),
             Self::CloseStatement { .. }
             | Self::ClosePortal { .. }
             | Self::Sync
@@ -151,7 +173,7 @@ impl Expect {
     /// The number of the command that an answer to this message belongs to; 0 for none.
     pub(super) fn seq(&self) -> u64 {
         match self {
-            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run } => run.spent.seq(),
+            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run, .. } => run.spent.seq(),
             Self::Poison { seq, .. } | Self::Parse { seq, .. } => *seq,
             Self::DescribePortal { portal } => portal.as_ref().map_or(0, |p| p.spent.seq()),
             Self::Bind { portal, .. } => portal.spent.seq(),
@@ -161,7 +183,8 @@ impl Expect {
             | Self::Sync
             | Self::Own { .. }
             | Self::OwnSync
-            | Self::OwnDescribe { .. } => 0,
+            | Self::OwnDescribe { .. }
+            | Self::OwnTypes { .. } => 0,
         }
     }
 }
@@ -195,7 +218,7 @@ impl Counts {
     )]
     fn of(expect: &Expect) -> Self {
         let run = match expect {
-            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run } => Some(&run.understood),
+            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run, .. } => Some(&run.understood),
             _ => None,
         };
         let bytes = match expect {

@@ -9,15 +9,20 @@
 //! one's place ("poison"), and the target's error is replaced by the refusal on its way back.
 
 mod client;
+mod copied;
 mod copy;
 mod expect;
+mod function;
 mod names;
 mod outcome;
 mod own;
+mod plans;
 mod results;
 mod ruling;
 mod scope;
 mod target;
+mod titles;
+mod view;
 
 use std::sync::Arc;
 
@@ -25,7 +30,6 @@ use bytes::{Bytes, BytesMut};
 use sallyport_session::{
     AskId, Conversation, Effects, HoldInfo, Housekeeping, Refusal, Ruling, Side, Spent, WireError,
 };
-use sallyport_sql::Catalog;
 use smol_str::SmolStr;
 
 pub(crate) use results::Masks;
@@ -33,11 +37,12 @@ pub(crate) use scope::{Scope, SharedNames};
 
 use self::expect::{Awaited, Expect};
 use self::names::Names;
+use self::plans::Plans;
 use self::ruling::Pending;
-use crate::cells::TypeMap;
+use self::view::View;
 use crate::refuse;
 use crate::settings::Settings;
-use crate::understanding::{self, Library, Under};
+use crate::understanding;
 use crate::wire::backend::{ReadyForQuery, TransactionStatus};
 use crate::wire::{Limits, frontend};
 
@@ -48,12 +53,15 @@ pub struct PostgresConversation {
     awaited: Awaited,
     scope: Scope,
     settings: Settings,
-    library: Library,
     masks: Masks,
-    /// The names with the views that policy declassifies, and the types; made for a version of names and policy.
-    catalog: Catalog,
-    types: Arc<TypeMap>,
-    made_under: Option<Under>,
+    /// How the results of statements are masked under these masks in this view.
+    plans: Plans,
+    /// What names mean, for a version of them and of the policy.
+    view: Arc<View>,
+    view_made_for: (u64, u64),
+    /// What approvals of statements without parameter types and names of the session are bound to: for this state and
+    /// these settings.
+    plain_meaning: Option<(Bytes, Bytes, Bytes)>,
     scratch: Vec<u8>,
     database: SmolStr,
     /// What the gateway asked of the cursor that is being executed.
@@ -121,13 +129,13 @@ impl PostgresConversation {
             limits: Limits::default(),
             names: Names::default(),
             awaited: Awaited::default(),
+            view: scope.view(&masks.classification, 0),
             scope,
             settings,
-            library: Library::default(),
             masks,
-            catalog: Catalog::builder().build(),
-            types: Arc::new(TypeMap::builtin()),
-            made_under: None,
+            plans: Plans::default(),
+            view_made_for: (0, 0),
+            plain_meaning: None,
             scratch: Vec::new(),
             database,
             cursor_described: None,

@@ -92,7 +92,7 @@ impl PostgresConversation {
                 message
             }
         };
-        let own = matches!(self.awaited.front(), Some(Expect::Own { .. })) && !self.fatal;
+        let own = matches!(self.awaited.front(), Some(Expect::Own { .. } | Expect::OwnTypes { .. })) && !self.fatal;
         if own {
             self.own_ended();
         }
@@ -118,7 +118,7 @@ impl PostgresConversation {
         }
         match self.awaited.front() {
             // A simple query, or a function call: `ReadyForQuery` follows.
-            Some(Expect::Query { run } | Expect::Function { run }) => {
+            Some(Expect::Query { run } | Expect::Function { run, .. }) => {
                 run.failed = true;
                 run.masking = Masking::Undecided;
                 out.finished(run.spent.seq(), Finish::Failed);
@@ -155,7 +155,7 @@ impl PostgresConversation {
                 out.finished(portal.spent.seq(), how);
                 self.take_back_portal(&name, before);
             }
-            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run } => {
+            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run, .. } => {
                 out.finished(run.spent.seq(), how);
             }
             Expect::DescribeStatement { .. }
@@ -164,7 +164,8 @@ impl PostgresConversation {
             | Expect::Poison { .. }
             | Expect::Own { .. }
             | Expect::OwnSync
-            | Expect::OwnDescribe { .. } => {}
+            | Expect::OwnDescribe { .. }
+            | Expect::OwnTypes { .. } => {}
         }
     }
 

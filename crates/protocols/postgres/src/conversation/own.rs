@@ -10,18 +10,14 @@ use crate::wire::backend::DataRow;
 use crate::wire::frontend::{self, Subject};
 
 impl PostgresConversation {
-    /// Makes what depends on names and policy: which views stand for themselves, and what types are.
-    fn make_catalog(&mut self, out: &Effects) {
-        let under = self.under(out);
-        if self.made_under == Some(under) {
-            return;
+    /// Takes up the view of what names mean now under today's policy.
+    fn renew_view(&mut self, out: &Effects) {
+        let made_for = (self.scope.version(), out.generation());
+        if self.view_made_for != made_for {
+            self.view_made_for = made_for;
+            self.view = self.scope.view(out.classification(), out.generation());
+            self.plans.clear();
         }
-        self.made_under = Some(under);
-        let names = self.scope.catalog();
-        let declassified = names.relations().map(|(name, _)| name);
-        let declassified = declassified.filter(|name| out.classification().declassified(&name.to_string()));
-        self.catalog = names.with_declassified(declassified.cloned().collect());
-        self.types = std::sync::Arc::new(crate::types::of(names));
     }
 
     /// Makes sure that names, and how text is read, are known before a statement is judged. False when the target must
@@ -39,9 +35,7 @@ impl PostgresConversation {
         }
         let stale = self.settings.are_doubtful() || (needed && self.scope.is_stale());
         if !stale || self.cannot_ask() {
-            if needed {
-                self.make_catalog(out);
-            }
+            self.renew_view(out);
             return true;
         }
         if self.awaited.is_empty() {
@@ -77,6 +71,8 @@ impl PostgresConversation {
         let count = queries.len();
         let name = self.scope.own_name().to_vec();
         for (index, text) in queries.into_iter().enumerate() {
+            // One that was cut short in the middle has left the name behind.
+            close_statement(&name, &mut bytes);
             frontend::Parse {
                 name: &name,
                 text: text.as_bytes(),
@@ -101,13 +97,9 @@ impl PostgresConversation {
                 name: &name,
             }
             .encode(&mut bytes);
-            frontend::Close {
-                subject: Subject::Statement,
-                name: &name,
-            }
-            .encode(&mut bytes);
+            close_statement(&name, &mut bytes);
             let last = index + 1 == count && self.unsynced;
-            self.awaited.push(Expect::Own { closes: 2, last });
+            self.awaited.push(Expect::Own { closes: 3, last });
         }
         if self.unsynced {
             frontend::flush(&mut bytes);
@@ -137,4 +129,13 @@ impl PostgresConversation {
             self.settings.are_sure();
         }
     }
+}
+
+/// Closes a statement, if there is one of this name.
+pub(super) fn close_statement(name: &[u8], bytes: &mut BytesMut) {
+    let close = frontend::Close {
+        subject: Subject::Statement,
+        name,
+    };
+    close.encode(bytes);
 }

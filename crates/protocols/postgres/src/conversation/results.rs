@@ -10,9 +10,12 @@ use sallyport_session::Reveals;
 use sallyport_sql::{Catalog, Outputs, StatementFacts};
 use smol_str::SmolStr;
 
-use crate::cells::{ColumnPlan, CopyMasker, RowMasker, TypeMap};
+use crate::cells::{CellError, ColumnPlan, CopyMasker, RowMasker, TypeMap};
 use crate::wire::Format;
-use crate::wire::backend::RowDescription;
+use crate::wire::backend::{DataRow, RowDescription};
+
+/// A message's type and length, which come before its body.
+const HEAD: usize = 5;
 
 /// A result's columns as the target described them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +140,11 @@ impl Masks {
         self.scanner.is_empty() && self.reveals.all_clear()
     }
 
+    /// Whether no detector looks for anything.
+    pub(super) fn finds_nothing(&self) -> bool {
+        self.scanner.is_empty()
+    }
+
     /// The plan for a result of rows.
     pub(super) fn rows(&self, statement: Option<&StatementFacts>, columns: &[Column], from: &Sources<'_>) -> Masking {
         if self.are_needless() {
@@ -154,6 +162,29 @@ impl Masks {
         } else {
             Masking::Rows(Box::new(masker))
         }
+    }
+
+    /// A value that is all of a result, as the cell of one row is masked.
+    pub(super) fn cell<'v>(
+        &self,
+        statement: Option<&StatementFacts>,
+        column: &[Column; 1],
+        from: &Sources<'_>,
+        value: Option<&'v [u8]>,
+    ) -> Result<Option<Cow<'v, [u8]>>, CellError> {
+        let (Some(bytes), Masking::Rows(mut masker)) = (value, self.rows(statement, column, from)) else {
+            return Ok(value.map(Cow::Borrowed));
+        };
+        let mut row = Vec::new();
+        DataRow::encode(&mut row, &[value]);
+        let mut masked = Vec::new();
+        if !masker.row(row.get(HEAD..).unwrap_or_default(), &mut masked)? {
+            return Ok(Some(Cow::Borrowed(bytes)));
+        }
+        let masked = DataRow::decode(masked.get(HEAD..).unwrap_or_default());
+        let cell = masked.ok().and_then(|row| row.columns().next()?.ok());
+        let cell = cell.ok_or(CellError::Malformed("result of a function"))?;
+        Ok(cell.map(|cell| Cow::Owned(cell.to_vec())))
     }
 
     /// The plan for each column.

@@ -6,9 +6,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::{Bytes, BytesMut};
 use sallyport_session::{AskId, Command, Effects, Finish, Housekeeping, Permit, Phase, Reason, Refusal, Reveals};
 
+use super::copied::Copied;
 use super::expect::{Expect, Run};
 use super::names::{Portal, Prepared};
-use super::results::Masking;
+use super::results::{Column, Masking};
 use super::{Discarding, PostgresConversation, owned};
 use crate::parameters;
 use crate::refuse;
@@ -26,6 +27,8 @@ pub(super) struct Pending {
     meaning: Bytes,
     /// The ruling, when it came after names had changed: the target is asked what they mean before the message goes on.
     granted: Option<(Permit, Arc<Reveals>)>,
+    /// What the target was asked of the queries that it copies out, when the ruling had come.
+    copied: Option<Copied>,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,7 @@ pub(super) enum What {
     },
     Function {
         understood: Arc<Understood>,
+        result: Column,
     },
 }
 
@@ -61,7 +65,7 @@ impl What {
             Self::Query { understood }
             | Self::Parse { understood, .. }
             | Self::Execute { understood, .. }
-            | Self::Function { understood } => understood,
+            | Self::Function { understood, .. } => understood,
             Self::Bind { statement, .. } => &statement.understood,
         }
     }
@@ -116,6 +120,7 @@ impl PostgresConversation {
             what,
             meaning,
             granted: None,
+            copied: None,
         });
         out.ask(
             ask,
@@ -132,23 +137,34 @@ impl PostgresConversation {
 
     /// What an approval is bound to besides text and parameters: where names are looked up and for whom, how text is
     /// read, the types of the parameters, and what the session's own names in the text stand for.
-    pub(super) fn meaning(&self, understood: &Understood, types: &[u32]) -> Bytes {
+    pub(super) fn meaning(&mut self, understood: &Understood, types: &[u32]) -> Bytes {
+        if !types.is_empty() || understood.depends_on_session {
+            return self.whole_meaning(understood, types);
+        }
+        let (scope, settings) = (self.scope.meaning(), self.settings.meaning());
+        match &self.plain_meaning {
+            Some((s, t, known)) if s == scope && t == settings => known.clone(),
+            _ => {
+                let (scope, settings) = (scope.clone(), settings.clone());
+                let meaning = self.whole_meaning(understood, types);
+                self.plain_meaning = Some((scope, settings, meaning.clone()));
+                meaning
+            }
+        }
+    }
+
+    fn whole_meaning(&self, understood: &Understood, types: &[u32]) -> Bytes {
         let mut meaning = self.scope.meaning().to_vec();
         let mut part = |bytes: &[u8]| {
             meaning.extend_from_slice(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
             meaning.extend_from_slice(bytes);
         };
-        part(&self.settings.meaning());
+        part(self.settings.meaning());
         part(&types.iter().flat_map(|oid| oid.to_be_bytes()).collect::<Vec<_>>());
         for statement in &understood.facts.statements {
             if let Some(name) = &statement.effects.executes {
-                part(
-                    &self
-                        .names
-                        .statement(name.as_bytes())
-                        .map(|s| s.meaning())
-                        .unwrap_or_default(),
-                );
+                let prepared = self.names.statement(name.as_bytes());
+                part(&prepared.map(|s| s.meaning()).unwrap_or_default());
             }
             if let Some(name) = &statement.effects.fetches {
                 part(&self.names.cursor_meaning(name.as_bytes()));
@@ -180,7 +196,13 @@ impl PostgresConversation {
         let Some((permit, reveals)) = pending.granted.take() else {
             return;
         };
+        let unanswered = pending.copied.as_ref().is_some_and(|copied| !copied.is_answered());
         match self.own_error.take() {
+            // No transaction failed with the question, and the COPY will fail by itself, in its own words.
+            Some(_) if unanswered && !self.in_transaction() => {
+                pending.copied = Some(Copied::default());
+                self.permitted(pending, permit, reveals, out);
+            }
             Some(error) => self.refuse(pending.is_simple(), permit.seq(), &error, out),
             None => self.permitted(pending, permit, reveals, out),
         }
@@ -196,7 +218,7 @@ impl PostgresConversation {
     }
 
     fn go_on(&mut self, mut pending: Pending, permit: Permit, reveals: Arc<Reveals>, out: &mut Effects) {
-        if pending.what.understood().under != self.under(out) && !self.means_the_same(&mut pending, out) {
+        if pending.what.understood().under != self.view.under && !self.means_the_same(&mut pending, out) {
             let why = "what the names in this statement mean changed while it waited for its approval";
             let refusal =
                 Refusal::new(Reason::Denied, why).with_hint("run it again: it is decided by what they mean now");
@@ -205,11 +227,33 @@ impl PostgresConversation {
             self.refuse(pending.is_simple(), permit.seq(), &error, out);
             return;
         }
-        self.forward(pending, permit, reveals, out);
+        self.renew_masks(Arc::clone(&reveals), out);
+        if self.is_copy_known(&mut pending, out) {
+            self.forward(pending, permit, out);
+        } else {
+            pending.granted = Some((permit, reveals));
+            self.pending = Some(pending);
+        }
+    }
+
+    /// Whether the columns are known of what a simple query copies out; if not, the target has been asked.
+    fn is_copy_known(&mut self, pending: &mut Pending, out: &mut Effects) -> bool {
+        let What::Query { understood } = &pending.what else {
+            return true;
+        };
+        if pending.copied.is_none() && understood.copied_queries().next().is_some() {
+            let copied = self.ask_copied(understood, out);
+            if !copied.is_answered() {
+                self.settle_copied(out);
+            }
+            pending.copied = Some(copied);
+        }
+        pending.copied.as_ref().is_none_or(Copied::is_answered)
     }
 
     /// Understands the statement anew. Whether policy would be asked the very same question.
     fn means_the_same(&mut self, pending: &mut Pending, out: &Effects) -> bool {
+        pending.copied = None;
         let before = Arc::clone(pending.what.understood());
         let by_sql = pending.what.statement().and_then(|s| s.by_sql.clone());
         let today = self.understand_again(&before.text, by_sql.as_deref(), out);
@@ -221,29 +265,27 @@ impl PostgresConversation {
             What::Query { understood } | What::Parse { understood, .. } | What::Execute { understood, .. } => {
                 *understood = today;
             }
-            What::Function { understood } => *understood = today,
+            What::Function { understood, .. } => *understood = today,
             What::Bind { statement, .. } => *statement = Arc::new(statement.again(today)),
         }
         same
     }
 
     /// The message goes on its way.
-    fn forward(&mut self, pending: Pending, permit: Permit, reveals: Arc<Reveals>, out: &mut Effects) {
-        self.renew_masks(reveals, out);
+    fn forward(&mut self, pending: Pending, permit: Permit, out: &mut Effects) {
         let (frame, meaning) = (pending.frame, pending.meaning);
         match pending.what {
             What::Query { understood } => {
                 let spent = out.forward(permit, &frame);
-                self.awaited.push(Expect::Query {
-                    run: Run::new(spent, understood, Masking::Undecided),
-                });
+                let mut run = Run::new(spent, understood, Masking::Undecided);
+                run.copied = pending.copied.unwrap_or_default();
+                self.awaited.push(Expect::Query { run });
                 self.end_batch();
             }
-            What::Function { understood } => {
+            What::Function { understood, result } => {
                 let spent = out.forward(permit, &frame);
-                self.awaited.push(Expect::Function {
-                    run: Run::new(spent, understood, Masking::Undecided),
-                });
+                let run = Run::new(spent, understood, Masking::Undecided);
+                self.awaited.push(Expect::Function { run, result });
                 self.end_batch();
             }
             What::Parse {
@@ -281,6 +323,7 @@ impl PostgresConversation {
                 portal,
                 max_rows,
             } => {
+                let copied = self.ask_copied(&understood, out);
                 self.describe_first(&name, portal.as_ref(), &understood, out);
                 let mut bytes = BytesMut::new();
                 let portal_name = &*name;
@@ -291,10 +334,9 @@ impl PostgresConversation {
                 .encode(&mut bytes);
                 let spent = out.forward(permit, &bytes);
                 self.unsynced = true;
-                self.awaited.push(Expect::Execute {
-                    run: Run::new(spent, understood, Masking::Undecided),
-                    portal,
-                });
+                let mut run = Run::new(spent, understood, Masking::Undecided);
+                run.copied = copied;
+                self.awaited.push(Expect::Execute { run, portal });
             }
         }
     }
@@ -322,10 +364,12 @@ impl PostgresConversation {
             .map(|e| e.portal)
             .unwrap_or_default();
         let understood = Arc::clone(&portal.understood);
+        let copied = self.ask_copied(&understood, out);
         self.describe_first(name, Some(portal), &understood, out);
         out.proceed(portal.spent, whole);
         self.unsynced = true;
-        let run = Run::new(portal.spent, understood, Masking::Undecided);
+        let mut run = Run::new(portal.spent, understood, Masking::Undecided);
+        run.copied = copied;
         self.awaited.push(Expect::Execute {
             run,
             portal: Some(Arc::clone(portal)),

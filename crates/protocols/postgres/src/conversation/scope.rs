@@ -8,15 +8,38 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use sallyport_policy::Classification;
 use sallyport_session::WireError;
 use sallyport_sql::{Catalog, CatalogBuilder, SessionState};
 
+use super::view::View;
+
 /// The snapshot that the sessions of one database share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SharedNames {
     /// Counts the changes of the catalogue that are known of.
     epoch: AtomicU64,
     snapshot: Mutex<Option<(u64, Arc<Catalog>)>>,
+    /// What a session knows that has not asked.
+    nothing: Arc<Catalog>,
+    state: Arc<SessionState>,
+    /// The views that were made last, newest first.
+    views: Mutex<Vec<Arc<View>>>,
+}
+
+/// Views that are kept for the next session. Different ones are for other search paths and users, or already past.
+const KEPT_VIEWS: usize = 8;
+
+impl Default for SharedNames {
+    fn default() -> Self {
+        Self {
+            epoch: AtomicU64::default(),
+            snapshot: Mutex::default(),
+            nothing: Arc::new(Catalog::builder().build()),
+            state: Arc::default(),
+            views: Mutex::default(),
+        }
+    }
 }
 
 impl SharedNames {
@@ -32,6 +55,24 @@ impl SharedNames {
     fn current(&self) -> Option<(u64, Arc<Catalog>)> {
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
         snapshot.filter(|(epoch, _)| *epoch == self.epoch())
+    }
+
+    /// The view of `names` in `state` under `policy`.
+    fn view(
+        &self,
+        names: &Arc<Catalog>,
+        state: &Arc<SessionState>,
+        classification: &Classification,
+        policy: u64,
+    ) -> Arc<View> {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = views.iter().find(|view| view.is_of(names, state, policy)) {
+            return Arc::clone(known);
+        }
+        let view = Arc::new(View::make(names, state, classification, policy));
+        views.truncate(KEPT_VIEWS - 1);
+        views.insert(0, Arc::clone(&view));
+        view
     }
 
     fn publish(&self, epoch: u64, catalog: &Arc<Catalog>) {
@@ -92,9 +133,9 @@ impl Scope {
     /// A scope that knows nothing yet. `own_name` is a name that no client will use: it holds random characters.
     pub(crate) fn new(shared: Arc<SharedNames>, own_name: &str) -> Self {
         Self {
+            catalog: Arc::clone(&shared.nothing),
+            state: Arc::clone(&shared.state),
             shared,
-            catalog: Arc::new(Catalog::builder().build()),
-            state: Arc::new(SessionState::default()),
             epoch: 0,
             stale: Stale::Catalog,
             uncommitted: false,
@@ -111,12 +152,9 @@ impl Scope {
         &self.own_name
     }
 
-    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
-        &self.catalog
-    }
-
-    pub(crate) fn state(&self) -> &Arc<SessionState> {
-        &self.state
+    /// What statements are understood with now, under `policy`.
+    pub(super) fn view(&self, classification: &Classification, policy: u64) -> Arc<View> {
+        self.shared.view(&self.catalog, &self.state, classification, policy)
     }
 
     /// The search path and the users, in one canonical form.

@@ -12,9 +12,12 @@ use super::results::{self, Described, Masking};
 use crate::scrub::Scrubber;
 use crate::settings::Settings;
 use crate::wire::backend::{
-    FunctionCallResponse, NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
+    NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
 };
 use crate::wire::{Diagnostic, Frame, next_frame};
+
+/// Memory for rows that are written anew that a session keeps between results.
+const MAX_IDLE_SCRATCH: usize = 8 * 1024;
 
 /// What becomes of a message of the target.
 pub(super) enum Verdict {
@@ -52,8 +55,12 @@ impl PostgresConversation {
                 Verdict::Rewrite(of) => {
                     out.show_run(seq, bytes, run);
                     run = 0;
-                    self.rewrite(of, frame, bytes, out)?;
-                    bytes.advance(frame.total_len.min(bytes.len()));
+                    if frame.tag == Tag::DataRow {
+                        self.mask_rows(of, bytes, out)?;
+                    } else {
+                        self.rewrite(of, frame, bytes, out)?;
+                        bytes.advance(frame.total_len.min(bytes.len()));
+                    }
                 }
             }
         }
@@ -70,7 +77,10 @@ impl PostgresConversation {
             Tag::DataRow => self.on_row(body),
             Tag::CommandComplete => self.on_complete(out),
             Tag::ReadyForQuery => self.on_ready(body),
-            Tag::RowDescription => self.on_description(Some(body), out),
+            Tag::RowDescription => {
+                let verdict = self.on_description(Some(body), out)?;
+                self.with_titles(verdict, body)
+            }
             Tag::NoData => self.on_description(None, out),
             Tag::ParseComplete => self.on_parsed(),
             Tag::BindComplete => self.on_bound(),
@@ -136,29 +146,53 @@ impl PostgresConversation {
     }
 
     fn plan_execute(&mut self, described: Option<&Described>) {
-        let Some(run) = self.awaited.front().and_then(Expect::run) else {
-            return;
-        };
-        let understood = Arc::clone(&run.understood);
         let masking = match described {
-            Some(described) => self.masks.rows(
-                understood.facts.statements.first(),
-                &described.columns,
-                &self.plan_sources(),
-            ),
+            Some(described) => self.plan(&described.columns),
             None if self.masks.are_needless() => Masking::Clear,
             None => Masking::Undecided,
         };
-        if let Some(run) = self.awaited.front().and_then(Expect::run) {
+        if let Some(run) = front_run(self) {
             run.masking = masking;
+        }
+    }
+
+    /// How the result that begins is masked.
+    fn plan(&mut self, columns: &[results::Column]) -> Masking {
+        let Some(run) = self.awaited.front().and_then(Expect::run) else {
+            return Masking::Undecided;
+        };
+        let sources = results::Sources {
+            classification: &self.masks.classification,
+            catalog: &self.view.catalog,
+            types: &self.view.types,
+        };
+        // A second result of one statement (a rule added it) is none that the statement's text announces.
+        if run.described {
+            return self.masks.rows(None, columns, &sources);
+        }
+        let statement = run.understood.facts.statements.get(run.statement);
+        let make = || self.masks.rows(statement, columns, &sources);
+        self.plans.take(run.result(), columns, make)
+    }
+
+    /// The current result has been read.
+    fn end_result(&mut self) {
+        if self.scratch.capacity() > MAX_IDLE_SCRATCH {
+            self.scratch = Vec::new();
+        }
+        if let Some(run) = self.awaited.front().and_then(Expect::run) {
+            let used = std::mem::replace(&mut run.masking, Masking::Undecided);
+            if !run.described_again {
+                self.plans.give_back(run.result(), used);
+            }
         }
     }
 
     pub(super) fn plan_sources(&self) -> results::Sources<'_> {
         results::Sources {
             classification: &self.masks.classification,
-            catalog: &self.catalog,
-            types: &self.types,
+            catalog: &self.view.catalog,
+            types: &self.view.types,
         }
     }
 
@@ -168,10 +202,9 @@ impl PostgresConversation {
     )]
     /// Writes a message anew: rows with masks, errors and notices without what they give away.
     fn rewrite(&mut self, seq: u64, frame: Frame<Tag>, bytes: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let whole = bytes.get(..frame.total_len).unwrap_or_default();
         let body = frame.body(bytes).unwrap_or_default();
         match frame.tag {
-            Tag::DataRow => self.mask_row(seq, whole, body, out),
+            Tag::RowDescription => self.mask_titles(seq, body, out),
             Tag::CopyData => self.mask_copy(seq, body, out),
             Tag::CopyDone => self.mask_copy_end(seq, out),
             Tag::FunctionCallResponse => self.mask_function_result(seq, body, out),
@@ -187,8 +220,10 @@ impl PostgresConversation {
             Tag::NotificationResponse => {
                 let notification = NotificationResponse::decode(body).map_err(target_error)?;
                 let payload = self.masks.clean(notification.payload);
+                let channel = self.masks.clean(notification.channel);
                 let mut message = BytesMut::new();
                 NotificationResponse {
+                    channel: &channel,
                     payload: &payload,
                     ..notification
                 }
@@ -201,7 +236,8 @@ impl PostgresConversation {
         }
     }
 
-    fn mask_row(&mut self, seq: u64, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<(), WireError> {
+    /// Masks all the rows that have come whole; they are of one result.
+    fn mask_rows(&mut self, seq: u64, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
         let Some(run) = self.awaited.front().and_then(Expect::run) else {
             return Err(unexpected(Tag::DataRow));
         };
@@ -210,22 +246,17 @@ impl PostgresConversation {
             return Err(WireError::target("rows that were never described"));
         };
         self.scratch.clear();
-        let changed = masker.row(body, &mut self.scratch);
-        let changed = changed.map_err(|e| WireError::target(format!("a row that cannot be masked ({e})")))?;
-        out.show(seq, if changed { &self.scratch } else { whole });
-        Ok(())
-    }
-
-    fn mask_function_result(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let result = FunctionCallResponse::decode(body).map_err(target_error)?;
-        // The result is a number or bytes of a large object; what detectors find in it is all that is known of it.
-        let value = result.value.map(|value| self.masks.clean(value));
-        let mut message = BytesMut::new();
-        FunctionCallResponse {
-            value: value.as_deref(),
+        let rows = masker.rows(bytes, &mut self.scratch);
+        let rows = rows.map_err(|e| WireError::target(format!("a row that cannot be masked ({e})")))?;
+        if rows.count == 0 {
+            return Err(unexpected(Tag::DataRow));
         }
-        .encode(&mut message);
-        out.show(seq, &message);
+        if rows.changed {
+            out.show(seq, &self.scratch);
+            bytes.advance(rows.taken.min(bytes.len()));
+        } else {
+            out.show_run(seq, bytes, rows.taken);
+        }
         Ok(())
     }
 
@@ -235,12 +266,16 @@ impl PostgresConversation {
                 self.scope.refresh_next();
                 Ok(Verdict::Swallow)
             }
-            Some(Expect::Query { run }) => {
+            Some(Expect::Query { .. }) => {
+                self.end_result();
+                let Some(run) = front_run(self) else {
+                    return Err(unexpected(Tag::CommandComplete));
+                };
                 let (seq, index) = (run.spent.seq(), run.statement);
                 let understood = Arc::clone(&run.understood);
                 run.statement += 1;
-                run.masking = Masking::Undecided;
                 run.described = false;
+                run.described_again = false;
                 let last = index + 1 >= understood.facts.statements.len();
                 self.took_effect(understood.facts.statements.get(index), &understood);
                 if last {
@@ -259,6 +294,7 @@ impl PostgresConversation {
             Some(Expect::Execute { .. }) => {}
             _ => return Err(unexpected(Tag::CommandComplete)),
         }
+        self.end_result();
         let Some(Expect::Execute { run, .. }) = self.awaited.pop() else {
             return Err(unexpected(Tag::CommandComplete));
         };
@@ -282,7 +318,7 @@ impl PostgresConversation {
         }
         match entry {
             Some(Expect::Sync) => Ok(Verdict::Pass(0)),
-            Some(Expect::Query { run } | Expect::Function { run }) => Ok(Verdict::Pass(run.spent.seq())),
+            Some(Expect::Query { run } | Expect::Function { run, .. }) => Ok(Verdict::Pass(run.spent.seq())),
             Some(Expect::Poison { simple: true, seq, .. }) => Ok(Verdict::Pass(seq)),
             Some(Expect::OwnSync) => {
                 self.own_ended();
@@ -299,6 +335,10 @@ impl PostgresConversation {
             Some(Expect::Query { .. }) => {
                 self.plan_query(&described);
                 return Ok(Verdict::Pass(self.current()));
+            }
+            Some(Expect::OwnTypes { described, .. }) => {
+                let _ = described.set(Described::of(description.as_ref()));
+                return Ok(Verdict::Swallow);
             }
             Some(Expect::DescribeStatement { .. } | Expect::DescribePortal { .. } | Expect::OwnDescribe { .. }) => {}
             _ => return Err(unexpected(Tag::RowDescription)),
@@ -330,26 +370,17 @@ impl PostgresConversation {
 
     /// A result of a simple query begins.
     fn plan_query(&mut self, described: &Described) {
-        let Some(run) = self.awaited.front().and_then(Expect::run) else {
-            return;
-        };
-        let understood = Arc::clone(&run.understood);
-        // A second result of one statement (a rule added it) is none that the statement's text announces.
-        let statement = if run.described {
-            None
-        } else {
-            understood.facts.statements.get(run.statement)
-        };
-        let masking = self.masks.rows(statement, &described.columns, &self.plan_sources());
-        if let Some(run) = self.awaited.front().and_then(Expect::run) {
+        let masking = self.plan(&described.columns);
+        if let Some(run) = front_run(self) {
             run.masking = masking;
+            run.described_again = run.described;
             run.described = true;
         }
     }
 
     fn on_parsed(&mut self) -> Result<Verdict, WireError> {
         match self.awaited.front() {
-            Some(Expect::Own { .. }) => Ok(Verdict::Swallow),
+            Some(Expect::Own { .. } | Expect::OwnTypes { .. }) => Ok(Verdict::Swallow),
             Some(Expect::Parse { .. }) => match self.awaited.pop() {
                 Some(Expect::Parse { statement, seq, .. }) => {
                     statement.confirm();
@@ -388,6 +419,13 @@ impl PostgresConversation {
                 }
                 Ok(Verdict::Swallow)
             }
+            Some(Expect::OwnTypes { closes, .. }) => {
+                *closes = closes.saturating_sub(1);
+                if *closes == 0 {
+                    self.awaited.pop();
+                }
+                Ok(Verdict::Swallow)
+            }
             Some(Expect::CloseStatement { .. } | Expect::ClosePortal { .. }) => {
                 self.awaited.pop();
                 Ok(Verdict::Pass(0))
@@ -402,22 +440,8 @@ impl PostgresConversation {
                 *parameters_seen = true;
                 Ok(Verdict::Pass(0))
             }
+            Some(Expect::OwnTypes { .. }) => Ok(Verdict::Swallow),
             _ => Err(unexpected(Tag::ParameterDescription)),
-        }
-    }
-
-    fn on_function_result(&mut self) -> Result<Verdict, WireError> {
-        match self.awaited.front() {
-            Some(Expect::Function { run }) => {
-                let (seq, understood) = (run.spent.seq(), Arc::clone(&run.understood));
-                self.took_effect(understood.facts.statements.first(), &understood);
-                Ok(if self.masks.are_needless() {
-                    Verdict::Pass(seq)
-                } else {
-                    Verdict::Rewrite(seq)
-                })
-            }
-            _ => Err(unexpected(Tag::FunctionCallResponse)),
         }
     }
 
@@ -447,7 +471,7 @@ impl PostgresConversation {
 
     pub(super) fn scrubber(&mut self) -> Scrubber<'_> {
         let understood = self.awaited.front().and_then(|e| e.understood().cloned());
-        Scrubber::new(understood, &self.masks, &self.catalog)
+        Scrubber::new(understood, &self.masks, &self.view.catalog)
     }
 
     /// Makes masks for today's policy, if they are not.
@@ -455,6 +479,7 @@ impl PostgresConversation {
         if self.masks.reveals.generation != reveals.generation || !Arc::ptr_eq(&self.masks.reveals, &reveals) {
             let key = Arc::clone(self.masks.key());
             self.masks = results::Masks::new(reveals, out.classification(), key);
+            self.plans.clear();
         }
     }
 }

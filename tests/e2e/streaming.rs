@@ -1,0 +1,107 @@
+//! Results stream: what the gateway keeps of one does not grow with it, however slowly the client reads.
+
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use sallyport_tests::{Plan, Stage, Wire, bundle, mask, text};
+
+/// Each value of the results is this long, so that masking has something to do in every row.
+const ROW: &str = "repeat('x', 950) || ' ada@example.com'";
+/// So many rows: a hundred megabytes.
+const ROWS: u32 = 100_000;
+/// What the gateway may take for it.
+const GROWTH_KIB: u64 = 32 * 1024;
+
+const CLASSIFY: &str = "[[detectors]]\nkind = \"email\"\nclass = \"contacts\"\n";
+
+/// The most memory that a process ever had, in KiB.
+fn peak_kib(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.context("no VmHWM")?.parse().context("VmHWM is no number")
+}
+
+fn stage() -> Result<(Stage, tempfile::TempDir)> {
+    let policy = bundle(CLASSIFY, &mask("contacts", "partial"))?;
+    Ok((Stage::start(&Plan::with_bundle(&policy))?, policy))
+}
+
+fn until_it_cannot_send(stage: &Stage) -> Result<()> {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'ClientWrite'";
+    for _ in 0..600 {
+        if stage.server.query("shop", waiting)?.trim() == "1" {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bail!("the target never waited for its client")
+}
+
+/// Reads an answer to its end: how many messages of a kind came, and whether a value came unmasked.
+fn drain(wire: &mut Wire, kind: u8) -> Result<(u64, bool)> {
+    let (mut count, mut clear) = (0, false);
+    loop {
+        let said = wire.next()?;
+        ensure!(said.kind != b'E', "{said:?}");
+        count += u64::from(said.kind == kind);
+        clear |= said.body.ends_with(b"ada@example.com") || said.body.ends_with(b"ada@example.com\n");
+        if said.kind == b'Z' {
+            return Ok((count, clear));
+        }
+    }
+}
+
+#[test]
+fn a_result_of_any_length_takes_no_more_memory() -> Result<()> {
+    let (stage, _policy) = stage()?;
+    let mut wire = Wire::open(&stage.through("alice")?)?;
+    let series = |rows: u32| format!("SELECT {ROW} FROM generate_series(1, {rows})");
+    for statement in [series(1000), format!("COPY ({}) TO STDOUT", series(1000))] {
+        let answer = wire.simple(&statement)?;
+        ensure!(answer.len() > 1000, "a warm-up: {} messages", answer.len());
+    }
+    let before = peak_kib(stage.gateway.pid())?;
+    for (statement, kind) in [
+        (series(ROWS), b'D'),
+        (format!("COPY ({}) TO STDOUT", series(ROWS)), b'd'),
+    ] {
+        wire.send(b'Q', &text(&statement))?;
+        // The client does not read until the target can send no more: all of the way waits, and does not swell.
+        until_it_cannot_send(&stage)?;
+        let (count, clear) = drain(&mut wire, kind)?;
+        ensure!(
+            count >= u64::from(ROWS) / 100 && !clear,
+            "{count} messages, unmasked: {clear}"
+        );
+    }
+    let grown = peak_kib(stage.gateway.pid())? - before;
+    ensure!(grown < GROWTH_KIB, "it grew by {grown} KiB");
+    Ok(())
+}
+
+#[test]
+fn data_that_is_copied_in_takes_no_more_memory() -> Result<()> {
+    let (stage, _policy) = stage()?;
+    stage
+        .server
+        .query("shop", "CREATE UNLOGGED TABLE sink (t text); GRANT ALL ON sink TO app")?;
+    let before = peak_kib(stage.gateway.pid())?;
+    let mut psql = stage.through("alice")?.program("psql");
+    psql.args(["-XAt", "-c", "COPY sink FROM STDIN"]).stdin(Stdio::piped());
+    let mut copying = psql.spawn()?;
+    let mut input = copying.stdin.take().context("no input")?;
+    let line = [&[b'y'; 1000][..], b"\n"].concat();
+    let block: Vec<u8> = line.iter().copied().cycle().take(line.len() * 1000).collect();
+    for _ in 0..100 {
+        input.write_all(&block)?;
+    }
+    drop(input);
+    ensure!(copying.wait()?.success());
+    ensure!(stage.server.query("shop", "SELECT count(*) FROM sink")?.trim() == "100000");
+    let grown = peak_kib(stage.gateway.pid())? - before;
+    ensure!(grown < GROWTH_KIB, "it grew by {grown} KiB");
+    Ok(())
+}
