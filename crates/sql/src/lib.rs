@@ -3,7 +3,8 @@
 //! [`parse`] reads a text with PostgreSQL's own grammar; [`analyse`] resolves its names with a
 //! [`Catalog`] snapshot of the target and the [`SessionState`], and returns [`Facts`]: what each
 //! statement does, which relations and columns it uses and how, where each result column comes from,
-//! what code may run. The crate is pure: no sockets, no clock, no policy.
+//! what code may run. [`shape`] and [`analyse_shaped`] find what statements have in common that differ in their
+//! literals only. The crate is pure: no sockets, no clock, no policy.
 
 mod action;
 mod analyse;

@@ -12,7 +12,7 @@ use crate::catalog::Relation;
 use crate::facts::{Hazard, How, RelName};
 
 /// What an element of FROM costs besides its columns.
-const PER_ITEM: usize = 4;
+const PER_ITEM: usize = 10;
 
 impl Binder<'_> {
     /// Adds one element of FROM to the scope. Returns the numbers of the items that it added and
