@@ -10,6 +10,7 @@ mod drivers;
 mod functions;
 mod killed;
 mod operations;
+mod prepared;
 mod secrets;
 mod story;
 mod streaming;

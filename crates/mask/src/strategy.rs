@@ -121,6 +121,9 @@ pub fn apply(strategy: Strategy, key: &MaskKey, value: &[u8], out: &mut Vec<u8>)
 
 /// Stars for letters and digits but the last `count`; a value with no more than `count` of them shows none.
 fn keep_last(value: &[u8], count: usize, out: &mut Vec<u8>) {
+    if value.is_ascii() {
+        return keep_last_of_ascii(value, count, out);
+    }
     let total = words::characters(value).filter(|c| hidden_by_star(c.char)).count();
     let shown_from = if total > count { total - count } else { total };
     let mut seen = 0;
@@ -136,6 +139,19 @@ fn keep_last(value: &[u8], count: usize, out: &mut Vec<u8>) {
             out.push(b'*');
         }
     }
+}
+
+fn keep_last_of_ascii(value: &[u8], count: usize, out: &mut Vec<u8>) {
+    let total = value.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
+    let mut hidden = if total > count { total - count } else { total };
+    out.extend(value.iter().map(|byte| {
+        if hidden > 0 && byte.is_ascii_alphanumeric() {
+            hidden -= 1;
+            b'*'
+        } else {
+            *byte
+        }
+    }));
 }
 
 /// Letters, digits, marks on letters and bytes that are no characters: all that carries a value.

@@ -164,7 +164,12 @@ impl PostgresConversation {
 
     fn on_bind(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
         let bind = frontend::Bind::decode(body).map_err(client_error)?;
-        let Some(statement) = self.names.statement(bind.statement).cloned() else {
+        if self.names.are_doubted() && !self.names_are_known(out) {
+            return Ok(Step::Stall);
+        }
+        let statement = self.names.statement(bind.statement);
+        let failed = || self.names.end_of_failed(bind.statement).filter(|_| self.aborted);
+        let Some(statement) = statement.or_else(failed).cloned() else {
             if self.awaited.may_change_names() {
                 return Ok(self.stall(out));
             }
@@ -234,6 +239,9 @@ impl PostgresConversation {
 
     fn on_describe(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
         let describe = frontend::Describe::decode(body).map_err(client_error)?;
+        if self.names.are_doubted() && !self.names_are_known(out) {
+            return Ok(Step::Stall);
+        }
         let (sure, expect) = match describe.subject {
             Subject::Statement => {
                 let statement = self.names.statement(describe.name).cloned();

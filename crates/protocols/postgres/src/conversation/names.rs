@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use sallyport_session::Spent;
-use sallyport_sql::{Prepared as SqlNames, StatementFacts};
+use sallyport_sql::{Prepared as SqlNames, StatementFacts, Transaction};
 use smol_str::SmolStr;
 
 use super::results::Described;
@@ -121,10 +121,15 @@ impl Portal {
 #[derive(Debug, Default)]
 pub(super) struct Names {
     statements: HashMap<Box<[u8]>, Arc<Prepared>>,
+    /// Statements that may be gone or be others since: the target is asked before one of them is used.
+    doubted: HashMap<Box<[u8]>, Arc<Prepared>>,
     portals: HashMap<Box<[u8]>, Arc<Portal>>,
     cursors: HashMap<Box<[u8]>, Cursor>,
     bytes: usize,
 }
+
+/// The named statements of the session as the target has them: name, text, and whether `PREPARE` made it.
+pub(super) const PREPARED_QUERY: &str = "SELECT name, statement, from_sql FROM pg_catalog.pg_prepared_statements";
 
 #[derive(Debug)]
 struct Cursor {
@@ -141,6 +146,9 @@ impl Names {
 
     /// Gives `name` a meaning, or takes it away. Returns what it meant.
     pub(super) fn set_statement(&mut self, name: &[u8], to: Option<Arc<Prepared>>) -> Option<Arc<Prepared>> {
+        if let Some(doubted) = self.doubted.remove(name) {
+            self.bytes -= doubted.understood.text.len();
+        }
         let before = match to {
             Some(statement) if self.statements.len() < MAX_NAMES => {
                 self.bytes += statement.understood.text.len();
@@ -262,7 +270,8 @@ impl Names {
 
     /// Counts the bytes anew.
     fn weigh(&mut self) {
-        let statements = self.statements.values().map(|s| s.understood.text.len());
+        let statements = self.statements.values().chain(self.doubted.values());
+        let statements = statements.map(|s| s.understood.text.len());
         let portals = self.portals.values().map(|p| p.parameters.len());
         let cursors = self.cursors.values().map(|c| c.text.len());
         self.bytes = statements.chain(portals).chain(cursors).sum();
@@ -279,12 +288,58 @@ impl Names {
         self.weigh();
     }
 
-    /// Code that the gateway cannot see into ran: it may have given any name another meaning.
-    pub(super) fn distrust(&mut self) {
-        self.statements.clear();
+    /// Nothing that had a name is there any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Code that the gateway cannot see into ran: it may have given any name another meaning, but for the statement
+    /// without one, which no SQL can name.
+    pub(super) fn doubt(&mut self) {
+        let unnamed = self.statements.remove(&b""[..]);
+        self.doubted.extend(self.statements.drain());
+        self.statements
+            .extend(unnamed.map(|statement| (Box::default(), statement)));
         self.portals.clear();
         self.cursors.clear();
-        self.bytes = 0;
+        self.weigh();
+    }
+
+    /// Whether the target must be asked which statements there still are.
+    pub(super) fn are_doubted(&self) -> bool {
+        !self.doubted.is_empty()
+    }
+
+    /// A row of the answer to [`PREPARED_QUERY`].
+    pub(super) fn found(&mut self, row: &[Option<&str>]) {
+        let [Some(name), Some(text), Some(by_sql)] = row else {
+            return;
+        };
+        let same = |s: &Arc<Prepared>| s.understood.text == *text.as_bytes() && s.by_sql.is_some() == (*by_sql == "t");
+        if self.doubted.get(name.as_bytes()).is_some_and(same)
+            && let Some((name, statement)) = self.doubted.remove_entry(name.as_bytes())
+        {
+            self.statements.insert(name, statement);
+        }
+    }
+
+    /// Every row was seen: what was not found is gone.
+    pub(super) fn settle(&mut self) {
+        self.doubted.clear();
+        self.weigh();
+    }
+
+    /// A doubted statement that ends a transaction. In a transaction that has failed the target runs nothing else, whatever
+    /// the name stands for now.
+    pub(super) fn end_of_failed(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
+        let ends = |s: &StatementFacts| {
+            matches!(
+                s.effects.transaction,
+                Some(Transaction::Commit { .. } | Transaction::Rollback { .. } | Transaction::RollbackTo(_))
+            )
+        };
+        let doubted = self.doubted.get(name)?;
+        doubted.understood.single().is_some_and(|s| ends(&s)).then_some(doubted)
     }
 }
 

@@ -20,7 +20,7 @@ impl PostgresConversation {
     pub(super) fn took_effect(&mut self, statement: Option<&StatementFacts>, of: &Understood) {
         let in_transaction = self.in_transaction();
         if of.runs_unknown_code {
-            self.names.distrust();
+            self.names.doubt();
             self.scope.catalog_changed(in_transaction);
             self.scope.state_changed();
         }
@@ -57,7 +57,7 @@ impl PostgresConversation {
             None => {}
         }
         if e.discards.is_some_and(|d| d == sallyport_sql::Discard::All) {
-            self.names.distrust();
+            self.names.forget();
         }
         match &e.transaction {
             Some(Transaction::Commit { .. } | Transaction::Rollback { .. } | Transaction::Prepare) => {
@@ -114,7 +114,7 @@ impl PostgresConversation {
             .and_then(|e| e.understood())
             .is_some_and(|u| u.runs_unknown_code)
         {
-            self.names.distrust();
+            self.names.doubt();
         }
         match self.awaited.front() {
             // A simple query, or a function call: `ReadyForQuery` follows.

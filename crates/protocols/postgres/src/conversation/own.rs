@@ -33,7 +33,8 @@ impl PostgresConversation {
             self.hurry(out);
             return false;
         }
-        let stale = self.settings.are_doubtful() || (needed && self.scope.is_stale());
+        let doubtful = self.settings.are_doubtful() || self.names.are_doubted();
+        let stale = doubtful || (needed && self.scope.is_stale());
         if !stale || self.cannot_ask() {
             self.renew_view(out);
             return true;
@@ -67,7 +68,7 @@ impl PostgresConversation {
 
     fn ask_names(&mut self, out: &mut Effects) {
         let mut bytes = BytesMut::new();
-        let queries = self.scope.begin_refresh(out.needs_names());
+        let queries = self.scope.begin_refresh(out.needs_names(), self.names.are_doubted());
         let count = queries.len();
         let name = self.scope.own_name().to_vec();
         for (index, text) in queries.into_iter().enumerate() {
@@ -118,6 +119,10 @@ impl PostgresConversation {
             let value = value.map_err(|e| WireError::target(e.to_string()))?;
             values.push(value.map(|bytes| std::str::from_utf8(bytes).unwrap_or_default()));
         }
+        if self.scope.asks_prepared() {
+            self.names.found(&values);
+            return Ok(());
+        }
         self.scope.refresh_row(&values)
     }
 
@@ -127,6 +132,7 @@ impl PostgresConversation {
             self.settings.set(b"standard_conforming_strings", strings.as_bytes());
             self.settings.set(b"client_encoding", encoding.as_bytes());
             self.settings.are_sure();
+            self.names.settle();
         }
     }
 }

@@ -12,6 +12,7 @@ use sallyport_policy::Classification;
 use sallyport_session::WireError;
 use sallyport_sql::{Catalog, CatalogBuilder, SessionState};
 
+use super::names::PREPARED_QUERY;
 use super::view::View;
 
 /// The snapshot that the sessions of one database share.
@@ -125,6 +126,7 @@ struct Refresh {
 
 const STATE: &str = "state";
 const SETTINGS: &str = "settings";
+const PREPARED: &str = "prepared statements";
 /// How the target reads text, here and now: it reports a change of these only when the batch ends.
 pub(crate) const SETTINGS_QUERY: &str = "SELECT pg_catalog.current_setting('standard_conforming_strings'), \
      pg_catalog.current_setting('client_encoding')";
@@ -230,10 +232,14 @@ impl Scope {
         }
     }
 
-    /// Begins to ask the target, about its catalogue only where it is `needed`. Returns the queries to send, in order.
-    pub(super) fn begin_refresh(&mut self, needed: bool) -> Vec<&'static str> {
+    /// Begins to ask the target: about its catalogue only where it is `needed`, about the session's statements where they
+    /// are in doubt. Returns the queries to send, in order.
+    pub(super) fn begin_refresh(&mut self, needed: bool, prepared: bool) -> Vec<&'static str> {
         let whole = needed && self.stale == Stale::Catalog;
         let mut queries = vec![(STATE, SessionState::QUERY), (SETTINGS, SETTINGS_QUERY)];
+        if prepared {
+            queries.push((PREPARED, PREPARED_QUERY));
+        }
         if whole {
             queries.extend(Catalog::QUERIES.iter().map(|q| (q.name, q.sql)));
         }
@@ -248,6 +254,12 @@ impl Scope {
             settings: None,
         });
         texts
+    }
+
+    /// Whether the current query is [`PREPARED_QUERY`].
+    pub(super) fn asks_prepared(&self) -> bool {
+        let current = self.refresh.as_ref().and_then(|r| r.queries.get(r.at));
+        current.is_some_and(|(name, _)| *name == PREPARED)
     }
 
     /// A row of the answer to the current query.
