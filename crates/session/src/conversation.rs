@@ -216,19 +216,11 @@ impl Effects {
         }
     }
 
-    /// Where a masker may write a response of command `seq` in place: `write` appends to the buffer.
-    ///
-    /// # Errors
-    /// What `write` returns; the buffer is then as it was before.
-    pub fn show_with<E>(&mut self, seq: u64, write: impl FnOnce(&mut BytesMut) -> Result<(), E>) -> Result<(), E> {
+    /// The same for bytes that `write` appends.
+    pub fn show_with(&mut self, seq: u64, write: impl FnOnce(&mut BytesMut)) {
         let start = self.client.len();
-        let result = write(&mut self.client);
-        if result.is_err() {
-            self.client.truncate(start);
-        } else {
-            self.mark_shown(seq, start);
-        }
-        result
+        write(&mut self.client);
+        self.mark_shown(seq, start);
     }
 
     /// Records data that the client sends as part of command `seq` (COPY in). Written before it is forwarded.

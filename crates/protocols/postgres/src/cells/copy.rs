@@ -6,7 +6,7 @@ use sallyport_mask::{MaskKey, Scanner};
 
 use super::copy_binary::Binary;
 use super::masker::{Masker, Outcome};
-use super::{CellError, ColumnPlan, Encoding, Format, ROW_LIMIT, TypeMap, copy_csv, copy_text};
+use super::{CellError, ColumnPlan, Encoding, Format, ROW_LIMIT, TypeKind, TypeMap, copy_csv, copy_text};
 
 /// How the rows are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +104,7 @@ pub(super) struct Columns {
     pub(super) masker: Masker,
     /// Empty if nothing is known of them, not even how many there are.
     plans: Vec<ColumnPlan>,
+    kinds: Vec<TypeKind>,
     watched: Vec<bool>,
     /// Every column is scanned as the text that it is, or not at all.
     plain: bool,
@@ -255,6 +256,7 @@ impl Columns {
             .iter()
             .map(|plan| plan.rule.is_some() || masker.can_change(plan.type_oid))
             .collect();
+        let kinds = plans.iter().map(|plan| masker.types.kind(plan.type_oid)).collect();
         let plain = plans
             .iter()
             .zip(&watched)
@@ -262,6 +264,7 @@ impl Columns {
         Self {
             masker,
             plans,
+            kinds,
             watched,
             plain,
             cell: Vec::new(),
@@ -292,13 +295,17 @@ impl Columns {
 
     /// Masks the value of a column; the new one is in `cell`.
     pub(super) fn value(&mut self, number: usize, format: Format, value: &[u8]) -> Outcome {
-        let plan = self.plans.get(number).copied().unwrap_or(ColumnPlan::unknown(format));
         if self.watched.get(number) == Some(&false) {
             return Outcome::Same;
         }
         self.cell.clear();
-        self.masker
-            .value(plan.rule, plan.type_oid, format, value, &mut self.cell)
+        match (self.plans.get(number), self.kinds.get(number)) {
+            (Some(plan), Some(kind)) => self.masker.value_of(plan, kind, value, &mut self.cell),
+            _ => {
+                let ColumnPlan { rule, type_oid, format } = ColumnPlan::unknown(format);
+                self.masker.value(rule, type_oid, format, value, &mut self.cell)
+            }
+        }
     }
 }
 

@@ -115,6 +115,11 @@ fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
 }
 
 fn escape(options: &TextOptions, value: &[u8], out: &mut Vec<u8>) {
+    let plain = |byte: &u8| !matches!(byte, 0x08..=0x0D | b'\\') && *byte != options.delimiter;
+    if options.encoding == Encoding::Plain && value.iter().all(plain) {
+        out.extend_from_slice(value);
+        return;
+    }
     let mut at = 0;
     while let Some(byte) = value.get(at) {
         let letter = match byte {

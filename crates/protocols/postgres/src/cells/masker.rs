@@ -145,6 +145,17 @@ impl Masker {
         value: &[u8],
         out: &mut Vec<u8>,
     ) -> Outcome {
+        let kind = self.types.kind(oid);
+        let plan = ColumnPlan {
+            rule,
+            type_oid: oid,
+            format,
+        };
+        self.value_of(&plan, &kind, value, out)
+    }
+
+    /// The same for a type that was looked up before.
+    pub(super) fn value_of(&mut self, plan: &ColumnPlan, kind: &TypeKind, value: &[u8], out: &mut Vec<u8>) -> Outcome {
         if value.is_empty() {
             return Outcome::Same;
         }
@@ -153,11 +164,10 @@ impl Masker {
         }
         let length = out.len();
         self.depth += 1;
-        let kind = self.types.kind(oid);
-        let outcome = match rule {
+        let outcome = match plan.rule {
             Some(Strategy::Null) => Outcome::Null,
-            Some(strategy) => self.ruled(strategy, &kind, format, value, out),
-            None => self.detected(oid, &kind, format, value, out),
+            Some(strategy) => self.ruled(strategy, kind, plan.format, value, out),
+            None => self.detected(plan.type_oid, kind, plan.format, value, out),
         };
         self.depth -= 1;
         if outcome != Outcome::Changed {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sallyport_mask::{MaskKey, Scanner};
 
 use super::masker::{Masker, Outcome};
-use super::{CellError, ColumnPlan, TypeMap};
+use super::{CellError, ColumnPlan, TypeKind, TypeMap};
 
 /// How the cells of a column are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ enum Look {
 
 struct Column {
     plan: ColumnPlan,
+    kind: TypeKind,
     look: Look,
 }
 
@@ -81,6 +82,7 @@ impl RowMasker {
             .into_iter()
             .map(|plan| Column {
                 plan,
+                kind: masker.types.kind(plan.type_oid),
                 look: Look::of(&plan, &masker),
             })
             .collect();
@@ -187,13 +189,10 @@ impl RowMasker {
                 Look::Number | Look::Always => {}
                 Look::Never | Look::Text | Look::Hint => continue,
             }
-            let Some(ColumnPlan { rule, type_oid, format }) = self.columns.get(cell.column).map(|column| column.plan)
-            else {
-                return Err(MALFORMED);
-            };
+            let Column { plan, kind, .. } = self.columns.get(cell.column).ok_or(MALFORMED)?;
             let value = chunk.get(cell.value.clone()).unwrap_or_default();
             self.new.clear();
-            match self.masker.value(rule, type_oid, format, value, &mut self.new) {
+            match self.masker.value_of(plan, kind, value, &mut self.new) {
                 Outcome::Same => {}
                 Outcome::Null => rewriter.null(cell)?,
                 Outcome::Changed => {

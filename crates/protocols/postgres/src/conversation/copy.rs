@@ -115,14 +115,15 @@ impl PostgresConversation {
     }
 
     pub(super) fn mask_copy(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let mut data = std::mem::take(&mut self.scratch);
+        data.clear();
         let Some(Masking::Copy(masker)) = front_run(self).map(|run| &mut run.masking) else {
             return Err(unexpected(Tag::CopyData));
         };
-        let mut data = Vec::new();
-        masker
-            .data(body, &mut data)
-            .map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
+        let masked = masker.data(body, &mut data);
+        masked.map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
         show_copy_data(seq, &data, out);
+        self.scratch = data;
         Ok(())
     }
 
@@ -199,7 +200,5 @@ fn show_copy_data(seq: u64, data: &[u8], out: &mut Effects) {
     if data.is_empty() {
         return;
     }
-    let mut message = BytesMut::with_capacity(data.len() + 5);
-    crate::wire::CopyData { data }.encode(&mut message);
-    out.show(seq, &message);
+    out.show_with(seq, |message| crate::wire::CopyData { data }.encode(message));
 }
