@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::Sleep;
 
-use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
+use crate::conversation::{Ask, AskId, Conversation, Effects, Finish, Side, WireError};
 use crate::gate::{Asked, Gate, Ruling};
 use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
 use crate::peer::{Peer, poll_write};
@@ -109,6 +109,10 @@ where
 {
     let mut relay = Relay::new(conversation, client, target, gate, signals);
     let ending = poll_fn(|cx| relay.poll(cx)).await;
+    for seq in relay.conversation.unfinished() {
+        let detail = Finish::Unknown.as_json();
+        relay.gate.note(Event::Ended { seq, detail });
+    }
     (ending, relay.gate)
 }
 

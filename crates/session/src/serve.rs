@@ -111,8 +111,8 @@ async fn identify<C: Caller>(caller: &C, house: &House) -> Result<(Credential, A
     let credential = match &claim.proof {
         Proof::Token(token) => house.identities.by_token(token, &claim.user, &claim.target).await,
         Proof::Certificate => {
-            let shown = caller.wire().tls().and_then(|tls| tls.peer_certificate.clone());
-            house.identities.by_certificate(shown.as_slice(), &claim.user)
+            let shown = caller.wire().tls().map(|tls| tls.peer_certificates.as_slice());
+            house.identities.by_certificate(shown.unwrap_or_default(), &claim.user)
         }
     };
     let credential = credential.map_err(|error| {

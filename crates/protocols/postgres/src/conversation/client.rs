@@ -34,8 +34,17 @@ impl PostgresConversation {
                 self.stalled = true;
                 return Ok(());
             }
-            let frame = next_frame::<Tag>(bytes, &self.limits).map_err(|e| WireError::client(e.to_string()))?;
-            let Some(frame) = frame else { return Ok(()) };
+            if self.skips(bytes) {
+                return Ok(());
+            }
+            let frame = match next_frame::<Tag>(bytes, &self.limits) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(()),
+                Err(offence) => {
+                    self.on_offence(&offence, out)?;
+                    continue;
+                }
+            };
             match self.client_message(frame, bytes, out)? {
                 Step::Done => bytes.advance(frame.total_len.min(bytes.len())),
                 Step::Stall if self.awaited.is_empty() => {

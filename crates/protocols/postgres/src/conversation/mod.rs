@@ -13,6 +13,7 @@ mod copy;
 mod expect;
 mod names;
 mod outcome;
+mod oversize;
 mod own;
 mod results;
 mod ruling;
@@ -43,7 +44,10 @@ use crate::wire::{Limits, frontend};
 
 /// One session's machine.
 pub struct PostgresConversation {
+    /// How long the client's messages may be.
     limits: Limits,
+    /// Bytes of a message that was refused for its length and has not come yet.
+    skipping: usize,
     names: Names,
     awaited: Awaited,
     scope: Scope,
@@ -107,6 +111,8 @@ pub(crate) struct Start {
     pub(crate) masks: Masks,
     /// The database's name within the target.
     pub(crate) database: SmolStr,
+    /// How long the client's messages may be.
+    pub(crate) limits: Limits,
 }
 
 impl PostgresConversation {
@@ -116,9 +122,11 @@ impl PostgresConversation {
             settings,
             masks,
             database,
+            limits,
         } = start;
         Self {
-            limits: Limits::default(),
+            limits,
+            skipping: 0,
             names: Names::default(),
             awaited: Awaited::default(),
             scope,
@@ -254,6 +262,10 @@ impl Conversation for PostgresConversation {
 
     fn is_idle(&self) -> bool {
         self.is_clean() && self.pending.is_none()
+    }
+
+    fn unfinished(&self) -> Vec<u64> {
+        self.awaited.unfinished()
     }
 
     fn farewell(&mut self, refusal: &Refusal, out: &mut Effects) {

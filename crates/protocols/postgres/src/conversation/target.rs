@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::wire::backend::{
     FunctionCallResponse, NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
 };
-use crate::wire::{Diagnostic, Frame, next_frame};
+use crate::wire::{Diagnostic, Frame, Limits, next_frame};
 
 /// What becomes of a message of the target.
 pub(super) enum Verdict {
@@ -33,7 +33,7 @@ impl PostgresConversation {
         let (mut run, mut seq) = (0, 0);
         loop {
             let rest = bytes.get(run..).unwrap_or_default();
-            let frame = next_frame::<Tag>(rest, &self.limits).map_err(|e| WireError::target(e.to_string()))?;
+            let frame = next_frame::<Tag>(rest, &Limits::default()).map_err(|e| WireError::target(e.to_string()))?;
             let Some(frame) = frame else { break };
             let body = frame.body(rest).unwrap_or_default();
             match self.judge(frame.tag, body, out)? {
