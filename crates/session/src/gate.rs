@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sallyport_ledger::{Event, LedgerError, Receipt, Recorder};
+use sallyport_ledger::{Event, LedgerError, Receipt, Recorder, Root};
 use sallyport_policy::{Bundle, Classification, Decision, Lifetime, Outcome, Resource, Situation, Subject, Watcher};
 use serde_json::json;
 use smol_str::SmolStr;
@@ -301,16 +301,16 @@ impl Gate {
         Arc::clone(&self.reveals)
     }
 
-    /// The session is over: the recording is sealed.
+    /// The session is over: the recording is sealed. Its root is for the journal.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn close(mut self, ending: &Ending) -> Result<(), LedgerError> {
+    pub fn close(mut self, ending: &Ending) -> Result<Root, LedgerError> {
         let detail = json!({ "ending": ending.to_string() }).to_string();
         self.recorder.append(Event::Closed {
             detail: detail.as_bytes(),
         })?;
-        self.recorder.seal().map(drop)
+        self.recorder.seal().map(|(root, _)| root)
     }
 
     fn decide(&mut self, command: &Command) -> Arc<Decision> {
