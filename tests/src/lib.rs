@@ -2,6 +2,7 @@
 
 mod drivers;
 mod endpoint;
+pub mod raw;
 mod records;
 mod stage;
 
