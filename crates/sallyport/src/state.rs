@@ -82,6 +82,7 @@ mod tests {
     #[test]
     fn every_file_that_others_can_read_is_found() {
         let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         for file in ["keys/mask.key", "tls/server.key", "journal.rec", "sallyport.db-wal"] {
             let path = dir.path().join(file);
             let parent = path.parent().unwrap();

@@ -90,6 +90,8 @@ impl PostgresConversation {
             } else {
                 Step::Done
             }),
+            // What was asked for before it is answered first, and recorded.
+            Tag::Terminate if !self.awaited.is_empty() => Ok(self.stall(out)),
             Tag::Terminate => {
                 out.tend(Housekeeping::Goodbye, whole);
                 out.end();
