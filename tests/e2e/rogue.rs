@@ -120,6 +120,7 @@ fn house(answers: Answers) -> Result<House> {
     Ok(House { gateway, endpoint })
 }
 
+/// What ends a session whatever the policy is. Data that nobody masks is passed on as it is, so it is not among this.
 fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
     let row = |body: &[u8]| message(b'D', body);
     vec![
@@ -134,10 +135,6 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("a description that ends early", message(b'T', b"\0\x05a\0")),
         ("a COPY in that nobody asked for", message(b'G', b"\0\0\0")),
-        (
-            "a COPY out that nobody asked for",
-            [message(b'H', b"\0\0\0"), message(b'd', b"leak\n")].concat(),
-        ),
         ("a COPY both", message(b'W', b"\0\0\0")),
         ("copy data outside a COPY", message(b'd', b"leak\n")),
         ("a question for the password", message(b'R', &[0, 0, 0, 3])),
@@ -185,7 +182,7 @@ fn nonsense_ends_the_session_and_no_other() -> Result<()> {
             .iter()
             .any(|(tag, _)| matches!(tag, b'd' | b'K' | b'R' | b'G' | b'H' | b'W'));
         if !blamed || leaked {
-            passed.push((what, words, tags(&said)));
+            passed.push(((*what).to_owned(), words, tags(&said)));
         }
         bystander.send(&query("SELECT 'good'"))?;
         ensure!(tags(&bystander.until(b'Z')?) == "TDCZ", "after {what}");
