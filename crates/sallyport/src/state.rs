@@ -92,7 +92,7 @@ mod tests {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
             assert_eq!(exposed(dir.path()), Vec::<PathBuf>::new());
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-            assert_eq!(exposed(dir.path()), [path.clone()]);
+            assert_eq!(exposed(dir.path()), std::slice::from_ref(&path));
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
     }
