@@ -2,15 +2,18 @@
 
 mod attacks;
 mod book;
+mod certificates;
 mod channels;
 mod copying;
 mod cursors;
 mod demo;
 mod drivers;
 mod functions;
+mod hostile;
 mod killed;
 mod operations;
 mod prepared;
+mod rogue;
 mod secrets;
 mod story;
 mod streaming;

@@ -1,11 +1,13 @@
 //! What those who run the gateway, and those who decide about commands, rely on.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use sallyport_tests::{Endpoint, Plan, Stage};
+use sallyport_tests::{Endpoint, Plan, Stage, transcripts};
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
@@ -225,5 +227,71 @@ fn the_gateway_counts_and_says_what_ails_it() -> Result<()> {
     );
     std::fs::rename(&aside, &recordings)?;
     ensure!(api.get("/healthz", None)?.status == 200, "all is well again");
+    Ok(())
+}
+
+/// Everything in `dir` with its mode.
+fn modes(dir: &Path, found: &mut Vec<(PathBuf, u32)>) -> Result<()> {
+    found.push((dir.to_owned(), std::fs::metadata(dir)?.permissions().mode() & 0o777));
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            modes(&entry.path(), found)?;
+        } else {
+            found.push((entry.path(), metadata.permissions().mode() & 0o777));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nobody_else_can_look_into_the_state() -> Result<()> {
+    let stage = stage("policy")?;
+    let runtime = runtime()?;
+    let (client, _connection) = runtime.block_on(connect(&stage.through("alice")?))?;
+    runtime.block_on(client.simple_query("SELECT note FROM orders WHERE id = 1"))?;
+    let mut found = Vec::new();
+    modes(&stage.gateway.dir().join("state"), &mut found)?;
+    let files = found.iter().filter(|(path, _)| path.is_file()).count();
+    ensure!(files >= 6, "keys, store, journal, recording: {found:?}");
+    for (path, mode) in &found {
+        ensure!(mode & 0o077 == 0, "`{}` has mode {mode:o}", path.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_replay_says_whether_the_journal_has_the_same_root() -> Result<()> {
+    let stage = stage("policy")?;
+    let mut psql = stage.through("alice")?.program("psql");
+    let output = psql
+        .args(["-XAt", "-c", "SELECT note FROM orders WHERE id = 1"])
+        .output()?;
+    ensure!(output.status.success(), "{output:?}");
+    let end = |transcripts: Vec<Vec<Value>>| -> Result<Value> {
+        let lines = transcripts.into_iter().next().context("no session")?;
+        Ok(lines.last().context("no line")?.clone())
+    };
+    // A client is gone a moment before its recording is sealed.
+    let sealed = eventually("the seal", || {
+        let end = end(transcripts(&stage.gateway, "audrey")?)?;
+        Ok((end.get("journal") == Some(&json!("same_root"))).then_some(end))
+    })?;
+    ensure!(sealed.get("state") == Some(&json!("sealed")), "{sealed}");
+    ensure!(sealed.get("problem") == Some(&Value::Null), "{sealed}");
+
+    let mut found = Vec::new();
+    modes(&stage.gateway.dir().join("state/recordings"), &mut found)?;
+    let (recording, _) = found.iter().find(|(path, _)| path.is_file()).context("no recording")?;
+    let file = std::fs::OpenOptions::new().write(true).open(recording)?;
+    file.set_len(file.metadata()?.len() - 200)?;
+    let cut = end(transcripts(&stage.gateway, "audrey")?)?;
+    ensure!(cut.get("journal") == Some(&json!("other_root")), "{cut}");
+    ensure!(
+        cut.get("problem")
+            .is_some_and(|problem| problem.to_string().contains("journal")),
+        "{cut}"
+    );
     Ok(())
 }

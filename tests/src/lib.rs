@@ -3,6 +3,7 @@
 mod bundle;
 mod drivers;
 mod endpoint;
+pub mod raw;
 mod records;
 mod sqlx_driver;
 mod stage;

@@ -202,7 +202,23 @@ pub enum What {
         root: Option<String>,
         /// What is wrong with the recording, if anything is.
         problem: Option<String>,
+        /// Whether the journal has this root.
+        #[serde(default)]
+        journal: InJournal,
     },
+}
+
+/// What the journal has of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InJournal {
+    /// The same root: the recording is what was sealed then.
+    SameRoot,
+    /// Another root: the recording was changed, or is another one.
+    OtherRoot,
+    /// Nothing: the recording is not sealed, or was not by a gateway that writes this journal.
+    #[default]
+    Nothing,
 }
 
 /// The recordings. The methods may read files; the API calls them where that hurts nobody.

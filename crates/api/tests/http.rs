@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use gateway::{Gateway, PASSWORD, SESSION};
 use reqwest::{Method, StatusCode};
+use sallyport_api::Access;
 use sallyport_api::ports::Act;
 use sallyport_identity::client::ClientError;
 use sallyport_review::Outcome;
@@ -341,6 +342,65 @@ async fn a_session_is_seen_replayed_and_ended_by_whom_it_concerns() {
             reason: None
         }
     ));
+}
+
+/// Who sees everything, and who ends the sessions of others, is the operator's to say; the usual names mean nothing then.
+#[tokio::test]
+async fn access_goes_by_the_groups_that_the_operator_names() {
+    let gateway = Gateway::start_with(Access {
+        auditors: vec!["dba".to_owned()],
+        admins: vec!["developers".to_owned()],
+        replay_own: false,
+        open_metrics: false,
+    })
+    .await;
+    let request = gateway.hold("ALTER TABLE orders ADD note text").await;
+    let request = format!("/v1/requests/{}", request.id());
+    let session = format!("/v1/sessions/{SESSION}");
+    let (replay, end) = (format!("{session}/replay"), format!("{session}/end"));
+    let (ok, hidden, forbidden) = (StatusCode::OK, StatusCode::NOT_FOUND, StatusCode::FORBIDDEN);
+    // Who: the request, the session, its replay, the metrics, ending the session.
+    let cases = [
+        ("audrey", [hidden, hidden, hidden, forbidden, hidden]),
+        ("root", [hidden, hidden, hidden, forbidden, hidden]),
+        ("dana", [ok, ok, ok, ok, forbidden]),
+        ("bob", [ok, ok, ok, ok, ok]),
+    ];
+    for (who, expected) in cases {
+        let token = gateway.login(who).await;
+        let calls = [
+            (Method::GET, &request),
+            (Method::GET, &session),
+            (Method::GET, &replay),
+            (Method::GET, &"/metrics".to_owned()),
+            (Method::POST, &end),
+        ];
+        for ((method, path), expected) in calls.into_iter().zip(expected) {
+            let status = gateway.call(&token, method, path, None).await.status();
+            assert_eq!(status, expected, "{who} {path}");
+        }
+    }
+    assert_eq!(
+        gateway.open(Method::GET, "/metrics").await.status(),
+        StatusCode::UNAUTHORIZED
+    );
+}
+
+#[tokio::test]
+async fn people_replay_their_own_sessions_only_where_they_may() {
+    for (replay_own, expected) in [(true, StatusCode::OK), (false, StatusCode::FORBIDDEN)] {
+        let gateway = Gateway::start_with(Access {
+            replay_own,
+            ..Access::default()
+        })
+        .await;
+        let alice = gateway.login("alice").await;
+        let replay = format!("/v1/sessions/{SESSION}/replay");
+        assert_eq!(
+            gateway.call(&alice, Method::GET, &replay, None).await.status(),
+            expected
+        );
+    }
 }
 
 #[tokio::test]

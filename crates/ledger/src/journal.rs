@@ -19,11 +19,15 @@ use crate::frame::reader::{FrameReader, Next};
 use crate::frame::writer::{FrameWriter, Place};
 use crate::frame::{FrameKind, MAX_PLAIN_BYTES};
 use crate::key::{KEY_BYTES, RecordingKey, aead_key, fill_random, make_private_dir, write_private};
+use crate::recording::seal::Root;
 
 /// Name of the journal in the state directory.
 const FILE_NAME: &str = "journal.rec";
 /// Bytes of the salt from which a segment's key is derived.
 const SALT_BYTES: usize = 32;
+
+/// The kind of entry that has a sealed recording's root.
+const SEALED: &str = "recording.seal";
 
 /// One administrative act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +52,44 @@ impl Entry {
             kind: kind.into(),
             actor: actor.into(),
             details,
+        }
+    }
+
+    /// A recording is sealed: whoever takes it away or changes it from now on has this against them.
+    #[must_use]
+    pub fn sealed(root: &Root) -> Self {
+        let details = serde_json::json!({
+            "session": root.id,
+            "root": hex::encode(root.hash),
+            "frames": root.frames,
+        });
+        Self::now(SEALED, "gateway", details)
+    }
+
+    /// The root that the entry has of the recording of `session`, if it is about that.
+    fn root_of(&self, session: Uuid) -> Option<Result<Root, Damage>> {
+        #[derive(Deserialize)]
+        struct Details {
+            session: Uuid,
+            #[serde(with = "hex::serde")]
+            root: [u8; 32],
+            frames: u64,
+        }
+        if self.kind != SEALED {
+            return None;
+        }
+        let unreadable = || Damage::Content {
+            frame: 0,
+            what: format!("the entry of {} about a sealed recording", self.at),
+        };
+        match serde_json::from_value::<Details>(self.details.clone()) {
+            Ok(details) if details.session != session => None,
+            Ok(details) => Some(Ok(Root {
+                id: session,
+                hash: details.root,
+                frames: details.frames,
+            })),
+            Err(_) => Some(Err(unreadable())),
         }
     }
 }
@@ -166,6 +208,20 @@ impl Journal {
     #[must_use]
     pub fn head(&self) -> [u8; 32] {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner).place().chain
+    }
+
+    /// The root that was written down when the recording of `session` was sealed. All of the journal is read for it, so
+    /// call it where that hurts nobody.
+    ///
+    /// # Errors
+    /// [`LedgerError::Io`]; [`LedgerError::Damaged`]
+    pub fn root_of(&self, session: Uuid) -> Result<Option<Root>, LedgerError> {
+        for entry in self.entries()? {
+            if let Some(root) = entry?.root_of(session) {
+                return root.map(Some).map_err(Into::into);
+            }
+        }
+        Ok(None)
     }
 
     /// The entries so far, oldest first.

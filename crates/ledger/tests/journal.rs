@@ -12,7 +12,7 @@ mod support;
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 
-use sallyport_ledger::{Damage, Durability, Entries, Entry, Journal, LedgerError, Recovery};
+use sallyport_ledger::{Damage, Durability, Entries, Entry, Journal, LedgerError, RecordingStore, Recovery};
 use serde_json::json;
 use support::key;
 
@@ -51,6 +51,25 @@ fn entries_of_several_runs_read_back_in_order() {
         }
         let read: Vec<Entry> = journal.entries().unwrap().map(Result::unwrap).collect();
         assert_eq!(read, written);
+    }
+}
+
+#[test]
+fn the_root_of_a_sealed_recording_is_found_in_every_later_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let recordings = RecordingStore::open(dir.path(), key(), Durability::WriteAhead).unwrap();
+    let mut roots = Vec::new();
+    for _ in 0..3 {
+        let (journal, _) = open(dir.path());
+        let (root, _) = recordings.create(&support::header()).unwrap().seal().unwrap();
+        assert_eq!(journal.root_of(root.id).unwrap(), None);
+        journal.record(&act(1)).unwrap().wait().unwrap();
+        journal.record(&Entry::sealed(&root)).unwrap().wait().unwrap();
+        roots.push(root);
+    }
+    let (journal, _) = open(dir.path());
+    for root in roots {
+        assert_eq!(journal.root_of(root.id).unwrap(), Some(root));
     }
 }
 

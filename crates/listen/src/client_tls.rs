@@ -8,7 +8,7 @@ use tokio_rustls::TlsConnector;
 
 use crate::{
     TlsError, TlsInfo, Wire,
-    server_tls::{cipher, first_certificate, read_certificates, read_private_key, read_roots, version},
+    server_tls::{cipher, read_certificates, read_private_key, read_roots, version},
     verify::TargetVerifier,
     wire::Stream,
 };
@@ -125,7 +125,7 @@ pub async fn connect_tls(wire: Wire, tls: &ClientTls) -> Result<Wire, TlsError> 
     let info = TlsInfo {
         sni: None,
         alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
-        peer_certificate: first_certificate(connection.peer_certificates()),
+        peer_certificates: connection.peer_certificates().unwrap_or_default().to_vec(),
         version: version(connection.protocol_version()),
         cipher: cipher(connection.negotiated_cipher_suite()),
         verified: tls.verification != Verification::None,

@@ -78,8 +78,8 @@ impl ServerTls {
         })
     }
 
-    /// Makes `server.crt` (self-signed, for `names`, this host and loopback) and `server.key` (mode 0600)
-    /// in `dir` if they are not there, and returns their paths.
+    /// Makes `server.crt` (self-signed, for `names`, this host and loopback) and `server.key` in `dir`, which nobody
+    /// else can look into, if they are not there, and returns their paths.
     ///
     /// # Errors
     /// When the certificate cannot be made or written.
@@ -94,8 +94,8 @@ impl ServerTls {
             .create(dir)
             .map_err(TlsError::file(dir))?;
         let (certificate_pem, key_pem) = self_signed(names)?;
-        write(&key, &key_pem, 0o600)?;
-        write(&certificate, &certificate_pem, 0o644)?;
+        write(&key, &key_pem)?;
+        write(&certificate, &certificate_pem)?;
         Ok((certificate, key))
     }
 
@@ -126,20 +126,16 @@ pub async fn accept_tls(wire: Wire, tls: &ServerTls) -> Result<Wire, TlsError> {
     let (tcp, peer) = wire.into_tcp().ok_or(TlsError::AlreadyTls)?;
     let stream = tls.acceptor.accept(tcp).await.map_err(TlsError::Handshake)?;
     let (_, connection) = stream.get_ref();
-    let certificate = first_certificate(connection.peer_certificates());
+    let certificates = connection.peer_certificates().unwrap_or_default().to_vec();
     let info = TlsInfo {
         sni: connection.server_name().map(str::to_owned),
         alpn: connection.alpn_protocol().map(<[u8]>::to_vec),
-        verified: certificate.is_some(),
-        peer_certificate: certificate,
+        verified: !certificates.is_empty(),
+        peer_certificates: certificates,
         version: version(connection.protocol_version()),
         cipher: cipher(connection.negotiated_cipher_suite()),
     };
     Ok(Wire::with_tls(Stream::Server(Box::new(stream)), peer, info))
-}
-
-pub(crate) fn first_certificate(chain: Option<&[CertificateDer<'static>]>) -> Option<CertificateDer<'static>> {
-    chain.and_then(<[_]>::first).cloned()
 }
 
 pub(crate) fn version(version: Option<rustls::ProtocolVersion>) -> String {
@@ -233,13 +229,13 @@ fn self_signed(names: &[String]) -> Result<(String, String), TlsError> {
     Ok((certificate.pem(), key.serialize_pem()))
 }
 
-fn write(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
+fn write(path: &Path, text: &str) -> Result<(), TlsError> {
     let write = || -> io::Result<()> {
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
-            .mode(mode)
+            .mode(0o600)
             .open(path)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()

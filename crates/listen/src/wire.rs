@@ -26,9 +26,9 @@ pub struct TlsInfo {
     pub sni: Option<String>,
     /// The application protocol agreed on.
     pub alpn: Option<Vec<u8>>,
-    /// The peer's own certificate: the server's, or the client's if it showed one. It has been verified
-    /// as far as the configuration asked.
-    pub peer_certificate: Option<CertificateDer<'static>>,
+    /// The certificates that the peer showed, its own first: the server's, or the client's if it showed any. They
+    /// have been verified as far as the configuration asked.
+    pub peer_certificates: Vec<CertificateDer<'static>>,
     /// The protocol version, like `TLSv1.3`.
     pub version: String,
     /// The cipher suite, like `TLS13_AES_256_GCM_SHA384`.

@@ -96,7 +96,7 @@ async fn verification_goes_as_far_as_asked() {
             assert_eq!(wire.read_u8().await.unwrap(), b'!');
             let tls = wire.tls().unwrap();
             assert_eq!(tls.verified, verification != Verification::None);
-            assert!(tls.peer_certificate.is_some());
+            assert_eq!(tls.peer_certificates.len(), 1);
             assert_eq!(tls.version, "TLSv1.3");
         }
     }
@@ -215,7 +215,7 @@ async fn client_certificates_are_verified_and_not_demanded() {
             let tls = wire.tls().unwrap();
             assert_eq!(tls.alpn.as_deref(), Some(&b"postgresql"[..]));
             assert_eq!(tls.sni.as_deref(), Some("localhost"));
-            tls.peer_certificate.is_some()
+            !tls.peer_certificates.is_empty()
         }));
     }
     assert!(

@@ -1,10 +1,12 @@
 //! `sallyport.toml`: what an operator decides. Parsed once, into what the code means.
 
 use std::net::SocketAddr;
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use sallyport_api::Access;
 use sallyport_identity::IdentityConfig;
 use sallyport_ledger::Durability;
 use sallyport_review::{ReviewConfig, Webhook, WebhookFormat};
@@ -37,6 +39,9 @@ pub(crate) struct Config {
     /// How reviews go.
     #[serde(default)]
     pub(crate) review: Review,
+    /// Who may do what by way of the API.
+    #[serde(default)]
+    pub(crate) api: ApiAccess,
 }
 
 /// Where the gateway listens.
@@ -70,6 +75,11 @@ pub(crate) struct Tls {
     pub(crate) client_authorities: Option<PathBuf>,
 }
 
+/// Room for large values, and a bound to what one client can make the gateway keep.
+const DEFAULT_MAX_MESSAGE_MIB: NonZeroU16 = NonZeroU16::MIN.saturating_add(127);
+/// The protocol itself has no longer messages.
+const MAX_MESSAGE_MIB: u16 = 1024;
+
 /// How many of what.
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -82,6 +92,8 @@ pub(crate) struct Limits {
     pub(crate) handshake_timeout_s: u64,
     /// Connections from one address.
     pub(crate) per_source: usize,
+    /// The longest message of a client, in MiB.
+    pub(crate) max_message_mib: NonZeroU16,
     /// Seconds that open sessions have when the gateway is asked to stop.
     pub(crate) shutdown_grace_s: u64,
     /// Threads that relay; one a core but one when 0.
@@ -95,6 +107,7 @@ impl Default for Limits {
             handshakes: 1_000,
             handshake_timeout_s: 15,
             per_source: 10_000,
+            max_message_mib: DEFAULT_MAX_MESSAGE_MIB,
             shutdown_grace_s: 30,
             workers: 0,
         }
@@ -110,6 +123,11 @@ impl Limits {
             handshake_timeout: Duration::from_secs(self.handshake_timeout_s),
             per_source: self.per_source,
         }
+    }
+
+    /// The longest message of a client, in bytes.
+    pub(crate) fn max_message(&self) -> u32 {
+        u32::from(self.max_message_mib.get().min(MAX_MESSAGE_MIB)) << 20
     }
 }
 
@@ -139,10 +157,43 @@ impl From<Recording> for Durability {
 pub(crate) struct Review {
     /// Seconds that a client waits.
     pub(crate) hold_timeout_s: Option<u64>,
+    /// Seconds that a request can be decided, also after its client has given up waiting.
+    pub(crate) request_ttl_s: Option<u64>,
     /// Seconds that an unused grant lasts.
     pub(crate) grant_ttl_s: Option<u64>,
+    /// Open requests of one principal.
+    pub(crate) max_open_per_principal: Option<NonZeroU32>,
+    /// Open requests.
+    pub(crate) max_open: Option<NonZeroU32>,
+    /// Days that requests which are over can be listed.
+    pub(crate) retention_days: Option<u16>,
+    /// The address that messages to reviewers point to.
+    pub(crate) public_url: Option<url::Url>,
     /// Whom to tell.
     pub(crate) webhooks: Vec<WebhookEntry>,
+}
+
+/// Who may do what by way of the API. Administrators are those of `identity.admin_groups`; who approves, the rules say.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ApiAccess {
+    /// Groups whose members see every request and every session, and replay every recording.
+    pub(crate) auditors: Vec<String>,
+    /// Whether people may replay their own sessions.
+    pub(crate) replay_own: bool,
+    /// Whether `/metrics` asks for no login; when absent, it asks for one unless the API listens on loopback.
+    pub(crate) open_metrics: Option<bool>,
+}
+
+impl Default for ApiAccess {
+    fn default() -> Self {
+        let access = Access::default();
+        Self {
+            auditors: access.auditors,
+            replay_own: access.replay_own,
+            open_metrics: None,
+        }
+    }
 }
 
 /// An address that is told of requests.
@@ -184,6 +235,18 @@ impl Config {
     }
 }
 
+impl Config {
+    /// As the API wants it.
+    pub(crate) fn access(&self) -> Access {
+        Access {
+            auditors: self.api.auditors.clone(),
+            admins: self.identity.admin_groups.clone(),
+            replay_own: self.api.replay_own,
+            open_metrics: self.api.open_metrics.unwrap_or(self.listen.api.ip().is_loopback()),
+        }
+    }
+}
+
 impl Review {
     /// As the reviews want it.
     ///
@@ -194,9 +257,22 @@ impl Review {
         if let Some(seconds) = self.hold_timeout_s {
             settings.hold_timeout = Duration::from_secs(seconds);
         }
+        if let Some(seconds) = self.request_ttl_s {
+            settings.request_ttl = Duration::from_secs(seconds);
+        }
         if let Some(seconds) = self.grant_ttl_s {
             settings.grant_ttl = Duration::from_secs(seconds);
         }
+        if let Some(count) = self.max_open_per_principal {
+            settings.max_open_per_principal = count.get();
+        }
+        if let Some(count) = self.max_open {
+            settings.max_open = count.get();
+        }
+        if let Some(days) = self.retention_days {
+            settings.retention = Duration::from_secs(u64::from(days) * 24 * 60 * 60);
+        }
+        settings.public_url.clone_from(&self.public_url);
         for entry in &self.webhooks {
             let secret = entry.secret_file.as_ref().map(|path| {
                 let text =
@@ -215,69 +291,74 @@ impl Review {
 }
 
 #[cfg(test)]
+#[path = "config_book_tests.rs"]
+mod book_tests;
+
+#[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
 
-    use std::collections::BTreeSet;
-
-    use super::Config;
-
-    const BOOK: &str = include_str!("../../../docs/src/operating.md");
-
-    /// The example in the book.
-    fn example() -> &'static str {
-        let (_, rest) = BOOK.split_once("## sallyport.toml").unwrap();
-        let (_, rest) = rest.split_once("```toml\n").unwrap();
-        rest.split_once("```").unwrap().0
-    }
-
-    /// The keys of a table, as the complaint about a key that does not exist lists them.
-    fn keys(table: &str) -> BTreeSet<String> {
-        let error = toml::from_str::<Config>(&format!("{table}\nno-such-key = 1\n")).unwrap_err();
-        let message = error.message().to_owned();
-        let (_, expected) = message.split_once("expected").unwrap();
-        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    fn read(text: &str) -> Result<Config, toml::de::Error> {
+        toml::from_str(&format!("state_dir = \"s\"\npolicy = \"p\"\n{text}"))
     }
 
     #[test]
-    fn every_key_is_in_the_book_and_every_key_of_the_book_exists() {
-        toml::from_str::<Config>(example()).unwrap();
-        let book: toml::Table = toml::from_str(example()).unwrap();
-        let table = |path: &[&str]| {
-            let mut table = &book;
-            for name in path {
-                table = match &table[*name] {
-                    toml::Value::Array(entries) => entries[0].as_table().unwrap(),
-                    value => value.as_table().unwrap(),
-                };
-            }
-            table.keys().cloned().collect::<BTreeSet<_>>()
-        };
-        assert_eq!(table(&[]), keys(""));
-        for name in ["listen", "tls", "limits", "identity", "review"] {
-            assert_eq!(table(&[name]), keys(&format!("[{name}]")), "[{name}]");
+    fn what_is_not_given_is_safe() {
+        let config = read("").unwrap();
+        let access = config.access();
+        assert_eq!(
+            (access.auditors, access.admins),
+            (vec!["auditors".to_owned()], vec!["admins".to_owned()])
+        );
+        assert!(access.replay_own && access.open_metrics);
+        assert_eq!(config.limits.max_message(), 128 << 20);
+        let open = read("[listen]\napi = \"192.0.2.1:8432\"").unwrap();
+        assert!(!open.access().open_metrics, "not for everybody who reaches the address");
+    }
+
+    #[test]
+    fn access_and_the_bounds_of_reviews_are_the_operators() {
+        let config = read(
+            "[limits]\nmax_message_mib = 7\n[identity]\nadmin_groups = [\"sre\"]\n\
+             [api]\nauditors = [\"audit\", \"legal\"]\nreplay_own = false\nopen_metrics = false\n\
+             [review]\nrequest_ttl_s = 60\nmax_open_per_principal = 2\nmax_open = 9\nretention_days = 1\n\
+             public_url = \"https://gw.example/\"\n",
+        )
+        .unwrap();
+        let access = config.access();
+        assert_eq!(
+            (access.auditors, access.admins),
+            (vec!["audit".to_owned(), "legal".to_owned()], vec!["sre".to_owned()])
+        );
+        assert!(!access.replay_own && !access.open_metrics);
+        assert_eq!(config.limits.max_message(), 7 << 20);
+        let review = config.review.settings().unwrap();
+        assert_eq!(
+            (
+                review.request_ttl.as_secs(),
+                review.max_open_per_principal,
+                review.max_open,
+                review.retention.as_secs()
+            ),
+            (60, 2, 9, 86_400)
+        );
+        assert_eq!(review.public_url.unwrap().as_str(), "https://gw.example/");
+    }
+
+    #[test]
+    fn bounds_of_nothing_and_settings_that_are_none_are_refused() {
+        for text in [
+            "[limits]\nmax_message_mib = 0",
+            "[limits]\nmax_message_mib = -1",
+            "[review]\nmax_open = 0",
+            "[api]\nadmins = [\"x\"]",
+        ] {
+            assert!(read(text).is_err(), "{text}");
         }
-        assert_eq!(table(&["identity", "oidc"]), keys("[[identity.oidc]]"));
-        assert_eq!(table(&["review", "webhooks"]), keys("[[review.webhooks]]"));
-    }
-
-    #[test]
-    fn the_defaults_are_those_that_the_book_gives() {
-        let written: Config = toml::from_str(example()).unwrap();
-        let default: Config = toml::from_str("state_dir = \"s\"\npolicy = \"p\"\n").unwrap();
-        assert_eq!(format!("{:?}", written.listen), format!("{:?}", default.listen));
-        assert_eq!(format!("{:?}", written.limits), format!("{:?}", default.limits));
-        assert_eq!(format!("{:?}", written.recording), format!("{:?}", default.recording));
-        let (written, default) = (&written.identity, &default.identity);
-        assert_eq!(written.token_ttl_s, default.token_ttl_s);
-        assert_eq!(written.token_ttl_max_s, default.token_ttl_max_s);
-        assert_eq!(written.session_ttl_s, default.session_ttl_s);
-        assert_eq!(written.admin_groups, default.admin_groups);
-        let minimal = "state_dir = \"s\"\npolicy = \"p\"\n[[identity.oidc]]\n\
-                       issuer = \"https://id.example.com\"\nclient_id = \"sallyport\"\n";
-        let provider = toml::from_str::<Config>(minimal).unwrap().identity.oidc.remove(0);
-        let mut shown = written.oidc[0].clone();
-        (shown.max_age_s, shown.ca_file) = (None, None);
-        assert_eq!(format!("{shown:?}"), format!("{provider:?}"));
+        assert_eq!(
+            read("[limits]\nmax_message_mib = 60000").unwrap().limits.max_message(),
+            1 << 30
+        );
     }
 }

@@ -19,7 +19,7 @@ use sallyport_store::Store;
 use secrecy::SecretSlice;
 use serde_json::json;
 
-use sallyport_api::{Access, Api};
+use sallyport_api::Api;
 
 use crate::config::Config;
 use crate::ports::{ApiJournal, Condition, LiveSessions, PolicyInForce, Recorded};
@@ -59,7 +59,7 @@ impl Gateway {
     /// When any part of it cannot be had; nothing is served then.
     pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
         let state = &config.state_dir;
-        std::fs::create_dir_all(state).with_context(|| format!("cannot make `{}`", state.display()))?;
+        crate::state::prepare(state)?;
         let keys = state.join("keys");
         let recording_key = RecordingKey::load_or_create(&keys.join("recording.key"))?;
         let durability = Durability::from(config.recording);
@@ -98,14 +98,14 @@ impl Gateway {
         let api = Listener::bind(config.listen.api, BACKLOG, sallyport_listen::Limits::default())
             .with_context(|| format!("cannot listen on {}", config.listen.api))?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
-        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, state)?));
+        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, config)?));
         Ok(Self {
             house,
             api_address: api.local_addr(),
             api: (api, router, api_tls),
             postgres_address: listener.local_addr(),
             listener,
-            protocol: Arc::new(Postgres::new(Some(tls), mask_key)),
+            protocol: Arc::new(Postgres::new(Some(tls), mask_key).with_max_message(config.limits.max_message())),
             workers: Workers::start(NonZeroUsize::new(config.limits.workers))?,
             grace: Duration::from_secs(config.limits.shutdown_grace_s),
         })
@@ -192,10 +192,10 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>) {
 }
 
 /// The gateway as the API sees it.
-fn api_state(house: &House, reviews: &Reviews, state: &Path) -> anyhow::Result<Api> {
+fn api_state(house: &House, reviews: &Reviews, config: &Config) -> anyhow::Result<Api> {
     let metrics = crate::metrics::install()?;
     let policy = Arc::new(PolicyInForce::new(Arc::clone(&house.policy)));
-    let (recordings, reviews) = (state.join("recordings"), reviews.clone());
+    let (recordings, reviews) = (config.state_dir.join("recordings"), reviews.clone());
     let health = Condition {
         policy: Arc::clone(&policy),
         recordings,
@@ -205,12 +205,15 @@ fn api_state(house: &House, reviews: &Reviews, state: &Path) -> anyhow::Result<A
         identities: Arc::clone(&house.identities),
         reviews,
         sessions: Arc::new(LiveSessions(Arc::clone(&house.sessions))),
-        recordings: Arc::new(Recorded(house.recordings.clone())),
+        recordings: Arc::new(Recorded {
+            recordings: house.recordings.clone(),
+            journal: Arc::clone(&house.journal),
+        }),
         policy,
         journal: Arc::new(ApiJournal(Arc::clone(&house.journal))),
         health: Arc::new(health),
         metrics: Arc::new(metrics),
-        access: Access::default(),
+        access: config.access(),
     })
 }
 

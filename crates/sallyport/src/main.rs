@@ -8,6 +8,7 @@ mod metrics;
 mod output;
 mod ports;
 mod reviewing;
+mod state;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

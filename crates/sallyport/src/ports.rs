@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sallyport_api::ports::{
-    self, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState, TranscriptOptions,
-    What,
+    self, InJournal, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState,
+    TranscriptOptions, What,
 };
 use sallyport_ledger::{
     Ending, Entry, Event, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary,
@@ -65,17 +65,27 @@ fn live(info: &SessionInfo) -> Session {
 }
 
 /// The recordings.
-pub(crate) struct Recorded(pub(crate) RecordingStore);
+pub(crate) struct Recorded {
+    /// Where they are.
+    pub(crate) recordings: RecordingStore,
+    /// Where their roots are.
+    pub(crate) journal: Arc<Journal>,
+}
 
 impl ports::Recordings for Recorded {
     fn list(&self, filter: &RecordingFilter) -> Result<Vec<Session>, RecordingsError> {
         let mut before = filter.before.as_deref().and_then(|id| Uuid::parse_str(id).ok());
         let mut found = Vec::new();
         loop {
-            let ids = self.0.list(before, filter.limit.max(1)).map_err(|e| unreadable(&e))?;
+            let ids = self
+                .recordings
+                .list(before, filter.limit.max(1))
+                .map_err(|e| unreadable(&e))?;
             for id in &ids {
                 // One that cannot be read must not hide the others.
-                let Ok(summary) = self.0.summary(*id) else { continue };
+                let Ok(summary) = self.recordings.summary(*id) else {
+                    continue;
+                };
                 let session = recorded(summary);
                 let wanted = filter.principal.as_ref().is_none_or(|p| *p == session.principal)
                     && filter.target.as_ref().is_none_or(|t| *t == session.target);
@@ -93,10 +103,10 @@ impl ports::Recordings for Recorded {
 
     fn get(&self, id: &str) -> Result<Option<Session>, RecordingsError> {
         let Ok(id) = Uuid::parse_str(id) else { return Ok(None) };
-        if !self.0.path(id).is_ok_and(|path| path.exists()) {
+        if !self.recordings.path(id).is_ok_and(|path| path.exists()) {
             return Ok(None);
         }
-        self.0
+        self.recordings
             .summary(id)
             .map(|summary| Some(recorded(summary)))
             .map_err(|e| unreadable(&e))
@@ -109,8 +119,12 @@ impl ports::Recordings for Recorded {
         line: &mut dyn FnMut(Line) -> ControlFlow<()>,
     ) -> Result<(), RecordingsError> {
         let id = Uuid::parse_str(id).map_err(|e| RecordingsError(e.to_string()))?;
-        let summary = self.0.summary(id).map_err(|e| unreadable(&e))?;
-        let reader = self.0.read(id).map_err(|e| unreadable(&e))?;
+        let summary = self.recordings.summary(id).map_err(|e| unreadable(&e))?;
+        let reader = self.recordings.read(id).map_err(|e| unreadable(&e))?;
+        let unsealed = match summary.state {
+            State::Open => SessionState::Live,
+            State::Sealed | State::Interrupted => SessionState::Interrupted,
+        };
         let opened = What::Opened {
             session: Box::new(recorded(summary)),
         };
@@ -123,12 +137,44 @@ impl ports::Recordings for Recorded {
         {
             return Ok(());
         }
-        replay(reader, options, line);
+        let end = |ending: Option<&Ending>, problem| self.end(id, unsealed, ending, problem);
+        replay(reader, options, line, end);
         Ok(())
     }
 }
 
-fn replay(reader: Reader, options: TranscriptOptions, line: &mut dyn FnMut(Line) -> ControlFlow<()>) {
+impl Recorded {
+    /// The last line of a transcript: how the recording was left, and whether the journal agrees.
+    fn end(&self, id: Uuid, unsealed: SessionState, ending: Option<&Ending>, problem: Option<String>) -> What {
+        let (state, root) = match ending {
+            Some(Ending::Sealed { root, .. }) => (SessionState::Sealed, Some(*root)),
+            Some(Ending::Unsealed { root, .. }) => (unsealed, Some(*root)),
+            None => (SessionState::Interrupted, None),
+        };
+        let (journal, disagreement) = match self.journal.root_of(id) {
+            Ok(None) => (InJournal::Nothing, None),
+            Ok(written) if written == root => (InJournal::SameRoot, None),
+            Ok(Some(_)) => {
+                let words = "the journal has another root of this recording than it has now";
+                (InJournal::OtherRoot, Some(words.to_owned()))
+            }
+            Err(error) => (InJournal::Nothing, Some(format!("the journal cannot be read: {error}"))),
+        };
+        What::End {
+            state,
+            root: root.map(|root| hex::encode(root.hash)),
+            problem: problem.or(disagreement),
+            journal,
+        }
+    }
+}
+
+fn replay(
+    reader: Reader,
+    options: TranscriptOptions,
+    line: &mut dyn FnMut(Line) -> ControlFlow<()>,
+    end: impl FnOnce(Option<&Ending>, Option<String>) -> What,
+) {
     let mut transcript = Transcript::default();
     let header = reader.header().clone();
     let mut events = reader.events();
@@ -157,20 +203,11 @@ fn replay(reader: Reader, options: TranscriptOptions, line: &mut dyn FnMut(Line)
             return;
         }
     }
-    let (state, root) = match events.ending() {
-        Some(Ending::Sealed { root, .. }) => (SessionState::Sealed, Some(root)),
-        Some(Ending::Unsealed { root, .. }) => (SessionState::Interrupted, Some(root)),
-        None => (SessionState::Interrupted, None),
-    };
-    let end = What::End {
-        state,
-        root: root.map(|root| hex::encode(root.hash)),
-        problem,
-    };
+    let what = end(events.ending(), problem);
     let _ = line(Line {
         at_micros: last,
         seq: None,
-        what: end,
+        what,
     });
 }
 

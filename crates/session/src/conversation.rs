@@ -96,6 +96,10 @@ pub trait Conversation: Send {
     /// Whether nothing is owed to anybody: where a graceful shutdown may end the session.
     fn is_idle(&self) -> bool;
 
+    /// The commands that the target was given and has not answered to the end. When the session ends, nobody knows
+    /// whether they took effect.
+    fn unfinished(&self) -> Vec<u64>;
+
     /// The session ends for `refusal` (killed, revoked, shutting down): the last words to the client.
     fn farewell(&mut self, refusal: &Refusal, out: &mut Effects);
 }
@@ -155,6 +159,8 @@ pub enum Finish {
     Failed,
     /// The target skipped it after an earlier error.
     Skipped,
+    /// The session ended before the target said.
+    Unknown,
 }
 
 impl Effects {
@@ -340,6 +346,7 @@ impl Finish {
             Self::Completed => br#"{"outcome":"completed"}"#,
             Self::Failed => br#"{"outcome":"failed"}"#,
             Self::Skipped => br#"{"outcome":"skipped"}"#,
+            Self::Unknown => br#"{"outcome":"unknown"}"#,
         }
     }
 }

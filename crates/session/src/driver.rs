@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
 use crate::bell::Bell;
-use crate::conversation::{Ask, AskId, Conversation, Effects, Side, WireError};
+use crate::conversation::{Ask, AskId, Conversation, Effects, Finish, Side, WireError};
 use crate::gate::{Asked, Gate, Ruling};
 use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
 use crate::peer::{Peer, poll_write};
@@ -78,6 +78,10 @@ where
     let mut relay = Box::new(Relay::new(conversation, client, target, gate, signals));
     async move {
         let ending = poll_fn(|cx| relay.poll(cx)).await;
+        for seq in relay.conversation.unfinished() {
+            let detail = Finish::Unknown.as_json();
+            relay.gate.record().note(Event::Ended { seq, detail });
+        }
         (ending, relay.gate)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use sallyport_ledger::{Event, LedgerError, Recorder, SessionHeader};
+use sallyport_ledger::{Event, LedgerError, Recorder, Root, SessionHeader};
 use sallyport_policy::{
     Bundle, Classification, Decision, Lifetime, Outcome, Resource, RuleId, Situation, Subject, Watcher,
 };
@@ -296,11 +296,11 @@ impl Gate {
         Arc::clone(&self.reveals)
     }
 
-    /// The session is over: the recording is sealed.
+    /// The session is over: the recording is sealed. Its root is for the journal.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn close(self, ending: &Ending) -> Result<(), LedgerError> {
+    pub fn close(self, ending: &Ending) -> Result<Root, LedgerError> {
         let detail = json!({ "ending": ending.to_string() }).to_string();
         self.record.close(detail.as_bytes())
     }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use metrics::{Counter, counter};
-use sallyport_ledger::{Event, LedgerError, Receipt, Recorder};
+use sallyport_ledger::{Event, LedgerError, Receipt, Recorder, Root};
 
 use crate::refusal::{Reason, Refusal};
 
@@ -108,9 +108,9 @@ impl Record {
     }
 
     /// The session is over: its last event, and the seal.
-    pub(crate) fn close(mut self, detail: &[u8]) -> Result<(), LedgerError> {
+    pub(crate) fn close(mut self, detail: &[u8]) -> Result<Root, LedgerError> {
         self.recorder.append(Event::Closed { detail })?;
-        self.recorder.seal().map(drop)
+        self.recorder.seal().map(|(root, _)| root)
     }
 
     fn fail(&mut self, error: &LedgerError) {

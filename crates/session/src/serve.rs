@@ -112,8 +112,8 @@ async fn identify<C: Caller>(caller: &C, house: &House) -> Result<(Credential, A
     let credential = match &claim.proof {
         Proof::Token(token) => house.identities.by_token(token, &claim.user, &claim.target).await,
         Proof::Certificate => {
-            let shown = caller.wire().tls().and_then(|tls| tls.peer_certificate.clone());
-            house.identities.by_certificate(shown.as_slice(), &claim.user)
+            let shown = caller.wire().tls().map(|tls| tls.peer_certificates.as_slice());
+            house.identities.by_certificate(shown.unwrap_or_default(), &claim.user)
         }
     };
     let credential = credential.map_err(|error| {
@@ -184,9 +184,15 @@ async fn session<P: Protocol>(
     };
     drop((enrolled, open));
     meters::session_over(&target.name, &ending);
-    if let Err(error) = gate.close(&ending) {
-        tracing::error!(%error, session = %id, "the recording could not be sealed");
-    }
+    let entry = match gate.close(&ending) {
+        Ok(root) => Entry::sealed(&root),
+        Err(error) => {
+            tracing::error!(%error, session = %id, "the recording could not be sealed");
+            let details = json!({ "session": id, "error": error.to_string() });
+            Entry::now("recording.fail", "gateway", details)
+        }
+    };
+    record(house, &entry);
     tracing::info!(session = %id, %ending, "session over");
 }
 
@@ -402,11 +408,11 @@ fn journal(house: &House, kind: &str, actor: &str, claim: &Claim, wire: &Wire, r
         "rules": refusal.rules,
         "message": refusal.message,
     });
-    if let Err(error) = house
-        .journal
-        .record(&Entry::now(kind, actor, details))
-        .and_then(Receipt::wait)
-    {
-        tracing::error!(%error, "an administrative act could not be recorded");
+    record(house, &Entry::now(kind, actor, details));
+}
+
+fn record(house: &House, entry: &Entry) {
+    if let Err(error) = house.journal.record(entry).and_then(Receipt::wait) {
+        tracing::error!(%error, kind = entry.kind, "an entry of the journal could not be written");
     }
 }

@@ -82,6 +82,10 @@ impl Conversation for Bytewise {
         self.pending.is_none()
     }
 
+    fn unfinished(&self) -> Vec<u64> {
+        Vec::new()
+    }
+
     fn farewell(&mut self, _refusal: &Refusal, out: &mut Effects) {
         out.tell(b"F");
         out.tend(Housekeeping::Goodbye, b"X");

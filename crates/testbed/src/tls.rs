@@ -13,12 +13,14 @@ use crate::TestbedError;
 /// A certificate authority for tests, valid for a day.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
+    /// What leads from what it issues to the root, without the root, PEM.
+    path: String,
 }
 
 /// A certificate with its key, both PEM.
 #[derive(Clone)]
 pub struct Issued {
-    /// The certificate (leaf only), PEM.
+    /// The certificate and what leads from it to the root, without the root, PEM.
     pub certificate: String,
     /// The private key, PKCS #8 PEM.
     pub key: String,
@@ -30,11 +32,19 @@ impl Authority {
     /// # Errors
     /// When key or certificate cannot be made.
     pub fn new() -> Result<Authority, TestbedError> {
-        let mut params = base("Sallyport test authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        Ok(Authority { issuer })
+        let issuer = CertifiedIssuer::self_signed(authority("Sallyport test authority"), KeyPair::generate()?)?;
+        let path = String::new();
+        Ok(Authority { issuer, path })
+    }
+
+    /// An authority under this one.
+    ///
+    /// # Errors
+    /// When key or certificate cannot be made.
+    pub fn intermediate(&self, name: &str) -> Result<Authority, TestbedError> {
+        let issuer = CertifiedIssuer::signed_by(authority(name), KeyPair::generate()?, &self.issuer)?;
+        let path = format!("{}{}", issuer.pem(), self.path);
+        Ok(Authority { issuer, path })
     }
 
     /// The authority's own certificate, PEM.
@@ -67,7 +77,7 @@ impl Authority {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued {
-            certificate: certificate.pem(),
+            certificate: certificate.pem() + &self.path,
             key: key.serialize_pem(),
         })
     }
@@ -99,6 +109,13 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), TestbedError>
         .open(path)
         .map_err(TestbedError::file(path))?;
     file.write_all(text.as_bytes()).map_err(TestbedError::file(path))
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = base(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
 }
 
 fn base(name: &str) -> CertificateParams {

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::{Client, Method, Response};
 use sallyport_api::ports::{
-    Act, Entry, Journal, JournalError, Line, Policy, PolicyStatus, RecordingFilter, Recordings, RecordingsError,
-    Session, SessionState, Sessions, TranscriptOptions, What,
+    Act, Entry, InJournal, Journal, JournalError, Line, Policy, PolicyStatus, RecordingFilter, Recordings,
+    RecordingsError, Session, SessionState, Sessions, TranscriptOptions, What,
 };
 use sallyport_api::{Access, Api, router, serve};
 use sallyport_identity::client::GatewayClient;
@@ -105,6 +105,7 @@ impl Recordings for Outside {
             state: SessionState::Sealed,
             root: None,
             problem: None,
+            journal: InJournal::Nothing,
         };
         let lines = std::iter::once(command).chain((0..rows).map(|_| row())).chain([end]);
         for (at, what) in lines.enumerate() {
@@ -149,6 +150,11 @@ pub(crate) struct Gateway {
 impl Gateway {
     /// alice and bob (developers), dana (dba), audrey (auditors) and root (admins), all with [`PASSWORD`].
     pub(crate) async fn start() -> Self {
+        Self::start_with(Access::default()).await
+    }
+
+    /// The same, where the operator has decided who may do what.
+    pub(crate) async fn start_with(access: Access) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("people.toml");
         let mut people = PeopleEditor::open(&path).unwrap();
@@ -192,7 +198,7 @@ impl Gateway {
                 }
             }),
             metrics: Arc::new(|| "sallyport_up 1\n".to_owned()),
-            access: Access::default(),
+            access,
         });
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), 64, Limits::default()).unwrap();
         let base = format!("http://{}", listener.local_addr());

@@ -1,6 +1,7 @@
 //! The PostgreSQL protocol: clients on one side, servers on the other, commands judged between them.
 
 mod cancel_key;
+mod cancels;
 pub mod cells;
 mod conversation;
 pub mod dial;

@@ -7,8 +7,7 @@ use bytes::BytesMut;
 use sallyport_listen::{ServerTls, Wire};
 use sallyport_mask::MaskKey;
 use sallyport_session::{
-    Claim, DialError, Ending, Gate, GreetError, Greeting, HoldInfo, Interrupt, Proof, Protocol, Refusal, Relaying,
-    relay,
+    Claim, DialError, Ending, Gate, GreetError, Greeting, HoldInfo, Proof, Protocol, Refusal, Relaying, relay,
 };
 use sallyport_target::Lease;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,15 +16,16 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::cancel_key::CancelKey;
+use crate::cancels::Cancels;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
-use crate::dial::{self, Dialer, Upstream};
+use crate::dial::{Dialer, Upstream};
 use crate::greet::{self, Greeted, Replication, Startup};
 use crate::impact::{MAX_PLANNING, Planner};
 use crate::keeper;
 use crate::refuse;
 use crate::settings::Settings;
+use crate::wire::Limits;
 use crate::wire::backend::{self, Authentication, ParameterStatus, ReadyForQuery};
-use crate::wire::startup::Version;
 
 /// PostgreSQL, as a gateway speaks it.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct Postgres {
     cancels: Arc<Cancels>,
     names: Mutex<HashMap<(String, String), Kept>>,
     planning: Arc<Semaphore>,
+    limits: Limits,
 }
 
 /// The names of a database that has sessions, or had some not long ago.
@@ -60,36 +61,6 @@ pub struct Caller {
     claim: Claim,
 }
 
-/// Who can be cancelled, by the process number that the client was given.
-#[derive(Debug, Default)]
-struct Cancels {
-    sessions: Mutex<HashMap<i32, Cancellable>>,
-}
-
-#[derive(Debug, Clone)]
-struct Cancellable {
-    key: CancelKey,
-    interrupt: Arc<Interrupt>,
-    target: Option<(Lease, CancelKey)>,
-}
-
-/// A session's entry among those that can be cancelled; it leaves when this is dropped.
-#[derive(Debug)]
-struct Registered {
-    cancels: Arc<Cancels>,
-    pid: i32,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.cancels
-            .sessions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.pid);
-    }
-}
-
 impl Postgres {
     /// A gateway's PostgreSQL. `tls` is shown to clients; `mask_key` makes keyed masks stable.
     #[must_use]
@@ -101,7 +72,15 @@ impl Postgres {
             cancels: Arc::default(),
             names: Mutex::default(),
             planning: Arc::new(Semaphore::new(MAX_PLANNING)),
+            limits: Limits::default(),
         }
+    }
+
+    /// The same, where a client's message has at most `bytes`.
+    #[must_use]
+    pub fn with_max_message(mut self, bytes: u32) -> Self {
+        self.limits = self.limits.at_most(bytes);
+        self
     }
 
     /// The names that the sessions of one database share. They are kept fresh as long as somebody has them, and a while
@@ -130,58 +109,6 @@ impl Postgres {
         names.insert(key, kept);
         shared
     }
-
-    async fn cancel(&self, call: greet::CancelCall) {
-        let session = {
-            let sessions = self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions
-                .get(&call.key.pid())
-                .filter(|s| s.key.matches(&call.key))
-                .cloned()
-        };
-        if let Some(session) = session
-            && !session.interrupt.request()
-            && let Some((lease, key)) = &session.target
-            && let Err(error) = dial::cancel(lease, key).await
-        {
-            tracing::warn!(%error, "a cancel request did not reach its target");
-        }
-        drop(call.wire);
-    }
-
-    /// Gives the session a key of the gateway's own making.
-    fn register(
-        &self,
-        version: Version,
-        interrupt: &Arc<Interrupt>,
-        lease: Lease,
-        upstream: &Upstream,
-    ) -> Option<(CancelKey, Registered)> {
-        let target = upstream.backend_key.clone().map(|key| (lease, key));
-        let mut sessions = self.cancels.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        let pid = loop {
-            let pid = rand::random_range(1..i32::MAX);
-            if !sessions.contains_key(&pid) {
-                break pid;
-            }
-        };
-        let key = CancelKey::generate(pid, version).ok()?;
-        sessions.insert(
-            pid,
-            Cancellable {
-                key: key.clone(),
-                interrupt: Arc::clone(interrupt),
-                target,
-            },
-        );
-        Some((
-            key,
-            Registered {
-                cancels: Arc::clone(&self.cancels),
-                pid,
-            },
-        ))
-    }
 }
 
 /// Ends the keepers of databases that have had no session for the longest time, but for a few. Nobody gets hold of names
@@ -203,11 +130,11 @@ impl Protocol for Postgres {
     async fn greet(&self, client: Wire) -> Result<Greeting<Caller>, GreetError> {
         match greet::greet(client, self.tls.as_ref()).await {
             Ok(Greeted::Cancel(call)) => {
-                self.cancel(call).await;
+                self.cancels.cancel(&call.key, call.wire.peer().ip()).await;
                 Ok(Greeting::Done)
             }
             Ok(Greeted::Login(mut greeting)) => {
-                let certified = greeting.wire.tls().is_some_and(|tls| tls.peer_certificate.is_some());
+                let certified = greeting.wire.tls().is_some_and(|tls| !tls.peer_certificates.is_empty());
                 let proof = if certified {
                     Proof::Certificate
                 } else {
@@ -247,7 +174,10 @@ impl Protocol for Postgres {
         let Caller { mut wire, startup, .. } = caller;
         let standing = gate.standing();
         let shared = self.shared_names(&standing.target.name, &standing.database, &lease);
-        let Some((key, registered)) = self.register(startup.version, &signals.interrupt, lease, &upstream) else {
+        let registered = self
+            .cancels
+            .register(startup.version, &signals.interrupt, lease, &upstream);
+        let Ok((key, registered)) = registered else {
             return (Ending::Broken("no random bytes for a cancel key".to_owned()), gate);
         };
         let mut settings = Settings::default();
@@ -265,6 +195,7 @@ impl Protocol for Postgres {
             settings,
             masks: Masks::new(reveals, &classification, Arc::clone(&self.mask_key)),
             database: standing.database.clone(),
+            limits: self.limits,
         });
         let ended = relay(conversation, wire, upstream.wire, gate, signals).await;
         drop(registered);

@@ -67,6 +67,11 @@ pub(crate) fn fatal(sqlstate: &'static str, message: &str) -> BytesMut {
     encode_error(&Diagnostic::fatal(sqlstate, message))
 }
 
+/// A fatal error of the gateway's own, with what to do about it.
+pub(crate) fn last_word(sqlstate: &'static str, message: &str, hint: &str) -> BytesMut {
+    encode_error(&Diagnostic::fatal(sqlstate, message).hint(hint))
+}
+
 /// An error of the gateway's own about a name or a message.
 pub(crate) fn plain(sqlstate: &'static str, message: &str, hint: &str) -> BytesMut {
     encode_error(&Diagnostic::error(sqlstate, message).hint(hint))

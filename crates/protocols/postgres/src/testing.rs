@@ -10,6 +10,7 @@ use sallyport_sql::{Catalog, SessionState};
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
 use crate::dial::scram::{Binding, First, Keys};
 use crate::settings::Settings;
+use crate::wire::Limits;
 use crate::{conversation, parameters, refuse};
 
 pub use crate::dial::ScramError;
@@ -26,6 +27,7 @@ pub fn conversation(classification: &Arc<Classification>, reveals: Arc<Reveals>)
         settings: Settings::default(),
         masks: Masks::new(reveals, classification, Arc::new(key)),
         database: "orders".into(),
+        limits: Limits::default(),
     })
 }
 

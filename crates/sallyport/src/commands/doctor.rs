@@ -1,8 +1,6 @@
 //! `sallyport doctor`: what is wrong, and what to do about it.
 
-use std::fs;
 use std::io::{Write, stdout};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -220,7 +218,7 @@ async fn machine(path: &Path) -> Vec<Finding> {
         "configuration",
         format!("`{}` makes sense", path.display()),
     )];
-    findings.extend(state(&config.state_dir));
+    findings.push(state(&config.state_dir));
     let bundle = match loader().load(&config.policy) {
         Ok(bundle) => bundle,
         Err(error) => {
@@ -259,32 +257,21 @@ async fn machine(path: &Path) -> Vec<Finding> {
 }
 
 /// Whether the state is there and private: it has keys.
-fn state(dir: &Path) -> Vec<Finding> {
-    let Ok(metadata) = fs::metadata(dir) else {
+fn state(dir: &Path) -> Finding {
+    if !dir.exists() {
         let detail = format!("`{}` is not there yet; the gateway makes it", dir.display());
-        return vec![Finding::doubtful("state", detail, "start the gateway once")];
-    };
-    let mut open = Vec::new();
-    if metadata.permissions().mode() & 0o077 != 0 {
-        open.push(dir.display().to_string());
+        return Finding::doubtful("state", detail, "start the gateway once");
     }
-    for entry in fs::read_dir(dir.join("keys")).into_iter().flatten().flatten() {
-        let private = entry
-            .metadata()
-            .is_ok_and(|metadata| metadata.permissions().mode() & 0o077 == 0);
-        if !private {
-            open.push(entry.path().display().to_string());
-        }
+    let exposed = crate::state::exposed(dir);
+    if exposed.is_empty() {
+        return Finding::good("state", format!("`{}` is private", dir.display()));
     }
-    if open.is_empty() {
-        return vec![Finding::good("state", format!("`{}` is private", dir.display()))];
-    }
-    let detail = format!("others can get at {}", open.join(", "));
-    vec![Finding::bad(
+    let exposed: Vec<String> = exposed.iter().map(|path| path.display().to_string()).collect();
+    Finding::bad(
         "state",
-        detail,
-        "chmod 0700 the directory and 0600 the keys, and think about changing the keys",
-    )]
+        format!("others can get at {}", exposed.join(", ")),
+        "chmod directories to 0700 and files to 0600, and think about changing the keys",
+    )
 }
 
 /// Whether a target's credential can be had and its port be reached. Nobody logs in.
@@ -305,32 +292,25 @@ async fn reach(target: &Target) -> Finding {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
-    fn keys_that_others_can_read_are_found() {
+    fn a_state_that_others_can_look_into_is_bad() {
         let dir = tempfile::tempdir().unwrap();
-        let keys = dir.path().join("keys");
-        fs::create_dir(&keys).unwrap();
-        let key = keys.join("mask.key");
-        fs::write(&key, "secret").unwrap();
-        let set = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-        };
-        let verdict = || {
-            state(dir.path())
-                .into_iter()
-                .map(|finding| finding.verdict)
-                .collect::<Vec<_>>()
-        };
-        set(dir.path(), 0o700);
-        set(&key, 0o600);
-        assert_eq!(verdict(), [Verdict::Good]);
-        set(&key, 0o640);
-        assert_eq!(verdict(), [Verdict::Bad]);
-        set(&key, 0o600);
-        set(dir.path(), 0o755);
-        assert_eq!(verdict(), [Verdict::Bad]);
+        let set = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        set(0o700);
+        assert_eq!(state(dir.path()).verdict, Verdict::Good);
+        set(0o755);
+        let finding = state(dir.path());
+        assert_eq!(finding.verdict, Verdict::Bad);
+        assert!(
+            finding.detail.contains(&dir.path().display().to_string()),
+            "{finding:?}"
+        );
+        assert_eq!(state(&dir.path().join("none")).verdict, Verdict::Doubtful);
     }
 
     #[tokio::test]

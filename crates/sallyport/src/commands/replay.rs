@@ -4,7 +4,7 @@ use std::io::{Write, stdout};
 
 use anyhow::bail;
 use clap::Args;
-use sallyport_api::ports::{Line, Session, SessionState, What};
+use sallyport_api::ports::{InJournal, Line, Session, SessionState, What};
 
 use super::caller::Caller;
 use super::sessions::words;
@@ -123,7 +123,9 @@ impl Transcript {
             }
             What::Notice { text } => format!("{at}  * {}\n", continued(text)),
             What::Closed { reason } => format!("\n{at}  * closed: {}\n", continued(reason)),
-            What::End { state, root, .. } => end(*state, root.as_deref()),
+            What::End {
+                state, root, journal, ..
+            } => end(*state, root.as_deref(), *journal),
         }
     }
 }
@@ -191,7 +193,7 @@ fn review(outcome: &str, request: Option<&str>, approved_by: &[String], message:
     words
 }
 
-fn end(state: SessionState, root: Option<&str>) -> String {
+fn end(state: SessionState, root: Option<&str>, journal: InJournal) -> String {
     let words = match state {
         SessionState::Live => "the session goes on",
         SessionState::Sealed => "the recording is complete",
@@ -200,7 +202,13 @@ fn end(state: SessionState, root: Option<&str>) -> String {
     let root = root
         .map(|root| format!("; its chain ends with {}", safe(root)))
         .unwrap_or_default();
-    format!("\n{words}{root}\n")
+    let journal = match (state, journal) {
+        (_, InJournal::SameRoot) => ", as the journal has it",
+        (_, InJournal::OtherRoot) => ", BUT THE JOURNAL HAS ANOTHER ROOT",
+        (SessionState::Sealed, InJournal::Nothing) => ", of which the journal has nothing",
+        (SessionState::Live | SessionState::Interrupted, InJournal::Nothing) => "",
+    };
+    format!("\n{words}{root}{journal}\n")
 }
 
 #[cfg(test)]
@@ -265,8 +273,9 @@ mod tests {
             None,
             What::End {
                 state: SessionState::Sealed,
-                root: None,
+                root: Some("0123".to_owned()),
                 problem: None,
+                journal: InJournal::SameRoot,
             },
         );
         let expected = "\n\
@@ -277,7 +286,7 @@ mod tests {
             +01:01:01.000  = approved by dana (req_7k2m9q)\n\
             +01:01:01.001  < ALTER TABLE\n\
             \n+01:01:01.002  * closed: the client left\n\
-            \nthe recording is complete\n";
+            \nthe recording is complete; its chain ends with 0123, as the journal has it\n";
         assert_eq!(text, expected);
         assert_eq!(transcript.end, Some(None));
     }

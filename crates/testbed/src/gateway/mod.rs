@@ -31,6 +31,8 @@ pub struct Person {
     pub name: String,
     /// The groups.
     pub groups: Vec<String>,
+    /// Further lines of the entry in the people file, and tables behind it.
+    pub more: String,
 }
 
 impl Person {
@@ -39,6 +41,7 @@ impl Person {
         Person {
             name: name.to_owned(),
             groups: groups.iter().map(|&group| group.to_owned()).collect(),
+            more: String::new(),
         }
     }
 }
@@ -248,8 +251,8 @@ fn people(people: &[Person]) -> String {
     let mut text = String::new();
     for person in people {
         text.push_str(&format!(
-            "[[person]]\nid = {:?}\ngroups = {:?}\npassword = {PASSWORD_HASH:?}\n\n",
-            person.name, person.groups
+            "[[person]]\nid = {:?}\ngroups = {:?}\npassword = {PASSWORD_HASH:?}\n{}\n\n",
+            person.name, person.groups, person.more
         ));
     }
     text

@@ -33,8 +33,17 @@ impl PostgresConversation {
                 self.stalled = true;
                 return Ok(());
             }
-            let frame = next_frame::<Tag>(bytes, &self.limits).map_err(|e| WireError::client(e.to_string()))?;
-            let Some(frame) = frame else { return Ok(()) };
+            if self.skips(bytes) {
+                return Ok(());
+            }
+            let frame = match next_frame::<Tag>(bytes, &self.limits) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => return Ok(()),
+                Err(offence) => {
+                    self.on_offence(&offence, out)?;
+                    continue;
+                }
+            };
             match self.client_message(frame, bytes, out)? {
                 Step::Done => bytes.advance(frame.total_len.min(bytes.len())),
                 Step::Stall if self.awaited.is_empty() => {
@@ -80,6 +89,8 @@ impl PostgresConversation {
             } else {
                 Step::Done
             }),
+            // What was asked for before it is answered first, and recorded.
+            Tag::Terminate if !self.awaited.is_empty() => Ok(self.stall(out)),
             Tag::Terminate => {
                 out.tend(Housekeeping::Goodbye, whole);
                 out.end();

@@ -196,6 +196,28 @@ pub(super) struct Awaited {
     counts: Counts,
 }
 
+impl Awaited {
+    /// The commands that run, and of which no end is known.
+    pub(super) fn unfinished(&self) -> Vec<u64> {
+        let running = self.queue.iter().filter_map(|expect| match expect {
+            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run, .. } => Some(run),
+            Expect::Parse { .. }
+            | Expect::Bind { .. }
+            | Expect::DescribeStatement { .. }
+            | Expect::DescribePortal { .. }
+            | Expect::CloseStatement { .. }
+            | Expect::ClosePortal { .. }
+            | Expect::Sync
+            | Expect::Poison { .. }
+            | Expect::Own { .. }
+            | Expect::OwnSync
+            | Expect::OwnDescribe { .. }
+            | Expect::OwnTypes { .. } => None,
+        });
+        running.filter(|run| !run.failed).map(|run| run.spent.seq()).collect()
+    }
+}
+
 /// What the queue holds, so that nobody has to walk it.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {

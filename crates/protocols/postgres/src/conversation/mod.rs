@@ -15,6 +15,7 @@ mod expect;
 mod function;
 mod names;
 mod outcome;
+mod oversize;
 mod own;
 mod plans;
 mod results;
@@ -50,7 +51,10 @@ use crate::wire::{Limits, frontend};
 
 /// One session's machine.
 pub struct PostgresConversation {
+    /// How long the client's messages may be.
     limits: Limits,
+    /// Bytes of a message that was refused for its length and has not come yet.
+    skipping: usize,
     names: Names,
     awaited: Awaited,
     scope: Scope,
@@ -117,6 +121,8 @@ pub(crate) struct Start {
     pub(crate) masks: Masks,
     /// The database's name within the target.
     pub(crate) database: SmolStr,
+    /// How long the client's messages may be.
+    pub(crate) limits: Limits,
 }
 
 impl PostgresConversation {
@@ -126,9 +132,11 @@ impl PostgresConversation {
             settings,
             masks,
             database,
+            limits,
         } = start;
         Self {
-            limits: Limits::default(),
+            limits,
+            skipping: 0,
             names: Names::default(),
             awaited: Awaited::default(),
             view: scope.view(&masks.classification, 0),
@@ -264,6 +272,10 @@ impl Conversation for PostgresConversation {
 
     fn is_idle(&self) -> bool {
         self.is_clean() && self.pending.is_none()
+    }
+
+    fn unfinished(&self) -> Vec<u64> {
+        self.awaited.unfinished()
     }
 
     fn farewell(&mut self, refusal: &Refusal, out: &mut Effects) {

@@ -14,7 +14,7 @@ use crate::settings::Settings;
 use crate::wire::backend::{
     NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
 };
-use crate::wire::{Diagnostic, Frame, next_frame};
+use crate::wire::{Diagnostic, Frame, Limits, next_frame};
 
 /// Memory for rows that are written anew that a session keeps between results.
 const MAX_IDLE_SCRATCH: usize = 8 * 1024;
@@ -36,7 +36,7 @@ impl PostgresConversation {
         let (mut run, mut seq) = (0, 0);
         loop {
             let rest = bytes.get(run..).unwrap_or_default();
-            let frame = next_frame::<Tag>(rest, &self.limits).map_err(|e| WireError::target(e.to_string()))?;
+            let frame = next_frame::<Tag>(rest, &Limits::default()).map_err(|e| WireError::target(e.to_string()))?;
             let Some(frame) = frame else { break };
             let body = frame.body(rest).unwrap_or_default();
             match self.judge(frame.tag, body, out)? {

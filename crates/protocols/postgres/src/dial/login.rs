@@ -229,7 +229,7 @@ impl<'a> Login<'a> {
 
     /// Binds to the channel when that is possible.
     fn binding(&self, plain: bool, plus: bool) -> Result<Binding, DialError> {
-        let certificate = self.wire.tls().and_then(|tls| tls.peer_certificate.as_ref());
+        let certificate = self.wire.tls().and_then(|tls| tls.peer_certificates.first());
         let hash = match self.lease.channel_binding {
             ChannelBinding::Disable => None,
             ChannelBinding::Prefer | ChannelBinding::Require => {

@@ -49,6 +49,17 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same, with no limit above `bytes`, the type byte included.
+    #[must_use]
+    pub fn at_most(self, bytes: u32) -> Self {
+        let most = bytes.saturating_sub(1);
+        Self {
+            control: self.control.min(most),
+            statement: self.statement.min(most),
+            data: self.data.min(most),
+        }
+    }
+
     fn of(&self, class: Class) -> u32 {
         match class {
             Class::Control => self.control,

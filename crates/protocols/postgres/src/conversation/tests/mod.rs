@@ -10,6 +10,7 @@
 
 mod names;
 mod order;
+mod oversize;
 mod play;
 mod recorded;
 mod server;

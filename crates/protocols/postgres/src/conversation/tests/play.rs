@@ -16,6 +16,9 @@ use crate::settings::Settings;
 use crate::wire::frontend::{self, Subject};
 use crate::wire::{Limits, backend, next_frame};
 
+/// The longest message of the client here.
+pub(super) const MAX_MESSAGE: u32 = 2 << 20;
+
 /// What the gate says of a command.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Says {
@@ -82,6 +85,7 @@ impl Play {
                 Arc::new(MaskKey::new(&secrecy::SecretBox::new(vec![7; 32].into_boxed_slice()))),
             ),
             database: "orders".into(),
+            limits: Limits::default().at_most(MAX_MESSAGE),
         });
         Self {
             machine,
@@ -117,6 +121,11 @@ impl Play {
             self.settle();
         }
         self
+    }
+
+    /// Bytes of the client that are kept because they are not dealt with.
+    pub(super) fn waiting(&self) -> usize {
+        self.from_client.len()
     }
 
     /// The server runs what it has got.

@@ -42,6 +42,7 @@ impl Machine {
                 settings: Settings::default(),
                 masks: Masks::new(none(), &classification, Arc::new(key)),
                 database: "postgres".into(),
+                limits: Limits::default(),
             }),
             out: testing::effects(classification, 1, needs_names),
             from_client: BytesMut::new(),

@@ -40,6 +40,24 @@ fn an_approved_command_whose_names_mean_something_else_by_now_does_not_run() {
     assert_eq!(play.finished, [(1, Finish::Skipped)]);
 }
 
+/// pa-033, pa-206: should the session end now, nobody knows what became of these.
+#[test]
+fn what_the_target_has_not_answered_to_the_end_is_unfinished() {
+    let mut play = Play::new(false, house_rule);
+    play.send(&query("SELECT 1"));
+    assert_eq!(play.machine.unfinished(), Vec::<u64>::new());
+    play.server_sleeps = true;
+    play.send(&query("SELECT 2"));
+    play.send(&[run("SELECT 3"), sync()].concat());
+    let unfinished = play.machine.unfinished();
+    assert_eq!(unfinished.len(), 2, "{unfinished:?}");
+    play.wake();
+    assert_eq!(play.machine.unfinished(), Vec::<u64>::new());
+    for seq in unfinished {
+        assert!(play.finished.contains(&(seq, Finish::Completed)), "{:?}", play.finished);
+    }
+}
+
 #[test]
 fn a_held_command_whose_batch_fails_is_given_up() {
     let mut play = Play::new(false, house_rule);
