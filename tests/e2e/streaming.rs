@@ -44,7 +44,7 @@ fn until_it_cannot_send(stage: &Stage) -> Result<()> {
 fn drain(wire: &mut Wire, kind: u8) -> Result<(u64, bool)> {
     let (mut count, mut clear) = (0, false);
     loop {
-        let said = wire.next()?;
+        let said = wire.message()?;
         ensure!(said.kind != b'E', "{said:?}");
         count += u64::from(said.kind == kind);
         clear |= said.body.ends_with(b"ada@example.com") || said.body.ends_with(b"ada@example.com\n");

@@ -43,7 +43,7 @@ impl Wire {
         }
         body.push(0);
         wire.stream.write_all(&packet(&body)?)?;
-        let asked = wire.next()?;
+        let asked = wire.message()?;
         if asked.kind == b'R' && asked.body == 3_u32.to_be_bytes() {
             wire.send(b'p', &text(&endpoint.password))?;
         }
@@ -64,7 +64,7 @@ impl Wire {
     ///
     /// # Errors
     /// When none comes.
-    pub fn next(&mut self) -> Result<Said> {
+    pub fn message(&mut self) -> Result<Said> {
         loop {
             if let Some((head, rest)) = self.buffer.split_first_chunk::<5>() {
                 let [kind, length @ ..] = *head;
@@ -89,7 +89,7 @@ impl Wire {
     pub fn answer(&mut self) -> Result<Vec<Said>> {
         let mut messages = Vec::new();
         loop {
-            let said = self.next()?;
+            let said = self.message()?;
             let ready = said.kind == b'Z';
             messages.push(said);
             if ready {

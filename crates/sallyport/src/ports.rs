@@ -232,21 +232,7 @@ fn lines(
                 parameters,
             });
         }
-        Event::Decision { detail, .. } => {
-            let detail = json(detail);
-            tell(What::Decision {
-                outcome: string(&detail, "outcome").unwrap_or_default(),
-                rules: strings(&detail, "rules"),
-                message: string(&detail, "message"),
-                // A decision that names no policy is of the one that the header names.
-                commit: match string(&detail, "policy") {
-                    Some(_) => string(&detail, "commit"),
-                    None => header.policy_commit.clone(),
-                },
-                policy: string(&detail, "policy").or_else(|| Some(header.policy_digest.clone())),
-                request: string(&detail, "request"),
-            });
-        }
+        Event::Decision { detail, .. } => tell(decision(&json(detail), header)),
         Event::Hold { detail, .. } => {
             let detail = json(detail);
             let request = string(&detail, "request").unwrap_or_default();
@@ -285,6 +271,23 @@ fn lines(
                 reason: string(&json(detail), "ending").unwrap_or_default(),
             });
         }
+    }
+}
+
+/// A decision. One that names no policy is of the one that the header names.
+fn decision(detail: &Value, header: &SessionHeader) -> What {
+    let policy = string(detail, "policy");
+    let commit = match policy {
+        Some(_) => string(detail, "commit"),
+        None => header.policy_commit.clone(),
+    };
+    What::Decision {
+        outcome: string(detail, "outcome").unwrap_or_default(),
+        rules: strings(detail, "rules"),
+        message: string(detail, "message"),
+        policy: Some(policy.unwrap_or_else(|| header.policy_digest.clone())),
+        commit,
+        request: string(detail, "request"),
     }
 }
 
