@@ -217,7 +217,10 @@ fn people() -> Result<(Stage, TempDir)> {
     let classify = "[[columns]]\ncolumn = [\"public.as_people.card\", \"public.as_people.twice\", \
                     \"public.as_guarded.card\", \"public.as_guarded.twice\"]\nclass = \"cards\"\n\n\
                     [[columns]]\ncolumn = [\"public.as_people.born\", \"public.as_guarded.born\"]\nclass = \"dates\"\n";
-    let policy = bundle(classify, &[mask("cards", "keep-last(4)"), mask("dates", "year")].concat())?;
+    let policy = bundle(
+        classify,
+        &[mask("cards", "keep-last(4)"), mask("dates", "year")].concat(),
+    )?;
     let stage = Stage::start(&Plan::with_bundle(&policy))?;
     stage.server.query("shop", PEOPLE)?;
     Ok((stage, policy))
@@ -234,12 +237,27 @@ fn every_shape_of_copy_knows_its_columns() -> Result<()> {
     let (card, born) = ("************1111", "1970-01-01");
     for (statement, wanted) in [
         ("COPY as_people TO STDOUT", format!("1\t{card}\t{born}\n")),
-        ("COPY as_people (born, twice, id) TO STDOUT", format!("{born}\t{card}!\t1\n")),
+        (
+            "COPY as_people (born, twice, id) TO STDOUT",
+            format!("{born}\t{card}!\t1\n"),
+        ),
         ("COPY as_guarded (twice, card) TO STDOUT", format!("{card}!\t{card}\n")),
-        ("COPY (TABLE as_people) TO STDOUT", format!("1\t{card}\t{born}\t{card}!\n")),
-        ("COPY (SELECT born, born AS again FROM as_people WHERE card ~ '^(4|5).*)?$') TO STDOUT", String::new()),
-        ("COPY (VALUES (1, ')'), (2, $$($$)) TO STDOUT", "1\t)\n2\t(\n".to_owned()),
-        ("COPY (WITH a AS (SELECT born FROM as_people) SELECT * FROM a) TO STDOUT", format!("{born}\n")),
+        (
+            "COPY (TABLE as_people) TO STDOUT",
+            format!("1\t{card}\t{born}\t{card}!\n"),
+        ),
+        (
+            "COPY (SELECT born, born AS again FROM as_people WHERE card ~ '^(4|5).*)?$') TO STDOUT",
+            String::new(),
+        ),
+        (
+            "COPY (VALUES (1, ')'), (2, $$($$)) TO STDOUT",
+            "1\t)\n2\t(\n".to_owned(),
+        ),
+        (
+            "COPY (WITH a AS (SELECT born FROM as_people) SELECT * FROM a) TO STDOUT",
+            format!("{born}\n"),
+        ),
         (
             "COPY (UPDATE as_people SET id = id RETURNING id, born) TO STDOUT (FORMAT csv)",
             format!("1,{born}\n"),
@@ -277,8 +295,14 @@ fn a_copy_that_fails_fails_as_without_the_gateway() -> Result<()> {
     };
     let wrong = "COPY (SELECT nothing_such FROM as_people) TO STDOUT";
     let answer = wire.simple(wrong)?;
-    ensure!(error(&answer, b'C') == "42703" && error(&answer, b'P') == "14", "{answer:?}");
-    ensure!(data(&wire.simple("COPY (SELECT 1) TO STDOUT")?)? == "1\n", "the session goes on");
+    ensure!(
+        error(&answer, b'C') == "42703" && error(&answer, b'P') == "14",
+        "{answer:?}"
+    );
+    ensure!(
+        data(&wire.simple("COPY (SELECT 1) TO STDOUT")?)? == "1\n",
+        "the session goes on"
+    );
 
     wire.simple("BEGIN")?;
     let answer = wire.simple(wrong)?;
@@ -289,7 +313,10 @@ fn a_copy_that_fails_fails_as_without_the_gateway() -> Result<()> {
 
     let answer = wire.extended(wrong, 0)?;
     ensure!(error(&answer, b'C') == "42703", "{answer:?}");
-    ensure!(answer.iter().filter(|said| said.kind == b'E').count() == 1, "{answer:?}");
+    ensure!(
+        answer.iter().filter(|said| said.kind == b'E').count() == 1,
+        "{answer:?}"
+    );
     ensure!(data(&wire.extended("COPY (SELECT born FROM as_people) TO STDOUT", 0)?)? == "1970-01-01\n");
     Ok(())
 }
