@@ -203,3 +203,117 @@ fn copy_in(direct: &Endpoint, table: &str, options: &str, file: &Path) -> Result
     let select = format!("SELECT * FROM copy_of_{table} ORDER BY id");
     psql(direct, &[&format!("TRUNCATE copy_of_{table}"), &load, &select])
 }
+
+const PEOPLE: &str = "
+    CREATE TABLE as_people (id int, card text, born date, twice text GENERATED ALWAYS AS (card || '!') STORED);
+    INSERT INTO as_people VALUES (1, '4111111111111111', '1970-05-05');
+    CREATE TABLE as_guarded (LIKE as_people INCLUDING GENERATED);
+    ALTER TABLE as_guarded ENABLE ROW LEVEL SECURITY;
+    CREATE POLICY everything ON as_guarded USING (true);
+    INSERT INTO as_guarded SELECT id, card, born FROM as_people;
+    GRANT ALL ON as_people, as_guarded TO app;";
+
+fn people() -> Result<(Stage, TempDir)> {
+    let classify = "[[columns]]\ncolumn = [\"public.as_people.card\", \"public.as_people.twice\", \
+                    \"public.as_guarded.card\", \"public.as_guarded.twice\"]\nclass = \"cards\"\n\n\
+                    [[columns]]\ncolumn = [\"public.as_people.born\", \"public.as_guarded.born\"]\nclass = \"dates\"\n";
+    let policy = bundle(
+        classify,
+        &[mask("cards", "keep-last(4)"), mask("dates", "year")].concat(),
+    )?;
+    let stage = Stage::start(&Plan::with_bundle(&policy))?;
+    stage.server.query("shop", PEOPLE)?;
+    Ok((stage, policy))
+}
+
+fn data(answer: &[Said]) -> Result<String> {
+    Ok(String::from_utf8_lossy(&copied(answer)?).into_owned())
+}
+
+#[test]
+fn every_shape_of_copy_knows_its_columns() -> Result<()> {
+    let (stage, _policy) = people()?;
+    let mut wire = Wire::open(&stage.through("alice")?)?;
+    let (card, born) = ("************1111", "1970-01-01");
+    for (statement, wanted) in [
+        ("COPY as_people TO STDOUT", format!("1\t{card}\t{born}\n")),
+        ("COPY as_people (born, id) TO STDOUT", format!("{born}\t1\n")),
+        ("COPY as_guarded (born, card) TO STDOUT", format!("{born}\t{card}\n")),
+        (
+            "COPY (TABLE as_people) TO STDOUT",
+            format!("1\t{card}\t{born}\t{card}!\n"),
+        ),
+        (
+            "COPY (SELECT born, born AS again FROM as_people WHERE card ~ '^(4|5).*)?$') TO STDOUT",
+            String::new(),
+        ),
+        (
+            "COPY (VALUES (1, ')'), (2, $$($$)) TO STDOUT",
+            "1\t)\n2\t(\n".to_owned(),
+        ),
+        (
+            "COPY (WITH a AS (SELECT born FROM as_people) SELECT * FROM a) TO STDOUT",
+            format!("{born}\n"),
+        ),
+        (
+            "COPY (UPDATE as_people SET id = id RETURNING id, born) TO STDOUT (FORMAT csv)",
+            format!("1,{born}\n"),
+        ),
+        (
+            "COPY (SELECT born FROM as_people) TO STDOUT; SELECT 1; COPY (SELECT 7, born FROM as_people) TO STDOUT",
+            format!("{born}\n7\t{born}\n"),
+        ),
+        (
+            "BEGIN; COPY (SELECT born FROM as_people) TO STDOUT; ROLLBACK",
+            format!("{born}\n"),
+        ),
+        (
+            "CREATE TEMP TABLE later AS SELECT 5 AS five; COPY (SELECT five FROM later) TO STDOUT",
+            "5\n".to_owned(),
+        ),
+    ] {
+        let answer = wire.simple(statement)?;
+        if wanted.is_empty() {
+            ensure!(answer.iter().any(|said| said.kind == b'E'), "{statement}: {answer:?}");
+            continue;
+        }
+        ensure!(data(&answer)? == wanted, "{statement}: {}", data(&answer)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_copy_that_fails_fails_as_without_the_gateway() -> Result<()> {
+    let (stage, _policy) = people()?;
+    let mut wire = Wire::open(&stage.through("alice")?)?;
+    let error = |answer: &[Said], code: u8| {
+        let error = answer.iter().find(|said| said.kind == b'E');
+        error.and_then(|error| error.field(code)).unwrap_or_default()
+    };
+    let wrong = "COPY (SELECT nothing_such FROM as_people) TO STDOUT";
+    let answer = wire.simple(wrong)?;
+    ensure!(
+        error(&answer, b'C') == "42703" && error(&answer, b'P') == "14",
+        "{answer:?}"
+    );
+    ensure!(
+        data(&wire.simple("COPY (SELECT 1) TO STDOUT")?)? == "1\n",
+        "the session goes on"
+    );
+
+    wire.simple("BEGIN")?;
+    let answer = wire.simple(wrong)?;
+    ensure!(error(&answer, b'C') == "42703", "{answer:?}");
+    ensure!(answer.last().is_some_and(|ready| ready.body == b"E"), "{answer:?}");
+    ensure!(error(&wire.simple("COPY (SELECT 1) TO STDOUT")?, b'C') == "25P02");
+    wire.simple("ROLLBACK")?;
+
+    let answer = wire.extended(wrong, 0)?;
+    ensure!(error(&answer, b'C') == "42703", "{answer:?}");
+    ensure!(
+        answer.iter().filter(|said| said.kind == b'E').count() == 1,
+        "{answer:?}"
+    );
+    ensure!(data(&wire.extended("COPY (SELECT born FROM as_people) TO STDOUT", 0)?)? == "1970-01-01\n");
+    Ok(())
+}

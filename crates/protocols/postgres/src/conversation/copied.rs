@@ -36,7 +36,7 @@ impl Copied {
 impl PostgresConversation {
     /// Asks for the columns of the queries that a command copies out. Nothing is asked when nothing is masked, or when
     /// the transaction has failed.
-    pub(super) fn ask_copied(&mut self, understood: &Arc<Understood>, out: &mut Effects) -> Copied {
+    pub(super) fn ask_copied(&mut self, understood: &Arc<Understood>, alone: bool, out: &mut Effects) -> Copied {
         if self.masks.are_needless() || self.aborted {
             return Copied::default();
         }
@@ -53,6 +53,7 @@ impl PostgresConversation {
                 understood: Arc::clone(understood),
                 described,
                 closes: 2,
+                alone,
             });
         }
         if !bytes.is_empty() {

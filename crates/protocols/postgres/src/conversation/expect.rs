@@ -108,6 +108,8 @@ pub(super) enum Expect {
         understood: Arc<Understood>,
         described: Arc<OnceLock<Described>>,
         closes: u8,
+        /// A command waits for the answer that is in no batch: an error is kept for it.
+        alone: bool,
     },
 }
 

@@ -92,11 +92,15 @@ impl PostgresConversation {
                 message
             }
         };
-        let own = matches!(self.awaited.front(), Some(Expect::Own { .. } | Expect::OwnTypes { .. })) && !self.fatal;
+        let (own, alone) = match self.awaited.front() {
+            Some(Expect::Own { .. }) => (!self.fatal, !self.unsynced),
+            Some(Expect::OwnTypes { alone, .. }) => (!self.fatal, *alone),
+            _ => (false, false),
+        };
         if own {
             self.own_ended();
         }
-        if own && !self.unsynced {
+        if own && alone {
             // The command that the questions were for is still to be answered.
             self.own_error = Some(message);
         } else {

@@ -242,7 +242,7 @@ impl PostgresConversation {
             return true;
         };
         if pending.copied.is_none() && understood.copied_queries().next().is_some() {
-            let copied = self.ask_copied(understood, out);
+            let copied = self.ask_copied(understood, !self.unsynced, out);
             if !copied.is_answered() {
                 self.settle_copied(out);
             }
@@ -323,7 +323,7 @@ impl PostgresConversation {
                 portal,
                 max_rows,
             } => {
-                let copied = self.ask_copied(&understood, out);
+                let copied = self.ask_copied(&understood, false, out);
                 self.describe_first(&name, portal.as_ref(), &understood, out);
                 let mut bytes = BytesMut::new();
                 let portal_name = &*name;
@@ -364,7 +364,7 @@ impl PostgresConversation {
             .map(|e| e.portal)
             .unwrap_or_default();
         let understood = Arc::clone(&portal.understood);
-        let copied = self.ask_copied(&understood, out);
+        let copied = self.ask_copied(&understood, false, out);
         self.describe_first(name, Some(portal), &understood, out);
         out.proceed(portal.spent, whole);
         self.unsynced = true;
