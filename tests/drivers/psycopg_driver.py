@@ -47,6 +47,8 @@ def statements(connection):
         for row in cursor.stream("SELECT generate_series(1, 1000)"):
             if row[0] == 10:
                 break
+        # What was given up is cancelled, which may come too late.
+        connection.rollback()
         print("after a stream", cursor.execute("SELECT 'fine'").fetchone())
     with connection.cursor("named") as cursor:
         cursor.itersize = 7

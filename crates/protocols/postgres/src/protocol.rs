@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use sallyport_listen::{ServerTls, Wire};
@@ -49,6 +50,9 @@ struct Kept {
     /// When the newest session began.
     used: Instant,
 }
+
+/// How long somebody who asked to cancel may take to close.
+const CANCEL_FAREWELL: Duration = Duration::from_secs(1);
 
 /// Databases without sessions whose names are kept: each keeps a connection at its target.
 const MAX_UNUSED: usize = 4;
@@ -131,6 +135,8 @@ impl Protocol for Postgres {
         match greet::greet(client, self.tls.as_ref()).await {
             Ok(Greeted::Cancel(call)) => {
                 self.cancels.cancel(&call.key, call.wire.peer().ip()).await;
+                // Who asked waits for the end, and takes one without TLS's own farewell for a failure.
+                call.wire.farewell(&[], CANCEL_FAREWELL).await;
                 Ok(Greeting::Done)
             }
             Ok(Greeted::Login(mut greeting)) => {

@@ -3,7 +3,9 @@
 mod orders;
 mod story;
 
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -49,6 +51,7 @@ pub(crate) struct Demo {
 pub(crate) async fn run(args: DemoArgs, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let state = tempfile::Builder::new()
         .prefix("sallyport-demo-")
+        .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .context("no place for throw-away state")?;
     let server = tokio::task::spawn_blocking(start_target).await??;

@@ -62,6 +62,8 @@ pub struct PostgresConversation {
     masks: Masks,
     /// How the results of statements are masked under these masks in this view.
     plans: Plans,
+    /// The last description in which nothing is to be masked, for programs that run one statement again and again.
+    plain_titles: Vec<u8>,
     /// What names mean, for a version of them and of the policy.
     view: Arc<View>,
     view_made_for: (u64, u64),
@@ -144,6 +146,7 @@ impl PostgresConversation {
             settings,
             masks,
             plans: Plans::default(),
+            plain_titles: Vec::new(),
             view_made_for: (0, 0),
             plain_meaning: None,
             scratch: Vec::new(),

@@ -480,6 +480,7 @@ impl PostgresConversation {
             let key = Arc::clone(self.masks.key());
             self.masks = results::Masks::new(reveals, out.classification(), key);
             self.plans.clear();
+            self.plain_titles.clear();
         }
     }
 }

@@ -12,20 +12,27 @@ use crate::wire::backend::{ColumnDescription, RowDescription};
 
 /// No detector finds anything in a shorter name.
 const SHORTEST: usize = 7;
+/// A longer description is looked at each time.
+const MAX_REMEMBERED: usize = 1024;
 
 impl PostgresConversation {
     /// What becomes of a description: it is written anew if a detector finds something in a name.
-    pub(super) fn with_titles(&self, verdict: Verdict, body: &[u8]) -> Result<Verdict, WireError> {
+    pub(super) fn with_titles(&mut self, verdict: Verdict, body: &[u8]) -> Result<Verdict, WireError> {
         let Verdict::Pass(seq) = verdict else {
             return Ok(verdict);
         };
-        if self.masks.finds_nothing() {
+        if self.masks.finds_nothing() || (!body.is_empty() && self.plain_titles == body) {
             return Ok(verdict);
         }
         let description = RowDescription::decode(body).map_err(target_error)?;
         let tells = |column: &ColumnDescription<'_>| matches!(self.title(column.name), Cow::Owned(_));
-        let tells = description.columns.iter().any(tells);
-        Ok(if tells { Verdict::Rewrite(seq) } else { verdict })
+        if description.columns.iter().any(tells) {
+            return Ok(Verdict::Rewrite(seq));
+        }
+        if body.len() <= MAX_REMEMBERED {
+            body.clone_into(&mut self.plain_titles);
+        }
+        Ok(verdict)
     }
 
     /// Sends a description without what detectors find in its names.
