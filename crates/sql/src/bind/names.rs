@@ -22,6 +22,9 @@ impl<'a> Names<'a> {
             statements: Default::default(),
             cursors: Default::default(),
             forgotten: false,
+            paths: Vec::new(),
+            only_local: true,
+            began: false,
             lost: false,
         }
     }
@@ -38,6 +41,9 @@ impl<'a> Names<'a> {
             statements: Default::default(),
             cursors: Default::default(),
             forgotten: false,
+            paths: Vec::new(),
+            only_local: true,
+            began: false,
             lost: false,
         }
     }

@@ -3,13 +3,15 @@
 //! Tautologies cannot be listed, so they are not looked for. A condition counts only when it is of a
 //! form that restricts: a plain column against constants, or a key joined to something restricted.
 
+mod bounds;
 mod forms;
 
 use pg_raw_parse::{Node, nodes};
 
 use super::scope::Scope;
 use super::{Binder, strings};
-use forms::{flipped, is_bound, is_constant, is_never, names_booleans, own_item, place_of, place_of_node};
+use bounds::{flipped, is_bound};
+use forms::{is_constant, is_never, is_two_valued, names_booleans, own_item, place_of, place_of_node, ranged_item};
 
 /// What later analysis needs to know of a query that was bound.
 #[derive(Debug, Clone, Default)]
@@ -74,11 +76,12 @@ impl Binder<'_> {
                 .target_list()
                 .first()
                 .is_some_and(|t| self.is_own(t.val(), scope));
+        let plain = !self.too_deep && is_plain(select);
         QueryNote {
             restricted: all && !multiplied,
             own_output,
             correlated: false,
-            joined: found.outer,
+            joined: if plain { found.outer } else { Vec::new() },
         }
     }
 
@@ -217,20 +220,28 @@ impl Binder<'_> {
                 for (column, value, symbol) in [(e.lexpr(), e.rexpr(), symbol), (e.rexpr(), e.lexpr(), flipped(symbol))]
                 {
                     if is_bound(symbol, value)
-                        && let Some(item) = own_item(column, scope)
+                        && let Some(item) = ranged_item(column, scope)
                     {
                         verdict.restricts.push((item, Strength::Range));
                     }
                 }
             }
+            K::AEXPR_IN if symbol == "=" && matches!(e.lexpr(), Node::RowExpr(_)) => {
+                let columns = listed_columns(e.lexpr(), e.rexpr());
+                let own = columns.filter(|c| !is_two_valued(*c, scope));
+                let items: Vec<usize> = own.filter_map(|c| own_item(c, scope)).collect();
+                verdict
+                    .restricts
+                    .extend(items.into_iter().map(|i| (i, Strength::Point)));
+            }
             K::AEXPR_IN if symbol == "=" => {
-                let constants = is_constant(e.rexpr()) && !names_booleans(e.rexpr());
+                let constants = is_constant(e.rexpr()) && !is_two_valued(e.lexpr(), scope);
                 if let Some(item) = own_item(e.lexpr(), scope).filter(|_| constants) {
                     verdict.restricts.push((item, Strength::Point));
                 }
             }
             K::AEXPR_OP_ANY if symbol == "=" => {
-                let Some(item) = own_item(e.lexpr(), scope) else {
+                let Some(item) = own_item(e.lexpr(), scope).filter(|_| !is_two_valued(e.lexpr(), scope)) else {
                     return;
                 };
                 let listed = is_constant(e.rexpr()) && !names_booleans(e.rexpr());
@@ -245,14 +256,14 @@ impl Binder<'_> {
                 let constant = bounds.iter().all(is_constant);
                 let bounded = bounds.get(0).is_some_and(|v| is_bound(">=", v))
                     || bounds.get(1).is_some_and(|v| is_bound("<=", v));
-                if let Some(item) = own_item(e.lexpr(), scope).filter(|_| constant && bounded) {
+                if let Some(item) = ranged_item(e.lexpr(), scope).filter(|_| constant && bounded) {
                     verdict.restricts.push((item, Strength::Range));
                 }
             }
             K::AEXPR_LIKE | K::AEXPR_ILIKE if matches!(symbol, "~~" | "~~*") => {
                 let pattern = super::functions::literal_text(e.rexpr());
                 let firm = pattern.is_some_and(|p| p.chars().any(|c| !matches!(c, '%' | '_' | '\\')));
-                if let Some(item) = own_item(e.lexpr(), scope).filter(|_| firm) {
+                if let Some(item) = ranged_item(e.lexpr(), scope).filter(|_| firm) {
                     verdict.restricts.push((item, Strength::Point));
                 }
             }
@@ -271,16 +282,18 @@ impl Binder<'_> {
             let Some(item) = own_item(column, scope) else {
                 continue;
             };
-            if is_constant(value) {
-                let strength = if names_booleans(value) {
+            if is_constant(value) || self.is_single_value(value) {
+                let strength = if names_booleans(value) || is_two_valued(column, scope) {
                     Strength::Range
                 } else {
                     Strength::Point
                 };
                 verdict.restricts.push((item, strength));
-            } else if self.is_single_value(value) {
-                verdict.restricts.push((item, Strength::Point));
             }
+        }
+        // both values of a truth value are soon there: such a join leaves nothing out
+        if is_two_valued(left, scope) || is_two_valued(right, scope) {
+            return;
         }
         match (place_of_node(left, scope), place_of_node(right, scope)) {
             (Some((0, a)), Some((0, b))) if a != b => verdict.joins.push((a, b)),
@@ -301,6 +314,7 @@ impl Binder<'_> {
             T::ANY_SUBLINK if matches!(strings(link.oper_name()).as_slice(), [] | ["="]) => {
                 if note.restricted
                     && note.own_output
+                    && !is_two_valued(link.testexpr(), scope)
                     && let Some(item) = own_item(link.testexpr(), scope)
                 {
                     verdict.restricts.push((item, Strength::Point));
@@ -339,6 +353,38 @@ impl Binder<'_> {
                 .note_on(link.subselect())
                 .is_some_and(|n| n.restricted && n.own_output)
     }
+}
+
+/// Whether a query has a row only where its sources have: an aggregate or an empty grouping gives one in any case.
+fn is_plain(select: &nodes::SelectStmt) -> bool {
+    fn is_plain_value(node: Node<'_>) -> bool {
+        match node {
+            Node::ColumnRef(_) | Node::A_Const(_) | Node::ParamRef(_) => true,
+            Node::TypeCast(c) => is_plain_value(c.arg()),
+            _ => false,
+        }
+    }
+    select.group_clause().is_empty()
+        && matches!(select.having_clause(), Node::None)
+        && select.target_list().iter().all(|t| is_plain_value(t.val()))
+}
+
+/// Of `(a, b) IN ((1, 2), (3, 4))` the columns for which every row of the list has a constant.
+fn listed_columns<'n>(row: Node<'n>, list: Node<'n>) -> impl Iterator<Item = Node<'n>> {
+    let columns = if let Node::RowExpr(row) = row {
+        Some(row.args())
+    } else {
+        None
+    };
+    let columns = columns.into_iter().flatten().enumerate();
+    columns.filter_map(move |(index, column)| {
+        let in_row = |row: Node<'_>| match row {
+            Node::RowExpr(row) => row.args().get(index).is_some_and(is_constant),
+            _ => false,
+        };
+        let always = list.as_node_list().is_some_and(|rows| rows.iter().all(in_row));
+        always.then_some(column)
+    })
 }
 
 /// The conditions of inner joins, which hold for every row.

@@ -325,12 +325,12 @@ impl Binder<'_> {
     /// Expressions of subqueries that nobody shows are computed nevertheless, and may fail or not.
     fn unused_computations(&mut self, scope: &Scope<'_>) {
         for item in scope.items.iter().filter(|i| i.relation.is_none() && !i.join) {
-            for column in item
-                .columns
-                .iter()
-                .filter(|c| !c.used.get() && !c.flow.direct && c.flow.row.is_none())
-            {
-                self.use_columns(&column.flow, How::Inferred);
+            for column in item.columns.iter().filter(|c| !c.used.get()) {
+                let flow = Flow {
+                    columns: column.flow.computed(),
+                    ..Flow::default()
+                };
+                self.use_columns(&flow, How::Inferred);
             }
         }
     }

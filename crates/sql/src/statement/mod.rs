@@ -116,13 +116,12 @@ impl Statement<'_> {
     }
 
     /// The columns of a relation get another name, or join another relation's.
-    fn copied_columns(&mut self, relation: &crate::catalog::Relation, only: Option<&str>) {
-        for column in relation.columns.iter().filter(|c| only.is_none_or(|o| c.name == o)) {
-            let flow = crate::bind::Flow {
-                columns: Arc::clone(&column.origins),
-                ..Default::default()
-            };
-            self.binder.use_columns(&flow, How::Copied);
+    ///
+    /// What is behind a view gets another name as well: a rule may trust the view's new name.
+    fn copied_columns(&mut self, relation: &Arc<crate::catalog::Relation>, only: Option<&str>) {
+        let shown = self.binder.view_columns(relation);
+        for field in shown.iter().filter(|f| only.is_none_or(|o| f.name == o)) {
+            self.binder.use_columns(&field.flow, How::Copied);
         }
     }
 
