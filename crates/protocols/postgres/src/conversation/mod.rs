@@ -49,6 +49,8 @@ pub struct PostgresConversation {
     scope: Scope,
     settings: Settings,
     library: Library,
+    /// What a text executes is being understood anew.
+    renewing: bool,
     masks: Masks,
     /// The names with the views that policy declassifies, and the types; made for a version of names and policy.
     catalog: Catalog,
@@ -124,6 +126,7 @@ impl PostgresConversation {
             scope,
             settings,
             library: Library::default(),
+            renewing: false,
             masks,
             catalog: Catalog::builder().build(),
             types: Arc::new(TypeMap::builtin()),
