@@ -186,6 +186,18 @@ fn types_that_cannot_hold_every_value_erase() {
 }
 
 #[test]
+fn triggers_of_replicas_do_not_fire() {
+    for sql in [
+        "ALTER TABLE traps ENABLE REPLICA TRIGGER on_insert",
+        "ALTER TABLE traps DISABLE TRIGGER ALL",
+    ] {
+        assert!(last(sql).hazards.contains(&Hazard::DisablesTriggers), "{sql}");
+    }
+    let enabled = last("ALTER TABLE traps ENABLE TRIGGER on_insert");
+    assert!(!enabled.hazards.contains(&Hazard::DisablesTriggers));
+}
+
+#[test]
 fn checks_of_domains_run_wherever_a_value_is_made() {
     for sql in [
         "SELECT '{x}'::care.code[]",

@@ -105,6 +105,15 @@ const NOT_RESTRICTING: &[&str] = &[
     "discharged >= false",
     "discharged IN (SELECT v.b FROM (VALUES (true), (false)) v(b))",
     "EXISTS (SELECT 1 FROM (VALUES (true), (false)) v(b) WHERE v.b = patients.discharged)",
+    // rows made of the outer row
+    "id IN (SELECT i FROM (SELECT patients.id AS i) l)",
+    "id IN (SELECT i FROM (VALUES (patients.id)) l(i))",
+    "id IN (SELECT l.i FROM visits v, LATERAL (SELECT patients.id AS i) l WHERE v.id = 1)",
+    "id = ANY (ARRAY(SELECT i FROM (SELECT patients.id AS i) l))",
+    "EXISTS (SELECT 1 FROM (VALUES (patients.id)) l(i) WHERE l.i = patients.id)",
+    "id IN (WITH w AS (SELECT patients.id AS i) SELECT i FROM w)",
+    "id BETWEEN SYMMETRIC 2000000000 AND 0",
+    "admitted < 'tomorrow'",
     // an aggregate has a row also where its source has none
     "EXISTS (SELECT count(*) FROM visits v WHERE v.patient_id = patients.id AND v.id = 3)",
     "EXISTS (SELECT 1 FROM visits v WHERE v.patient_id = patients.id AND v.id = 3 HAVING true)",

@@ -254,8 +254,11 @@ impl Binder<'_> {
                     return;
                 };
                 let constant = bounds.iter().all(is_constant);
-                let bounded = bounds.get(0).is_some_and(|v| is_bound(">=", v))
-                    || bounds.get(1).is_some_and(|v| is_bound("<=", v));
+                let within = |low: usize, high: usize| {
+                    bounds.get(low).is_some_and(|v| is_bound(">=", v))
+                        || bounds.get(high).is_some_and(|v| is_bound("<=", v))
+                };
+                let bounded = within(0, 1) && (e.kind == K::AEXPR_BETWEEN || within(1, 0));
                 if let Some(item) = ranged_item(e.lexpr(), scope).filter(|_| constant && bounded) {
                     verdict.restricts.push((item, Strength::Range));
                 }

@@ -144,7 +144,13 @@ impl Statement<'_> {
     fn alter_hazards(&mut self, subtype: nodes::AlterTableType::Type, objtype: nodes::ObjectType::Type) {
         use nodes::AlterTableType as T;
         match subtype {
-            T::AT_DisableTrig | T::AT_DisableTrigAll | T::AT_DisableTrigUser | T::AT_DisableRule => {
+            // those of replicas do not fire elsewhere
+            T::AT_DisableTrig
+            | T::AT_DisableTrigAll
+            | T::AT_DisableTrigUser
+            | T::AT_DisableRule
+            | T::AT_EnableReplicaTrig
+            | T::AT_EnableReplicaRule => {
                 self.hazard(Hazard::DisablesTriggers);
             }
             // unlogged tables are emptied by a crash; an expression that goes takes its values along

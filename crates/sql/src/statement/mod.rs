@@ -218,6 +218,9 @@ impl Statement<'_> {
                     self.touch(relation.relation());
                     self.rebuilds(relation.relation());
                 }
+                if s.rels().is_empty() {
+                    self.rebuilds(None);
+                }
             }
             Node::ClusterStmt(s) => {
                 self.act(Action::Cluster);
@@ -244,12 +247,20 @@ impl Statement<'_> {
         true
     }
 
-    /// Maintenance of a table runs the functions of its index expressions.
+    /// Maintenance of a table runs the functions of its index expressions; without a table, that of all.
     fn rebuilds(&mut self, var: Option<&nodes::RangeVar>) {
-        let relation = var.and_then(|v| self.names.relation(v.schemaname(), v.relname().unwrap_or_default()));
-        let Some(relation) = relation else { return };
-        for code in relation.attached.iter().filter(|c| c.kind == "index") {
-            self.binder.run_code(code.function);
+        let relations: Vec<_> = match var {
+            Some(v) => self
+                .names
+                .relation(v.schemaname(), v.relname().unwrap_or_default())
+                .into_iter()
+                .collect(),
+            None => self.names.catalog.inner.relations.values().cloned().collect(),
+        };
+        let attached = relations.iter().flat_map(|r| r.attached.iter());
+        let functions: Vec<u32> = attached.filter(|c| c.kind == "index").map(|c| c.function).collect();
+        for function in functions {
+            self.binder.run_code(function);
         }
     }
 
@@ -264,6 +275,7 @@ impl Statement<'_> {
             self.binder.view_columns(&relation);
         }
         self.touch(Some(var));
+        self.rebuilds(Some(var));
     }
 }
 

@@ -63,7 +63,7 @@ fn is_bounding_text(lower: bool, text: &str) -> bool {
     let year: Option<i32> = text.get(..4).and_then(|y| y.parse().ok());
     match year {
         Some(year) => is_bounding_year(lower, year),
-        None => !matches!(word.as_str(), "" | "infinity" | "epoch"),
+        None => !matches!(word.as_str(), "" | "infinity" | "epoch" | "tomorrow"),
     }
 }
 
