@@ -141,14 +141,36 @@ impl PostgresConversation {
     }
 
     fn on_parse(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
-        let parse = frontend::Parse::decode(body).map_err(client_error)?;
         if !self.names_are_known(out) {
             return Ok(Step::Stall);
         }
+        let parse = match frontend::Parse::decode(body) {
+            Ok(parse) => parse,
+            // As a query that is whole but malformed: refused, as the target would.
+            Err(error) => {
+                let understood = self.not_understood(owned(body), &error.to_string());
+                let what = What::Parse {
+                    name: Box::default(),
+                    understood: Arc::clone(&understood),
+                    types: Arc::default(),
+                };
+                self.ask(whole, what, &understood, Phase::Prepare, Bytes::new(), out);
+                return Ok(Step::Done);
+            }
+        };
         if self.names.are_full() {
             return Ok(self.refuse_another("prepared statements", out));
         }
-        let understood = self.understand(parse.text, out);
+        let understood = if parse
+            .parameter_types
+            .iter()
+            .any(|ty| self.view.catalog.type_runs_code(*ty))
+        {
+            let why = "the type of a parameter runs code of the database's users; cast the parameter instead";
+            self.not_understood(owned(parse.text), why)
+        } else {
+            self.understand(parse.text, out)
+        };
         if !self.is_sure(&understood) {
             return Ok(self.stall(out));
         }
@@ -371,8 +393,42 @@ impl PostgresConversation {
         self.end_batch();
     }
 
-    /// What is known of a text in this session, now.
+    /// What is known of a text in this session, now; also of the prepared statements that it executes.
     pub(super) fn understand(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
+        let understood = self.understand_text(text, out);
+        if self.renew_executed(&understood, out) {
+            return self.understand_text(text, out);
+        }
+        understood
+    }
+
+    /// Understands anew what `EXECUTE` in a text runs, where names or policy changed since it was prepared: the target
+    /// plans it anew as well. Whether there was any.
+    fn renew_executed(&mut self, understood: &Understood, out: &Effects) -> bool {
+        if !understood.depends_on_session || self.renewing {
+            return false;
+        }
+        let under = self.view.under;
+        let executed = understood
+            .facts
+            .statements
+            .iter()
+            .filter_map(|s| s.effects.executes.as_ref());
+        let known = executed.filter_map(|name| Some((name, self.names.statement(name.as_bytes())?)));
+        let old: Vec<_> = known
+            .filter(|(_, s)| s.understood.under != under || s.understood.depends_on_session)
+            .map(|(name, s)| (name.clone(), Arc::clone(s)))
+            .collect();
+        // the text that prepared a statement may execute it as well
+        self.renewing = true;
+        for (name, statement) in &old {
+            self.today(name.as_bytes(), Arc::clone(statement), out);
+        }
+        self.renewing = false;
+        !old.is_empty()
+    }
+
+    fn understand_text(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
         let readable = match self.settings.read(text) {
             Ok(readable) => readable,
             Err(error) => return self.not_understood(owned(text), &error.to_string()),

@@ -53,6 +53,8 @@ pub struct PostgresConversation {
     awaited: Awaited,
     scope: Scope,
     settings: Settings,
+    /// What a text executes is being understood anew.
+    renewing: bool,
     masks: Masks,
     /// How the results of statements are masked under these masks in this view.
     plans: Plans,
@@ -132,6 +134,7 @@ impl PostgresConversation {
             view: scope.view(&masks.classification, 0),
             scope,
             settings,
+            renewing: false,
             masks,
             plans: Plans::default(),
             view_made_for: (0, 0),
