@@ -18,6 +18,7 @@ mod results;
 mod ruling;
 mod scope;
 mod target;
+mod understand;
 
 use std::sync::Arc;
 
