@@ -186,6 +186,40 @@ fn types_that_cannot_hold_every_value_erase() {
 }
 
 #[test]
+fn maintenance_runs_the_code_of_indexes() {
+    let mut builder = sallyport_sql::Catalog::builder();
+    let (mut table, mut function) = (None, None);
+    for line in include_str!("fixture/catalogue.jsonl").lines() {
+        let cells: Vec<Option<String>> = serde_json::from_str(line).unwrap();
+        let cells: Vec<Option<&str>> = cells.iter().map(Option::as_deref).collect();
+        match cells.as_slice() {
+            [Some("relations"), oid, _, Some("traps"), ..] => table = oid.map(str::to_owned),
+            [Some("functions"), oid, _, Some("trap_ok"), ..] => function = oid.map(str::to_owned),
+            _ => {}
+        }
+        builder.feed(cells[0].unwrap(), &cells[1..]).unwrap();
+    }
+    let index = [Some("index"), table.as_deref(), Some("traps_ok"), function.as_deref()];
+    builder.feed("attached", &index).unwrap();
+    let catalogue = builder.build();
+    for (sql, runs) in [
+        ("ANALYZE traps", true),
+        ("ANALYZE", true),
+        ("VACUUM FULL traps", true),
+        ("REINDEX TABLE traps", true),
+        ("REINDEX INDEX traps_ok", true),
+        ("REINDEX SCHEMA care", true),
+        ("CLUSTER", true),
+        ("ANALYZE wards", false),
+    ] {
+        let parsed = sallyport_sql::parse(sql).unwrap();
+        let facts = sallyport_sql::analyse(&parsed, &catalogue, &state(), &Known::default()).unwrap();
+        let code = &facts.statements[0].code;
+        assert_eq!(code.iter().any(|c| c.contains("trap_ok")), runs, "{sql}");
+    }
+}
+
+#[test]
 fn triggers_of_replicas_do_not_fire() {
     for sql in [
         "ALTER TABLE traps ENABLE REPLICA TRIGGER on_insert",

@@ -248,14 +248,12 @@ impl Statement<'_> {
         true
     }
 
-    /// Maintenance of a table runs the functions of its index expressions; without a table, that of all.
+    /// Maintenance of a table runs the functions of its index expressions; without a table, that of all. Which table
+    /// an index belongs to is not in the snapshot.
     fn rebuilds(&mut self, var: Option<&nodes::RangeVar>) {
-        let relations: Vec<_> = match var {
-            Some(v) => self
-                .names
-                .relation(v.schemaname(), v.relname().unwrap_or_default())
-                .into_iter()
-                .collect(),
+        let one = var.and_then(|v| self.names.relation(v.schemaname(), v.relname().unwrap_or_default()));
+        let relations: Vec<_> = match one {
+            Some(relation) => vec![relation],
             None => {
                 let all = &self.names.catalog.inner.relations;
                 self.names.budget.spend(all.len());

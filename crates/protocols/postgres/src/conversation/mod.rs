@@ -22,6 +22,7 @@ mod ruling;
 mod scope;
 mod target;
 mod titles;
+mod understand;
 mod view;
 
 use std::sync::Arc;
