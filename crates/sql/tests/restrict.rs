@@ -36,6 +36,12 @@ const RESTRICTING: &[&str] = &[
     "EXISTS (SELECT 1 FROM visits v WHERE v.patient_id = patients.id AND v.id = 3)",
     "discharged AND ward = 'b'",
     "ctid = '(0,1)'",
+    "id > 3 + 4",
+    "admitted >= DATE '2020-01-01' + 30",
+    "admitted > current_date - 30",
+    "admitted < $1",
+    "admitted BETWEEN now() - interval '2 months' AND now() - interval '1 month'",
+    "(id, ward) IN ((1, 'a'), (2, 'b'))",
 ];
 
 /// Conditions on `patients` that do not, or not provably.
@@ -90,6 +96,43 @@ const NOT_RESTRICTING: &[&str] = &[
     "id OPERATOR(pg_catalog.=) id",
     "patients.* IS DISTINCT FROM NULL",
     "id = CASE WHEN true THEN id END",
+    // both truth values, however they are spelt
+    "discharged = ANY ('{t,f}')",
+    "discharged IN ('t', 'f')",
+    "discharged = 't' OR discharged = 'f'",
+    "discharged::text IN ('true', 'false')",
+    "discharged::int BETWEEN 0 AND 1",
+    "discharged >= false",
+    "discharged IN (SELECT v.b FROM (VALUES (true), (false)) v(b))",
+    "EXISTS (SELECT 1 FROM (VALUES (true), (false)) v(b) WHERE v.b = patients.discharged)",
+    // rows made of the outer row
+    "id IN (SELECT i FROM (SELECT patients.id AS i) l)",
+    "id IN (SELECT i FROM (VALUES (patients.id)) l(i))",
+    "id IN (SELECT l.i FROM visits v, LATERAL (SELECT patients.id AS i) l WHERE v.id = 1)",
+    "id = ANY (ARRAY(SELECT i FROM (SELECT patients.id AS i) l))",
+    "EXISTS (SELECT 1 FROM (VALUES (patients.id)) l(i) WHERE l.i = patients.id)",
+    "id IN (WITH w AS (SELECT patients.id AS i) SELECT i FROM w)",
+    "id BETWEEN SYMMETRIC 2000000000 AND 0",
+    "admitted < 'tomorrow'",
+    // an aggregate has a row also where its source has none
+    "EXISTS (SELECT count(*) FROM visits v WHERE v.patient_id = patients.id AND v.id = 3)",
+    "EXISTS (SELECT 1 FROM visits v WHERE v.patient_id = patients.id AND v.id = 3 HAVING true)",
+    "EXISTS (SELECT 1 FROM visits v WHERE v.patient_id = patients.id AND v.id = 3 GROUP BY GROUPING SETS (()))",
+    // bounds that leave nothing out, or nobody knows what
+    "ctid >= '(0,0)'",
+    "id < 2000000000 + 1",
+    "id > 1 - 2",
+    "id > length('') - 1",
+    "id >= least(0, 1)",
+    "id < power(10, 8)::int",
+    "admitted >= 'epoch'",
+    "admitted > to_timestamp(0)",
+    "admitted < now() + interval '1 day'",
+    "admitted > now() - interval '200 years'",
+    "admitted > now() - 100 * interval '12 months'",
+    "extract(century FROM admitted) = 21",
+    "extract(epoch FROM admitted) > 5",
+    "(id, ward) IN ((1, ward), (id, 'b'))",
 ];
 
 /// Whole statements, and whether what they write is restricted.
@@ -179,6 +222,22 @@ const STATEMENTS: &[(&str, bool)] = &[
     ("PREPARE d AS DELETE FROM wards WHERE $1", false),
     ("PREPARE d AS DELETE FROM wards WHERE code = $1", true),
     ("DELETE FROM visits WHERE CURRENT OF c", true),
+    (
+        "WITH i AS (INSERT INTO events SELECT id, 'a' FROM patients RETURNING id) DELETE FROM patients p USING i WHERE p.id = i.id",
+        false,
+    ),
+    (
+        "WITH i AS (INSERT INTO events VALUES (1, 'a') RETURNING id) DELETE FROM patients p USING i WHERE p.id = i.id",
+        true,
+    ),
+    (
+        "DELETE FROM patients p USING (VALUES (true), (false)) v(b) WHERE p.discharged = v.b",
+        false,
+    ),
+    (
+        "MERGE INTO patients p USING (VALUES (true), (false)) v(b) ON p.discharged = v.b WHEN MATCHED THEN DELETE",
+        false,
+    ),
 ];
 
 #[test]

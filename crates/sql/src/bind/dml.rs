@@ -78,7 +78,9 @@ impl Binder<'_> {
         if let Some(conflict) = insert.on_conflict_clause() {
             self.on_conflict(conflict, &relation, item, source.restricted, &mut scope);
         }
-        self.returning(insert.returning_clause(), &scope)
+        let mut shape = self.returning(insert.returning_clause(), &scope);
+        shape.restricted &= source.restricted;
+        shape
     }
 
     fn on_conflict(
@@ -175,7 +177,10 @@ impl Binder<'_> {
             self.infer(when.condition(), &scope);
             self.merge_action(when, merge, &relation, item, &scope);
         }
-        self.returning(merge.returning_clause(), &scope)
+        let mut shape = self.returning(merge.returning_clause(), &scope);
+        // rows that it inserts are as many as its source has
+        shape.restricted = false;
+        shape
     }
 
     fn merge_action(
@@ -326,8 +331,10 @@ impl Binder<'_> {
             );
             let flow = self.expr(target.val(), scope);
             let itself = column.is_some_and(|c| flow.columns.is_subset(&c.origins));
-            if !itself {
-                self.use_columns(&flow, How::Copied);
+            // what is computed may fail, or not pass a check: that tells about the value
+            let how = if itself { How::Inferred } else { How::Copied };
+            if !(itself && flow.direct) {
+                self.use_columns(&flow, how);
             }
             self.written_column(relation, name, column);
         }
@@ -367,6 +374,8 @@ impl Binder<'_> {
             .filter_map(|t| if let Node::ResTarget(t) = t { Some(t) } else { None });
         let targets: Vec<&nodes::ResTarget> = targets.collect();
         let mut shape = self.targets(targets, &inner);
+        // computed for every row that is changed, also where no query reads them
+        self.computed(&shape);
         shape.restricted = self.facts.unrestricted.is_empty();
         shape
     }

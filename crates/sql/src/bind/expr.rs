@@ -282,6 +282,8 @@ impl Binder<'_> {
         let test = self.expr(link.testexpr(), scope);
         let shape = self.query(link.subselect(), scope);
         if link.sub_link_type == T::EXISTS_SUBLINK {
+            // nobody sees the values, but what is computed may fail
+            self.computed(&shape);
             return Flow::of_type(BOOL);
         }
         self.operator_name(&strings(link.oper_name()), Some(test.ty), Ty::Unknown);

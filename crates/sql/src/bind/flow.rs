@@ -91,6 +91,21 @@ impl Flow {
         flow
     }
 
+    /// What of the value is computed: nothing of a column's own value, nor of a row of such values.
+    pub(crate) fn computed(&self) -> Columns {
+        match &self.row {
+            _ if self.direct => Columns::default(),
+            None => Arc::clone(&self.columns),
+            Some(row) => {
+                let mut all = Columns::default();
+                for field in row.iter() {
+                    unite(&mut all, &field.flow.computed());
+                }
+                all
+            }
+        }
+    }
+
     /// Adds what another value carries to this one, which stops being direct.
     pub(crate) fn add(&mut self, other: &Flow) {
         self.direct = false;

@@ -312,6 +312,7 @@ impl Binder<'_> {
         let mut fields = Vec::new();
         for column in table.columns() {
             all.add(&self.exprs([column.colexpr(), column.coldefexpr()], scope));
+            column.type_name().map(|t| self.type_of(t));
             fields.push(SmolStr::new(column.colname().unwrap_or_default()));
         }
         let field = |name| Field {
@@ -331,6 +332,7 @@ impl Binder<'_> {
         let mut open: Vec<Node<'_>> = table.columns().iter().map(Node::from).collect();
         while let Some(node) = open.pop() {
             if let Node::JsonTableColumn(column) = node {
+                column.type_name().map(|t| self.type_of(t));
                 fields.extend(column.name().map(|n| Field {
                     name: SmolStr::new(n),
                     flow: all.clone().derived(Ty::Unknown),

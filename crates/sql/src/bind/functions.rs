@@ -56,7 +56,11 @@ impl Binder<'_> {
         let row_count =
             name.last() == Some(&"count") && types.len() == 1 && only_arg.as_ref().is_some_and(|f| f.row.is_some());
         if row_count && !call.agg_distinct {
-            all = Flow::default();
+            let columns = only_arg.as_ref().map(Flow::computed).unwrap_or_default();
+            all = Flow {
+                columns,
+                ..Flow::default()
+            };
         }
         for sort in call.agg_order() {
             let flow = self.expr(sort.node(), scope);

@@ -67,6 +67,12 @@ pub(crate) struct Names<'a> {
     pub(crate) cursors: HashMap<SmolStr, Option<Arc<StatementFacts>>>,
     /// All prepared statements, or cursors, from before this string are gone.
     pub(crate) forgotten: bool,
+    /// The paths before each change of it in the transaction that is open, the first one first.
+    pub(crate) paths: Vec<Vec<SmolStr>>,
+    /// The path was set for the transaction only.
+    pub(crate) only_local: bool,
+    /// This string began the transaction, before it set the path.
+    pub(crate) began: bool,
     /// Something happened that the overlay does not show: names may mean anything.
     pub(crate) lost: bool,
     /// What is left to spend on the whole string.
@@ -245,6 +251,19 @@ impl<'a> Binder<'a> {
         }
         if let Some(open) = &shape.open {
             self.use_columns(open, How::Copied);
+        }
+    }
+
+    /// Records that values which nobody sees are computed nevertheless: whether that fails tells about them.
+    pub(crate) fn computed(&mut self, shape: &Shape) {
+        let fields = shape.fields.iter().map(|f| f.flow.computed());
+        let columns = fields.chain(shape.open.iter().map(|o| Arc::clone(&o.columns)));
+        for columns in columns.collect::<Vec<_>>() {
+            let flow = Flow {
+                columns,
+                ..Flow::default()
+            };
+            self.use_columns(&flow, How::Inferred);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Tautologies cannot be listed, so they are not looked for. A condition counts only when it is of a
 //! form that restricts: a plain column against constants, or a key joined to something restricted.
 
+mod bounds;
 mod forms;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use pg_raw_parse::{Node, nodes};
 
 use super::scope::Scope;
 use super::{Binder, strings};
-use forms::{flipped, is_constant, names_booleans, own_item, place_of, place_of_node};
+use bounds::flipped;
+use forms::{is_constant, is_two_valued, names_booleans, place_of};
 
 /// What later analysis needs to know of a query that was bound.
 #[derive(Debug, Clone, Default)]
@@ -84,11 +86,12 @@ impl Binder<'_> {
                 .target_list()
                 .first()
                 .is_some_and(|t| self.is_own(t.val(), scope));
+        let plain = !self.too_deep && is_plain(select);
         QueryNote {
             restricted: all && !multiplied,
             own_output,
             correlated: false,
-            joined: found.outer,
+            joined: if plain { found.outer } else { Vec::new() },
         }
     }
 
@@ -145,7 +148,7 @@ impl Binder<'_> {
             }
             Node::BoolExpr(e) => {
                 if let Some(arg) = e.args().first()
-                    && let Some(item) = own_item(arg, scope)
+                    && let Some(item) = self.own_item(arg, scope)
                 {
                     verdict.restrict(item, Strength::Range);
                 }
@@ -156,7 +159,7 @@ impl Binder<'_> {
             Node::A_Expr(e) => self.judge_comparison(e, scope, verdict),
             Node::SubLink(s) => self.judge_sublink(s, scope, verdict),
             Node::ColumnRef(_) => {
-                if let Some(item) = own_item(node, scope) {
+                if let Some(item) = self.own_item(node, scope) {
                     verdict.restrict(item, Strength::Range);
                 }
             }
@@ -218,21 +221,31 @@ impl Binder<'_> {
             K::AEXPR_OP => {
                 for (column, value, symbol) in [(e.lexpr(), e.rexpr(), symbol), (e.rexpr(), e.lexpr(), flipped(symbol))]
                 {
-                    if let Some(item) = own_item(column, scope)
+                    if let Some(item) = self.ranged_item(column, scope)
                         && self.names.literals.is_bound(symbol, value)
                     {
                         verdict.restrict(item, Strength::Range);
                     }
                 }
             }
+            K::AEXPR_IN if symbol == "=" && matches!(e.lexpr(), Node::RowExpr(_)) => {
+                let columns = listed_columns(e.lexpr(), e.rexpr());
+                let own = columns.filter(|c| !is_two_valued(*c, scope));
+                for item in own.filter_map(|c| self.own_item(c, scope)) {
+                    verdict.restrict(item, Strength::Point);
+                }
+            }
             K::AEXPR_IN if symbol == "=" => {
-                let constants = is_constant(e.rexpr()) && !names_booleans(e.rexpr());
-                if let Some(item) = own_item(e.lexpr(), scope).filter(|_| constants) {
+                let constants = is_constant(e.rexpr()) && !is_two_valued(e.lexpr(), scope);
+                if let Some(item) = self.own_item(e.lexpr(), scope).filter(|_| constants) {
                     verdict.restrict(item, Strength::Point);
                 }
             }
             K::AEXPR_OP_ANY if symbol == "=" => {
-                let Some(item) = own_item(e.lexpr(), scope) else {
+                let Some(item) = self
+                    .own_item(e.lexpr(), scope)
+                    .filter(|_| !is_two_valued(e.lexpr(), scope))
+                else {
                     return;
                 };
                 let listed = is_constant(e.rexpr()) && !names_booleans(e.rexpr());
@@ -244,17 +257,23 @@ impl Binder<'_> {
                 let Node::NodeList(bounds) = e.rexpr() else {
                     return;
                 };
-                let Some(item) = own_item(e.lexpr(), scope).filter(|_| bounds.iter().all(is_constant)) else {
+                let Some(item) = self
+                    .ranged_item(e.lexpr(), scope)
+                    .filter(|_| bounds.iter().all(is_constant))
+                else {
                     return;
                 };
-                let bounds = [bounds.get(0).map(|v| (">=", v)), bounds.get(1).map(|v| ("<=", v))];
-                let mut bounds = bounds.into_iter().flatten();
-                if bounds.any(|(symbol, v)| self.names.literals.is_bound(symbol, v)) {
+                let literals = &self.names.literals;
+                let within = |low: usize, high: usize| {
+                    bounds.get(low).is_some_and(|v| literals.is_bound(">=", v))
+                        || bounds.get(high).is_some_and(|v| literals.is_bound("<=", v))
+                };
+                if within(0, 1) && (e.kind == K::AEXPR_BETWEEN || within(1, 0)) {
                     verdict.restrict(item, Strength::Range);
                 }
             }
             K::AEXPR_LIKE | K::AEXPR_ILIKE if matches!(symbol, "~~" | "~~*") => {
-                let Some(item) = own_item(e.lexpr(), scope) else {
+                let Some(item) = self.ranged_item(e.lexpr(), scope) else {
                     return;
                 };
                 let pattern = self.names.literals.text(e.rexpr());
@@ -274,21 +293,23 @@ impl Binder<'_> {
             return;
         }
         for (column, value) in [(left, right), (right, left)] {
-            let Some(item) = own_item(column, scope) else {
+            let Some(item) = self.own_item(column, scope) else {
                 continue;
             };
-            if is_constant(value) {
-                let strength = if names_booleans(value) {
+            if is_constant(value) || self.is_single_value(value) {
+                let strength = if names_booleans(value) || is_two_valued(column, scope) {
                     Strength::Range
                 } else {
                     Strength::Point
                 };
                 verdict.restrict(item, strength);
-            } else if self.is_single_value(value) {
-                verdict.restrict(item, Strength::Point);
             }
         }
-        match (place_of_node(left, scope), place_of_node(right, scope)) {
+        // both values of a truth value are soon there: such a join leaves nothing out
+        if is_two_valued(left, scope) || is_two_valued(right, scope) {
+            return;
+        }
+        match (self.place_of_node(left, scope), self.place_of_node(right, scope)) {
             (Some((0, a)), Some((0, b))) if a != b => verdict.joins.push((a, b)),
             (Some((0, here)), Some((1, out))) | (Some((1, out)), Some((0, here))) => {
                 verdict.outer.push((here, out));
@@ -307,7 +328,8 @@ impl Binder<'_> {
             T::ANY_SUBLINK if matches!(strings(link.oper_name()).as_slice(), [] | ["="]) => {
                 if note.restricted
                     && note.own_output
-                    && let Some(item) = own_item(link.testexpr(), scope)
+                    && !is_two_valued(link.testexpr(), scope)
+                    && let Some(item) = self.own_item(link.testexpr(), scope)
                 {
                     verdict.restrict(item, Strength::Point);
                 }
@@ -366,6 +388,38 @@ fn spread_over_joins(items: &mut [bool], joins: &[(usize, usize)]) {
             }
         }
     }
+}
+
+/// Whether a query has a row only where its sources have: an aggregate or an empty grouping gives one in any case.
+fn is_plain(select: &nodes::SelectStmt) -> bool {
+    fn is_plain_value(node: Node<'_>) -> bool {
+        match node {
+            Node::ColumnRef(_) | Node::A_Const(_) | Node::ParamRef(_) => true,
+            Node::TypeCast(c) => is_plain_value(c.arg()),
+            _ => false,
+        }
+    }
+    select.group_clause().is_empty()
+        && matches!(select.having_clause(), Node::None)
+        && select.target_list().iter().all(|t| is_plain_value(t.val()))
+}
+
+/// Of `(a, b) IN ((1, 2), (3, 4))` the columns for which every row of the list has a constant.
+fn listed_columns<'n>(row: Node<'n>, list: Node<'n>) -> impl Iterator<Item = Node<'n>> {
+    let columns = if let Node::RowExpr(row) = row {
+        Some(row.args())
+    } else {
+        None
+    };
+    let columns = columns.into_iter().flatten().enumerate();
+    columns.filter_map(move |(index, column)| {
+        let in_row = |row: Node<'_>| match row {
+            Node::RowExpr(row) => row.args().get(index).is_some_and(is_constant),
+            _ => false,
+        };
+        let always = list.as_node_list().is_some_and(|rows| rows.iter().all(in_row));
+        always.then_some(column)
+    })
 }
 
 /// The conditions of inner joins, which hold for every row.

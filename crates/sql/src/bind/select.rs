@@ -40,7 +40,7 @@ impl Binder<'_> {
         let mut scope = Scope::inside(Some(parent));
         let outside = std::mem::replace(&mut self.outermost, usize::MAX);
         self.with(select.with_clause(), &mut scope);
-        let (shape, mut note) = if select.op != nodes::SetOperation::SETOP_NONE {
+        let (mut shape, mut note) = if select.op != nodes::SetOperation::SETOP_NONE {
             self.set_operation(select, &scope)
         } else if !select.values_lists().is_empty() {
             self.values(select, &scope)
@@ -49,6 +49,8 @@ impl Binder<'_> {
         };
         self.tail(select, &scope, &shape);
         note.correlated |= self.outermost < scope.depth;
+        // its rows may be made of an outer row: then they are few for each of those, and as many as those
+        shape.restricted &= !note.correlated;
         self.outermost = self.outermost.min(outside);
         self.queries.insert(std::ptr::from_ref(select).addr(), note);
         shape
@@ -361,12 +363,12 @@ impl Binder<'_> {
     /// Expressions of subqueries that nobody shows are computed nevertheless, and may fail or not.
     fn unused_computations(&mut self, scope: &Scope<'_>) {
         for item in scope.items.iter().filter(|i| i.relation.is_none() && !i.join) {
-            for column in item
-                .columns
-                .iter()
-                .filter(|c| !c.used.get() && !c.flow.direct && c.flow.row.is_none())
-            {
-                self.use_columns(&column.flow, How::Inferred);
+            for column in item.columns.iter().filter(|c| !c.used.get()) {
+                let flow = Flow {
+                    columns: column.flow.computed(),
+                    ..Flow::default()
+                };
+                self.use_columns(&flow, How::Inferred);
             }
         }
     }

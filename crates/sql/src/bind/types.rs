@@ -5,7 +5,8 @@ use crate::catalog::TypeId;
 use pg_raw_parse::nodes::TypeName;
 
 impl Binder<'_> {
-    /// The type that a name means; arrays become their array type where that is known.
+    /// The type that a name means; arrays become their array type where that is known. Making a value of it runs the
+    /// checks of domains in it.
     pub(crate) fn type_of(&mut self, name: &TypeName) -> Ty {
         let parts: Vec<&str> = name.names().iter().filter_map(|s| s.sval()).collect();
         let base = match parts.as_slice() {
@@ -14,6 +15,7 @@ impl Binder<'_> {
             [] => None,
         };
         let Some(base) = base else { return Ty::Unknown };
+        self.domain_code(base);
         if name.array_bounds().is_empty() {
             return Ty::Known(base);
         }
@@ -89,16 +91,12 @@ impl Binder<'_> {
         self.domain_code(target);
     }
 
-    /// Records the checks of a domain, and of the domains under it.
+    /// Records the checks of a domain, and of the domains in a type: under it, in its elements and in its fields.
     pub(crate) fn domain_code(&mut self, ty: TypeId) {
-        let catalog = self.names.catalog;
-        let mut next = Some(ty);
-        for _ in 0..16 {
-            let Some(id) = next else { return };
-            for check in catalog.inner.domain_checks.get(&id).into_iter().flatten() {
-                self.run_code(check.function);
-            }
-            next = catalog.inner.types.get(&id).filter(|t| t.kind == 'd').map(|t| t.base);
+        let (functions, looked_at) = self.names.catalog.inner.checks_of_type(ty);
+        self.names.budget.spend(looked_at);
+        for function in functions {
+            self.run_code(function);
         }
     }
 

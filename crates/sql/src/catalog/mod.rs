@@ -14,6 +14,9 @@ pub use queries::CatalogQuery;
 use crate::bind::ViewFacts;
 use crate::facts::{ColumnName, RelName};
 
+/// `FirstNormalObjectId` of the server: what has a lower number is the server's own.
+const FIRST_OF_USERS: u32 = 16384;
+
 /// A set of columns that is shared, because whole rows of them are passed around.
 pub(crate) type Columns = Arc<BTreeSet<ColumnName>>;
 
@@ -266,6 +269,11 @@ impl Catalog {
         })
     }
 
+    /// Whether making a value of this type runs code of users: the checks of domains in it.
+    pub fn type_runs_code(&self, ty: u32) -> bool {
+        !self.inner.checks_of_type(ty).0.is_empty()
+    }
+
     /// The types of a relation's columns, in order, dropped columns left out.
     pub fn column_types(&self, relation: u32) -> Vec<u32> {
         let found = self.inner.relations.get(&relation);
@@ -309,6 +317,34 @@ pub struct TypeRow<'a> {
 }
 
 impl Inner {
+    /// The functions behind the checks of all domains that a type is made of, and how many types and columns it took
+    /// to find them.
+    pub(crate) fn checks_of_type(&self, ty: TypeId) -> (Vec<u32>, usize) {
+        let mut functions = Vec::new();
+        if ty < FIRST_OF_USERS {
+            return (functions, 0);
+        }
+        let mut looked_at = 0;
+        let mut seen = HashSet::from([ty]);
+        let mut open = vec![ty];
+        while let Some(id) = open.pop() {
+            functions.extend(self.domain_checks.get(&id).into_iter().flatten().map(|c| c.function));
+            let Some(found) = self.types.get(&id) else {
+                continue;
+            };
+            let fields = self.relations.get(&found.relation).filter(|_| found.relation != 0);
+            looked_at += 1 + fields.map_or(0, |r| r.columns.len());
+            let fields = fields.into_iter().flat_map(|r| r.columns.iter().map(|c| c.ty));
+            // the server's own types are made of none
+            let parts = [found.base, found.element]
+                .into_iter()
+                .chain(fields)
+                .filter(|p| *p >= FIRST_OF_USERS);
+            open.extend(parts.filter(|p| seen.insert(*p)));
+        }
+        (functions, looked_at)
+    }
+
     /// The identity of a function by number, for `code`.
     pub(crate) fn function_identity(&self, id: u32) -> SmolStr {
         match self.functions_by_id.get(&id) {

@@ -148,7 +148,13 @@ impl Statement<'_> {
     fn alter_hazards(&mut self, subtype: nodes::AlterTableType::Type, objtype: nodes::ObjectType::Type) {
         use nodes::AlterTableType as T;
         match subtype {
-            T::AT_DisableTrig | T::AT_DisableTrigAll | T::AT_DisableTrigUser | T::AT_DisableRule => {
+            // those of replicas do not fire elsewhere
+            T::AT_DisableTrig
+            | T::AT_DisableTrigAll
+            | T::AT_DisableTrigUser
+            | T::AT_DisableRule
+            | T::AT_EnableReplicaTrig
+            | T::AT_EnableReplicaRule => {
                 self.hazard(Hazard::DisablesTriggers);
             }
             // unlogged tables are emptied by a crash; an expression that goes takes its values along
@@ -197,7 +203,7 @@ impl Statement<'_> {
             }
             Node::Constraint(constraint) => {
                 self.constraint(Node::from(constraint), &scope);
-                self.keys(constraint, relation);
+                self.keys(constraint, relation, &scope);
             }
             Node::PartitionCmd(partition) if objtype != nodes::ObjectType::OBJECT_INDEX => {
                 self.joined_relation(partition.name());
@@ -247,13 +253,14 @@ impl Statement<'_> {
     }
 
     /// A unique key or an exclusion that cannot be added says which values stand against it.
-    fn keys(&mut self, constraint: &nodes::Constraint, relation: Option<&Arc<Relation>>) {
+    fn keys(&mut self, constraint: &nodes::Constraint, relation: Option<&Arc<Relation>>, scope: &Scope<'_>) {
         let Some(relation) = relation else { return };
         let mut names = strings(constraint.keys());
         names.extend(strings(constraint.fk_attrs()));
         for pair in constraint.exclusions() {
             let element = pair.as_node_list().and_then(|p| p.get(0));
             if let Some(Node::IndexElem(element)) = element {
+                self.binder.infer(element.expr(), scope);
                 names.extend(element.name());
             }
         }
@@ -281,18 +288,15 @@ impl Statement<'_> {
         let Node::ColumnDef(column) = c.def() else {
             return;
         };
-        let widens = column.type_name().is_some_and(|t| {
-            let last = t.names().iter().next_back().and_then(|s| s.sval()).unwrap_or_default();
-            t.typmods().is_empty()
-                && t.array_bounds().is_empty()
-                && matches!(last, "text" | "varchar" | "int8" | "numeric" | "timestamptz")
-        });
+        self.names.budget.compare(relation.map_or(0, |r| r.columns.len()));
+        let changed = relation.and_then(|r| r.columns.iter().find(|col| Some(col.name.as_str()) == c.name()));
+        let widens = column
+            .type_name()
+            .is_some_and(|t| changed.is_some_and(|old| holds_all(t, old.ty)));
         let using = !matches!(column.raw_default(), Node::None);
         if !harmless && (using || !widens) {
             self.hazard(Hazard::ErasesData);
         }
-        self.names.budget.compare(relation.map_or(0, |r| r.columns.len()));
-        let changed = relation.and_then(|r| r.columns.iter().find(|col| Some(col.name.as_str()) == c.name()));
         if let Some(changed) = changed {
             // a value that does not convert is in the error
             let flow = Flow {
@@ -373,6 +377,31 @@ impl Statement<'_> {
             None => self.changes.push(Change::Lost),
         }
     }
+}
+
+/// Whether a type holds every value of another, by its number, without rounding it.
+fn holds_all(wider: &nodes::TypeName, old: u32) -> bool {
+    const WHOLE: [u32; 3] = [21, 23, 20];
+    let name = wider
+        .names()
+        .iter()
+        .next_back()
+        .and_then(|s| s.sval())
+        .unwrap_or_default();
+    let plain = wider.typmods().is_empty() && wider.array_bounds().is_empty();
+    plain
+        && match name {
+            "text" | "varchar" => true,
+            "int4" => WHOLE.get(..2).is_some_and(|w| w.contains(&old)),
+            "int8" => WHOLE.contains(&old),
+            "numeric" => old == 1700 || WHOLE.contains(&old),
+            "float8" => matches!(old, 21 | 23 | 700 | 701),
+            // date, timestamp, timestamptz
+            "timestamp" => matches!(old, 1082 | 1114),
+            "timestamptz" => matches!(old, 1082 | 1114 | 1184),
+            "jsonb" => old == 3802,
+            _ => false,
+        }
 }
 
 /// The action of one command of ALTER TABLE.

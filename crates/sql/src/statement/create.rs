@@ -37,14 +37,7 @@ impl Statement<'_> {
                 self.touch(s.relation());
                 self.upsetting(Action::CreateRule);
             }
-            Node::CreateStatsStmt(s) => {
-                for relation in s.relations() {
-                    if let Node::RangeVar(var) = Node::from(relation) {
-                        self.touch(Some(var));
-                    }
-                }
-                self.changing(Action::CreateStatistics);
-            }
+            Node::CreateStatsStmt(s) => self.create_statistics(s),
             Node::CommentStmt(_) => self.changing(Action::Comment),
             Node::CreateForeignServerStmt(_)
             | Node::CreateFdwStmt(_)
@@ -307,21 +300,38 @@ impl Statement<'_> {
         };
         let mut scope = Scope::default();
         let shown = self.binder.view_columns(&relation);
-        scope.items.push(crate::bind::relation_item(&relation, shown));
+        scope.items.push(crate::bind::relation_item(&relation, shown.clone()));
         for element in s.index_params() {
             self.binder.infer(element.expr(), &scope);
             self.names.budget.compare(relation.columns.len());
             // a unique index that cannot be built says which values are there twice
             let named = element.name().filter(|_| s.unique);
-            if let Some(column) = named.and_then(|n| relation.columns.iter().find(|c| c.name == n)) {
-                let flow = Flow {
-                    columns: Arc::clone(&column.origins),
-                    ..Flow::default()
-                };
-                self.binder.use_columns(&flow, How::Inferred);
+            if let Some(field) = named.and_then(|n| shown.iter().find(|f| f.name == n)) {
+                self.binder.use_columns(&field.flow, How::Inferred);
             }
         }
         self.binder.infer(s.where_clause(), &scope);
+    }
+
+    /// CREATE STATISTICS: its expressions are computed for the rows that ANALYZE samples.
+    fn create_statistics(&mut self, s: &nodes::CreateStatsStmt) {
+        self.changing(Action::CreateStatistics);
+        let mut scope = Scope::default();
+        for relation in s.relations() {
+            let Node::RangeVar(var) = Node::from(relation) else {
+                continue;
+            };
+            self.touch(Some(var));
+            if let Some(relation) = self.binder.relation(var) {
+                let shown = self.binder.view_columns(&relation);
+                scope.items.push(crate::bind::relation_item(&relation, shown));
+            }
+        }
+        for element in s.exprs() {
+            if let Node::StatsElem(element) = Node::from(element) {
+                self.binder.infer(element.expr(), &scope);
+            }
+        }
     }
 
     fn create_sequence(&mut self, s: &nodes::CreateSeqStmt) {

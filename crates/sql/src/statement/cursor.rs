@@ -35,6 +35,11 @@ impl Statement<'_> {
         inner.parameters = inner
             .parameters
             .max(u32::try_from(s.argtypes().len()).unwrap_or(u32::MAX));
+        for ty in s.argtypes() {
+            self.binder.type_of(ty);
+        }
+        // the checks of the parameters' types run when it is executed
+        inner.code.extend(self.binder.facts.code.iter().cloned());
         self.binder.facts.absorb(&inner);
         let name = SmolStr::new(s.name().unwrap_or_default());
         let inner = Arc::new(inner);
@@ -160,6 +165,7 @@ impl Statement<'_> {
             inner.actions.clear();
             inner.unrestricted.clear();
             inner.reads.append(&mut inner.writes);
+            self.binder.facts.effects.executes = inner.effects.executes.clone();
         }
         self.binder.facts.absorb(&inner);
         let origins = inner

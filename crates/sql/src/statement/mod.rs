@@ -116,14 +116,13 @@ impl Statement<'_> {
     }
 
     /// The columns of a relation get another name, or join another relation's.
-    fn copied_columns(&mut self, relation: &crate::catalog::Relation, only: Option<&str>) {
-        self.names.budget.compare(relation.columns.len());
-        for column in relation.columns.iter().filter(|c| only.is_none_or(|o| c.name == o)) {
-            let flow = crate::bind::Flow {
-                columns: Arc::clone(&column.origins),
-                ..Default::default()
-            };
-            self.binder.use_columns(&flow, How::Copied);
+    ///
+    /// What is behind a view gets another name as well: a rule may trust the view's new name.
+    fn copied_columns(&mut self, relation: &Arc<crate::catalog::Relation>, only: Option<&str>) {
+        let shown = self.binder.view_columns(relation);
+        self.names.budget.compare(shown.len());
+        for field in shown.iter().filter(|f| only.is_none_or(|o| f.name == o)) {
+            self.binder.use_columns(&field.flow, How::Copied);
         }
     }
 
@@ -220,6 +219,9 @@ impl Statement<'_> {
                     self.touch(relation.relation());
                     self.rebuilds(relation.relation());
                 }
+                if s.rels().is_empty() {
+                    self.rebuilds(None);
+                }
             }
             Node::ClusterStmt(s) => {
                 self.act(Action::Cluster);
@@ -246,12 +248,22 @@ impl Statement<'_> {
         true
     }
 
-    /// Maintenance of a table runs the functions of its index expressions.
+    /// Maintenance of a table runs the functions of its index expressions; without a table, that of all. Which table
+    /// an index belongs to is not in the snapshot.
     fn rebuilds(&mut self, var: Option<&nodes::RangeVar>) {
-        let relation = var.and_then(|v| self.names.relation(v.schemaname(), v.relname().unwrap_or_default()));
-        let Some(relation) = relation else { return };
-        for code in relation.attached.iter().filter(|c| c.kind == "index") {
-            self.binder.run_code(code.function);
+        let one = var.and_then(|v| self.names.relation(v.schemaname(), v.relname().unwrap_or_default()));
+        let relations: Vec<_> = match one {
+            Some(relation) => vec![relation],
+            None => {
+                let all = &self.names.catalog.inner.relations;
+                self.names.budget.spend(all.len());
+                all.values().cloned().collect()
+            }
+        };
+        let attached = relations.iter().flat_map(|r| r.attached.iter());
+        let functions: Vec<u32> = attached.filter(|c| c.kind == "index").map(|c| c.function).collect();
+        for function in functions {
+            self.binder.run_code(function);
         }
     }
 
@@ -266,6 +278,7 @@ impl Statement<'_> {
             self.binder.view_columns(&relation);
         }
         self.touch(Some(var));
+        self.rebuilds(Some(var));
     }
 }
 

@@ -55,13 +55,12 @@ impl Statement<'_> {
             }
         };
         self.act(action);
-        let ends = !matches!(
-            what,
-            Transaction::Begin | Transaction::Savepoint(_) | Transaction::Release(_)
-        );
-        if ends {
-            self.changes.push(Change::Ended);
-        }
+        self.changes.extend(match what {
+            Transaction::Savepoint(_) | Transaction::Release(_) => None,
+            Transaction::Begin => Some(Change::Began),
+            Transaction::RollbackTo(_) => Some(Change::WentBack),
+            _ => Some(Change::Ended),
+        });
         self.binder.facts.effects.transaction = Some(what);
     }
 
@@ -117,8 +116,12 @@ impl Statement<'_> {
                 })
                 .collect();
             // SET search_path = 'a, b' names one schema; lists come as several values
-            self.changes
-                .push(if complete { Change::Path(schemas) } else { Change::Lost });
+            let local = s.is_local;
+            self.changes.push(if complete {
+                Change::Path { schemas, local }
+            } else {
+                Change::Lost
+            });
         }
         if matches!(name, "role" | "session_authorization") {
             self.changes.push(Change::Lost);

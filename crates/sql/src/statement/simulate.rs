@@ -25,8 +25,10 @@ pub(crate) enum Change {
     Rename(RelName, RelName),
     /// A column has another name (`Some`) or is gone.
     Column(RelName, SmolStr, Option<SmolStr>),
-    /// The search path is this.
-    Path(Vec<SmolStr>),
+    /// The search path is this; `local`: until the transaction ends.
+    Path { schemas: Vec<SmolStr>, local: bool },
+    /// A transaction began.
+    Began,
     /// Functions of this name were made.
     Function(SmolStr),
     /// A prepared statement was made or dropped.
@@ -39,6 +41,8 @@ pub(crate) enum Change {
     DropTemporary,
     /// The transaction ended, keeping what it did or not.
     Ended,
+    /// The transaction went back to a savepoint.
+    WentBack,
     /// Anything may have changed.
     Lost,
 }
@@ -65,7 +69,15 @@ impl Names<'_> {
             }
             Change::Rename(from, to) => self.rename(&from, to),
             Change::Column(relation, from, to) => self.change_column(&relation, &from, to),
-            Change::Path(schemas) => self.set_path(schemas),
+            Change::Path { schemas, local } => {
+                self.paths.push(self.path.clone());
+                self.only_local &= local;
+                self.set_path(schemas);
+            }
+            Change::Began => {
+                // what was set before it may go with it or stay
+                self.began = self.paths.is_empty();
+            }
             Change::Function(name) => {
                 self.new_functions.insert(name);
             }
@@ -82,15 +94,42 @@ impl Names<'_> {
             }
             Change::DropTemporary => {
                 self.budget.compare(self.overlay.len());
+                self.only_local = false;
+                self.paths.push(self.path.clone());
                 self.path.retain(|s| !s.starts_with("pg_temp"));
                 self.overlay.retain(|name, _| !name.is_temporary());
             }
             Change::Ended => {
+                self.end_path();
                 self.lost |= uncommitted || !self.overlay.is_empty() || !self.new_functions.is_empty();
+                self.cursors.clear();
+            }
+            Change::WentBack => {
+                self.lost |= !self.paths.is_empty() || uncommitted;
+                self.lost |= !self.overlay.is_empty() || !self.new_functions.is_empty();
                 self.cursors.clear();
             }
             Change::Lost => self.lost = true,
         }
+    }
+
+    /// The transaction takes a path along that was set for it; one that was set for the session, only if it fails.
+    fn end_path(&mut self) {
+        let changed = std::mem::take(&mut self.paths);
+        let (local, began) = (
+            std::mem::replace(&mut self.only_local, true),
+            std::mem::take(&mut self.began),
+        );
+        match changed.into_iter().next() {
+            None => {}
+            Some(before) if local && began => self.path_again(before),
+            Some(_) => self.lost = true,
+        }
+    }
+
+    fn path_again(&mut self, path: Vec<SmolStr>) {
+        self.creation = creation_in(&path);
+        self.path = path;
     }
 
     fn rename(&mut self, from: &RelName, to: RelName) {
@@ -141,10 +180,7 @@ impl Names<'_> {
                 _ => path.push(schema),
             }
         }
-        self.creation = path
-            .iter()
-            .find(|s| *s != "pg_catalog" && !s.starts_with("pg_temp"))
-            .cloned();
+        self.creation = creation_in(&path);
         if !path.iter().any(|s| s == "pg_catalog") {
             path.insert(0, SmolStr::new_static("pg_catalog"));
         }
@@ -160,6 +196,13 @@ impl Names<'_> {
 /// Spends what a new relation with these columns costs: each has its own set of origins.
 pub(crate) fn keeps(budget: &Budget, fields: &[Field]) -> bool {
     budget.spend(fields.iter().map(|f| 12 + f.flow.columns.len()).sum())
+}
+
+/// Where new objects land under a path.
+fn creation_in(path: &[SmolStr]) -> Option<SmolStr> {
+    path.iter()
+        .find(|s| *s != "pg_catalog" && !s.starts_with("pg_temp"))
+        .cloned()
 }
 
 /// A new relation with these columns, each carrying what it is made from.

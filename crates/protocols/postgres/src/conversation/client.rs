@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
 use sallyport_session::{Effects, Housekeeping, Phase, WireError};
-use sallyport_sql::{Facts, StatementFacts, SyntaxError};
+use sallyport_sql::Facts;
 
 use super::expect::Expect;
-use super::names::Prepared;
 use super::ruling::What;
 use super::{Discarding, PostgresConversation, owned};
 use crate::parameters;
 use crate::refuse;
-use crate::understanding::{self, Sources, Understood};
+use crate::understanding;
 use crate::wire::backend::{ReadyForQuery, TransactionStatus};
 use crate::wire::frontend::{self, Subject, Tag};
 use crate::wire::{Frame, next_frame};
@@ -152,14 +151,36 @@ impl PostgresConversation {
     }
 
     fn on_parse(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
-        let parse = frontend::Parse::decode(body).map_err(client_error)?;
         if !self.names_are_known(out) {
             return Ok(Step::Stall);
         }
+        let parse = match frontend::Parse::decode(body) {
+            Ok(parse) => parse,
+            // As a query that is whole but malformed: refused, as the target would.
+            Err(error) => {
+                let understood = self.not_understood(owned(body), &error.to_string());
+                let what = What::Parse {
+                    name: Box::default(),
+                    understood: Arc::clone(&understood),
+                    types: Arc::default(),
+                };
+                self.ask(whole, what, &understood, Phase::Prepare, Bytes::new(), out);
+                return Ok(Step::Done);
+            }
+        };
         if self.names.are_full() {
             return Ok(self.refuse_another("prepared statements", out));
         }
-        let understood = self.understand(parse.text, out);
+        let understood = if parse
+            .parameter_types
+            .iter()
+            .any(|ty| self.view.catalog.type_runs_code(*ty))
+        {
+            let why = "the type of a parameter runs code of the database's users; cast the parameter instead";
+            self.not_understood(owned(parse.text), why)
+        } else {
+            self.understand(parse.text, out)
+        };
         if !self.is_sure(&understood) {
             return Ok(self.stall(out));
         }
@@ -206,46 +227,6 @@ impl PostgresConversation {
         };
         self.ask(whole, what, &understood, Phase::Run, parameters, out);
         Ok(Step::Done)
-    }
-
-    /// The statement as it is understood today, should names or policy have changed since it was prepared.
-    fn today(&mut self, name: &[u8], statement: Arc<Prepared>, out: &Effects) -> Arc<Prepared> {
-        let before = &statement.understood;
-        if before.under == self.view.under && !before.depends_on_session {
-            return statement;
-        }
-        let text = before.text.clone();
-        let understood = self.understand_again(&text, statement.by_sql.as_deref(), out);
-        let today = Arc::new(statement.again(understood));
-        self.names.set_statement(name, Some(Arc::clone(&today)));
-        today
-    }
-
-    /// What is known today of a statement's text; of the inner statement, if `PREPARE` made it.
-    pub(super) fn understand_again(&mut self, text: &[u8], by_sql: Option<&str>, out: &Effects) -> Arc<Understood> {
-        let understood = self.understand(text, out);
-        let Some(name) = by_sql else { return understood };
-        let prepares = |s: &StatementFacts| {
-            s.effects
-                .prepares
-                .as_ref()
-                .filter(|(n, _)| n == name)
-                .map(|(_, facts)| Arc::clone(facts))
-        };
-        match understood.facts.statements.iter().find_map(prepares) {
-            Some(facts) => Arc::new(understood.inner(&facts)),
-            None => understood,
-        }
-    }
-
-    /// Whether the names in a statement surely mean at the target what they mean here.
-    fn is_sure(&self, understood: &Understood) -> bool {
-        !understood.depends_on_session
-            || understood
-                .facts
-                .statements
-                .iter()
-                .all(|s| self.names.are_sure(s, self.batch))
     }
 
     fn on_describe(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
@@ -388,42 +369,6 @@ impl PostgresConversation {
         out.tend(Housekeeping::Boundary, whole);
         self.awaited.push(Expect::Sync);
         self.end_batch();
-    }
-
-    /// What is known of a text in this session, now.
-    pub(super) fn understand(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
-        let readable = match self.settings.read(text) {
-            Ok(readable) => readable,
-            Err(error) => return self.not_understood(owned(text), &error.to_string()),
-        };
-        let understood = self.view.library.understand(text, &readable, &self.sources(out));
-        if self.names_are_stale() && understood.facts.statements.len() > 1 {
-            let why = "a failed transaction must be ended by itself before other statements can be judged";
-            return self.not_understood(owned(text), why);
-        }
-        understood
-    }
-
-    pub(super) fn not_understood(&self, text: Bytes, why: &str) -> Arc<Understood> {
-        Arc::new(understanding::unparsed(
-            text,
-            &SyntaxError {
-                message: why.to_owned(),
-                position: None,
-            },
-            self.view.under,
-        ))
-    }
-
-    pub(super) fn sources<'a>(&'a self, out: &'a Effects) -> Sources<'a> {
-        Sources {
-            catalog: &self.view.catalog,
-            state: &self.view.state,
-            names: &self.names,
-            classification: out.classification(),
-            database: &self.database,
-            under: self.view.under,
-        }
     }
 
     fn refuse_name(&mut self, sqlstate: &'static str, kind: &str, name: &[u8], out: &mut Effects) -> Step {

@@ -23,6 +23,7 @@ mod ruling;
 mod scope;
 mod target;
 mod titles;
+mod understand;
 mod view;
 
 use std::sync::Arc;
@@ -59,6 +60,8 @@ pub struct PostgresConversation {
     awaited: Awaited,
     scope: Scope,
     settings: Settings,
+    /// What a text executes is being understood anew.
+    renewing: bool,
     masks: Masks,
     /// How the results of statements are masked under these masks in this view.
     plans: Plans,
@@ -144,6 +147,7 @@ impl PostgresConversation {
             view: scope.view(&masks.classification, 0),
             scope,
             settings,
+            renewing: false,
             masks,
             plans: Plans::default(),
             plain_titles: Vec::new(),

@@ -18,7 +18,8 @@ use crate::wire::{Diagnostic, Field};
 impl PostgresConversation {
     /// A statement succeeded: what it does to the session is so from now on.
     pub(super) fn took_effect(&mut self, statement: Option<&StatementFacts>, of: &Understood) {
-        let in_transaction = self.in_transaction();
+        // a string of several statements is a transaction, and may begin one that outlives it
+        let in_transaction = self.in_transaction() || of.facts.statements.len() > 1;
         if of.runs_unknown_code {
             self.names.doubt();
             self.scope.catalog_changed(in_transaction);

@@ -1,10 +1,11 @@
-//! The forms of expressions that conditions are made of: plain columns, constants, bounds.
+//! The forms of expressions that conditions are made of: plain columns, constants.
 
 use pg_raw_parse::{Node, nodes};
 
+use crate::bind::flow::{BOOL, Ty};
 use crate::bind::literal::{Literals, boolean, is_integer, is_null};
 use crate::bind::scope::{Found, Scope};
-use crate::bind::strings;
+use crate::bind::{Binder, strings};
 
 /// Level and item of a plain column.
 pub(super) fn place_of(column: &nodes::ColumnRef, scope: &Scope<'_>) -> Option<(usize, usize)> {
@@ -26,49 +27,105 @@ pub(super) fn place_of(column: &nodes::ColumnRef, scope: &Scope<'_>) -> Option<(
     }
 }
 
-/// A plain column, looked for behind casts that keep values apart.
-pub(super) fn place_of_node(node: Node<'_>, scope: &Scope<'_>) -> Option<(usize, usize)> {
-    match node {
-        Node::ColumnRef(c) => place_of(c, scope),
-        Node::CollateClause(c) => place_of_node(c.arg(), scope),
-        Node::TypeCast(c) => {
-            let name = c.type_name().and_then(|t| t.names().iter().next_back()?.sval())?;
-            let keeps = matches!(
-                name,
-                "text"
-                    | "varchar"
-                    | "bpchar"
-                    | "int4"
-                    | "int8"
-                    | "numeric"
-                    | "uuid"
-                    | "date"
-                    | "timestamp"
-                    | "timestamptz"
-                    | "citext"
-            );
-            place_of_node(c.arg(), scope).filter(|_| keeps && c.type_name().is_some_and(|t| t.typmods().is_empty()))
-        }
-        Node::FuncCall(f) => {
-            let name = strings(f.funcname());
-            if matches!(name.as_slice(), [.., "extract" | "date_part" | "date_trunc"]) {
-                let part = f.args().get(0).filter(|a| is_constant(*a));
-                return part.and_then(|_| place_of_node(f.args().get(1)?, scope));
+impl Binder<'_> {
+    /// A plain column, looked for behind casts that keep values apart.
+    pub(super) fn place_of_node(&self, node: Node<'_>, scope: &Scope<'_>) -> Option<(usize, usize)> {
+        match node {
+            Node::ColumnRef(c) => place_of(c, scope),
+            Node::CollateClause(c) => self.place_of_node(c.arg(), scope),
+            Node::TypeCast(c) => {
+                let name = c.type_name().and_then(|t| t.names().iter().next_back()?.sval())?;
+                let keeps = matches!(
+                    name,
+                    "text"
+                        | "varchar"
+                        | "bpchar"
+                        | "int4"
+                        | "int8"
+                        | "numeric"
+                        | "uuid"
+                        | "date"
+                        | "timestamp"
+                        | "timestamptz"
+                        | "citext"
+                );
+                self.place_of_node(c.arg(), scope)
+                    .filter(|_| keeps && c.type_name().is_some_and(|t| t.typmods().is_empty()))
             }
-            let keeps = matches!(name.as_slice(), [.., "lower" | "upper" | "btrim" | "date"]) && f.args().len() == 1;
-            f.args()
-                .first()
-                .filter(|_| keeps)
-                .and_then(|arg| place_of_node(arg, scope))
+            Node::FuncCall(f) => {
+                let name = strings(f.funcname());
+                if matches!(name.as_slice(), [.., "extract" | "date_part" | "date_trunc"]) {
+                    let part = f
+                        .args()
+                        .get(0)
+                        .and_then(|part| self.names.literals.text(part))?
+                        .to_ascii_lowercase();
+                    // whole eras leave out nothing that a table holds
+                    let wide = matches!(part.as_str(), "decade" | "century" | "millennium" | "era" | "timezone");
+                    return self.place_of_node(f.args().get(1)?, scope).filter(|_| !wide);
+                }
+                let keeps =
+                    matches!(name.as_slice(), [.., "lower" | "upper" | "btrim" | "date"]) && f.args().len() == 1;
+                f.args()
+                    .first()
+                    .filter(|_| keeps)
+                    .and_then(|arg| self.place_of_node(arg, scope))
+            }
+            _ => None,
         }
-        _ => None,
+    }
+
+    /// The item of this query whose plain column this is.
+    pub(super) fn own_item(&self, node: Node<'_>, scope: &Scope<'_>) -> Option<usize> {
+        match self.place_of_node(node, scope) {
+            Some((0, item)) => Some(item),
+            _ => None,
+        }
+    }
+
+    /// As `own_item`, where intervals mean something: not for the row's own address, nor for truth values.
+    pub(super) fn ranged_item(&self, node: Node<'_>, scope: &Scope<'_>) -> Option<usize> {
+        self.own_item(node, scope).filter(|_| {
+            column_type(node, scope).is_some_and(|ty| ty != BOOL)
+                && !matches!(node, Node::FuncCall(f) if self.takes_epoch(f))
+        })
+    }
+
+    /// `extract(epoch FROM …)`: seconds since 1970, whose bounds are not those of other numbers.
+    fn takes_epoch(&self, call: &nodes::FuncCall) -> bool {
+        matches!(strings(call.funcname()).as_slice(), [.., "extract" | "date_part"])
+            && call
+                .args()
+                .get(0)
+                .and_then(|part| self.names.literals.text(part))
+                .is_some_and(|p| p.eq_ignore_ascii_case("epoch"))
     }
 }
 
-/// The item of this query whose plain column this is.
-pub(super) fn own_item(node: Node<'_>, scope: &Scope<'_>) -> Option<usize> {
-    match place_of_node(node, scope) {
-        Some((0, item)) => Some(item),
+/// Whether the column behind a value holds truth values, of which a list is soon complete.
+pub(super) fn is_two_valued(node: Node<'_>, scope: &Scope<'_>) -> bool {
+    column_type(node, scope) == Some(BOOL)
+}
+
+/// The type of the column that `place_of_node` finds; none for a system column.
+fn column_type(node: Node<'_>, scope: &Scope<'_>) -> Option<Ty> {
+    match node {
+        Node::ColumnRef(c) => {
+            let parts = strings(c.fields());
+            let found = match parts.as_slice() {
+                [name] => scope.column(name),
+                [item, name] => scope.qualified(None, item, name),
+                [schema, item, name] | [_, schema, item, name] => scope.qualified(Some(schema), item, name),
+                _ => Found::Nothing,
+            };
+            match found {
+                Found::Column(column, _) => Some(column.flow.ty),
+                Found::Other(..) | Found::Nothing => None,
+            }
+        }
+        Node::CollateClause(c) => column_type(c.arg(), scope),
+        Node::TypeCast(c) => column_type(c.arg(), scope),
+        Node::FuncCall(f) => f.args().iter().next_back().and_then(|arg| column_type(arg, scope)),
         _ => None,
     }
 }
@@ -114,54 +171,7 @@ pub(super) fn names_booleans(node: Node<'_>) -> bool {
     }
 }
 
-pub(super) fn flipped(symbol: &str) -> &'static str {
-    match symbol {
-        "<" => ">",
-        ">" => "<",
-        "<=" => ">=",
-        ">=" => "<=",
-        _ => "",
-    }
-}
-
 impl Literals {
-    /// Whether `column <symbol> value` leaves something out that a column is likely to hold. Bounds at
-    /// the edge of a type, or at the start of what counters and dates begin with, do not.
-    pub(super) fn is_bound(&self, symbol: &str, value: Node<'_>) -> bool {
-        let lower = matches!(symbol, ">" | ">=");
-        if !(lower || matches!(symbol, "<" | "<=")) || !is_constant(value) {
-            return false;
-        }
-        let Some(text) = self.signed_text(value) else {
-            return true;
-        };
-        if let Ok(number) = text.parse::<f64>() {
-            return if lower {
-                number > 1.0 && number.is_finite()
-            } else {
-                number < 1e9 && number.is_finite()
-            };
-        }
-        let year: Option<i32> = text.get(..4).and_then(|y| y.parse().ok());
-        match year {
-            Some(year) if lower => year > 1970,
-            Some(year) => year < 2100,
-            None => !text.trim().is_empty() && !text.trim_start_matches(['-', '+']).eq_ignore_ascii_case("infinity"),
-        }
-    }
-
-    /// The text of a literal, a minus before it included.
-    fn signed_text(&self, node: Node<'_>) -> Option<String> {
-        match node {
-            Node::A_Expr(e) if matches!(e.lexpr(), Node::None) => {
-                let sign = strings(e.name()).last().copied().unwrap_or_default();
-                Some(format!("{sign}{}", self.signed_text(e.rexpr())?))
-            }
-            Node::TypeCast(c) => self.signed_text(c.arg()),
-            other => self.text(other),
-        }
-    }
-
     /// False for every row: `false`, `1 = 2`, `NULL`.
     pub(super) fn is_never(&self, node: Node<'_>) -> bool {
         match node {

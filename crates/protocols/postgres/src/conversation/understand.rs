@@ -1,0 +1,123 @@
+//! What is known of a client's texts in this session, now.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sallyport_session::Effects;
+use sallyport_sql::{StatementFacts, SyntaxError};
+
+use super::names::Prepared;
+use super::{PostgresConversation, owned};
+use crate::understanding::{self, Sources, Understood};
+
+impl PostgresConversation {
+    /// What is known of a text in this session, now; also of the prepared statements that it executes.
+    pub(super) fn understand(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
+        let understood = self.understand_text(text, out);
+        if self.renew_executed(&understood, out) {
+            return self.understand_text(text, out);
+        }
+        understood
+    }
+
+    /// Understands anew what `EXECUTE` in a text runs, where names or policy changed since it was prepared: the target
+    /// plans it anew as well. Whether there was any.
+    fn renew_executed(&mut self, understood: &Understood, out: &Effects) -> bool {
+        if !understood.depends_on_session || self.renewing {
+            return false;
+        }
+        let under = self.view.under;
+        let executed = understood
+            .facts
+            .statements
+            .iter()
+            .filter_map(|s| s.effects.executes.as_ref());
+        let known = executed.filter_map(|name| Some((name, self.names.statement(name.as_bytes())?)));
+        let old: Vec<_> = known
+            .filter(|(_, s)| s.understood.under != under || s.understood.depends_on_session)
+            .map(|(name, s)| (name.clone(), Arc::clone(s)))
+            .collect();
+        // the text that prepared a statement may execute it as well
+        self.renewing = true;
+        for (name, statement) in &old {
+            self.today(name.as_bytes(), Arc::clone(statement), out);
+        }
+        self.renewing = false;
+        !old.is_empty()
+    }
+
+    fn understand_text(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
+        let readable = match self.settings.read(text) {
+            Ok(readable) => readable,
+            Err(error) => return self.not_understood(owned(text), &error.to_string()),
+        };
+        let understood = self.view.library.understand(text, &readable, &self.sources(out));
+        if self.names_are_stale() && understood.facts.statements.len() > 1 {
+            let why = "a failed transaction must be ended by itself before other statements can be judged";
+            return self.not_understood(owned(text), why);
+        }
+        understood
+    }
+
+    pub(super) fn not_understood(&self, text: Bytes, why: &str) -> Arc<Understood> {
+        Arc::new(understanding::unparsed(
+            text,
+            &SyntaxError {
+                message: why.to_owned(),
+                position: None,
+            },
+            self.view.under,
+        ))
+    }
+
+    /// The statement as it is understood today, should names or policy have changed since it was prepared.
+    pub(super) fn today(&mut self, name: &[u8], statement: Arc<Prepared>, out: &Effects) -> Arc<Prepared> {
+        let before = &statement.understood;
+        if before.under == self.view.under && !before.depends_on_session {
+            return statement;
+        }
+        let text = before.text.clone();
+        let understood = self.understand_again(&text, statement.by_sql.as_deref(), out);
+        let today = Arc::new(statement.again(understood));
+        self.names.set_statement(name, Some(Arc::clone(&today)));
+        today
+    }
+
+    /// What is known today of a statement's text; of the inner statement, if `PREPARE` made it.
+    pub(super) fn understand_again(&mut self, text: &[u8], by_sql: Option<&str>, out: &Effects) -> Arc<Understood> {
+        let understood = self.understand(text, out);
+        let Some(name) = by_sql else { return understood };
+        let prepares = |s: &StatementFacts| {
+            s.effects
+                .prepares
+                .as_ref()
+                .filter(|(n, _)| n == name)
+                .map(|(_, facts)| Arc::clone(facts))
+        };
+        match understood.facts.statements.iter().find_map(prepares) {
+            Some(facts) => Arc::new(understood.inner(&facts)),
+            None => understood,
+        }
+    }
+
+    /// Whether the names in a statement surely mean at the target what they mean here.
+    pub(super) fn is_sure(&self, understood: &Understood) -> bool {
+        !understood.depends_on_session
+            || understood
+                .facts
+                .statements
+                .iter()
+                .all(|s| self.names.are_sure(s, self.batch))
+    }
+
+    pub(super) fn sources<'a>(&'a self, out: &'a Effects) -> Sources<'a> {
+        Sources {
+            catalog: &self.view.catalog,
+            state: &self.view.state,
+            names: &self.names,
+            classification: out.classification(),
+            database: &self.database,
+            under: self.view.under,
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Bounds of intervals: whether they leave something out that a column is likely to hold.
+
+use pg_raw_parse::{Node, nodes};
+
+use super::forms::is_constant;
+use crate::bind::literal::Literals;
+use crate::bind::strings;
+
+/// Rows are not older, and not from later, than these years.
+const YEARS: std::ops::Range<i32> = 1971..2100;
+/// The longest time back, in years, that is taken for a part of a table's life.
+const LIFE: f64 = 30.0;
+
+pub(super) fn flipped(symbol: &str) -> &'static str {
+    match symbol {
+        "<" => ">",
+        ">" => "<",
+        "<=" => ">=",
+        ">=" => "<=",
+        _ => "",
+    }
+}
+
+impl Literals {
+    /// Whether `column <symbol> value` leaves something out that a column is likely to hold. Bounds at
+    /// the edge of a type, or at the start of what counters and dates begin with, do not; nor does a value whose place
+    /// among others is not known.
+    pub(super) fn is_bound(&self, symbol: &str, value: Node<'_>) -> bool {
+        let lower = matches!(symbol, ">" | ">=");
+        if !(lower || matches!(symbol, "<" | "<=")) || !is_constant(value) {
+            return false;
+        }
+        if is_parameter(value) {
+            return true;
+        }
+        if let Some(number) = self.number(value, 0) {
+            return is_bounding_number(lower, number);
+        }
+        match self.signed_text(value) {
+            Some(text) => is_bounding_text(lower, &text),
+            None => self.is_bounding_time(lower, value),
+        }
+    }
+
+    /// A time that the server computes: now, so long before it, a date by its parts.
+    fn is_bounding_time(&self, lower: bool, value: Node<'_>) -> bool {
+        match value {
+            Node::SQLValueFunction(_) => true,
+            Node::TypeCast(c) => self.is_bounding_time(lower, c.arg()),
+            Node::FuncCall(f) => self.is_bounding_call(lower, f),
+            Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
+                let base = match self.signed_text(e.lexpr()) {
+                    Some(text) => is_bounding_text(lower, &text),
+                    None => self.is_bounding_time(lower, e.lexpr()),
+                };
+                base && self.is_bounding_distance(lower, strings(e.name()).as_slice(), e.rexpr())
+            }
+            _ => false,
+        }
+    }
+
+    fn is_bounding_call(&self, lower: bool, call: &nodes::FuncCall) -> bool {
+        let name = strings(call.funcname());
+        let (first, second) = (call.args().get(0), call.args().get(1));
+        match name.last().copied().unwrap_or_default() {
+            "now" | "transaction_timestamp" | "statement_timestamp" | "clock_timestamp" => true,
+            "date_trunc" => second.is_some_and(|time| self.is_bounding_time(lower, time)),
+            "date" | "timezone" => call
+                .args()
+                .iter()
+                .next_back()
+                .is_some_and(|t| self.is_bound_of(lower, t)),
+            "to_timestamp" | "to_date" if second.is_some() => first
+                .and_then(|t| self.text(t))
+                .is_some_and(|t| is_bounding_text(lower, &t)),
+            // seconds since 1970
+            "to_timestamp" => first.and_then(|n| self.number(n, 0)).is_some_and(|n| {
+                let years = n / (365.25 * 86_400.0);
+                if lower { years > 1.0 } else { years < 130.0 }
+            }),
+            "make_date" | "make_timestamp" | "make_timestamptz" => {
+                first.and_then(|n| self.number(n, 0)).is_some_and(|year| {
+                    let (start, end) = (f64::from(YEARS.start), f64::from(YEARS.end));
+                    if lower { year >= start } else { year < end }
+                })
+            }
+            _ => false,
+        }
+    }
+
+    fn is_bound_of(&self, lower: bool, value: Node<'_>) -> bool {
+        self.is_bound(if lower { ">" } else { "<" }, value)
+    }
+
+    /// `… - interval '30 days'`, `… + 7`. After now there is nothing yet, and longer ago than a life nothing either.
+    fn is_bounding_distance(&self, lower: bool, operator: &[&str], distance: Node<'_>) -> bool {
+        match operator {
+            ["-"] | ["pg_catalog", "-"] => !lower || self.years(distance).is_some_and(|y| y < LIFE),
+            ["+"] | ["pg_catalog", "+"] => lower,
+            _ => false,
+        }
+    }
+
+    /// How long an interval, or a number of days, is in years, about; none when it is not known.
+    fn years(&self, distance: Node<'_>) -> Option<f64> {
+        if let Some(days) = self.number(distance, 0) {
+            return Some(days / 365.0);
+        }
+        if is_parameter(distance) {
+            return Some(0.0);
+        }
+        if let Node::A_Expr(e) = distance {
+            // so many times an interval
+            return match (self.number(e.lexpr(), 0), self.number(e.rexpr(), 0)) {
+                (Some(times), None) => Some(times * self.years(e.rexpr())?),
+                (None, Some(times)) => Some(times * self.years(e.lexpr())?),
+                _ => None,
+            };
+        }
+        let text = self.signed_text(distance)?;
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        let mut all = 0.0;
+        for pair in words.chunks(2) {
+            let (count, unit) = match pair {
+                [count, unit] => (count.parse::<f64>().ok()?, *unit),
+                [clock] if clock.contains(':') => continue,
+                _ => return None,
+            };
+            all += count.abs() * per_year(unit)?;
+        }
+        Some(all)
+    }
+
+    /// The number that a constant expression is, if it is a plain one.
+    fn number(&self, node: Node<'_>, depth: usize) -> Option<f64> {
+        if depth > 32 {
+            return None;
+        }
+        match node {
+            Node::A_Const(_) => self.text(node)?.trim().parse().ok(),
+            Node::TypeCast(c) => {
+                let name = c.type_name().and_then(|t| t.names().iter().next_back()?.sval())?;
+                matches!(name, "int2" | "int4" | "int8" | "numeric" | "float4" | "float8")
+                    .then(|| self.number(c.arg(), depth + 1))
+                    .flatten()
+            }
+            Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
+                let right = self.number(e.rexpr(), depth + 1)?;
+                let left = match e.lexpr() {
+                    Node::None => 0.0,
+                    left => self.number(left, depth + 1)?,
+                };
+                match strings(e.name()).last().copied().unwrap_or_default() {
+                    "+" => Some(left + right),
+                    "-" => Some(left - right),
+                    "*" => Some(left * right),
+                    "/" if right != 0.0 => Some(left / right),
+                    "^" => Some(left.powf(right)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// The text of a literal, a minus before it included.
+    fn signed_text(&self, node: Node<'_>) -> Option<String> {
+        match node {
+            Node::A_Expr(e) if matches!(e.lexpr(), Node::None) => {
+                let sign = strings(e.name()).last().copied().unwrap_or_default();
+                Some(format!("{sign}{}", self.signed_text(e.rexpr())?))
+            }
+            Node::TypeCast(c) => self.signed_text(c.arg()),
+            other => self.text(other),
+        }
+    }
+}
+
+fn is_parameter(value: Node<'_>) -> bool {
+    match value {
+        Node::ParamRef(_) => true,
+        Node::TypeCast(c) => is_parameter(c.arg()),
+        _ => false,
+    }
+}
+
+fn is_bounding_number(lower: bool, number: f64) -> bool {
+    let inside = if lower { number > 1.0 } else { number < 1e9 };
+    inside && number.is_finite()
+}
+
+fn is_bounding_year(lower: bool, year: i32) -> bool {
+    if lower { year >= YEARS.start } else { year < YEARS.end }
+}
+
+fn is_bounding_text(lower: bool, text: &str) -> bool {
+    let word = text.trim().trim_start_matches(['-', '+']).to_ascii_lowercase();
+    let year: Option<i32> = text.get(..4).and_then(|y| y.parse().ok());
+    match year {
+        Some(year) => is_bounding_year(lower, year),
+        None => !matches!(word.as_str(), "" | "infinity" | "epoch" | "tomorrow"),
+    }
+}
+
+fn per_year(unit: &str) -> Option<f64> {
+    let unit = unit.to_ascii_lowercase();
+    Some(match unit.trim_end_matches('s') {
+        "second" | "sec" | "minute" | "min" | "hour" | "hr" | "h" | "m" => 1.0 / 8760.0,
+        "day" | "d" => 1.0 / 365.0,
+        "week" | "w" => 7.0 / 365.0,
+        "month" | "mon" => 1.0 / 12.0,
+        "year" | "yr" | "y" => 1.0,
+        _ => return None,
+    })
+}
