@@ -41,6 +41,7 @@ def statements(connection):
             copy.set_types(["text", "int4"])
             for row in copy.rows():
                 print("copy", row)
+    connection.commit()
     with connection.cursor() as cursor:
         # A row at a time, and given up in the middle.
         print("stream", sum(row[0] for row in cursor.stream("SELECT generate_series(1, %s)", [5000])))

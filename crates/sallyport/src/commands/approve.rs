@@ -106,13 +106,13 @@ fn words(request: &Request) -> String {
                 .collect();
             format!("{id} is approved by you and waits for {}", missing.join(" and "))
         }
-        RequestState::Approved if request.waiting => {
-            format!("{id} is approved: the command of {who} on {target} goes on now")
-        }
-        RequestState::Approved => {
+        RequestState::Approved if !request.waiting => {
             format!("{id} is approved: {who} may run exactly this command on {target}, once")
         }
-        RequestState::Used => format!("{id} is approved: the command of {who} on {target} went on"),
+        // The client that waited may have been quicker than this answer.
+        RequestState::Approved | RequestState::Used => {
+            format!("{id} is approved: the command of {who} on {target} goes on now")
+        }
         RequestState::Denied => {
             format!("{id} is denied: the command of {who} on {target} does not run")
         }
