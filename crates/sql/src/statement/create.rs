@@ -328,7 +328,7 @@ impl Statement<'_> {
             }
         }
         for element in s.exprs() {
-            if let Node::StatsElem(element) = Node::from(element) {
+            if let Node::StatsElem(element) = element {
                 self.binder.infer(element.expr(), &scope);
             }
         }
