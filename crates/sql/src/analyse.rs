@@ -1,12 +1,14 @@
 //! From a parsed text to its facts.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
 use smol_str::SmolStr;
 
-use crate::bind::Names;
+use crate::bind::{Literals, Names};
 use crate::catalog::Catalog;
 use crate::facts::{Action, Facts, Hazard, Outputs, StatementFacts};
+use crate::parameters::Parameters;
 use crate::parse::{Parsed, SyntaxError};
 use crate::state::{Prepared, SessionState};
 use crate::statement;
@@ -28,6 +30,22 @@ pub fn analyse(
     names: &dyn Prepared,
 ) -> Result<Facts, SyntaxError> {
     analyse_as(parsed, Names::new(catalog, state), state, names)
+}
+
+/// As [`analyse`], of a statement whose parameters have these values: they are weighed as literals are.
+///
+/// # Errors
+/// As [`analyse`].
+pub fn analyse_bound(
+    parsed: &Parsed,
+    parameters: Parameters,
+    catalog: &Catalog,
+    state: &SessionState,
+    names: &dyn Prepared,
+) -> Result<Facts, SyntaxError> {
+    let mut here = Names::new(catalog, state);
+    here.literals = Rc::new(Literals::bound(parameters));
+    analyse_as(parsed, here, state, names)
 }
 
 /// The facts of every statement of a text, its names beginning with `here`.

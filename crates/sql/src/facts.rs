@@ -419,6 +419,10 @@ pub struct StatementFacts {
     pub effects: Effects,
     /// The highest `$n` in the statement.
     pub parameters: u32,
+    /// What is known of it whatever is bound to its parameters, if their values decide anything: the statement itself
+    /// counts as restricted by them.
+    #[serde(skip)]
+    pub at_worst: Option<Arc<StatementFacts>>,
 }
 
 impl StatementFacts {
@@ -438,6 +442,7 @@ impl StatementFacts {
             hazards: BTreeSet::new(),
             effects: Effects::default(),
             parameters: 0,
+            at_worst: None,
         }
     }
 
@@ -471,6 +476,7 @@ impl StatementFacts {
             + self.code.len()
             + self.hazards.len()
             + outputs
+            + self.at_worst.as_ref().map_or(0, |w| w.weight())
     }
 
     /// Whether something could not be resolved, so that the facts are a lower bound only.

@@ -12,18 +12,20 @@ mod bind;
 mod budget;
 mod catalog;
 mod facts;
+mod parameters;
 mod parse;
 mod shape;
 mod state;
 mod statement;
 
 pub use action::UnknownAction;
-pub use analyse::analyse;
+pub use analyse::{analyse, analyse_bound};
 pub use catalog::{Catalog, CatalogBuilder, CatalogError, CatalogQuery, FunctionCall, TypeRow};
 pub use facts::{
     Action, ActionGroup, ColumnName, ColumnUse, Copy, CopyFormat, CopyPeer, Cursor, Discard, Effects, Facts, Hazard,
     How, OneOrAll, Output, Outputs, RelName, Setting, StatementFacts, Transaction,
 };
+pub use parameters::{Bound, Parameters};
 pub use parse::{MAX_LENGTH, ParseOptions, Parsed, SyntaxError, parse, parse_with};
 pub use shape::{Shaped, analyse_shaped, shape};
 pub use state::{NoNames, Prepared, SessionState};

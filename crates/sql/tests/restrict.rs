@@ -4,7 +4,8 @@
 
 mod snapshot;
 
-use snapshot::{last, strings};
+use sallyport_sql::{Bound, Facts, Parameters, analyse_bound, parse};
+use snapshot::{Known, catalogue, facts_in, last, state, strings};
 
 /// Conditions on `patients` that restrict it.
 const RESTRICTING: &[&str] = &[
@@ -280,4 +281,128 @@ fn statements_are_judged_by_what_reaches_their_target() {
         strings(&last("DELETE FROM everyone").unrestricted),
         ["care.everyone", "care.patients"]
     );
+}
+
+fn bound(sql: &str, values: Vec<Bound>, types: &[u32]) -> Facts {
+    let types = types.to_vec();
+    let parameters = Parameters { values, types };
+    analyse_bound(
+        &parse(sql).unwrap(),
+        parameters,
+        catalogue(),
+        &state(),
+        &Known::default(),
+    )
+    .unwrap()
+}
+
+fn text(value: &str) -> Bound {
+    Bound::Text(value.to_owned())
+}
+
+#[test]
+fn bound_values_are_weighed_as_literals_are() {
+    for (condition, value, restricts) in [
+        ("id > $1", text("100"), true),
+        ("id > $1", text("0"), false),
+        ("id > $1", text("-1"), false),
+        ("id >= $1::int", text("1"), false),
+        ("$1 < id", text(" 0"), false),
+        ("id < $1", text("2147483647"), false),
+        ("id > $1", Bound::Unknown, false),
+        ("id > $1", Bound::Binary(100_i32.to_be_bytes().into()), true),
+        ("id > $1", Bound::Binary(0_i32.to_be_bytes().into()), false),
+        ("id > $1::int8", Bound::Binary(100_i64.to_be_bytes().into()), true),
+        // the bytes of a number are those of a text of spaces as well
+        ("id::text > $1", Bound::Binary(100_i32.to_be_bytes().into()), false),
+        ("admitted < $1", text("2024-01-01"), true),
+        ("admitted < $1", text("9999-12-31"), false),
+        ("admitted < $1", text("10000-01-01"), false),
+        ("admitted < $1", text("infinity"), false),
+        ("admitted > $1", text("1970-01-01"), false),
+        ("admitted > now() - $1::interval", text("30 days"), true),
+        ("admitted > now() - $1::interval", text("100 years"), false),
+        ("name > $1", text(""), false),
+        ("name LIKE $1", text("%"), false),
+        ("id BETWEEN $1 AND 2147483647", text("0"), false),
+        ("id BETWEEN $1 AND 2147483647", text("100"), true),
+        ("id = $1", text("0"), true),
+        ("id = $1 OR id > $2", text("0"), false),
+    ] {
+        let sql = format!("DELETE FROM patients WHERE {condition}");
+        let facts = bound(&sql, vec![value.clone()], &[]);
+        assert_eq!(
+            facts.statements[0].unrestricted.is_empty(),
+            restricts,
+            "{sql} with {value:?}"
+        );
+    }
+}
+
+#[test]
+fn what_waits_for_values_says_so_and_what_it_is_at_worst() {
+    for (sql, weighs) in [
+        ("DELETE FROM patients WHERE id > $1", true),
+        ("SELECT name FROM patients WHERE id > $1", true),
+        ("EXPLAIN ANALYZE DELETE FROM patients WHERE id > $1", true),
+        ("DELETE FROM patients WHERE id = $1", false),
+        ("UPDATE patients SET ward = $2 WHERE id IN ($1, $3)", false),
+        ("INSERT INTO wards VALUES ($1)", false),
+        // nothing runs, and the parameters are not those of this statement
+        ("PREPARE p AS DELETE FROM patients WHERE id > $1", false),
+    ] {
+        let facts = last(sql);
+        assert!(facts.unrestricted.is_empty(), "{sql}");
+        assert_eq!(facts.at_worst.is_some(), weighs, "{sql}");
+    }
+    let worst = last("DELETE FROM patients WHERE id > $1").at_worst.unwrap();
+    assert_eq!(strings(&worst.unrestricted), ["care.patients"]);
+    assert_eq!(
+        bound("DELETE FROM patients WHERE id > $1", vec![text("5")], &[]).statements[0].at_worst,
+        None
+    );
+}
+
+#[test]
+fn a_type_that_the_client_names_decides_what_bytes_mean() {
+    let sql = "DELETE FROM patients WHERE id > $1";
+    let half = Bound::Binary(0.5_f64.to_be_bytes().into());
+    for types in [&[701][..], &[0], &[23]] {
+        assert!(
+            !bound(sql, vec![half.clone()], types).statements[0]
+                .unrestricted
+                .is_empty(),
+            "{types:?}"
+        );
+    }
+    let far = Bound::Binary(100.5_f64.to_be_bytes().into());
+    assert!(bound(sql, vec![far], &[701]).statements[0].unrestricted.is_empty());
+}
+
+#[test]
+fn execute_counts_what_decides_as_not_restricting() {
+    let prepared = |sql: &str| {
+        let mut known = Known::default();
+        known.0.insert("p".to_owned(), last(sql).into());
+        known
+    };
+    for (sql, execute, restricted) in [
+        ("DELETE FROM patients WHERE id > $1", "EXECUTE p(0)", false),
+        (
+            "DELETE FROM patients WHERE id > $1",
+            "EXPLAIN ANALYZE EXECUTE p(0)",
+            false,
+        ),
+        ("DELETE FROM patients WHERE id = $1", "EXECUTE p(0)", true),
+    ] {
+        let facts = facts_in(execute, &state(), &prepared(sql));
+        assert_eq!(
+            facts.statements[0].unrestricted.is_empty(),
+            restricted,
+            "{sql}; {execute}"
+        );
+    }
+    // prepared in the same string
+    let facts = last("PREPARE p AS DELETE FROM patients WHERE id > $1; EXECUTE p(0)");
+    assert_eq!(strings(&facts.unrestricted), ["care.patients"]);
 }

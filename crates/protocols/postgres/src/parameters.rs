@@ -1,6 +1,8 @@
-//! Bound parameters: the bytes that an approval is bound to, and words for people.
+//! Bound parameters: the bytes that an approval is bound to, words for people, and values that conditions are judged by.
 
 use bytes::{BufMut, Bytes, BytesMut};
+
+use sallyport_sql::{Bound, Parameters};
 
 use crate::wire::{Cursor, Format, WireError, frontend};
 
@@ -25,6 +27,28 @@ pub(crate) fn readable(parameters: &[u8]) -> Vec<String> {
         Some(value) => words(value, bind.parameter_format(index)),
     };
     bind.parameters.iter().enumerate().map(word).collect()
+}
+
+/// The parameters as conditions are judged by them, from what [`of_bind`] gave; `types` are those that the client named.
+pub(crate) fn values(parameters: &[u8], types: &[u32]) -> Parameters {
+    let mut body = BytesMut::from(&b"\0\0"[..]);
+    body.put_slice(parameters);
+    let Ok(bind) = frontend::Bind::decode(&body) else {
+        return Parameters::default();
+    };
+    let value = |(index, value): (usize, &Option<&[u8]>)| match (value, bind.parameter_format(index)) {
+        (None, _) => Bound::Unknown,
+        (Some(value), Format::Binary) => Bound::Binary((*value).into()),
+        // What decides is written in ASCII, which every encoding of a client has.
+        (Some(value), Format::Text) => match std::str::from_utf8(value) {
+            Ok(text) => Bound::Text(text.to_owned()),
+            Err(_) => Bound::Unknown,
+        },
+    };
+    Parameters {
+        values: bind.parameters.iter().enumerate().map(value).collect(),
+        types: types.to_vec(),
+    }
 }
 
 fn words(value: &[u8], format: Format) -> String {

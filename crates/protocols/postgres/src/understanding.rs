@@ -8,8 +8,8 @@ use bytes::Bytes;
 use sallyport_policy::{Act, ActionName, Classification, Value};
 use sallyport_session::{Shape, Unparsed};
 use sallyport_sql::{
-    Catalog, ColumnName, CopyPeer, Facts, Hazard, How, Outputs, Prepared, SessionState, StatementFacts, SyntaxError,
-    Transaction,
+    Catalog, ColumnName, CopyPeer, Facts, Hazard, How, Outputs, Parameters, Prepared, SessionState, StatementFacts,
+    SyntaxError, Transaction,
 };
 use smol_str::SmolStr;
 
@@ -229,6 +229,18 @@ fn understand(text: Bytes, readable: &str, from: &Sources<'_>) -> Understood {
     }
 }
 
+/// What is known of a statement with these values of its parameters. That is never remembered.
+pub(crate) fn understand_bound(
+    text: Bytes,
+    readable: &str,
+    parameters: Parameters,
+    from: &Sources<'_>,
+) -> Result<Understood, SyntaxError> {
+    let parsed = sallyport_sql::parse(readable)?;
+    let facts = sallyport_sql::analyse_bound(&parsed, parameters, from.catalog, from.state, from.names)?;
+    Ok(of_facts(text, Arc::new(facts), from))
+}
+
 /// A command that is no text of its own, such as fetching from a cursor: judged by `facts`.
 pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Understood {
     let acts = facts
@@ -276,6 +288,18 @@ impl Understood {
             facts: Arc::clone(&self.facts),
             ..*self
         }
+    }
+
+    /// Whether what is bound to its parameters decides something.
+    pub(crate) fn weighs_parameters(&self) -> bool {
+        self.facts.statements.iter().any(|s| s.at_worst.is_some())
+    }
+
+    /// What is known of it whatever is bound to its parameters.
+    pub(crate) fn at_worst(&self, from: &Sources<'_>) -> Understood {
+        let worst = |s: &StatementFacts| s.at_worst.as_deref().unwrap_or(s).clone();
+        let statements = self.facts.statements.iter().map(worst).collect();
+        of_facts(self.text.clone(), Arc::new(Facts { statements }), from)
     }
 
     /// What is known of the statement inside a `PREPARE`, as a command of its own.

@@ -1,24 +1,75 @@
-//! The values of literals, and whether anything that was found depends on one.
+//! The values of literals and parameters, and whether anything that was found depends on one.
 //!
 //! This is the only place that reads them: what was found without reading any holds for a statement with
 //! other literals of the same kinds as well.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use pg_raw_parse::{ConstValue, Node, nodes};
 
 use super::flow::{BOOL, Flow, INT4, NUMERIC, Ty};
+use crate::catalog::TypeId;
+use crate::parameters::Parameters;
 
 /// Reads literals, and remembers that it did.
 #[derive(Debug, Default)]
 pub(crate) struct Literals {
     read: Cell<bool>,
+    /// The values of parameters; none as long as nothing is bound to them.
+    parameters: RefCell<Option<Rc<Parameters>>>,
+    weighed: Cell<bool>,
 }
 
 impl Literals {
     /// Whether the value of any number or string was read.
     pub(crate) fn were_read(&self) -> bool {
         self.read.get()
+    }
+
+    /// As `self`, with these values of parameters.
+    pub(crate) fn bound(parameters: Parameters) -> Literals {
+        Literals {
+            parameters: RefCell::new(Some(Rc::new(parameters))),
+            ..Literals::default()
+        }
+    }
+
+    /// Does something with other values of parameters, or none bound to them yet.
+    pub(crate) fn with<T>(&self, parameters: Option<Rc<Parameters>>, body: impl FnOnce() -> T) -> T {
+        let before = self.parameters.replace(parameters);
+        let result = body();
+        self.parameters.replace(before);
+        result
+    }
+
+    /// Whether parameters still wait for their values.
+    pub(crate) fn are_open(&self) -> bool {
+        self.parameters.borrow().is_none()
+    }
+
+    /// Whether what was found since `set_weighed` would be another with some values of parameters.
+    pub(crate) fn weighed(&self) -> bool {
+        self.weighed.get()
+    }
+
+    pub(crate) fn set_weighed(&self, weighed: bool) -> bool {
+        self.weighed.replace(weighed)
+    }
+
+    /// Whether a value is a parameter that waits for its value. What it decides has to be decided again with it.
+    pub(crate) fn is_open(&self, node: Node<'_>) -> bool {
+        let open = self.are_open() && is_parameter(node);
+        self.weighed.set(self.weighed.get() | open);
+        open
+    }
+
+    /// The text of a literal, or of the value of a parameter whose place gives it the type `near`.
+    pub(crate) fn value(&self, node: Node<'_>, near: Option<TypeId>) -> Option<String> {
+        match node {
+            Node::ParamRef(p) => self.parameters.borrow().as_ref()?.text(p.number, near),
+            other => self.text(other),
+        }
     }
 
     /// The text of a literal, casts around it looked through.
@@ -91,6 +142,41 @@ pub(crate) fn constant(node: &nodes::A_Const) -> Flow {
         Some(ConstValue::Boolean(_)) => BOOL,
         Some(ConstValue::BitString(_)) => Ty::Known(1560),
         _ => Ty::Literal,
+    })
+}
+
+/// Whether it is a parameter, cast or not.
+pub(crate) fn is_parameter(node: Node<'_>) -> bool {
+    match node {
+        Node::ParamRef(_) => true,
+        Node::TypeCast(c) => is_parameter(c.arg()),
+        _ => false,
+    }
+}
+
+/// The type that a cast gives a parameter under it, of those whose values are read.
+pub(crate) fn cast_type(cast: &nodes::TypeCast) -> Option<TypeId> {
+    let ty = cast.type_name().filter(|t| t.array_bounds().is_empty())?;
+    let parts: Vec<&str> = ty.names().iter().filter_map(|s| s.sval()).collect();
+    let ([name] | ["pg_catalog", name]) = parts.as_slice() else {
+        return None;
+    };
+    Some(match *name {
+        "int2" => 21,
+        "int4" => 23,
+        "int8" => 20,
+        "float4" => 700,
+        "float8" => 701,
+        "numeric" => 1700,
+        "text" => 25,
+        "varchar" => 1043,
+        "bpchar" => 1042,
+        "date" => 1082,
+        "timestamp" => 1114,
+        "timestamptz" => 1184,
+        "interval" => 1186,
+        "uuid" => 2950,
+        _ => return None,
     })
 }
 

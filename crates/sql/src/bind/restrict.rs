@@ -13,7 +13,7 @@ use pg_raw_parse::{Node, nodes};
 use super::scope::Scope;
 use super::{Binder, strings};
 use bounds::flipped;
-use forms::{is_constant, is_two_valued, names_booleans, place_of};
+use forms::{is_constant, is_two_valued, names_booleans, place_of, plain_type};
 
 /// What later analysis needs to know of a query that was bound.
 #[derive(Debug, Clone, Default)]
@@ -222,7 +222,7 @@ impl Binder<'_> {
                 for (column, value, symbol) in [(e.lexpr(), e.rexpr(), symbol), (e.rexpr(), e.lexpr(), flipped(symbol))]
                 {
                     if let Some(item) = self.ranged_item(column, scope)
-                        && self.names.literals.is_bound(symbol, value)
+                        && self.names.literals.is_bound(symbol, value, plain_type(column, scope))
                     {
                         verdict.restrict(item, Strength::Range);
                     }
@@ -263,10 +263,10 @@ impl Binder<'_> {
                 else {
                     return;
                 };
-                let literals = &self.names.literals;
+                let (literals, near) = (&self.names.literals, plain_type(e.lexpr(), scope));
                 let within = |low: usize, high: usize| {
-                    bounds.get(low).is_some_and(|v| literals.is_bound(">=", v))
-                        || bounds.get(high).is_some_and(|v| literals.is_bound("<=", v))
+                    bounds.get(low).is_some_and(|v| literals.is_bound(">=", v, near))
+                        || bounds.get(high).is_some_and(|v| literals.is_bound("<=", v, near))
                 };
                 if within(0, 1) && (e.kind == K::AEXPR_BETWEEN || within(1, 0)) {
                     verdict.restrict(item, Strength::Range);

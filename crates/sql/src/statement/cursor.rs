@@ -31,7 +31,11 @@ impl Statement<'_> {
 
     fn prepare(&mut self, s: &nodes::PrepareStmt) {
         self.act(Action::Prepare);
-        let (mut inner, _) = self.nested(s.query());
+        // its parameters wait for EXECUTE, whatever is bound to this statement
+        let literals = &self.names.literals;
+        let weighed = literals.weighed();
+        let (mut inner, _) = literals.with(None, || self.nested(s.query()));
+        literals.set_weighed(weighed);
         inner.parameters = inner
             .parameters
             .max(u32::try_from(s.argtypes().len()).unwrap_or(u32::MAX));
@@ -61,6 +65,8 @@ impl Statement<'_> {
         };
         match &found {
             Some(facts) if self.names.budget.spend(2 * facts.weight()) => {
+                // the arguments are not looked at
+                let facts = facts.at_worst.as_ref().unwrap_or(facts);
                 self.binder.facts.absorb(facts);
                 let inner = &facts.effects;
                 self.binder.facts.effects.changes_catalog |= inner.changes_catalog;

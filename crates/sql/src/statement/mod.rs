@@ -15,6 +15,7 @@ mod session;
 mod simulate;
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use pg_raw_parse::{Node, nodes, raw};
@@ -39,6 +40,24 @@ pub(crate) struct Statement<'a> {
 
 /// The facts of one statement, and what it does to the names after it.
 pub(crate) fn facts_of(
+    node: Node<'_>,
+    span: Range<usize>,
+    names: &Names<'_>,
+    prepared: &dyn Prepared,
+) -> (StatementFacts, Vec<Change>) {
+    let literals = &names.literals;
+    let around = literals.set_weighed(false);
+    let (mut facts, changes) = found_in(node, span.clone(), names, prepared);
+    if literals.weighed() {
+        let unknown = Some(Rc::default());
+        let (worst, _) = literals.with(unknown, || found_in(node, span, names, prepared));
+        facts.at_worst = Some(Arc::new(worst));
+    }
+    literals.set_weighed(around | facts.at_worst.is_some());
+    (facts, changes)
+}
+
+fn found_in(
     node: Node<'_>,
     span: Range<usize>,
     names: &Names<'_>,

@@ -218,7 +218,12 @@ impl PostgresConversation {
             return Ok(self.stall(out));
         }
         let parameters = parameters::of_bind(body, bind.portal, bind.statement);
-        let understood = Arc::clone(&statement.understood);
+        let understood = self.with_values(Arc::clone(&statement.understood), &statement, &parameters, out);
+        let statement = if Arc::ptr_eq(&understood, &statement.understood) {
+            statement
+        } else {
+            Arc::new(statement.again(Arc::clone(&understood)))
+        };
         let what = What::Bind {
             name: bind.portal.into(),
             statement,
@@ -285,6 +290,9 @@ impl PostgresConversation {
         if understood.depends_on_session || understood.under != self.view.under {
             let by_sql = portal.statement.as_ref().and_then(|s| s.by_sql.clone());
             understood = self.understand_again(&portal.understood.text.clone(), by_sql.as_deref(), out);
+            if let Some(statement) = &portal.statement {
+                understood = self.with_values(understood, statement, &portal.parameters, out);
+            }
             if !self.is_sure(&understood) {
                 return Ok(self.stall(out));
             }

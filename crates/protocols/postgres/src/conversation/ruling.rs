@@ -79,6 +79,20 @@ impl What {
         }
     }
 
+    /// The statement that a message of the extended protocol runs, and what is bound to its parameters.
+    fn bound(&self) -> Option<(&Prepared, &[u8])> {
+        match self {
+            Self::Bind {
+                statement, parameters, ..
+            } => Some((statement, parameters)),
+            Self::Execute { portal, .. } => {
+                let portal = portal.as_ref()?;
+                Some((portal.statement.as_deref()?, &portal.parameters))
+            }
+            Self::Query { .. } | Self::Parse { .. } | Self::Function { .. } => None,
+        }
+    }
+
     /// The types that the client gave the parameters.
     fn types(&self) -> Arc<[u32]> {
         match self {
@@ -256,7 +270,10 @@ impl PostgresConversation {
         pending.copied = None;
         let before = Arc::clone(pending.what.understood());
         let by_sql = pending.what.statement().and_then(|s| s.by_sql.clone());
-        let today = self.understand_again(&before.text, by_sql.as_deref(), out);
+        let mut today = self.understand_again(&before.text, by_sql.as_deref(), out);
+        if let Some((statement, parameters)) = pending.what.bound() {
+            today = self.with_values(today, statement, parameters, out);
+        }
         let same = before.shape.acts == today.shape.acts
             && before.shape.shows == today.shape.shows
             && before.shape.unparsed.is_some() == today.shape.unparsed.is_some()

@@ -8,6 +8,7 @@ use sallyport_sql::{StatementFacts, SyntaxError};
 
 use super::names::Prepared;
 use super::{PostgresConversation, owned};
+use crate::parameters;
 use crate::understanding::{self, Sources, Understood};
 
 impl PostgresConversation {
@@ -98,6 +99,29 @@ impl PostgresConversation {
             Some(facts) => Arc::new(understood.inner(&facts)),
             None => understood,
         }
+    }
+
+    /// What is known of a statement with what a client bound to its parameters, as [`parameters::of_bind`] gave it: where
+    /// their values decide, they are weighed as literals are.
+    pub(super) fn with_values(
+        &self,
+        understood: Arc<Understood>,
+        statement: &Prepared,
+        parameters: &[u8],
+        out: &Effects,
+    ) -> Arc<Understood> {
+        if !understood.weighs_parameters() {
+            return understood;
+        }
+        let from = self.sources(out);
+        let text = &understood.text;
+        // The text of a `PREPARE` is not that of the statement in it.
+        let readable = self.settings.read(text).ok().filter(|_| statement.by_sql.is_none());
+        let bound = readable.and_then(|readable| {
+            let values = parameters::values(parameters, &statement.parameter_types);
+            understanding::understand_bound(text.clone(), &readable, values, &from).ok()
+        });
+        Arc::new(bound.unwrap_or_else(|| understood.at_worst(&from)))
     }
 
     /// Whether the names in a statement surely mean at the target what they mean here.

@@ -3,8 +3,9 @@
 use pg_raw_parse::{Node, nodes};
 
 use super::forms::is_constant;
-use crate::bind::literal::Literals;
+use crate::bind::literal::{Literals, cast_type};
 use crate::bind::strings;
+use crate::catalog::TypeId;
 
 /// Rows are not older, and not from later, than these years.
 const YEARS: std::ops::Range<i32> = 1971..2100;
@@ -24,19 +25,19 @@ pub(super) fn flipped(symbol: &str) -> &'static str {
 impl Literals {
     /// Whether `column <symbol> value` leaves something out that a column is likely to hold. Bounds at
     /// the edge of a type, or at the start of what counters and dates begin with, do not; nor does a value whose place
-    /// among others is not known.
-    pub(super) fn is_bound(&self, symbol: &str, value: Node<'_>) -> bool {
+    /// among others is not known. `near` is the type of a plain column: an uncast parameter takes it.
+    pub(super) fn is_bound(&self, symbol: &str, value: Node<'_>, near: Option<TypeId>) -> bool {
         let lower = matches!(symbol, ">" | ">=");
         if !(lower || matches!(symbol, "<" | "<=")) || !is_constant(value) {
             return false;
         }
-        if is_parameter(value) {
+        if self.is_open(value) {
             return true;
         }
-        if let Some(number) = self.number(value, 0) {
+        if let Some(number) = self.number(value, near, 0) {
             return is_bounding_number(lower, number);
         }
-        match self.signed_text(value) {
+        match self.signed_text(value, near) {
             Some(text) => is_bounding_text(lower, &text),
             None => self.is_bounding_time(lower, value),
         }
@@ -49,7 +50,7 @@ impl Literals {
             Node::TypeCast(c) => self.is_bounding_time(lower, c.arg()),
             Node::FuncCall(f) => self.is_bounding_call(lower, f),
             Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
-                let base = match self.signed_text(e.lexpr()) {
+                let base = match self.signed_text(e.lexpr(), None) {
                     Some(text) => is_bounding_text(lower, &text),
                     None => self.is_bounding_time(lower, e.lexpr()),
                 };
@@ -74,12 +75,12 @@ impl Literals {
                 .and_then(|t| self.text(t))
                 .is_some_and(|t| is_bounding_text(lower, &t)),
             // seconds since 1970
-            "to_timestamp" => first.and_then(|n| self.number(n, 0)).is_some_and(|n| {
+            "to_timestamp" => first.and_then(|n| self.number(n, None, 0)).is_some_and(|n| {
                 let years = n / (365.25 * 86_400.0);
                 if lower { years > 1.0 } else { years < 130.0 }
             }),
             "make_date" | "make_timestamp" | "make_timestamptz" => {
-                first.and_then(|n| self.number(n, 0)).is_some_and(|year| {
+                first.and_then(|n| self.number(n, None, 0)).is_some_and(|year| {
                     let (start, end) = (f64::from(YEARS.start), f64::from(YEARS.end));
                     if lower { year >= start } else { year < end }
                 })
@@ -89,7 +90,7 @@ impl Literals {
     }
 
     fn is_bound_of(&self, lower: bool, value: Node<'_>) -> bool {
-        self.is_bound(if lower { ">" } else { "<" }, value)
+        self.is_bound(if lower { ">" } else { "<" }, value, None)
     }
 
     /// `… - interval '30 days'`, `… + 7`. After now there is nothing yet, and longer ago than a life nothing either.
@@ -103,21 +104,21 @@ impl Literals {
 
     /// How long an interval, or a number of days, is in years, about; none when it is not known.
     fn years(&self, distance: Node<'_>) -> Option<f64> {
-        if let Some(days) = self.number(distance, 0) {
+        if let Some(days) = self.number(distance, None, 0) {
             return Some(days / 365.0);
         }
-        if is_parameter(distance) {
+        if self.is_open(distance) {
             return Some(0.0);
         }
         if let Node::A_Expr(e) = distance {
             // so many times an interval
-            return match (self.number(e.lexpr(), 0), self.number(e.rexpr(), 0)) {
+            return match (self.number(e.lexpr(), None, 0), self.number(e.rexpr(), None, 0)) {
                 (Some(times), None) => Some(times * self.years(e.rexpr())?),
                 (None, Some(times)) => Some(times * self.years(e.lexpr())?),
                 _ => None,
             };
         }
-        let text = self.signed_text(distance)?;
+        let text = self.signed_text(distance, None)?;
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let mut all = 0.0;
         for pair in words.chunks(2) {
@@ -132,23 +133,23 @@ impl Literals {
     }
 
     /// The number that a constant expression is, if it is a plain one.
-    fn number(&self, node: Node<'_>, depth: usize) -> Option<f64> {
+    fn number(&self, node: Node<'_>, near: Option<TypeId>, depth: usize) -> Option<f64> {
         if depth > 32 {
             return None;
         }
         match node {
-            Node::A_Const(_) => self.text(node)?.trim().parse().ok(),
+            Node::A_Const(_) | Node::ParamRef(_) => self.value(node, near)?.trim().parse().ok(),
             Node::TypeCast(c) => {
                 let name = c.type_name().and_then(|t| t.names().iter().next_back()?.sval())?;
                 matches!(name, "int2" | "int4" | "int8" | "numeric" | "float4" | "float8")
-                    .then(|| self.number(c.arg(), depth + 1))
+                    .then(|| self.number(c.arg(), cast_type(c), depth + 1))
                     .flatten()
             }
             Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
-                let right = self.number(e.rexpr(), depth + 1)?;
+                let right = self.number(e.rexpr(), None, depth + 1)?;
                 let left = match e.lexpr() {
                     Node::None => 0.0,
-                    left => self.number(left, depth + 1)?,
+                    left => self.number(left, None, depth + 1)?,
                 };
                 match strings(e.name()).last().copied().unwrap_or_default() {
                     "+" => Some(left + right),
@@ -164,23 +165,15 @@ impl Literals {
     }
 
     /// The text of a literal, a minus before it included.
-    fn signed_text(&self, node: Node<'_>) -> Option<String> {
+    fn signed_text(&self, node: Node<'_>, near: Option<TypeId>) -> Option<String> {
         match node {
             Node::A_Expr(e) if matches!(e.lexpr(), Node::None) => {
                 let sign = strings(e.name()).last().copied().unwrap_or_default();
-                Some(format!("{sign}{}", self.signed_text(e.rexpr())?))
+                Some(format!("{sign}{}", self.signed_text(e.rexpr(), None)?))
             }
-            Node::TypeCast(c) => self.signed_text(c.arg()),
-            other => self.text(other),
+            Node::TypeCast(c) => self.signed_text(c.arg(), cast_type(c)),
+            other => self.value(other, near),
         }
-    }
-}
-
-fn is_parameter(value: Node<'_>) -> bool {
-    match value {
-        Node::ParamRef(_) => true,
-        Node::TypeCast(c) => is_parameter(c.arg()),
-        _ => false,
     }
 }
 
@@ -195,11 +188,17 @@ fn is_bounding_year(lower: bool, year: i32) -> bool {
 
 fn is_bounding_text(lower: bool, text: &str) -> bool {
     let word = text.trim().trim_start_matches(['-', '+']).to_ascii_lowercase();
-    let year: Option<i32> = text.get(..4).and_then(|y| y.parse().ok());
-    match year {
+    match year_of(text) {
         Some(year) => is_bounding_year(lower, year),
         None => !matches!(word.as_str(), "" | "infinity" | "epoch" | "tomorrow"),
     }
+}
+
+/// The year that a date begins with: four digits, or more if a hyphen ends them.
+fn year_of(text: &str) -> Option<i32> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let long = digits > 4 && text.as_bytes().get(digits) == Some(&b'-');
+    text.get(..if long { digits } else { 4 })?.parse().ok()
 }
 
 fn per_year(unit: &str) -> Option<f64> {

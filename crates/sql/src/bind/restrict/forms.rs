@@ -6,6 +6,7 @@ use crate::bind::flow::{BOOL, Ty};
 use crate::bind::literal::{Literals, boolean, is_integer, is_null};
 use crate::bind::scope::{Found, Scope};
 use crate::bind::{Binder, strings};
+use crate::catalog::TypeId;
 
 /// Level and item of a plain column.
 pub(super) fn place_of(column: &nodes::ColumnRef, scope: &Scope<'_>) -> Option<(usize, usize)> {
@@ -105,6 +106,14 @@ impl Binder<'_> {
 /// Whether the column behind a value holds truth values, of which a list is soon complete.
 pub(super) fn is_two_valued(node: Node<'_>, scope: &Scope<'_>) -> bool {
     column_type(node, scope) == Some(BOOL)
+}
+
+/// The type of a column that nothing is done to: what it is compared with takes it.
+pub(super) fn plain_type(node: Node<'_>, scope: &Scope<'_>) -> Option<TypeId> {
+    match column_type(node, scope)? {
+        Ty::Known(ty) if matches!(node, Node::ColumnRef(_)) => Some(ty),
+        _ => None,
+    }
 }
 
 /// The type of the column that `place_of_node` finds; none for a system column.
