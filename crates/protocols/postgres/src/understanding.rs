@@ -149,10 +149,13 @@ impl Library {
         if text != readable.as_bytes() {
             return Arc::new(understand(owned(text), readable, from));
         }
-        SHAPE.with_borrow_mut(|key| match sallyport_sql::shape(readable, key) {
+        let mut key = SHAPE.take();
+        let understood = match sallyport_sql::shape(readable, &mut key) {
             Some(shape) => self.by_shape(text, readable, shape, from),
             None => self.by_text(text, readable, from),
-        })
+        };
+        SHAPE.set(key);
+        understood
     }
 
     fn by_text(&self, text: &[u8], readable: &str, from: &Sources<'_>) -> Arc<Understood> {
