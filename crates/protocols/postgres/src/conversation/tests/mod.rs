@@ -12,4 +12,5 @@ mod names;
 mod order;
 mod play;
 mod server;
+mod values;
 mod waiting;
