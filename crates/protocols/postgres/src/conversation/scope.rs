@@ -76,7 +76,7 @@ impl SharedNames {
         view
     }
 
-    fn publish(&self, epoch: u64, catalog: &Arc<Catalog>) {
+    pub(super) fn publish(&self, epoch: u64, catalog: &Arc<Catalog>) {
         let mut slot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.as_ref().is_none_or(|(have, _)| *have <= epoch) {
             *slot = Some((epoch, Arc::clone(catalog)));

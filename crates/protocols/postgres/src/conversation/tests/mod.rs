@@ -14,4 +14,5 @@ mod oversize;
 mod play;
 mod recorded;
 mod server;
+mod values;
 mod waiting;

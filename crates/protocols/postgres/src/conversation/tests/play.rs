@@ -14,7 +14,7 @@ use super::server::Server;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
 use crate::settings::Settings;
 use crate::wire::frontend::{self, Subject};
-use crate::wire::{Limits, backend, next_frame};
+use crate::wire::{Format, Limits, backend, next_frame};
 
 /// The longest message of the client here.
 pub(super) const MAX_MESSAGE: u32 = 2 << 20;
@@ -299,11 +299,16 @@ pub(super) fn typed_parse(name: &str, text: &str, types: &[u32]) -> Bytes {
 }
 
 pub(super) fn bind(portal: &str, statement: &str) -> Bytes {
+    bind_values(portal, statement, Format::Text, &[])
+}
+
+/// Binds values that are all in one format.
+pub(super) fn bind_values(portal: &str, statement: &str, format: Format, values: &[Option<&[u8]>]) -> Bytes {
     let bind = frontend::Bind {
         portal: portal.as_bytes(),
         statement: statement.as_bytes(),
-        parameter_formats: Vec::new(),
-        parameters: Vec::new(),
+        parameter_formats: vec![format],
+        parameters: values.to_vec(),
         result_formats: Vec::new(),
     };
     encode(|out| bind.encode(out))
