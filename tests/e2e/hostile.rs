@@ -65,14 +65,6 @@ fn what_makes_no_sense_ends_the_session_in_words() -> Result<()> {
             "a Bind with a value beyond its end".to_owned(),
             message(b'B', b"\0\0\0\0\0\x01\0\0\x7f\0\0\0\0\0"),
         ),
-        (
-            "a Parse without its end".to_owned(),
-            message(b'P', b"name without an end"),
-        ),
-        (
-            "a Parse with fewer types than it says".to_owned(),
-            message(b'P', b"\0SELECT 1\0\x7f\xff"),
-        ),
         ("a Describe of neither".to_owned(), message(b'D', b"X\0")),
         ("a Close of neither".to_owned(), message(b'C', b"X\0")),
         ("an Execute that ends early".to_owned(), message(b'E', b"\0\0")),
@@ -132,6 +124,19 @@ fn messages_out_of_order_come_to_the_same_as_without_the_gateway() -> Result<()>
     let copy = query("COPY t FROM STDIN");
     let end = query("SELECT 'the ' || 'end'");
     let cases: Vec<(&str, Vec<Vec<u8>>)> = vec![
+        (
+            "a Parse without its end",
+            vec![message(b'P', b"name without an end"), sync.clone(), end.clone()],
+        ),
+        (
+            "a Parse with fewer types than it says",
+            vec![
+                message(b'P', b"\0SELECT 1\0\x7f\xff"),
+                bind.clone(),
+                sync.clone(),
+                end.clone(),
+            ],
+        ),
         (
             "copy data outside a COPY",
             vec![data.clone(), done.clone(), fail.clone()],
