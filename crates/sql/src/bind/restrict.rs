@@ -253,25 +253,7 @@ impl Binder<'_> {
                     verdict.restrict(item, Strength::Point);
                 }
             }
-            K::AEXPR_BETWEEN | K::AEXPR_BETWEEN_SYM => {
-                let Node::NodeList(bounds) = e.rexpr() else {
-                    return;
-                };
-                let Some(item) = self
-                    .ranged_item(e.lexpr(), scope)
-                    .filter(|_| bounds.iter().all(is_constant))
-                else {
-                    return;
-                };
-                let (literals, near) = (&self.names.literals, plain_type(e.lexpr(), scope));
-                let within = |low: usize, high: usize| {
-                    bounds.get(low).is_some_and(|v| literals.is_bound(">=", v, near))
-                        || bounds.get(high).is_some_and(|v| literals.is_bound("<=", v, near))
-                };
-                if within(0, 1) && (e.kind == K::AEXPR_BETWEEN || within(1, 0)) {
-                    verdict.restrict(item, Strength::Range);
-                }
-            }
+            K::AEXPR_BETWEEN | K::AEXPR_BETWEEN_SYM => self.judge_between(e, scope, verdict),
             K::AEXPR_LIKE | K::AEXPR_ILIKE if matches!(symbol, "~~" | "~~*") => {
                 let Some(item) = self.ranged_item(e.lexpr(), scope) else {
                     return;
@@ -282,6 +264,26 @@ impl Binder<'_> {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn judge_between(&mut self, e: &nodes::A_Expr, scope: &Scope<'_>, verdict: &mut Verdict) {
+        let Node::NodeList(bounds) = e.rexpr() else {
+            return;
+        };
+        let Some(item) = self
+            .ranged_item(e.lexpr(), scope)
+            .filter(|_| bounds.iter().all(is_constant))
+        else {
+            return;
+        };
+        let (literals, near) = (&self.names.literals, plain_type(e.lexpr(), scope));
+        let within = |low: usize, high: usize| {
+            bounds.get(low).is_some_and(|v| literals.is_bound(">=", v, near))
+                || bounds.get(high).is_some_and(|v| literals.is_bound("<=", v, near))
+        };
+        if within(0, 1) && (e.kind == nodes::A_Expr_Kind::AEXPR_BETWEEN || within(1, 0)) {
+            verdict.restrict(item, Strength::Range);
         }
     }
 
