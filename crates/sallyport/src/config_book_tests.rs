@@ -1,5 +1,10 @@
 //! The configuration and the book say the same.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
 
 use std::collections::BTreeSet;
 

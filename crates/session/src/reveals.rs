@@ -77,7 +77,7 @@ impl Reveals {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
     use super::*;
     use sallyport_policy::{Resource, Subject, SubjectKind};
     use time::Duration;
