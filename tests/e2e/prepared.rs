@@ -2,7 +2,7 @@
 //! and what it replaced is not taken for what it was.
 
 use anyhow::{Result, ensure};
-use sallyport_tests::{Plan, Said, Stage, Wire, bundle, rows, text};
+use sallyport_tests::{Plan, Said, Stage, Wire, bundle, mask, rows, text};
 
 fn prepare(wire: &mut Wire, name: &str, sql: &str) -> Result<()> {
     wire.send(b'P', &[&text(name)[..], &text(sql), &[0; 2]].concat())?;
@@ -72,4 +72,24 @@ fn a_prepared_rollback_ends_a_transaction_in_which_unseen_code_failed() -> Resul
     ensure!(sqlstate(&run(&mut wire, "one", false)?).is_some());
     rows(&run(&mut wire, "end", false)?)?;
     gives(&run(&mut wire, "one", false)?, "1")
+}
+
+/// Two results of the same type from one text: what may be seen of one says nothing of the other.
+#[test]
+fn statements_that_one_text_prepares_are_masked_each_for_itself() -> Result<()> {
+    let classify = "[[columns]]\ncolumn = [\"public.people.card\"]\nclass = \"personal\"\n";
+    let policy = bundle(classify, &mask("personal", "redact"))?;
+    let stage = Stage::start(&Plan::with_bundle(&policy))?;
+    let schema = "CREATE TABLE people (name text, card text); INSERT INTO people VALUES ('kim', 'secret');
+                  GRANT SELECT ON people TO app";
+    stage.server.query("shop", schema)?;
+    let mut wire = Wire::open(&stage.through("alice")?)?;
+    rows(&wire.simple("PREPARE a AS SELECT upper(name) FROM people; PREPARE b AS SELECT upper(card) FROM people")?)?;
+    for _ in 0..2 {
+        for describe in [true, false] {
+            gives(&run(&mut wire, "a", describe)?, "KIM")?;
+            gives(&run(&mut wire, "b", describe)?, "***")?;
+        }
+    }
+    Ok(())
 }

@@ -49,7 +49,10 @@ impl Run {
 
     /// Which result the target is sending.
     pub(super) fn result(&self) -> ResultOf {
-        (self.understood.shape.id, self.statement)
+        ResultOf {
+            facts: Arc::clone(&self.understood.facts),
+            statement: self.statement,
+        }
     }
 }
 

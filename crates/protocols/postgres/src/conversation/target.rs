@@ -172,7 +172,7 @@ impl PostgresConversation {
         }
         let statement = run.understood.facts.statements.get(run.statement);
         let make = || self.masks.rows(statement, columns, &sources);
-        self.plans.take(run.result(), columns, make)
+        self.plans.take(&run.result(), columns, make)
     }
 
     /// The current result has been read.
@@ -183,7 +183,7 @@ impl PostgresConversation {
         if let Some(run) = self.awaited.front().and_then(Expect::run) {
             let used = std::mem::replace(&mut run.masking, Masking::Undecided);
             if !run.described_again {
-                self.plans.give_back(run.result(), used);
+                self.plans.give_back(&run.result(), used);
             }
         }
     }
