@@ -200,7 +200,7 @@ impl Gate {
     }
 
     /// Decides `command`, notes it with the decision, and permits, refuses or holds it. What was noted is written
-    /// before anything leaves for the target ([`Gate::poll_written`]). The caller refreshed the gate before the command's
+    /// before anything leaves for the target ([`Written`](crate::Written)). The caller refreshed the gate before the command's
     /// facts were made, so that facts and decision belong to one bundle (I8).
     pub fn ask(&mut self, command: Command) -> Asked {
         self.seq += 1;

@@ -66,7 +66,7 @@ impl Scratch {
 
 impl Scanner {
     /// Looks at all texts of a buffer that were added, and says whether something could be in any. Then
-    /// [`Scratch::could_hold`] says of which, and [`Scanner::scan_text`] searches it. Memory of about the buffer's
+    /// [`Scratch::could_hold`] says of which, and [`Scanner::find_in_text`] searches it. Memory of about the buffer's
     /// length is used.
     pub fn look_at_texts(&self, buffer: &[u8], scratch: &mut Scratch) -> bool {
         let texts = &mut scratch.texts;
