@@ -1,9 +1,9 @@
 //! Watches a database for changes that are made beside the gateway.
 //!
-//! While a database has sessions, and for a while after, one connection asks for a fingerprint of its names. Sessions
-//! judge statements by a snapshot of the names, and take a fresh one when the fingerprint differs.
+//! While a database has sessions, one connection asks for a fingerprint of its names. Sessions judge statements by a
+//! snapshot of the names, and take a fresh one when the fingerprint differs.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sallyport_sql::Catalog;
@@ -16,14 +16,11 @@ use crate::side::{SideError, SideLine};
 
 /// How often the target is asked.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How long names are kept fresh without a session: reading them all takes longer than most sessions that are opened for
-/// one statement.
-const KEPT: Duration = Duration::from_secs(60);
 /// The longest pause between two attempts to reach a target.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Keeps the names of one database fresh, until no session has used them for a while.
-pub(crate) async fn keep(mut names: Arc<SharedNames>, lease: Arc<Mutex<Lease>>, dialer: Arc<Dialer>) {
+/// Keeps the names of one database fresh, until no session uses them.
+pub(crate) async fn keep(names: Weak<SharedNames>, lease: Arc<Mutex<Lease>>, dialer: Arc<Dialer>) {
     let mut keeper = Keeper {
         lease,
         dialer,
@@ -32,24 +29,16 @@ pub(crate) async fn keep(mut names: Arc<SharedNames>, lease: Arc<Mutex<Lease>>, 
         not_before: Instant::now(),
     };
     let mut known = None;
-    let mut used = Instant::now();
     loop {
         let print = keeper.fingerprint().await;
+        let Some(names) = names.upgrade() else { return };
         // Without an answer nothing is known, so each session finds out for itself. Nor does the first answer say what
         // happened before it.
         if print.is_none() || print != known {
             names.changed();
         }
         known = print.or(known);
-        if Arc::strong_count(&names) > 1 {
-            used = Instant::now();
-        } else if used.elapsed() >= KEPT {
-            // Either nobody can get hold of them any more, or somebody just has.
-            match Arc::try_unwrap(names) {
-                Ok(_) => return,
-                Err(kept) => names = kept,
-            }
-        }
+        drop(names);
         sleep(INTERVAL).await;
     }
 }

@@ -13,8 +13,6 @@ use sallyport_session::{
 use sallyport_target::Lease;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use crate::cancel_key::CancelKey;
 use crate::cancels::Cancels;
@@ -40,22 +38,16 @@ pub struct Postgres {
     limits: Limits,
 }
 
-/// The names of a database that has sessions, or had some not long ago.
+/// The names of a database while it has sessions.
 #[derive(Debug)]
 struct Kept {
     names: Weak<SharedNames>,
     /// How the newest session logged in.
     lease: Arc<Mutex<Lease>>,
-    keeper: AbortHandle,
-    /// When the newest session began.
-    used: Instant,
 }
 
 /// How long somebody who asked to cancel may take to close.
 const CANCEL_FAREWELL: Duration = Duration::from_secs(1);
-
-/// Databases without sessions whose names are kept: each keeps a connection at its target.
-const MAX_UNUSED: usize = 4;
 
 /// A client that has said what it wants.
 #[derive(Debug)]
@@ -87,41 +79,30 @@ impl Postgres {
         self
     }
 
-    /// The names that the sessions of one database share. They are kept fresh as long as somebody has them, and a while
-    /// longer.
+    /// The names that the sessions of one database share. They are kept fresh as long as somebody has them, and not kept
+    /// longer: what was changed beside the gateway since must not be missed by whoever comes next.
     fn shared_names(&self, target: &str, database: &str, lease: &Lease) -> Arc<SharedNames> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         names.retain(|_, kept| kept.names.strong_count() > 0);
         let key = (target.to_owned(), database.to_owned());
-        if let Some(kept) = names.get_mut(&key)
+        if let Some(kept) = names.get(&key)
             && let Some(shared) = kept.names.upgrade()
         {
-            kept.used = Instant::now();
             lease.clone_into(&mut kept.lease.lock().unwrap_or_else(PoisonError::into_inner));
             return shared;
         }
-        forget_unused(&names);
         let shared = Arc::new(SharedNames::default());
-        let lease = Arc::new(Mutex::new(lease.clone()));
-        let keep = keeper::keep(Arc::clone(&shared), Arc::clone(&lease), Arc::clone(&self.dialer));
         let kept = Kept {
             names: Arc::downgrade(&shared),
-            lease,
-            keeper: tokio::spawn(keep).abort_handle(),
-            used: Instant::now(),
+            lease: Arc::new(Mutex::new(lease.clone())),
         };
+        tokio::spawn(keeper::keep(
+            kept.names.clone(),
+            Arc::clone(&kept.lease),
+            Arc::clone(&self.dialer),
+        ));
         names.insert(key, kept);
         shared
-    }
-}
-
-/// Ends the keepers of databases that have had no session for the longest time, but for a few. Nobody gets hold of names
-/// but under the lock that the caller has.
-fn forget_unused(names: &HashMap<(String, String), Kept>) {
-    let mut unused: Vec<&Kept> = names.values().filter(|kept| kept.names.strong_count() == 1).collect();
-    unused.sort_by_key(|kept| std::cmp::Reverse(kept.used));
-    for kept in unused.iter().skip(MAX_UNUSED - 1) {
-        kept.keeper.abort();
     }
 }
 
