@@ -11,6 +11,7 @@ mod drivers;
 mod functions;
 mod hostile;
 mod killed;
+mod names;
 mod operations;
 mod prepared;
 mod rogue;

@@ -1,0 +1,27 @@
+//! What names mean is what they mean when a session begins, whatever earlier sessions knew.
+
+use anyhow::{Result, ensure};
+use sallyport_tests::{Plan, Stage, Wire, bundle, mask, rows};
+
+#[test]
+fn a_session_sees_what_was_changed_beside_the_gateway_since_the_last_one() -> Result<()> {
+    let classify = "[[columns]]\ncolumn = [\"public.people.card\"]\nclass = \"personal\"\n";
+    let policy = bundle(classify, &mask("personal", "redact"))?;
+    let stage = Stage::start(&Plan::with_bundle(&policy))?;
+    let schema = "CREATE TABLE people (name text, card text); INSERT INTO people VALUES ('kim', 'secret');
+                  CREATE VIEW shown AS SELECT name AS x FROM people; GRANT SELECT ON people, shown TO app";
+    stage.server.query("shop", schema)?;
+    let endpoint = stage.through("alice")?;
+    let one = |value: &str| vec![vec![Some(value.to_owned())]];
+    for (column, expected) in [("name", "kim"), ("card", "***"), ("name", "kim"), ("card", "***")] {
+        let view = format!("CREATE OR REPLACE VIEW shown AS SELECT {column} AS x FROM people");
+        stage.server.query("shop", &view)?;
+        let mut wire = Wire::open(&endpoint)?;
+        let found = rows(&wire.simple("SELECT x FROM shown")?)?;
+        ensure!(found == one(expected), "{column}: {found:?}");
+        // The gateway has ended the session when it closes the connection.
+        wire.send(b'X', &[])?;
+        ensure!(wire.message().is_err());
+    }
+    Ok(())
+}
