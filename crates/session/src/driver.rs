@@ -334,10 +334,7 @@ where
             && let Some((_, hold)) = self.hold.take_if(|(held, _)| *held == id)
         {
             let withdrawn = HoldOutcome::Refused(Refusal::new(Reason::Withdrawn, "whoever asked gave it up"));
-            self.gate.record().note(Event::Review {
-                seq: hold.seq(),
-                detail: withdrawn.to_json().to_string().as_bytes(),
-            });
+            self.gate.record().note_review(hold.seq(), &withdrawn);
             self.signals.interrupt.end();
         }
         let Some(Ask { id, command }) = self.out.ask.take() else {

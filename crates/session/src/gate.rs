@@ -248,10 +248,7 @@ impl Gate {
     /// The end of a hold: with an approval the command is decided again, under today's policy.
     pub fn resume(&mut self, hold: Hold, outcome: HoldOutcome) -> Ruling {
         let (seq, command, asking) = hold.into_parts();
-        self.record.note(Event::Review {
-            seq,
-            detail: outcome.to_json().to_string().as_bytes(),
-        });
+        self.record.note_review(seq, &outcome);
         self.meters.hold_ended(matches!(outcome, HoldOutcome::Granted(_)));
         let grant = match outcome {
             HoldOutcome::Granted(grant) => grant,

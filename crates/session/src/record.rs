@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use metrics::{Counter, counter};
 use sallyport_ledger::{Event, LedgerError, Receipt, Recorder, Root};
 
+use crate::hold::HoldOutcome;
 use crate::refusal::{Reason, Refusal};
 
 /// Proof that everything noted so far is written as the recording's mode asks (I2). What is to reach the target can be
@@ -58,6 +59,16 @@ impl Record {
     pub(crate) fn note_decision(&mut self, seq: u64, detail: &[u8]) {
         self.decided = true;
         self.note(Event::Decision { seq, detail });
+    }
+
+    /// Takes what became of a hold: people's decision.
+    pub(crate) fn note_review(&mut self, seq: u64, outcome: &HoldOutcome) {
+        self.decided = true;
+        let detail = outcome.to_json().to_string();
+        self.note(Event::Review {
+            seq,
+            detail: detail.as_bytes(),
+        });
     }
 
     /// Whether events wait to be written.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{Either, select};
 use sallyport_identity::{Credential, Identities};
-use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, Receipt, RecordingStore, SessionHeader};
+use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, RecordingStore, SessionHeader};
 use sallyport_listen::{Handshake, Wire};
 use sallyport_policy::{Act, ActionName, Resource, Subject, SubjectKind, Value, Watcher};
 use sallyport_target::{Catalogue, Target};
@@ -97,7 +97,7 @@ pub async fn serve<P: Protocol>(protocol: &P, wire: Wire, handshake: Handshake, 
         Err(refusal) => {
             meters::handshake("refused");
             let claim = caller.claim();
-            journal(house, "connect.refused", &claim.user, claim, caller.wire(), &refusal);
+            journal(house, "connect.refused", &claim.user, claim, caller.wire(), &refusal).await;
             return caller.refuse(&refusal).await;
         }
     };
@@ -177,7 +177,8 @@ async fn session<P: Protocol>(
                 claim,
                 caller.wire(),
                 &refusal,
-            );
+            )
+            .await;
             caller.refuse(&refusal).await;
             (Ending::Gateway(refusal), gate)
         }
@@ -192,7 +193,7 @@ async fn session<P: Protocol>(
             Entry::now("recording.fail", "gateway", details)
         }
     };
-    record(house, &entry);
+    record(house, &entry).await;
     tracing::info!(session = %id, %ending, "session over");
 }
 
@@ -400,7 +401,7 @@ fn closing(sessions: &Sessions) -> Waiting<Refusal> {
     })
 }
 
-fn journal(house: &House, kind: &str, actor: &str, claim: &Claim, wire: &Wire, refusal: &Refusal) {
+async fn journal(house: &House, kind: &str, actor: &str, claim: &Claim, wire: &Wire, refusal: &Refusal) {
     let details = json!({
         "target": claim.target,
         "client_address": wire.peer().to_string(),
@@ -408,11 +409,16 @@ fn journal(house: &House, kind: &str, actor: &str, claim: &Claim, wire: &Wire, r
         "rules": refusal.rules,
         "message": refusal.message,
     });
-    record(house, &Entry::now(kind, actor, details));
+    record(house, &Entry::now(kind, actor, details)).await;
 }
 
-fn record(house: &House, entry: &Entry) {
-    if let Err(error) = house.journal.record(entry).and_then(Receipt::wait) {
+/// Without holding the worker up: a `durable` journal waits for the disk.
+async fn record(house: &House, entry: &Entry) {
+    let written = match house.journal.record(entry) {
+        Ok(receipt) => receipt.await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = written {
         tracing::error!(%error, kind = entry.kind, "an entry of the journal could not be written");
     }
 }
