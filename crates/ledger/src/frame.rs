@@ -1,6 +1,7 @@
 //! The file format under the events: a preamble, then frames, each encrypted and chained to the one before.
 //! See `FORMAT.md`.
 
+pub(crate) mod output;
 pub(crate) mod pool;
 pub(crate) mod preamble;
 pub(crate) mod reader;
@@ -10,6 +11,8 @@ use aws_lc_rs::aead::Nonce;
 
 /// Bytes of a chain value.
 pub(crate) const CHAIN_BYTES: usize = 32;
+/// Bytes of the first word of a frame's header, which is never zero.
+pub(crate) const WORD_BYTES: usize = 4;
 /// Bytes of a frame's header.
 pub(crate) const HEADER_BYTES: usize = 16;
 /// What comes before the plaintext in a buffer: the chain value so far, and the frame's header. Exactly these

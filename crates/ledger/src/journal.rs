@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::damage::Damage;
 use crate::durable::{Committer, Durability, Receipt, SyncedFile};
 use crate::error::LedgerError;
+use crate::frame::output::Output;
 use crate::frame::pool::Pool;
 use crate::frame::preamble::{Content, Preamble};
 use crate::frame::reader::{FrameReader, Next};
@@ -154,7 +155,8 @@ impl Journal {
         let (place, preamble, entries) = check_all(&path, key)?;
         let torn_bytes = set_aside(&mut file, &path, place.offset).map_err(io("repair"))?;
         let file = Arc::new(file);
-        let mut frames = FrameWriter::new(Arc::clone(&file), aead_key(&preamble.data_key)?, place, Pool::default());
+        let output = Output::new(Arc::clone(&file), place.offset);
+        let mut frames = FrameWriter::new(output, aead_key(&preamble.data_key)?, place, Pool::default());
         start_segment(&mut frames, &preamble.data_key)?;
         let synced = match durability {
             Durability::WriteAhead => None,

@@ -93,7 +93,7 @@ impl Recorder {
         }
     }
 
-    /// Hands everything appended so far to the operating system, with one call. Nothing of a command may be
+    /// Hands everything appended so far to the operating system. Nothing of a command may be
     /// forwarded before the receipt is ready.
     ///
     /// # Errors
@@ -110,6 +110,7 @@ impl Recorder {
     pub fn seal(mut self) -> Result<(Root, Receipt), LedgerError> {
         self.sealed = true;
         self.frames.close(FrameKind::Events)?;
+        self.frames.settle()?;
         let sealed = Sealed {
             ended_micros: self.elapsed_micros(),
             events: self.events,
@@ -193,7 +194,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.sealed
-            && let Err(error) = self.frames.close(FrameKind::Events)
+            && let Err(error) = self.frames.close(FrameKind::Events).and_then(|()| self.frames.settle())
         {
             tracing::error!(session = %self.id, %error, "the end of a recording was lost");
         }
