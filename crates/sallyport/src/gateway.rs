@@ -137,7 +137,7 @@ impl Gateway {
                 futures_util::future::Either::Right(_) => break,
             };
             let (protocol, house) = (Arc::clone(&self.protocol), Arc::clone(&self.house));
-            self.workers.spawn(move || async move {
+            self.workers.spawn(async move {
                 match accepted.into_wire() {
                     // Boxed: the future of a whole session is large.
                     Ok((wire, handshake)) => Box::pin(serve(&*protocol, wire, handshake, &house)).await,

@@ -16,10 +16,10 @@ use crate::frame::WORD_BYTES;
 
 /// Frames larger than this are always written: a `write` copies them faster than pages can be mapped.
 pub(crate) const MAX_MAPPED_BYTES: usize = 4 << 10;
-/// Small frames before the file is mapped: most sessions are short.
+/// Small frames that are written before the file is mapped: most sessions are short, and most long ones mostly rest.
 const FIRST_WRITTEN: u32 = 16;
 /// Bytes mapped at a time; a multiple of every page size in use.
-const WINDOW_BYTES: u64 = 16 << 10;
+const WINDOW_BYTES: u64 = 64 << 10;
 /// Bytes that are reserved at a time; a multiple of the window.
 const RESERVE_BYTES: u64 = 256 << 10;
 /// File systems on which a page of a reserved stretch can be written to even if the disk is full: ext2 to 4, XFS, tmpfs.
@@ -31,7 +31,11 @@ pub(crate) struct Output {
     file: Arc<File>,
     /// Bytes that were put so far.
     end: u64,
+    /// The file is at least this long; what was not put is zero.
+    reserved: u64,
     ahead: Ahead,
+    /// What was put since the last rest.
+    puts: u32,
 }
 
 /// How small frames get into the file.
@@ -41,11 +45,7 @@ enum Ahead {
     /// The same, until there were this many.
     After(u32),
     /// Through a mapping.
-    On {
-        /// The file is at least this long; what was not put is zero.
-        reserved: u64,
-        window: Option<Window>,
-    },
+    On(Window),
 }
 
 /// A mapped stretch of the file.
@@ -57,8 +57,13 @@ struct Window {
 impl Output {
     /// Continues `file` at `end`, with a `write` for each frame.
     pub(crate) fn new(file: Arc<File>, end: u64) -> Self {
-        let ahead = Ahead::Off;
-        Self { file, end, ahead }
+        Self {
+            file,
+            end,
+            reserved: 0,
+            ahead: Ahead::Off,
+            puts: 0,
+        }
     }
 
     /// From now on the file may be longer than what was put, up to [`Output::settle`]. It must be open for reading too.
@@ -80,15 +85,24 @@ impl Output {
             self.file.write_all_at(bytes, self.end)?;
         }
         self.end += bytes.len() as u64;
+        self.puts = self.puts.saturating_add(1);
         Ok(())
+    }
+
+    /// Gives the mapping back if hardly anything was put since this was called last.
+    pub(crate) fn rest(&mut self) {
+        if std::mem::take(&mut self.puts) <= 1 && matches!(self.ahead, Ahead::On(_)) {
+            self.ahead = Ahead::After(FIRST_WRITTEN);
+        }
     }
 
     /// Cuts off what was reserved and not used. From now on everything is written.
     pub(crate) fn settle(&mut self) -> io::Result<()> {
-        match std::mem::replace(&mut self.ahead, Ahead::Off) {
-            Ahead::Off | Ahead::After(_) => Ok(()),
-            Ahead::On { .. } => self.file.set_len(self.end),
+        self.ahead = Ahead::Off;
+        if std::mem::take(&mut self.reserved) > self.end {
+            self.file.set_len(self.end)?;
         }
+        Ok(())
     }
 
     /// Puts a frame into the mapping; false if it must be written.
@@ -98,27 +112,21 @@ impl Output {
         }
         match &mut self.ahead {
             Ahead::Off => return false,
-            Ahead::After(0) => {
-                let (reserved, window) = (0, None);
-                self.ahead = Ahead::On { reserved, window };
-            }
+            Ahead::After(0) => {}
             Ahead::After(left) => {
                 *left -= 1;
                 return false;
             }
-            Ahead::On { .. } => {}
-        }
-        let Ahead::On { reserved, window } = &mut self.ahead else {
-            return false;
-        };
-        if window.as_mut().is_some_and(|window| window.put(self.end, frame)) {
-            return true;
+            Ahead::On(window) => {
+                if window.put(self.end, frame) {
+                    return true;
+                }
+            }
         }
         // The window ends within the frame: this one is written, and the next window starts where it ends.
-        *window = None;
         let next = self.end + frame.len() as u64;
-        match Window::reserve(&self.file, next, reserved) {
-            Ok(opened) => *window = Some(opened),
+        match Window::reserve(&self.file, next, &mut self.reserved) {
+            Ok(window) => self.ahead = Ahead::On(window),
             Err(error) => {
                 tracing::debug!(%error, "a recording is written without reserving room ahead");
                 // A full disk says so when the frame is written.
@@ -138,8 +146,9 @@ impl Window {
     fn reserve(file: &File, end: u64, reserved: &mut u64) -> io::Result<Self> {
         let start = end / WINDOW_BYTES * WINDOW_BYTES;
         if *reserved < start + WINDOW_BYTES {
-            fallocate(file, FallocateFlags::empty(), start, RESERVE_BYTES)?;
+            // Even if it fails the file may have grown.
             *reserved = start + RESERVE_BYTES;
+            fallocate(file, FallocateFlags::empty(), start, RESERVE_BYTES)?;
         }
         let len = usize::try_from(WINDOW_BYTES).map_err(io::Error::other)?;
         // SAFETY: the file was created exclusively with mode 0600, is locked, and is only ever made shorter by

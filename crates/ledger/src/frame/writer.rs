@@ -115,6 +115,11 @@ impl FrameWriter {
         self.output.reserve_ahead();
     }
 
+    /// Gives memory back that a file at rest does not need.
+    pub(crate) fn rest(&mut self) {
+        self.output.rest();
+    }
+
     /// Cuts off what was reserved and not used.
     pub(crate) fn settle(&mut self) -> Result<(), LedgerError> {
         self.output.settle().map_err(|error| self.fail(&error.to_string()))

@@ -8,6 +8,7 @@
 //! after an error. So unless nothing is under way, a message that the target is sure to reject takes the refused
 //! one's place ("poison"), and the target's error is replaced by the refusal on its way back.
 
+mod by_name;
 mod client;
 mod copied;
 mod copy;
@@ -21,6 +22,7 @@ mod plans;
 mod results;
 mod ruling;
 mod scope;
+mod shared;
 mod target;
 mod titles;
 mod understand;
@@ -37,7 +39,8 @@ use smol_str::SmolStr;
 pub(crate) use results::Masks;
 #[cfg(feature = "testing")]
 pub(crate) use scope::SETTINGS_QUERY;
-pub(crate) use scope::{Scope, SharedNames};
+pub(crate) use scope::Scope;
+pub(crate) use shared::SharedNames;
 
 use self::expect::{Awaited, Expect};
 use self::names::Names;
