@@ -59,33 +59,3 @@ pub(crate) struct Entry {
     /// How long TLS and login may take after that, in seconds; 30 when absent.
     pub(crate) login_timeout_s: Option<Spanned<u64>>,
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-    use std::collections::BTreeSet;
-
-    use super::File;
-
-    const BOOK: &str = include_str!("../../../docs/src/operating.md");
-
-    #[test]
-    fn every_key_is_in_the_book_and_every_key_of_the_book_exists() {
-        let (_, rest) = BOOK.split_once("## Targets").unwrap();
-        let (_, rest) = rest.split_once("```toml\n").unwrap();
-        let example = rest.split_once("```").unwrap().0;
-        toml::from_str::<File>(example).unwrap();
-        let book: toml::Table = toml::from_str(example).unwrap();
-        let mut shown: BTreeSet<String> = book["target"][0].as_table().unwrap().keys().cloned().collect();
-        // It stands in a remark, since a password comes from one place.
-        assert!(example.contains("# or password_env = "));
-        shown.insert("password_env".to_owned());
-
-        let error = toml::from_str::<File>("[[target]]\nno-such-key = 1").err().unwrap();
-        let (_, expected) = error.message().split_once("expected").unwrap();
-        let accepted: BTreeSet<String> = expected.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-        assert_eq!(shown, accepted);
-        assert!(toml::from_str::<File>("targets = []").is_err());
-    }
-}
