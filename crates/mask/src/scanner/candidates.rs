@@ -277,12 +277,10 @@ impl<B: Bits> Found<B> {
         let ip6 = colons(c.colon) & wanted.ip;
         let dashes = dash & (dash >> 1);
         let pem = dashes & (dashes >> 2) & (dash >> 4) & (upper >> 5) & wanted.pem;
-        let (words, numbers_before) = (word12(!(c.space | c.colon | c.lead | dot)), digit << 1);
         let capitals = fresh_upper & (upper >> 1) & (word12(!(c.space | c.colon | c.lead | dot | dash | upper)) >> 2);
         let four_upper = upper & (upper >> 1) & (upper >> 2) & (upper >> 3);
         let dashed = fresh_upper & four_upper & (upper >> 4) & (upper >> 5) & (dash >> 6) & wanted.dashed;
-        // Not the point in a number.
-        let dotted = dot & (words >> 1) & !(numbers_before & (digit >> 1)) & wanted.dotted;
+        let dotted = dot & (word12(!(c.space | c.colon | c.lead | dot)) >> 1) & wanted.dotted;
         let vendors = (capitals & wanted.capitals) | dashed | dotted;
         let numbers = card | ssn | phone | ip4 | (marked & wanted.marked_phone);
         let tokens = (c.token & wanted.token) | iban | pem | vendors;
