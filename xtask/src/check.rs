@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use crate::{corpus, demo, docs, process, regress, setup, tidy};
+use crate::{corpus, demo, docs, fuzz, process, regress, setup, tidy};
 
 /// Installs what is missing and runs the tests.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
@@ -21,6 +21,9 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
     )
 }
 
+/// For each fuzz target: enough for its seeds, and to find what anybody would stumble over. `cargo xtask fuzz` looks longer.
+const FUZZ_S: u32 = 5;
+
 type Step = fn() -> Result<()>;
 
 /// Everything that continuous integration runs; the tests come last, so that their summary ends the output.
@@ -35,6 +38,7 @@ pub(crate) fn ci() -> Result<()> {
         ("clippy", clippy),
         ("deny", deny),
         ("doc", doc),
+        ("fuzz", || fuzz::run(&fuzz::Arguments::all(FUZZ_S))),
         ("corpora", corpora),
         ("regress", regress),
         ("test", || test(&[])),

@@ -57,6 +57,20 @@ fn partial(detector: Detector, value: &[u8], out: &mut Vec<u8>) {
         | Detector::SlackToken
         | Detector::SlackWebhook
         | Detector::StripeKey
+        | Detector::OpenaiKey
+        | Detector::AnthropicKey
+        | Detector::SendgridKey
+        | Detector::TwilioKey
+        | Detector::PypiToken
+        | Detector::AzureKey
+        | Detector::DigitaloceanToken
+        | Detector::ShopifyToken
+        | Detector::VaultToken
+        | Detector::TerraformToken
+        | Detector::DatabricksToken
+        | Detector::HuggingfaceToken
+        | Detector::DockerToken
+        | Detector::GoogleOauth
         | Detector::UrlPassword => out.extend_from_slice(detector.redacted().as_bytes()),
     }
 }

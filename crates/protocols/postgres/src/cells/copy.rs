@@ -88,12 +88,10 @@ pub struct CopyMasker {
 enum Rows {
     Text {
         options: TextOptions,
-        header: bool,
         searched: usize,
     },
     Csv {
         options: CsvOptions,
-        header: bool,
         search: copy_csv::Search,
     },
     Binary(Binary),
@@ -108,6 +106,8 @@ pub(super) struct Columns {
     watched: Vec<bool>,
     /// Every column is scanned as the text that it is, or not at all.
     plain: bool,
+    /// The row is the columns' names. They are no values of theirs, but a target could say any value there.
+    names: bool,
     pub(super) cell: Vec<u8>,
 }
 
@@ -126,19 +126,19 @@ impl CopyMasker {
             CopyFormat::Text(_) | CopyFormat::Csv(_) => Format::Text,
         };
         let format = match format {
-            CopyFormat::Text(options) => Rows::Text {
-                header: options.header,
-                options,
-                searched: 0,
-            },
+            CopyFormat::Text(options) => Rows::Text { options, searched: 0 },
             CopyFormat::Csv(options) => Rows::Csv {
-                header: options.header,
                 options,
                 search: copy_csv::Search::default(),
             },
             CopyFormat::Binary => Rows::Binary(Binary::default()),
         };
-        let columns = Columns::new(columns, wire, Masker::new(scanner, key, types));
+        let mut columns = Columns::new(columns, wire, Masker::new(scanner, key, types));
+        columns.names = match &format {
+            Rows::Text { options, .. } => options.header,
+            Rows::Csv { options, .. } => options.header,
+            Rows::Binary(_) => false,
+        };
         Self {
             format,
             carry: Vec::new(),
@@ -187,10 +187,6 @@ impl CopyMasker {
         }
         let start = out.len();
         let done = match &mut self.format {
-            Rows::Text { header: true, .. } | Rows::Csv { header: true, .. } => {
-                out.extend_from_slice(&rest);
-                Ok(())
-            }
             Rows::Text { options, .. } => copy_text::row(options, &mut self.columns, &rest, out),
             Rows::Csv { options, .. } => copy_csv::row(options, &mut self.columns, &rest, out),
             Rows::Binary(_) => Err(CellError::Malformed("COPY data")),
@@ -203,20 +199,13 @@ impl CopyMasker {
         let columns = &mut self.columns;
         match &mut self.format {
             Rows::Binary(binary) => binary.rows(columns, data, out),
-            Rows::Text {
-                options,
-                header,
-                searched,
-            } => {
+            Rows::Text { options, searched } => {
                 let mut used = 0;
                 let mut from = std::mem::take(searched);
                 while let Some(end) = data.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)) {
                     let row = data.get(used..from + end).unwrap_or_default();
-                    if std::mem::take(header) {
-                        out.extend_from_slice(row);
-                    } else {
-                        copy_text::row(options, columns, row, out)?;
-                    }
+                    copy_text::row(options, columns, row, out)?;
+                    columns.names = false;
                     out.push(b'\n');
                     from += end + 1;
                     used = from;
@@ -224,19 +213,12 @@ impl CopyMasker {
                 *searched = data.len() - used;
                 Ok(used)
             }
-            Rows::Csv {
-                options,
-                header,
-                search,
-            } => {
+            Rows::Csv { options, search } => {
                 let mut used = 0;
                 while let Some(end) = search.row_end(options, data, used) {
                     let row = data.get(used..end).unwrap_or_default();
-                    if std::mem::take(header) {
-                        out.extend_from_slice(row);
-                    } else {
-                        copy_csv::row(options, columns, row, out)?;
-                    }
+                    copy_csv::row(options, columns, row, out)?;
+                    columns.names = false;
                     out.push(b'\n');
                     used = end + 1;
                 }
@@ -267,6 +249,7 @@ impl Columns {
             kinds,
             watched,
             plain,
+            names: false,
             cell: Vec::new(),
         }
     }
@@ -275,12 +258,12 @@ impl Columns {
         if self.plans.is_empty() {
             return self.masker.scanner.is_empty();
         }
-        !self.watched.contains(&true)
+        !self.watched.contains(&true) && (!self.names || self.masker.scanner.is_empty())
     }
 
     /// Whether a search through the whole row finds whatever a search through its columns would.
     pub(super) fn searchable(&self, delimiter: u8) -> bool {
-        self.plain && matches!(delimiter, b'\t' | b',' | b';' | b'|')
+        (self.plain || self.names) && matches!(delimiter, b'\t' | b',' | b';' | b'|')
     }
 
     /// A row must have the columns that are known.
@@ -295,6 +278,10 @@ impl Columns {
 
     /// Masks the value of a column; the new one is in `cell`.
     pub(super) fn value(&mut self, number: usize, format: Format, value: &[u8]) -> Outcome {
+        if self.names {
+            self.cell.clear();
+            return self.masker.scanned(value, &mut self.cell);
+        }
         if self.watched.get(number) == Some(&false) {
             return Outcome::Same;
         }

@@ -114,13 +114,40 @@ fn csv_fields_keep_their_quotes() {
 
 #[test]
 fn the_names_in_a_header_are_no_values() {
-    let options = CsvOptions {
-        header: true,
-        ..CsvOptions::default()
-    };
-    let masker = masker(CopyFormat::Csv(options), vec![column(25, Some(Strategy::Redact))]);
-    let out = through(masker, &[b"name\nAda\n"]).unwrap();
-    assert_eq!(out, b"name\n***\n");
+    for format in with_header() {
+        let masker = masker(format, vec![column(25, Some(Strategy::Redact))]);
+        let out = through(masker, &[b"name\nAda\n"]).unwrap();
+        assert_eq!(out, b"name\n***\n");
+    }
+}
+
+#[test]
+fn a_value_that_stands_where_a_name_should_is_found() {
+    for format in with_header() {
+        // Nothing would be looked for in a column of this type.
+        for columns in [vec![column(16, None)], vec![column(25, Some(Strategy::Redact))], vec![]] {
+            let ends = [&b"532-71-9001\n"[..], b"532-71-9001"];
+            for header in ends {
+                let masker = masker(format.clone(), columns.clone());
+                assert!(!masker.untouched());
+                let out = through(masker, &[header]).unwrap();
+                assert!(out.starts_with(b"***-**-****"), "{format:?} {columns:?}");
+            }
+        }
+    }
+}
+
+fn with_header() -> [CopyFormat; 2] {
+    [
+        CopyFormat::Csv(CsvOptions {
+            header: true,
+            ..CsvOptions::default()
+        }),
+        CopyFormat::Text(TextOptions {
+            header: true,
+            ..TextOptions::default()
+        }),
+    ]
 }
 
 #[test]
