@@ -14,6 +14,7 @@ mod killed;
 mod names;
 mod operations;
 mod prepared;
+mod replication;
 mod rogue;
 mod secrets;
 mod story;

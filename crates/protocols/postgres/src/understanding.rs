@@ -260,6 +260,7 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
         id: Shape::next_id(),
         acts,
         shows: shows.into_iter().collect(),
+        carries: Vec::new(),
         unparsed: None,
         empty: facts.statements.is_empty(),
         facts: serde_json::to_string(&*facts).unwrap_or_default(),
@@ -329,6 +330,7 @@ pub(crate) fn unparsed(text: Bytes, error: &SyntaxError, under: Under) -> Unders
         id: Shape::next_id(),
         acts: vec![Act::new(ActionName::unparsed(), Vec::new())],
         shows: Vec::new(),
+        carries: Vec::new(),
         unparsed: Some(Unparsed {
             message: error.message.clone(),
             position: error.position,

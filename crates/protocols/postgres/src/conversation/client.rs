@@ -66,6 +66,9 @@ impl PostgresConversation {
         if let Some(step) = self.without_names(frame.tag, out) {
             return Ok(step);
         }
+        if let Some(step) = self.refuse_extended(frame.tag, out) {
+            return Ok(step);
+        }
         match frame.tag {
             Tag::Query => self.on_query(whole, body, out),
             Tag::Parse => self.on_parse(whole, body, out),
@@ -126,6 +129,9 @@ impl PostgresConversation {
     }
 
     fn on_query(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        if let Some(step) = self.on_walsender_query(whole, body, out) {
+            return Ok(step);
+        }
         if !self.names_are_known(out) {
             return Ok(Step::Stall);
         }

@@ -8,6 +8,7 @@
 //! after an error. So unless nothing is under way, a message that the target is sure to reject takes the refused
 //! one's place ("poison"), and the target's error is replaced by the refusal on its way back.
 
+mod answered;
 mod client;
 mod copied;
 mod copy;
@@ -18,6 +19,7 @@ mod outcome;
 mod oversize;
 mod own;
 mod plans;
+mod replication;
 mod results;
 mod ruling;
 mod scope;
@@ -45,6 +47,7 @@ use self::plans::Plans;
 use self::ruling::Pending;
 use self::view::View;
 use crate::refuse;
+use crate::replication::Walsender;
 use crate::settings::Settings;
 use crate::understanding;
 use crate::wire::backend::{ReadyForQuery, TransactionStatus};
@@ -96,6 +99,8 @@ pub struct PostgresConversation {
     stalled: bool,
     /// The target said its last word.
     fatal: bool,
+    /// It is a replication connection.
+    walsender: Option<Walsender>,
 }
 
 impl std::fmt::Debug for PostgresConversation {
@@ -128,6 +133,8 @@ pub(crate) struct Start {
     pub(crate) database: SmolStr,
     /// How long the client's messages may be.
     pub(crate) limits: Limits,
+    /// It is a replication connection.
+    pub(crate) walsender: Option<Walsender>,
 }
 
 impl PostgresConversation {
@@ -138,6 +145,7 @@ impl PostgresConversation {
             masks,
             database,
             limits,
+            walsender,
         } = start;
         Self {
             limits,
@@ -167,6 +175,7 @@ impl PostgresConversation {
             next_ask: 0,
             stalled: false,
             fatal: false,
+            walsender,
         }
     }
 
@@ -283,6 +292,10 @@ impl Conversation for PostgresConversation {
 
     fn unfinished(&self) -> Vec<u64> {
         self.awaited.unfinished()
+    }
+
+    fn over(&mut self, out: &mut Effects) {
+        self.cut_off(out);
     }
 
     fn farewell(&mut self, refusal: &Refusal, out: &mut Effects) {

@@ -13,6 +13,7 @@ mod order;
 mod oversize;
 mod play;
 mod recorded;
+mod replication;
 mod server;
 mod values;
 mod waiting;
