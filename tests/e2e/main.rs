@@ -12,6 +12,7 @@ mod functions;
 mod hostile;
 mod killed;
 mod names;
+mod old_strings;
 mod operations;
 mod prepared;
 mod replication;

@@ -295,7 +295,7 @@ impl PostgresConversation {
         let mut understood = Arc::clone(&portal.understood);
         if understood.depends_on_session || understood.under != self.view.under {
             let by_sql = portal.statement.as_ref().and_then(|s| s.by_sql.clone());
-            understood = self.understand_again(&portal.understood.text.clone(), by_sql.as_deref(), out);
+            understood = self.understand_again(&portal.understood, by_sql.as_deref(), out);
             if let Some(statement) = &portal.statement {
                 understood = self.with_values(understood, statement, &portal.parameters, out);
             }

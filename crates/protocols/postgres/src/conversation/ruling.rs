@@ -286,7 +286,7 @@ impl PostgresConversation {
         pending.copied = None;
         let before = Arc::clone(pending.what.understood());
         let by_sql = pending.what.statement().and_then(|s| s.by_sql.clone());
-        let mut today = self.understand_again(&before.text, by_sql.as_deref(), out);
+        let mut today = self.understand_again(&before, by_sql.as_deref(), out);
         if let Some((statement, parameters)) = pending.what.bound() {
             today = self.with_values(today, statement, parameters, out);
         }

@@ -9,7 +9,7 @@ use sallyport_sql::Facts;
 use smol_str::SmolStr;
 
 use super::{Carries, Command, Setting};
-use crate::understanding::{Under, Understood};
+use crate::understanding::{Reading, Under, Understood};
 
 /// What is known of `command`, whose text is `text`.
 pub(crate) fn understood(
@@ -44,6 +44,7 @@ pub(crate) fn understood(
         runs_unknown_code: false,
         copies_in: false,
         under,
+        reading: Reading::AsIs,
     }
 }
 
