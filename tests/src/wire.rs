@@ -89,7 +89,9 @@ impl Wire {
     pub fn answer(&mut self) -> Result<Vec<Said>> {
         let mut messages = Vec::new();
         loop {
-            let said = self.message()?;
+            let said = self
+                .message()
+                .with_context(|| format!("no more came after {messages:?}"))?;
             let ready = said.kind == b'Z';
             messages.push(said);
             if ready {

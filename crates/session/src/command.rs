@@ -85,6 +85,9 @@ pub struct Shape {
     pub acts: Vec<Act>,
     /// The classes of what a result may show, for which `reveal` is decided.
     pub shows: Vec<SmolStr>,
+    /// The classes of values that its result may carry where none can be masked: each must be one that the principal sees
+    /// in the clear.
+    pub carries: Vec<SmolStr>,
     /// Why the command could not be understood, if so.
     pub unparsed: Option<Unparsed>,
     /// The parser understood all of it, and there is nothing in it to run: comments, or nothing at all.

@@ -100,6 +100,9 @@ pub trait Conversation: Send {
     /// whether they took effect.
     fn unfinished(&self) -> Vec<u64>;
 
+    /// The session is over, whoever ended it: what is still to be recorded is noted. Nothing is sent any more.
+    fn over(&mut self, _out: &mut Effects) {}
+
     /// The session ends for `refusal` (killed, revoked, shutting down): the last words to the client.
     fn farewell(&mut self, refusal: &Refusal, out: &mut Effects);
 }
@@ -142,6 +145,7 @@ pub struct Effects {
     pub(crate) shown: Vec<Shown>,
     pub(crate) data: Vec<(u64, Bytes)>,
     pub(crate) finished: Vec<(u64, Finish)>,
+    pub(crate) remarks: Vec<Vec<u8>>,
     pub(crate) ask: Option<Ask>,
     pub(crate) withdraw: Option<AskId>,
     classification: Arc<Classification>,
@@ -171,6 +175,7 @@ impl Effects {
             shown: Vec::new(),
             data: Vec::new(),
             finished: Vec::new(),
+            remarks: Vec::new(),
             ask: None,
             withdraw: None,
             classification,
@@ -199,6 +204,22 @@ impl Effects {
     /// Sends bytes to the client that belong to no command.
     pub fn tell(&mut self, bytes: &[u8]) {
         self.client.extend_from_slice(bytes);
+    }
+
+    /// Moves the first `len` bytes of `bytes` to the client as [`Effects::tell`] does. Bytes of a permitted command that
+    /// are told this way are opaque, and what the recording holds of them is said with [`Effects::remark`].
+    pub fn tell_run(&mut self, bytes: &mut BytesMut, len: usize) {
+        if self.client.is_empty() && bytes.len() == len {
+            std::mem::swap(&mut self.client, bytes);
+        } else {
+            self.client.extend_from_slice(bytes.get(..len).unwrap_or_default());
+            bytes.advance(len.min(bytes.len()));
+        }
+    }
+
+    /// Records something that the gateway saw, in JSON.
+    pub fn remark(&mut self, detail: Vec<u8>) {
+        self.remarks.push(detail);
     }
 
     /// Sends bytes to the client as part of the response of command `seq`, and records them.
@@ -320,6 +341,9 @@ impl Effects {
             if let Some(bytes) = self.client.get(start..end) {
                 record.note(Event::Response { seq, bytes });
             }
+        }
+        for detail in self.remarks.drain(..) {
+            record.note(Event::Notice { detail: &detail });
         }
         for (seq, how) in self.finished.drain(..) {
             record.note(Event::Ended {

@@ -78,6 +78,8 @@ where
     let mut relay = Box::new(Relay::new(conversation, client, target, gate, signals));
     async move {
         let ending = poll_fn(|cx| relay.poll(cx)).await;
+        relay.conversation.over(&mut relay.out);
+        relay.out.record(relay.gate.record());
         for seq in relay.conversation.unfinished() {
             let detail = Finish::Unknown.as_json();
             relay.gate.record().note(Event::Ended { seq, detail });

@@ -380,10 +380,27 @@ impl Gate {
                 return Ruling::Refused { seq, refusal };
             }
         }
+        if let Some(refusal) = self.carried_in_the_clear(command) {
+            return Ruling::Refused { seq, refusal };
+        }
         Ruling::Permitted {
             permit: Permit::mint(seq),
             reveals: Arc::clone(&self.reveals),
         }
+    }
+
+    /// The refusal of a command whose result cannot be masked, if a mask would be needed.
+    fn carried_in_the_clear(&self, command: &Command) -> Option<Refusal> {
+        let masked = command.shape.carries.iter();
+        let (class, rules) = masked
+            .filter_map(|class| Some((class, self.reveals.not_clear(class)?)))
+            .next()?;
+        let message =
+            format!("the result carries `{class}` data, which you may not see in the clear, and cannot be masked");
+        let hint = "who may have it all is who sees every class of this target unmasked";
+        let mut refusal = Refusal::new(Reason::Withheld, message).with_hint(hint);
+        refusal.rules = rules;
+        Some(refusal)
     }
 
     fn refusal(&self, command: &Command, decision: &Decision) -> Refusal {

@@ -68,6 +68,15 @@ impl Reveals {
         }
     }
 
+    /// The rules that keep `class` from being seen in the clear, if it is not.
+    pub(crate) fn not_clear(&self, class: &str) -> Option<Vec<String>> {
+        match self.by_class.get(class) {
+            None => Some(Vec::new()),
+            Some(d) if d.reveal != Reveal::Clear => Some(d.rules.iter().map(ToString::to_string).collect()),
+            Some(_) => None,
+        }
+    }
+
     /// Whether every class is shown in the clear.
     #[must_use]
     pub fn all_clear(&self) -> bool {

@@ -283,6 +283,7 @@ fn connect_command<C: Caller>(caller: &C, gate: &Gate) -> Command {
         id: Shape::next_id(),
         acts: vec![Act::new(ActionName::connect(), context)],
         shows: Vec::new(),
+        carries: Vec::new(),
         unparsed: None,
         empty: false,
         facts: "{}".to_owned(),

@@ -54,6 +54,8 @@ pub struct Taken {
     pub withdrawn: Option<AskId>,
     /// How commands ended.
     pub finished: Vec<(u64, Finish)>,
+    /// What the gateway saw, for the recording.
+    pub remarks: Vec<Vec<u8>>,
     /// Whether the session ends.
     pub over: bool,
 }
@@ -68,6 +70,7 @@ pub fn take(effects: &mut Effects) -> Taken {
         ask: effects.ask.take(),
         withdrawn: effects.withdraw.take(),
         finished: std::mem::take(&mut effects.finished),
+        remarks: std::mem::take(&mut effects.remarks),
         over: effects.is_over(),
     }
 }

@@ -106,6 +106,7 @@ fn command(held: bool) -> Command {
         id: Shape::next_id(),
         acts,
         shows: Vec::new(),
+        carries: Vec::new(),
         unparsed,
         empty: !held,
         facts: "{}".to_owned(),

@@ -12,6 +12,7 @@ mod bind;
 mod budget;
 mod catalog;
 mod facts;
+mod old_strings;
 mod parameters;
 mod parse;
 mod shape;
@@ -25,7 +26,8 @@ pub use facts::{
     Action, ActionGroup, ColumnName, ColumnUse, Copy, CopyFormat, CopyPeer, Cursor, Discard, Effects, Facts, Hazard,
     How, OneOrAll, Output, Outputs, RelName, Setting, StatementFacts, Transaction,
 };
+pub use old_strings::marked;
 pub use parameters::{Bound, Parameters};
-pub use parse::{MAX_LENGTH, ParseOptions, Parsed, SyntaxError, parse, parse_with};
+pub use parse::{MAX_LENGTH, Parsed, SyntaxError, parse};
 pub use shape::{Shaped, analyse_shaped, shape};
 pub use state::{NoNames, Prepared, SessionState};

@@ -24,52 +24,23 @@ pub struct SyntaxError {
     pub position: Option<usize>,
 }
 
-/// How the session reads text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ParseOptions {
-    /// Whether a backslash in an ordinary string is an ordinary character, as the server reports it.
-    pub standard_conforming_strings: bool,
-    /// The longest text to parse, in bytes.
-    pub max_length: usize,
-}
-
-impl Default for ParseOptions {
-    fn default() -> ParseOptions {
-        ParseOptions {
-            standard_conforming_strings: true,
-            max_length: MAX_LENGTH,
-        }
-    }
-}
-
-/// Parses a string of statements with the server's defaults.
+/// Parses a string of statements, with ordinary strings read in the standard way: see [`crate::marked`] for sessions that
+/// read them otherwise.
 ///
 /// # Errors
 /// When PostgreSQL's grammar does not accept it, or it exceeds a bound.
 pub fn parse(text: &str) -> Result<Parsed, SyntaxError> {
-    parse_with(text, ParseOptions::default())
-}
-
-/// Parses a string of statements as a session with these settings reads it.
-///
-/// # Errors
-/// When PostgreSQL's grammar does not accept it, or it exceeds a bound; and for any backslash while
-/// `standard_conforming_strings` is off, because the parser cannot be told to read it the old way.
-pub fn parse_with(text: &str, options: ParseOptions) -> Result<Parsed, SyntaxError> {
     let refuse = |message: &str| {
         Err(SyntaxError {
             message: message.to_owned(),
             position: None,
         })
     };
-    if text.len() > options.max_length {
+    if text.len() > MAX_LENGTH {
         return refuse("the statement is too long");
     }
     if text.contains('\0') {
         return refuse("the statement contains a zero byte");
-    }
-    if !options.standard_conforming_strings && text.contains('\\') {
-        return refuse("backslashes are not accepted while standard_conforming_strings is off");
     }
     match pg_raw_parse::parse(text) {
         Ok(result) => Ok(Parsed {

@@ -7,7 +7,7 @@ mod snapshot;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use sallyport_sql::{ParseOptions, analyse, parse, parse_with};
+use sallyport_sql::{analyse, parse};
 use snapshot::{Known, catalogue, last, state};
 
 /// Runs on a thread with the stack that a runtime's worker has.
@@ -121,12 +121,6 @@ fn names_of_result_columns_are_found_in_one_pass() {
 fn texts_beyond_the_bounds_are_refused() {
     assert!(parse(&format!("SELECT '{}'", "x".repeat(2 << 20))).is_err());
     assert!(parse("SELECT 1\0; DROP TABLE wards").is_err());
-    let old = ParseOptions {
-        standard_conforming_strings: false,
-        ..ParseOptions::default()
-    };
-    assert!(parse_with(r"SELECT '\'", old).is_err());
-    assert!(parse_with("SELECT 'x'", old).is_ok());
 }
 
 #[test]

@@ -125,7 +125,7 @@ fn packet(lease: &Lease, startup: &Startup) -> Result<Vec<u8>, DialError> {
     match &startup.replication {
         Replication::No => {}
         Replication::Asked(_) => return Err(DialError::Replication),
-        Replication::Permitted(mode) => parameters.push(("replication", mode)),
+        Replication::Permitted(walsender) => parameters.push(("replication", walsender.word())),
     }
     parameters.extend(startup.settings());
     let mut out = Vec::new();

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::dial::Dialer;
 use crate::side::{SideError, SideLine};
+use crate::understanding::READ_OTHERWISE;
 use crate::wire::frontend::{self, Bind};
 
 /// Longer statements are not planned ahead.
@@ -97,6 +98,9 @@ fn can_be_planned(facts: &str) -> bool {
     let Some([statement]) = facts.get("statements").and_then(Value::as_array).map(Vec::as_slice) else {
         return false;
     };
+    if facts.get(READ_OTHERWISE).is_some() {
+        return false;
+    }
     let list = |name: &str| statement.get(name).and_then(Value::as_array);
     let none = |name: &str| list(name).is_some_and(Vec::is_empty);
     let known = |action: &Value| action.as_str().is_some_and(|action| PLANNED.contains(&action));
@@ -156,6 +160,7 @@ fn rows(plan: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
@@ -170,6 +175,9 @@ mod tests {
         assert!(!can_be_planned(&facts(r#""select""#, r#""dynamic_sql""#, "")));
         assert!(!can_be_planned(&facts(r#""update""#, "", r#""public.f(integer)""#)));
         assert!(!can_be_planned("{}"));
+        let plain = facts(r#""select""#, "", "");
+        let otherwise = format!("{},\"read_otherwise\":true}}", plain.strip_suffix('}').unwrap());
+        assert!(can_be_planned(&plain) && !can_be_planned(&otherwise));
         let two = r#"{"statements":[{"actions":["select"],"hazards":[],"code":[]},{"actions":["select"],"hazards":[],"code":[]}]}"#;
         assert!(!can_be_planned(two));
     }

@@ -12,6 +12,7 @@ mod keeper;
 mod parameters;
 mod protocol;
 mod refuse;
+mod replication;
 mod scrub;
 mod settings;
 mod side;

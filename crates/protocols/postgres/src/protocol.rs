@@ -151,8 +151,11 @@ impl Protocol for Postgres {
     }
 
     async fn dial(&self, lease: &Lease, caller: &Caller) -> Result<Upstream, DialError> {
+        // A session is dialled once policy has permitted its `connect`, of which replication is a fact.
+        let mut startup = caller.startup.clone();
+        startup.permit_replication();
         self.dialer
-            .dial(lease, &caller.startup)
+            .dial(lease, &startup)
             .await
             .map_err(|error| DialError(error.to_string()))
     }
@@ -195,6 +198,7 @@ impl Protocol for Postgres {
             masks: Masks::new(reveals, &classification, Arc::clone(&self.mask_key)),
             database: standing.database.clone(),
             limits: self.limits,
+            walsender: startup.replication.asked(),
         });
         let ended = relay(conversation, wire, upstream.wire, gate, signals).await;
         drop((registered, watched));
@@ -233,11 +237,12 @@ impl sallyport_session::Caller for Caller {
     }
 }
 
-/// `dbname` is `target` or `target/database`.
+/// `dbname` is `target` or `target/database`; of programs that cannot choose it, `sallyport.target` is.
 fn claim(startup: &Startup, proof: Proof) -> Claim {
-    let (target, database) = match startup.database.split_once('/') {
+    let named = startup.target.as_ref().unwrap_or(&startup.database);
+    let (target, database) = match named.split_once('/') {
         Some((target, database)) => (target.to_owned(), Some(database.to_owned())),
-        None => (startup.database.clone(), None),
+        None => (named.clone(), None),
     };
     Claim {
         user: startup.user.clone(),

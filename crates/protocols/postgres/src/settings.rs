@@ -30,8 +30,11 @@ enum Encoding {
 /// Why a text cannot be read as the target will read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unreadable {
-    /// Backslashes escape in ordinary strings, which the grammar here does not follow.
-    #[error("a backslash cannot be judged while standard_conforming_strings is off")]
+    /// Backslashes escape in ordinary strings, and where strings begin is not sure.
+    #[error(
+        "a backslash cannot be judged here while standard_conforming_strings is off; write the string as one E'…', without \
+         a string that continues it, N'…' or U&'…' in the statement"
+    )]
     Backslash,
     /// The bytes are not text in the session's encoding.
     #[error("the statement is not valid text in the session's client_encoding")]
@@ -111,9 +114,17 @@ impl Settings {
         if self.doubtful && (!text.is_ascii() || memchr::memchr(b'\\', text).is_some()) {
             return Err(Unreadable::Doubtful);
         }
-        if !self.standard_conforming_strings && memchr::memchr(b'\\', text).is_some() {
-            return Err(Unreadable::Backslash);
+        let text = self.characters(text)?;
+        if self.standard_conforming_strings || memchr::memchr(b'\\', text.as_bytes()).is_none() {
+            return Ok(text);
         }
+        sallyport_sql::marked(&text)
+            .map(Cow::Owned)
+            .ok_or(Unreadable::Backslash)
+    }
+
+    /// The characters of a text, as far as the grammar tells them apart.
+    fn characters<'a>(&self, text: &'a [u8]) -> Result<Cow<'a, str>, Unreadable> {
         if text.is_ascii() {
             return std::str::from_utf8(text)
                 .map(Into::into)

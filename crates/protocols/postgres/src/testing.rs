@@ -28,6 +28,7 @@ pub fn conversation(classification: &Arc<Classification>, reveals: Arc<Reveals>)
         masks: Masks::new(reveals, classification, Arc::new(key)),
         database: "orders".into(),
         limits: Limits::default(),
+        walsender: None,
     })
 }
 

@@ -1,17 +1,22 @@
 //! From the text of a command to what policy judges and what its result may show.
 
+mod acts;
+mod reading;
+
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use sallyport_policy::{Act, ActionName, Classification, Value};
+use sallyport_policy::{Act, ActionName, Classification};
 use sallyport_session::{Shape, Unparsed};
 use sallyport_sql::{
-    Catalog, ColumnName, CopyPeer, Facts, Hazard, How, Outputs, Parameters, Prepared, SessionState, StatementFacts,
-    SyntaxError, Transaction,
+    Catalog, CopyPeer, Facts, Hazard, Outputs, Parameters, Prepared, SessionState, StatementFacts, SyntaxError,
+    Transaction,
 };
-use smol_str::SmolStr;
+
+use self::acts::{acts, shown_classes, trusted};
+pub(crate) use self::reading::Reading;
 
 /// Texts that are remembered at once; beyond it the memory starts afresh.
 const REMEMBERED: usize = 4096;
@@ -46,6 +51,10 @@ pub(crate) const NAMED_FACTS: &[&str] = &[
     "approved_by",
 ];
 
+/// The mark in the facts of a command whose bytes are no text as they stand: who reads them in another session would read
+/// another statement.
+pub(crate) const READ_OTHERWISE: &str = "read_otherwise";
+
 /// What is known of a command.
 #[derive(Debug)]
 pub(crate) struct Understood {
@@ -68,6 +77,8 @@ pub(crate) struct Understood {
     pub(crate) copies_in: bool,
     /// The names, state and policy under which it was understood.
     pub(crate) under: Under,
+    /// How its bytes are text.
+    pub(crate) reading: Reading,
 }
 
 impl Understood {
@@ -226,10 +237,15 @@ fn names_other_statements(statement: &StatementFacts) -> bool {
 fn understand(text: Bytes, readable: &str, from: &Sources<'_>) -> Understood {
     let facts = sallyport_sql::parse(readable)
         .and_then(|parsed| sallyport_sql::analyse(&parsed, from.catalog, from.state, from.names));
-    match facts {
-        Ok(facts) => of_facts(text, Arc::new(facts), from),
-        Err(error) => unparsed(text, &error, from.under),
-    }
+    let reading = Reading::of(&text, readable);
+    let understood = match facts {
+        Ok(facts) => of_facts(text.clone(), Arc::new(reading.places(facts, text.len())), from),
+        Err(mut error) => {
+            error.position = error.position.filter(|_| reading.keeps_places(&text));
+            unparsed(text, &error, from.under)
+        }
+    };
+    understood.read(reading)
 }
 
 /// What is known of a statement with these values of its parameters. That is never remembered.
@@ -241,7 +257,9 @@ pub(crate) fn understand_bound(
 ) -> Result<Understood, SyntaxError> {
     let parsed = sallyport_sql::parse(readable)?;
     let facts = sallyport_sql::analyse_bound(&parsed, parameters, from.catalog, from.state, from.names)?;
-    Ok(of_facts(text, Arc::new(facts), from))
+    let reading = Reading::of(&text, readable);
+    let facts = reading.places(facts, text.len());
+    Ok(of_facts(text, Arc::new(facts), from).read(reading))
 }
 
 /// A command that is no text of its own, such as fetching from a cursor: judged by `facts`.
@@ -260,6 +278,7 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
         id: Shape::next_id(),
         acts,
         shows: shows.into_iter().collect(),
+        carries: Vec::new(),
         unparsed: None,
         empty: facts.statements.is_empty(),
         facts: serde_json::to_string(&*facts).unwrap_or_default(),
@@ -279,17 +298,44 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
         copies_in: facts.statements.iter().any(copies_in),
         facts,
         under: from.under,
+        reading: Reading::AsIs,
     }
 }
 
 impl Understood {
+    /// The same, of a text that is read so.
+    fn read(mut self, reading: Reading) -> Understood {
+        // Whoever else sees the text would read it otherwise.
+        if !matches!(reading, Reading::AsIs)
+            && let Some(shape) = Arc::get_mut(&mut self.shape)
+            && let Some(facts) = shape.facts.strip_suffix('}').filter(|facts| facts.len() > 1)
+        {
+            shape.facts = format!("{facts},\"{READ_OTHERWISE}\":true}}");
+        }
+        self.reading = reading;
+        self
+    }
+
     /// The same for another text of its shape.
     fn of_text(&self, text: Bytes) -> Understood {
         Understood {
             text,
             shape: Arc::clone(&self.shape),
             facts: Arc::clone(&self.facts),
+            reading: Reading::AsIs,
             ..*self
+        }
+    }
+
+    /// The text as the target has read it.
+    ///
+    /// # Errors
+    /// Why nothing is sure of it.
+    pub(crate) fn readable(&self) -> Result<&str, &str> {
+        match &self.reading {
+            Reading::AsIs => std::str::from_utf8(&self.text).map_err(|_| "the statement is not valid text"),
+            Reading::As(readable) => Ok(readable),
+            Reading::Not(why) => Err(why),
         }
     }
 
@@ -302,7 +348,7 @@ impl Understood {
     pub(crate) fn at_worst(&self, from: &Sources<'_>) -> Understood {
         let worst = |s: &StatementFacts| s.at_worst.as_deref().unwrap_or(s).clone();
         let statements = self.facts.statements.iter().map(worst).collect();
-        of_facts(self.text.clone(), Arc::new(Facts { statements }), from)
+        of_facts(self.text.clone(), Arc::new(Facts { statements }), from).read(self.reading.clone())
     }
 
     /// What is known of the statement inside a `PREPARE`, as a command of its own.
@@ -319,6 +365,7 @@ impl Understood {
             runs_unknown_code: self.runs_unknown_code,
             copies_in: copies_in(facts),
             under: self.under,
+            reading: self.reading.clone(),
         }
     }
 }
@@ -329,6 +376,7 @@ pub(crate) fn unparsed(text: Bytes, error: &SyntaxError, under: Under) -> Unders
         id: Shape::next_id(),
         acts: vec![Act::new(ActionName::unparsed(), Vec::new())],
         shows: Vec::new(),
+        carries: Vec::new(),
         unparsed: Some(Unparsed {
             message: error.message.clone(),
             position: error.position,
@@ -347,6 +395,7 @@ pub(crate) fn unparsed(text: Bytes, error: &SyntaxError, under: Under) -> Unders
         runs_unknown_code: true,
         copies_in: true,
         under,
+        reading: Reading::AsIs,
     }
 }
 
@@ -411,84 +460,4 @@ pub(crate) fn sets(s: &StatementFacts) -> bool {
 
 fn copies_in(s: &StatementFacts) -> bool {
     s.effects.copy.as_ref().is_some_and(|c| c.peer == CopyPeer::FromClient)
-}
-
-fn trusted(code: &str, from: &Sources<'_>) -> bool {
-    from.classification.trusts(code, from.catalog.function_digest(code))
-}
-
-fn acts(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<Act> {
-    let context: Arc<[(SmolStr, Value)]> = context(s, count, from).into();
-    s.actions
-        .iter()
-        .map(|a| Act::new(ActionName::new("Sql", a.name()), Arc::clone(&context)))
-        .collect()
-}
-
-fn context(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<(SmolStr, Value)> {
-    let mut context = Vec::with_capacity(32);
-    let mut put = |name: &'static str, value: Value| context.push((SmolStr::new_static(name), value));
-    put("reads", strings(&s.reads));
-    put("writes", strings(&s.writes));
-    put("touches", strings(&s.touches));
-    put("unrestricted", strings(&s.unrestricted));
-    let read_classes = s
-        .reads
-        .iter()
-        .flat_map(|r| from.classification.of_relation(&r.to_string()));
-    put("read_classes", Value::entities("Classification", read_classes));
-    for (how, names, classes) in [
-        (How::Shown, "shown", "shown_classes"),
-        (How::Derived, "derived", "derived_classes"),
-        (How::Inferred, "inferred", "inferred_classes"),
-        (How::Copied, "copied", "copied_classes"),
-        (How::Written, "written", "written_classes"),
-    ] {
-        let columns = || s.uses.iter().filter(|u| u.how == how).map(|u| &u.column);
-        put(names, Value::strings(columns().map(ToString::to_string)));
-        put(
-            classes,
-            Value::entities(
-                "Classification",
-                columns().flat_map(|c| classes_of(c, from.classification)),
-            ),
-        );
-    }
-    put("functions", Value::strings(s.functions.iter().cloned()));
-    put("code", Value::strings(s.code.iter().cloned()));
-    put(
-        "untrusted_code",
-        Value::strings(s.code.iter().filter(|c| !trusted(c, from)).cloned()),
-    );
-    put("hazards", Value::strings(s.hazards.iter().map(Hazard::name)));
-    put("persistent", Value::Bool(s.writes.iter().any(|r| !r.is_temporary())));
-    put("unresolved", Value::Bool(s.unresolved()));
-    put("statement_count", Value::Long(i64::try_from(count).unwrap_or(i64::MAX)));
-    put("parameters", Value::Long(i64::from(s.parameters)));
-    put("database", Value::String(from.database.into()));
-    context
-}
-
-fn strings<T: ToString>(items: &BTreeSet<T>) -> Value {
-    Value::strings(items.iter().map(ToString::to_string))
-}
-
-fn classes_of(column: &ColumnName, classification: &Classification) -> BTreeSet<SmolStr> {
-    classification.of_parts(&column.relation.schema, &column.relation.name, &column.column)
-}
-
-/// The classes of what a statement's result shows.
-fn shown_classes(s: &StatementFacts, classification: &Classification) -> BTreeSet<SmolStr> {
-    match &s.outputs {
-        Outputs::NoRows => BTreeSet::new(),
-        Outputs::Columns(columns) => columns
-            .iter()
-            .flat_map(|c| c.origins.iter())
-            .flat_map(|c| classes_of(c, classification))
-            .collect(),
-        Outputs::Unknown { relations } => relations
-            .iter()
-            .flat_map(|r| classification.of_relation(&r.to_string()))
-            .collect(),
-    }
 }

@@ -23,6 +23,8 @@ fn the_schema_declares_exactly_the_actions_of_statements() {
         .map(|action| ActionName::new("Sql", action.name()))
         .collect();
     let declared = action_names(&fragment()).unwrap();
+    // Commands of replication are no statements.
+    let declared: BTreeSet<ActionName> = declared.into_iter().filter(|a| a.namespace != "Replication").collect();
     let missing: Vec<_> = known.difference(&declared).collect();
     let unknown: Vec<_> = declared.difference(&known).collect();
     assert!(

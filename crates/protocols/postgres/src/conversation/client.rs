@@ -66,6 +66,9 @@ impl PostgresConversation {
         if let Some(step) = self.without_names(frame.tag, out) {
             return Ok(step);
         }
+        if let Some(step) = self.refuse_extended(frame.tag, out) {
+            return Ok(step);
+        }
         match frame.tag {
             Tag::Query => self.on_query(whole, body, out),
             Tag::Parse => self.on_parse(whole, body, out),
@@ -126,6 +129,9 @@ impl PostgresConversation {
     }
 
     fn on_query(&mut self, whole: &[u8], body: &[u8], out: &mut Effects) -> Result<Step, WireError> {
+        if let Some(step) = self.on_walsender_query(whole, body, out) {
+            return Ok(step);
+        }
         if !self.names_are_known(out) {
             return Ok(Step::Stall);
         }
@@ -289,7 +295,7 @@ impl PostgresConversation {
         let mut understood = Arc::clone(&portal.understood);
         if understood.depends_on_session || understood.under != self.view.under {
             let by_sql = portal.statement.as_ref().and_then(|s| s.by_sql.clone());
-            understood = self.understand_again(&portal.understood.text.clone(), by_sql.as_deref(), out);
+            understood = self.understand_again(&portal.understood, by_sql.as_deref(), out);
             if let Some(statement) = &portal.statement {
                 understood = self.with_values(understood, statement, &portal.parameters, out);
             }

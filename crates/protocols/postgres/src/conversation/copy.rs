@@ -27,7 +27,9 @@ impl PostgresConversation {
         };
         match tag {
             frontend::Tag::CopyData => {
-                out.took(spent.seq(), body);
+                if !self.is_reply(body) {
+                    out.took(spent.seq(), body);
+                }
                 out.proceed(spent, whole);
             }
             frontend::Tag::CopyDone | frontend::Tag::CopyFail => {

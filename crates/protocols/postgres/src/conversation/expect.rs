@@ -9,6 +9,7 @@ use sallyport_session::{Finish, Spent};
 use super::copied::Copied;
 use super::names::{Portal, Prepared};
 use super::plans::ResultOf;
+use super::replication::Stream;
 use super::results::{Column, Described, Masking};
 use crate::understanding::Understood;
 
@@ -95,6 +96,8 @@ pub(super) enum Expect {
     Sync,
     /// Everything up to `ReadyForQuery`.
     Query { run: Run },
+    /// A replication command: everything up to `ReadyForQuery`.
+    Replicate { run: Run, stream: Box<Stream> },
     /// `FunctionCallResponse`, then `ReadyForQuery`.
     Function { run: Run, result: Column },
     /// A message that the target is sure to reject stands for a refused one: its error is replaced by ours.
@@ -104,6 +107,8 @@ pub(super) enum Expect {
     Own { closes: u8, last: bool },
     /// The `ReadyForQuery` that ends the gateway's own questions.
     OwnSync,
+    /// The gateway's own questions in one simple query: everything up to `ReadyForQuery`.
+    OwnQuery,
     /// The gateway's own `Describe` of a portal.
     OwnDescribe { portal: Option<Arc<Portal>> },
     /// The gateway's own question what the columns of a copied query are: everything up to so many `CloseComplete`s.
@@ -122,6 +127,8 @@ impl Expect {
         match self {
             Self::Sync | Self::OwnSync => false,
             Self::Query { .. }
+            | Self::Replicate { .. }
+            | Self::OwnQuery
             | Self::Function { .. }
             | Self::Poison { .. }
             | Self::Parse { .. }
@@ -140,7 +147,10 @@ impl Expect {
     /// The running command, if this is one.
     pub(super) fn run(&mut self) -> Option<&mut Run> {
         match self {
-            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run, .. } => Some(run),
+            Self::Execute { run, .. }
+            | Self::Query { run }
+            | Self::Replicate { run, .. }
+            | Self::Function { run, .. } => Some(run),
             Self::Parse { .. }
             | Self::Bind { .. }
             | Self::DescribeStatement { .. }
@@ -151,6 +161,7 @@ impl Expect {
             | Self::Poison { .. }
             | Self::Own { .. }
             | Self::OwnSync
+            | Self::OwnQuery
             | Self::OwnDescribe { .. }
             | Self::OwnTypes { .. } => None,
         }
@@ -159,7 +170,10 @@ impl Expect {
     /// What is known of the command that this message is part of.
     pub(super) fn understood(&self) -> Option<&Arc<Understood>> {
         match self {
-            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run, .. } => Some(&run.understood),
+            Self::Execute { run, .. }
+            | Self::Query { run }
+            | Self::Replicate { run, .. }
+            | Self::Function { run, .. } => Some(&run.understood),
             Self::Parse { statement, .. } => Some(&statement.understood),
             Self::Bind { portal, .. } => Some(&portal.understood),
             Self::DescribeStatement { statement, .. } => statement.as_ref().map(|s| &s.understood),
@@ -171,6 +185,7 @@ impl Expect {
             | Self::Poison { .. }
             | Self::Own { .. }
             | Self::OwnSync
+            | Self::OwnQuery
             | Self::OwnDescribe { .. } => None,
         }
     }
@@ -178,7 +193,10 @@ impl Expect {
     /// The number of the command that an answer to this message belongs to; 0 for none.
     pub(super) fn seq(&self) -> u64 {
         match self {
-            Self::Execute { run, .. } | Self::Query { run } | Self::Function { run, .. } => run.spent.seq(),
+            Self::Execute { run, .. }
+            | Self::Query { run }
+            | Self::Replicate { run, .. }
+            | Self::Function { run, .. } => run.spent.seq(),
             Self::Poison { seq, .. } | Self::Parse { seq, .. } => *seq,
             Self::DescribePortal { portal } => portal.as_ref().map_or(0, |p| p.spent.seq()),
             Self::Bind { portal, .. } => portal.spent.seq(),
@@ -188,6 +206,7 @@ impl Expect {
             | Self::Sync
             | Self::Own { .. }
             | Self::OwnSync
+            | Self::OwnQuery
             | Self::OwnDescribe { .. }
             | Self::OwnTypes { .. } => 0,
         }
@@ -205,7 +224,10 @@ impl Awaited {
     /// The commands that run, and of which no end is known.
     pub(super) fn unfinished(&self) -> Vec<u64> {
         let running = self.queue.iter().filter_map(|expect| match expect {
-            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run, .. } => Some(run),
+            Expect::Execute { run, .. }
+            | Expect::Query { run }
+            | Expect::Replicate { run, .. }
+            | Expect::Function { run, .. } => Some(run),
             Expect::Parse { .. }
             | Expect::Bind { .. }
             | Expect::DescribeStatement { .. }
@@ -216,6 +238,7 @@ impl Awaited {
             | Expect::Poison { .. }
             | Expect::Own { .. }
             | Expect::OwnSync
+            | Expect::OwnQuery
             | Expect::OwnDescribe { .. }
             | Expect::OwnTypes { .. } => None,
         });
@@ -245,7 +268,10 @@ impl Counts {
     )]
     fn of(expect: &Expect) -> Self {
         let run = match expect {
-            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run, .. } => Some(&run.understood),
+            Expect::Execute { run, .. }
+            | Expect::Query { run }
+            | Expect::Replicate { run, .. }
+            | Expect::Function { run, .. } => Some(&run.understood),
             _ => None,
         };
         let bytes = match expect {
@@ -255,7 +281,7 @@ impl Counts {
             _ => run.map_or(0, |understood| understood.text.len()),
         };
         let ending = match expect {
-            Expect::Sync | Expect::Query { .. } | Expect::Function { .. } => true,
+            Expect::Sync | Expect::Query { .. } | Expect::Replicate { .. } | Expect::Function { .. } => true,
             Expect::Poison { simple, .. } => *simple,
             _ => false,
         };

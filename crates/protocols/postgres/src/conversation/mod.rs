@@ -8,6 +8,7 @@
 //! after an error. So unless nothing is under way, a message that the target is sure to reject takes the refused
 //! one's place ("poison"), and the target's error is replaced by the refusal on its way back.
 
+mod answered;
 mod by_name;
 mod client;
 mod copied;
@@ -19,6 +20,7 @@ mod outcome;
 mod oversize;
 mod own;
 mod plans;
+mod replication;
 mod results;
 mod ruling;
 mod scope;
@@ -48,6 +50,7 @@ use self::plans::Plans;
 use self::ruling::Pending;
 use self::view::View;
 use crate::refuse;
+use crate::replication::Walsender;
 use crate::settings::Settings;
 use crate::understanding;
 use crate::wire::backend::{ReadyForQuery, TransactionStatus};
@@ -99,6 +102,8 @@ pub struct PostgresConversation {
     stalled: bool,
     /// The target said its last word.
     fatal: bool,
+    /// It is a replication connection.
+    walsender: Option<Walsender>,
 }
 
 impl std::fmt::Debug for PostgresConversation {
@@ -131,6 +136,8 @@ pub(crate) struct Start {
     pub(crate) database: SmolStr,
     /// How long the client's messages may be.
     pub(crate) limits: Limits,
+    /// It is a replication connection.
+    pub(crate) walsender: Option<Walsender>,
 }
 
 impl PostgresConversation {
@@ -141,6 +148,7 @@ impl PostgresConversation {
             masks,
             database,
             limits,
+            walsender,
         } = start;
         Self {
             limits,
@@ -170,6 +178,7 @@ impl PostgresConversation {
             next_ask: 0,
             stalled: false,
             fatal: false,
+            walsender,
         }
     }
 
@@ -286,6 +295,10 @@ impl Conversation for PostgresConversation {
 
     fn unfinished(&self) -> Vec<u64> {
         self.awaited.unfinished()
+    }
+
+    fn over(&mut self, out: &mut Effects) {
+        self.cut_off(out);
     }
 
     fn farewell(&mut self, refusal: &Refusal, out: &mut Effects) {

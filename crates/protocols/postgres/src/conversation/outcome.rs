@@ -95,6 +95,7 @@ impl PostgresConversation {
         };
         let (own, alone) = match self.awaited.front() {
             Some(Expect::Own { .. }) => (!self.fatal, !self.unsynced),
+            Some(Expect::OwnQuery) => (!self.fatal, true),
             Some(Expect::OwnTypes { alone, .. }) => (!self.fatal, *alone),
             _ => (false, false),
         };
@@ -123,7 +124,7 @@ impl PostgresConversation {
         }
         match self.awaited.front() {
             // A simple query, or a function call: `ReadyForQuery` follows.
-            Some(Expect::Query { run } | Expect::Function { run, .. }) => {
+            Some(Expect::Query { run } | Expect::Function { run, .. } | Expect::Replicate { run, .. }) => {
                 run.failed = true;
                 run.masking = Masking::Undecided;
                 out.finished(run.spent.seq(), Finish::Failed);
@@ -133,7 +134,7 @@ impl PostgresConversation {
                 }
             }
             Some(Expect::Poison { simple: true, .. }) | None => {}
-            Some(Expect::Sync | Expect::OwnSync) => {}
+            Some(Expect::Sync | Expect::OwnSync | Expect::OwnQuery) => {}
             Some(_) => {
                 let skipped = self.awaited.take_skipped();
                 for (index, entry) in skipped.into_iter().enumerate().rev() {
@@ -160,7 +161,10 @@ impl PostgresConversation {
                 out.finished(portal.spent.seq(), how);
                 self.take_back_portal(&name, before);
             }
-            Expect::Execute { run, .. } | Expect::Query { run } | Expect::Function { run, .. } => {
+            Expect::Execute { run, .. }
+            | Expect::Query { run }
+            | Expect::Function { run, .. }
+            | Expect::Replicate { run, .. } => {
                 out.finished(run.spent.seq(), how);
             }
             Expect::DescribeStatement { .. }
@@ -169,6 +173,7 @@ impl PostgresConversation {
             | Expect::Poison { .. }
             | Expect::Own { .. }
             | Expect::OwnSync
+            | Expect::OwnQuery
             | Expect::OwnDescribe { .. }
             | Expect::OwnTypes { .. } => {}
         }

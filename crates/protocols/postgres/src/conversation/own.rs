@@ -6,6 +6,7 @@ use sallyport_session::{Effects, Housekeeping, WireError};
 
 use super::PostgresConversation;
 use super::expect::Expect;
+use crate::replication::Walsender;
 use crate::wire::backend::DataRow;
 use crate::wire::frontend::{self, Subject};
 
@@ -47,9 +48,10 @@ impl PostgresConversation {
         false
     }
 
-    /// In a failed transaction the target answers nothing, and runs nothing but its end.
+    /// In a failed transaction the target answers nothing, and runs nothing but its end; where there is no database there
+    /// are no names.
     fn cannot_ask(&self) -> bool {
-        self.aborted
+        self.aborted || self.walsender == Some(Walsender::Physical)
     }
 
     /// Whether statements are judged by names that may be out of date.
@@ -69,6 +71,9 @@ impl PostgresConversation {
     fn ask_names(&mut self, out: &mut Effects) {
         let mut bytes = BytesMut::new();
         let queries = self.scope.begin_refresh(out.needs_names(), self.names.are_doubted());
+        if self.walsender.is_some() {
+            return self.ask_names_simply(&queries, out);
+        }
         let count = queries.len();
         let name = self.scope.own_name().to_vec();
         for (index, text) in queries.into_iter().enumerate() {

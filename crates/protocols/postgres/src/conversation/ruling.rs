@@ -13,6 +13,7 @@ use super::results::{Column, Masking};
 use super::{Discarding, PostgresConversation, owned};
 use crate::parameters;
 use crate::refuse;
+use crate::replication::Carries;
 use crate::understanding::Understood;
 use crate::wire::Format;
 use crate::wire::frontend::{self, Subject};
@@ -57,6 +58,10 @@ pub(super) enum What {
         understood: Arc<Understood>,
         result: Column,
     },
+    Replicate {
+        understood: Arc<Understood>,
+        carries: Carries,
+    },
 }
 
 impl What {
@@ -65,6 +70,7 @@ impl What {
             Self::Query { understood }
             | Self::Parse { understood, .. }
             | Self::Execute { understood, .. }
+            | Self::Replicate { understood, .. }
             | Self::Function { understood, .. } => understood,
             Self::Bind { statement, .. } => &statement.understood,
         }
@@ -75,7 +81,7 @@ impl What {
         match self {
             Self::Bind { statement, .. } => Some(statement),
             Self::Execute { portal, .. } => portal.as_ref().and_then(|p| p.statement.as_ref()),
-            Self::Query { .. } | Self::Parse { .. } | Self::Function { .. } => None,
+            Self::Query { .. } | Self::Parse { .. } | Self::Function { .. } | Self::Replicate { .. } => None,
         }
     }
 
@@ -89,7 +95,7 @@ impl What {
                 let portal = portal.as_ref()?;
                 Some((portal.statement.as_deref()?, &portal.parameters))
             }
-            Self::Query { .. } | Self::Parse { .. } | Self::Function { .. } => None,
+            Self::Query { .. } | Self::Parse { .. } | Self::Function { .. } | Self::Replicate { .. } => None,
         }
     }
 
@@ -97,7 +103,11 @@ impl What {
     fn types(&self) -> Arc<[u32]> {
         match self {
             Self::Parse { types, .. } => Arc::clone(types),
-            Self::Query { .. } | Self::Bind { .. } | Self::Execute { .. } | Self::Function { .. } => self
+            Self::Query { .. }
+            | Self::Bind { .. }
+            | Self::Execute { .. }
+            | Self::Function { .. }
+            | Self::Replicate { .. } => self
                 .statement()
                 .map(|s| Arc::clone(&s.parameter_types))
                 .unwrap_or_default(),
@@ -108,7 +118,10 @@ impl What {
 impl Pending {
     /// Whether a refusal is answered with `ReadyForQuery` at once.
     pub(super) fn is_simple(&self) -> bool {
-        matches!(self.what, What::Query { .. } | What::Function { .. })
+        matches!(
+            self.what,
+            What::Query { .. } | What::Function { .. } | What::Replicate { .. }
+        )
     }
 }
 
@@ -194,7 +207,10 @@ impl PostgresConversation {
             out.finished(permit.seq(), Finish::Skipped);
             return;
         }
-        if self.names_are_known(out) {
+        // Names mean nothing to a replication command.
+        if matches!(pending.what, What::Replicate { .. }) {
+            self.forward(pending, permit, out);
+        } else if self.names_are_known(out) {
             self.go_on(pending, permit, reveals, out);
         } else {
             pending.granted = Some((permit, reveals));
@@ -270,7 +286,7 @@ impl PostgresConversation {
         pending.copied = None;
         let before = Arc::clone(pending.what.understood());
         let by_sql = pending.what.statement().and_then(|s| s.by_sql.clone());
-        let mut today = self.understand_again(&before.text, by_sql.as_deref(), out);
+        let mut today = self.understand_again(&before, by_sql.as_deref(), out);
         if let Some((statement, parameters)) = pending.what.bound() {
             today = self.with_values(today, statement, parameters, out);
         }
@@ -282,7 +298,7 @@ impl PostgresConversation {
             What::Query { understood } | What::Parse { understood, .. } | What::Execute { understood, .. } => {
                 *understood = today;
             }
-            What::Function { understood, .. } => *understood = today,
+            What::Function { understood, .. } | What::Replicate { understood, .. } => *understood = today,
             What::Bind { statement, .. } => *statement = Arc::new(statement.again(today)),
         }
         same
@@ -305,6 +321,9 @@ impl PostgresConversation {
                 self.awaited.push(Expect::Function { run, result });
                 self.end_batch();
             }
+            What::Replicate { understood, carries } => {
+                self.forwarded_replication(out.forward(permit, &frame), understood, carries);
+            }
             What::Parse {
                 name,
                 understood,
@@ -312,8 +331,7 @@ impl PostgresConversation {
             } => {
                 let seq = permit.seq();
                 out.forward(permit, &frame);
-                let statement = Arc::new(Prepared::new(understood, types, self.batch));
-                self.forwarded_parse(name, statement, seq);
+                self.forwarded_parse(name, Arc::new(Prepared::new(understood, types, self.batch)), seq);
             }
             What::Bind {
                 name,

@@ -1,7 +1,6 @@
 //! What the target says.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BytesMut};
 use sallyport_session::{Effects, Finish, Reveals, WireError};
@@ -23,37 +22,52 @@ const MAX_IDLE_SCRATCH: usize = 8 * 1024;
 pub(super) enum Verdict {
     /// It goes to the client as it is, as part of the response of this command.
     Pass(u64),
+    /// It goes to the client as it is; what the recording holds of it is told elsewhere.
+    Unrecorded,
     /// It was for the gateway alone.
     Swallow,
     /// It is written anew by [`PostgresConversation::rewrite`], as part of the response of this command.
     Rewrite(u64),
 }
 
+impl Verdict {
+    /// The command whose response is recorded with the message.
+    fn seq(&self) -> Option<u64> {
+        match self {
+            Self::Pass(seq) | Self::Rewrite(seq) => Some(*seq),
+            Self::Unrecorded | Self::Swallow => None,
+        }
+    }
+}
+
 impl PostgresConversation {
     pub(super) fn read_target(&mut self, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
         self.stalled = false;
-        // The first `run` bytes are whole messages that pass as they are, all part of one command's response.
-        let (mut run, mut seq) = (0, 0);
+        // The first `run` bytes are whole messages that pass as they are, all part of one command's response, or of what
+        // the recording does not hold.
+        let (mut run, mut seq) = (0, Some(0));
         loop {
             let rest = bytes.get(run..).unwrap_or_default();
             let frame = next_frame::<Tag>(rest, &Limits::default()).map_err(|e| WireError::target(e.to_string()))?;
             let Some(frame) = frame else { break };
             let body = frame.body(rest).unwrap_or_default();
-            match self.judge(frame.tag, body, out)? {
-                Verdict::Pass(of) => {
+            let verdict = self.judge(frame.tag, body, out)?;
+            match verdict {
+                Verdict::Pass(_) | Verdict::Unrecorded => {
+                    let of = verdict.seq();
                     if of != seq {
-                        out.show_run(seq, bytes, run);
+                        send(seq, bytes, run, out);
                         (run, seq) = (0, of);
                     }
                     run += frame.total_len;
                 }
                 Verdict::Swallow => {
-                    out.show_run(seq, bytes, run);
+                    send(seq, bytes, run, out);
                     run = 0;
                     bytes.advance(frame.total_len.min(bytes.len()));
                 }
                 Verdict::Rewrite(of) => {
-                    out.show_run(seq, bytes, run);
+                    send(seq, bytes, run, out);
                     run = 0;
                     if frame.tag == Tag::DataRow {
                         self.mask_rows(of, bytes, out)?;
@@ -65,7 +79,7 @@ impl PostgresConversation {
             }
         }
         if run > 0 {
-            out.show_run(seq, bytes, run);
+            send(seq, bytes, run, out);
         }
         self.resume(out);
         Ok(())
@@ -73,10 +87,13 @@ impl PostgresConversation {
 
     /// Follows the target's state and says what becomes of the message.
     fn judge(&mut self, tag: Tag, body: &[u8], out: &mut Effects) -> Result<Verdict, WireError> {
+        if let Some(verdict) = self.judge_on_walsender(tag, body, out) {
+            return verdict;
+        }
         match tag {
             Tag::DataRow => self.on_row(body),
             Tag::CommandComplete => self.on_complete(out),
-            Tag::ReadyForQuery => self.on_ready(body),
+            Tag::ReadyForQuery => self.on_ready(body, out),
             Tag::RowDescription => {
                 let verdict = self.on_description(Some(body), out)?;
                 self.with_titles(verdict, body)
@@ -305,7 +322,7 @@ impl PostgresConversation {
         Ok(Verdict::Pass(run.spent.seq()))
     }
 
-    fn on_ready(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
+    fn on_ready(&mut self, body: &[u8], out: &mut Effects) -> Result<Verdict, WireError> {
         let ready = ReadyForQuery::decode(body).map_err(target_error)?;
         let entry = self.awaited.pop();
         self.copy_in = None;
@@ -320,7 +337,11 @@ impl PostgresConversation {
             Some(Expect::Sync) => Ok(Verdict::Pass(0)),
             Some(Expect::Query { run } | Expect::Function { run, .. }) => Ok(Verdict::Pass(run.spent.seq())),
             Some(Expect::Poison { simple: true, seq, .. }) => Ok(Verdict::Pass(seq)),
-            Some(Expect::OwnSync) => {
+            Some(Expect::Replicate { run, stream }) => {
+                self.end_replication(&run, stream, out);
+                Ok(Verdict::Pass(run.spent.seq()))
+            }
+            Some(Expect::OwnSync | Expect::OwnQuery) => {
                 self.own_ended();
                 Ok(Verdict::Swallow)
             }
@@ -378,73 +399,6 @@ impl PostgresConversation {
         }
     }
 
-    fn on_parsed(&mut self) -> Result<Verdict, WireError> {
-        match self.awaited.front() {
-            Some(Expect::Own { .. } | Expect::OwnTypes { .. }) => Ok(Verdict::Swallow),
-            Some(Expect::Parse { .. }) => match self.awaited.pop() {
-                Some(Expect::Parse { statement, seq, .. }) => {
-                    statement.confirm();
-                    Ok(Verdict::Pass(seq))
-                }
-                _ => Err(unexpected(Tag::ParseComplete)),
-            },
-            _ => Err(unexpected(Tag::ParseComplete)),
-        }
-    }
-
-    fn on_bound(&mut self) -> Result<Verdict, WireError> {
-        match self.awaited.front() {
-            Some(Expect::Own { .. }) => Ok(Verdict::Swallow),
-            Some(Expect::Bind { .. }) => match self.awaited.pop() {
-                Some(Expect::Bind { portal, .. }) => {
-                    portal.confirmed.store(true, Ordering::Relaxed);
-                    Ok(Verdict::Pass(portal.spent.seq()))
-                }
-                _ => Err(unexpected(Tag::BindComplete)),
-            },
-            _ => Err(unexpected(Tag::BindComplete)),
-        }
-    }
-
-    fn on_closed(&mut self) -> Result<Verdict, WireError> {
-        match self.awaited.front() {
-            Some(Expect::Own { closes, last }) => {
-                *closes = closes.saturating_sub(1);
-                let (over, last) = (*closes == 0, *last);
-                if over {
-                    self.awaited.pop();
-                }
-                if over && last {
-                    self.own_ended();
-                }
-                Ok(Verdict::Swallow)
-            }
-            Some(Expect::OwnTypes { closes, .. }) => {
-                *closes = closes.saturating_sub(1);
-                if *closes == 0 {
-                    self.awaited.pop();
-                }
-                Ok(Verdict::Swallow)
-            }
-            Some(Expect::CloseStatement { .. } | Expect::ClosePortal { .. }) => {
-                self.awaited.pop();
-                Ok(Verdict::Pass(0))
-            }
-            _ => Err(unexpected(Tag::CloseComplete)),
-        }
-    }
-
-    fn on_parameters(&mut self) -> Result<Verdict, WireError> {
-        match self.awaited.front() {
-            Some(Expect::DescribeStatement { parameters_seen, .. }) if !*parameters_seen => {
-                *parameters_seen = true;
-                Ok(Verdict::Pass(0))
-            }
-            Some(Expect::OwnTypes { .. }) => Ok(Verdict::Swallow),
-            _ => Err(unexpected(Tag::ParameterDescription)),
-        }
-    }
-
     fn on_setting(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let setting = ParameterStatus::decode(body).map_err(target_error)?;
         self.settings.set(setting.name, setting.value);
@@ -482,6 +436,14 @@ impl PostgresConversation {
             self.plans.clear();
             self.plain_titles.clear();
         }
+    }
+}
+
+/// Sends the first `len` bytes as they are: as part of a command's response, or without recording them.
+fn send(seq: Option<u64>, bytes: &mut BytesMut, len: usize, out: &mut Effects) {
+    match seq {
+        Some(seq) => out.show_run(seq, bytes, len),
+        None => out.tell_run(bytes, len),
     }
 }
 

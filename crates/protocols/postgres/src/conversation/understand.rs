@@ -9,14 +9,21 @@ use sallyport_sql::{StatementFacts, SyntaxError, Transaction};
 use super::names::Prepared;
 use super::{PostgresConversation, owned};
 use crate::parameters;
-use crate::understanding::{self, Sources, Understood};
+use crate::understanding::{self, Reading, Sources, Understood};
 
 impl PostgresConversation {
     /// What is known of a text in this session, now; also of the prepared statements that it executes.
     pub(super) fn understand(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
-        let understood = self.understand_text(text, out);
+        match self.settings.read(text) {
+            Ok(readable) => self.understand_read(text, &readable, out),
+            Err(error) => self.not_understood(owned(text), &error.to_string()),
+        }
+    }
+
+    fn understand_read(&mut self, text: &[u8], readable: &str, out: &Effects) -> Arc<Understood> {
+        let understood = self.understand_text(text, readable, out);
         if self.renew_executed(&understood, out) {
-            return self.understand_text(text, out);
+            return self.understand_text(text, readable, out);
         }
         understood
     }
@@ -47,12 +54,8 @@ impl PostgresConversation {
         !old.is_empty()
     }
 
-    fn understand_text(&mut self, text: &[u8], out: &Effects) -> Arc<Understood> {
-        let readable = match self.settings.read(text) {
-            Ok(readable) => readable,
-            Err(error) => return self.not_understood(owned(text), &error.to_string()),
-        };
-        let understood = self.view.library.understand(text, &readable, &self.sources(out));
+    fn understand_text(&mut self, text: &[u8], readable: &str, out: &Effects) -> Arc<Understood> {
+        let understood = self.view.library.understand(text, readable, &self.sources(out));
         if self.scope.is_outdated() && !understood.single().is_some_and(|s| ends_transaction(&s)) {
             let why = "names were changed since this transaction began, and what they mean now cannot be told within it: \
                        end it and run it again";
@@ -66,14 +69,14 @@ impl PostgresConversation {
     }
 
     pub(super) fn not_understood(&self, text: Bytes, why: &str) -> Arc<Understood> {
-        Arc::new(understanding::unparsed(
-            text,
-            &SyntaxError {
-                message: why.to_owned(),
-                position: None,
-            },
-            self.view.under,
-        ))
+        let error = SyntaxError {
+            message: why.to_owned(),
+            position: None,
+        };
+        Arc::new(Understood {
+            reading: Reading::Not(why.into()),
+            ..understanding::unparsed(text, &error, self.view.under)
+        })
     }
 
     /// The statement as it is understood today, should names or policy have changed since it was prepared.
@@ -82,16 +85,25 @@ impl PostgresConversation {
         if before.under == self.view.under && !before.depends_on_session {
             return statement;
         }
-        let text = before.text.clone();
-        let understood = self.understand_again(&text, statement.by_sql.as_deref(), out);
+        let before = Arc::clone(before);
+        let understood = self.understand_again(&before, statement.by_sql.as_deref(), out);
         let today = Arc::new(statement.again(understood));
         self.names.set_statement(name, Some(Arc::clone(&today)));
         today
     }
 
     /// What is known today of a statement's text; of the inner statement, if `PREPARE` made it.
-    pub(super) fn understand_again(&mut self, text: &[u8], by_sql: Option<&str>, out: &Effects) -> Arc<Understood> {
-        let understood = self.understand(text, out);
+    pub(super) fn understand_again(
+        &mut self,
+        before: &Understood,
+        by_sql: Option<&str>,
+        out: &Effects,
+    ) -> Arc<Understood> {
+        let text = &before.text;
+        let understood = match before.readable() {
+            Ok(readable) => self.understand_read(text, readable, out),
+            Err(why) => self.not_understood(text.clone(), why),
+        };
         let Some(name) = by_sql else { return understood };
         let prepares = |s: &StatementFacts| {
             s.effects
@@ -121,10 +133,10 @@ impl PostgresConversation {
         let from = self.sources(out);
         let text = &understood.text;
         // The text of a `PREPARE` is not that of the statement in it.
-        let readable = self.settings.read(text).ok().filter(|_| statement.by_sql.is_none());
+        let readable = understood.readable().ok().filter(|_| statement.by_sql.is_none());
         let bound = readable.and_then(|readable| {
             let values = parameters::values(parameters, &statement.parameter_types);
-            understanding::understand_bound(text.clone(), &readable, values, &from).ok()
+            understanding::understand_bound(text.clone(), readable, values, &from).ok()
         });
         Arc::new(bound.unwrap_or_else(|| understood.at_worst(&from)))
     }

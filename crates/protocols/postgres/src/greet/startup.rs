@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use smol_str::SmolStr;
 
+use crate::replication::Walsender;
 use crate::wire::{
     Diagnostic,
     startup::{StartupPacket, Version},
@@ -47,9 +48,30 @@ pub enum Replication {
     #[default]
     No,
     /// The client asks for one; nobody has permitted it.
-    Asked(String),
+    Asked(Walsender),
     /// It is permitted.
-    Permitted(String),
+    Permitted(Walsender),
+}
+
+impl Replication {
+    /// What kind of session the client asks for.
+    pub(crate) fn asked(&self) -> Option<Walsender> {
+        match self {
+            Self::No => None,
+            Self::Asked(walsender) | Self::Permitted(walsender) => Some(*walsender),
+        }
+    }
+
+    /// Reads the parameter as servers do.
+    fn read(value: &str) -> Option<Self> {
+        if value == "database" {
+            return Some(Self::Asked(Walsender::Database));
+        }
+        match boolean(value)? {
+            true => Some(Self::Asked(Walsender::Physical)),
+            false => Some(Self::No),
+        }
+    }
 }
 
 /// What a client asks for.
@@ -63,6 +85,9 @@ pub struct Startup {
     pub database: String,
     /// The task that it works on (`sallyport.task`).
     pub task: Option<String>,
+    /// The target that it names beside the database (`sallyport.target`): only for physical replication, whose clients
+    /// cannot choose the database's name.
+    pub target: Option<String>,
     /// Whether it asks for replication.
     pub replication: Replication,
     /// Settings it gives, lower-case names, each once. Not yet checked against what is allowed.
@@ -92,6 +117,11 @@ impl Startup {
             Box::new(Diagnostic::fatal("28000", message).hint("Connect with user=…, your own name."))
         })?;
         let database = draft.database.filter(|database| !database.is_empty());
+        if draft.target.is_some() && draft.replication.asked() != Some(Walsender::Physical) {
+            let message = "`sallyport.target` is for connections of physical replication";
+            let hint = "Elsewhere the database's name chooses the target.";
+            return Err(Box::new(Diagnostic::fatal("22023", message).hint(hint)));
+        }
         let negotiate = packet.version > NEWEST || !draft.unknown_options.is_empty();
         // There never was a 3.1.
         let version = if packet.version >= Version::V3_2 {
@@ -104,6 +134,7 @@ impl Startup {
             database: database.unwrap_or_else(|| user.clone()),
             user,
             task: draft.task,
+            target: draft.target,
             replication: draft.replication,
             settings: draft.settings,
             unknown_options: draft.unknown_options,
@@ -144,8 +175,8 @@ impl Startup {
 
     /// Permits the replication that was asked for.
     pub fn permit_replication(&mut self) {
-        if let Replication::Asked(mode) = &mut self.replication {
-            self.replication = Replication::Permitted(std::mem::take(mode));
+        if let Replication::Asked(walsender) = self.replication {
+            self.replication = Replication::Permitted(walsender);
         }
     }
 }
@@ -156,6 +187,7 @@ struct Draft {
     user: Option<String>,
     database: Option<String>,
     task: Option<String>,
+    target: Option<String>,
     replication: Replication,
     settings: Vec<(SmolStr, String)>,
     unknown_options: Vec<Vec<u8>>,
@@ -180,9 +212,14 @@ impl Draft {
             }
             "replication" => {
                 self.once(name)?;
-                if !is_false(value) {
-                    self.replication = Replication::Asked(value.to_owned());
-                }
+                self.replication = Replication::read(value).ok_or_else(|| {
+                    let value = value.escape_debug();
+                    let message = format!("invalid value for parameter \"replication\": \"{value}\"");
+                    Box::new(
+                        Diagnostic::fatal("22023", message)
+                            .hint("Valid values are: \"false\", \"true\", \"database\"."),
+                    )
+                })?;
                 Ok(())
             }
             "options" => {
@@ -213,6 +250,8 @@ impl Draft {
         }
         if name == "sallyport.task" {
             self.task = Some(value);
+        } else if name == "sallyport.target" {
+            self.target = Some(value);
         } else {
             if self.settings.len() >= MAX_SETTINGS {
                 return Err(protocol(format!("more than {MAX_SETTINGS} settings")));
@@ -241,10 +280,19 @@ fn text<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str, Box<Diagnostic<'stat
 }
 
 /// How servers read a boolean: any unambiguous beginning of the words.
-fn is_false(value: &str) -> bool {
+fn boolean(value: &str) -> Option<bool> {
     let value = value.to_ascii_lowercase();
-    !value.is_empty()
-        && (["false", "no"].iter().any(|word| word.starts_with(&value)) || ["of", "off", "0"].contains(&value.as_str()))
+    let is = |words: [&str; 2], others: &[&str]| {
+        !value.is_empty() && (words.iter().any(|word| word.starts_with(&value)) || others.contains(&value.as_str()))
+    };
+    match (
+        is(["true", "yes"], &["on", "1"]),
+        is(["false", "no"], &["of", "off", "0"]),
+    ) {
+        (true, _) => Some(true),
+        (false, true) => Some(false),
+        (false, false) => None,
+    }
 }
 
 /// The settings in `options`, which is a command line of the server: `-c name=value`, `--name=value`.

@@ -14,6 +14,7 @@ mod order;
 mod oversize;
 mod play;
 mod recorded;
+mod replication;
 mod server;
 mod values;
 mod waiting;

@@ -12,6 +12,7 @@ use sallyport_session::{
 
 use super::server::Server;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
+use crate::replication::Walsender;
 use crate::settings::Settings;
 use crate::wire::frontend::{self, Subject};
 use crate::wire::{Format, Limits, backend, next_frame};
@@ -44,6 +45,8 @@ pub(super) struct Play {
     pub(super) held: Option<(AskId, Command)>,
     pub(super) withdrawn: Vec<AskId>,
     pub(super) finished: Vec<(u64, Finish)>,
+    /// What the recording is told beside bytes.
+    pub(super) remarks: Vec<Vec<u8>>,
     seq: u64,
     /// The server does nothing while this is set.
     pub(super) server_sleeps: bool,
@@ -73,6 +76,11 @@ pub(super) fn house_rule(command: &Command) -> Says {
 
 impl Play {
     pub(super) fn new(needs_names: bool, rule: fn(&Command) -> Says) -> Self {
+        Self::on(None, needs_names, rule)
+    }
+
+    /// On a replication connection, if it is one.
+    pub(super) fn on(walsender: Option<Walsender>, needs_names: bool, rule: fn(&Command) -> Says) -> Self {
         let classification = Arc::new(Classification::default());
         let reveals = testing::reveals(1, std::iter::empty::<(smol_str::SmolStr, Reveal)>());
         let names = Arc::new(SharedNames::default());
@@ -86,6 +94,7 @@ impl Play {
             ),
             database: "orders".into(),
             limits: Limits::default().at_most(MAX_MESSAGE),
+            walsender,
         });
         Self {
             machine,
@@ -101,6 +110,7 @@ impl Play {
             held: None,
             withdrawn: Vec::new(),
             finished: Vec::new(),
+            remarks: Vec::new(),
             seq: 0,
             server_sleeps: false,
             chunk: 0,
@@ -140,6 +150,12 @@ impl Play {
         self.server.output.extend_from_slice(bytes);
         self.settle();
         self
+    }
+
+    /// The session is over.
+    pub(super) fn over(&mut self) {
+        self.machine.over(&mut self.out);
+        self.take();
     }
 
     /// The held command is approved.
@@ -197,11 +213,13 @@ impl Play {
             ask,
             withdrawn,
             finished,
+            remarks,
             ..
         } = testing::take(&mut self.out);
         self.received.unsplit(client);
         self.server.input.unsplit(target);
         self.finished.extend(finished);
+        self.remarks.extend(remarks);
         if let Some(id) = withdrawn {
             self.withdrawn.push(id);
             self.held.take_if(|(held, _)| *held == id);

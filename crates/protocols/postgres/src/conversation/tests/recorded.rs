@@ -43,6 +43,7 @@ impl Machine {
                 masks: Masks::new(none(), &classification, Arc::new(key)),
                 database: "postgres".into(),
                 limits: Limits::default(),
+                walsender: None,
             }),
             out: testing::effects(classification, 1, needs_names),
             from_client: BytesMut::new(),

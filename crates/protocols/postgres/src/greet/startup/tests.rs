@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use smol_str::SmolStr;
 
 use super::{Replication, Startup, options, split};
+use crate::replication::Walsender;
 use crate::wire::startup::{StartupPacket, Version};
 
 fn read(version: Version, parameters: &[(&str, &str)]) -> Result<Startup, (String, String)> {
@@ -119,9 +120,17 @@ fn options_are_read_as_the_server_reads_them() {
 /// pa-007.
 #[test]
 fn replication_is_asked_for_and_not_taken() {
-    for value in ["true", "database", "1", "on", "yes", "o", ""] {
+    for value in ["true", "1", "on", "YES", "t"] {
         let startup = v30(&[("user", "a"), ("replication", value)]).unwrap();
-        assert_eq!(startup.replication, Replication::Asked(value.into()), "{value}");
+        assert_eq!(startup.replication, Replication::Asked(Walsender::Physical), "{value}");
+    }
+    for value in ["o", "", "DATABASE", "2", "physical"] {
+        let (code, message) = v30(&[("user", "a"), ("replication", value)]).unwrap_err();
+        assert_eq!(code, "22023");
+        assert!(
+            message.starts_with("invalid value for parameter \"replication\""),
+            "{message}"
+        );
     }
     for value in ["false", "off", "no", "0", "f", "N"] {
         let startup = v30(&[("user", "a"), ("replication", value)]).unwrap();
@@ -129,7 +138,25 @@ fn replication_is_asked_for_and_not_taken() {
     }
     let mut startup = v30(&[("user", "a"), ("replication", "database")]).unwrap();
     startup.permit_replication();
-    assert_eq!(startup.replication, Replication::Permitted("database".into()));
+    assert_eq!(startup.replication, Replication::Permitted(Walsender::Database));
+}
+
+#[test]
+fn a_target_is_named_beside_the_database_only_where_no_database_is_meant() {
+    let option = ("options", "-c sallyport.target=orders");
+    let startup = v30(&[
+        ("user", "a"),
+        ("database", "replication"),
+        ("replication", "true"),
+        option,
+    ])
+    .unwrap();
+    assert_eq!(startup.target.as_deref(), Some("orders"));
+    assert_eq!(startup.settings().count(), 0);
+    for replication in ["database", "false"] {
+        let refused = v30(&[("user", "a"), ("replication", replication), option]).unwrap_err();
+        assert_eq!(refused.0, "22023");
+    }
 }
 
 #[test]
