@@ -13,6 +13,7 @@ mod copied;
 mod copy;
 mod expect;
 mod function;
+mod mask;
 mod names;
 mod outcome;
 mod oversize;
