@@ -8,7 +8,7 @@ use secrecy::SecretSlice;
 
 use super::super::{CellError, ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, TextOptions, TypeMap};
 
-fn masker(format: CopyFormat, columns: Vec<ColumnPlan>) -> CopyMasker {
+pub(super) fn masker(format: CopyFormat, columns: Vec<ColumnPlan>) -> CopyMasker {
     let key = MaskKey::new(&SecretSlice::from(vec![7; 32]));
     let rules = Detector::ALL.map(|detector| (detector, Strategy::Partial));
     let scanner = Scanner::new(&rules, &key);
@@ -21,7 +21,7 @@ fn masker(format: CopyFormat, columns: Vec<ColumnPlan>) -> CopyMasker {
     )
 }
 
-fn column(type_oid: u32, rule: Option<Strategy>) -> ColumnPlan {
+pub(super) fn column(type_oid: u32, rule: Option<Strategy>) -> ColumnPlan {
     ColumnPlan {
         rule,
         type_oid,
@@ -49,7 +49,7 @@ fn csv(columns: Vec<ColumnPlan>, data: &[u8]) -> String {
 }
 
 /// The binary COPY of one row.
-fn tuple(fields: &[Option<&[u8]>]) -> Vec<u8> {
+pub(super) fn tuple(fields: &[Option<&[u8]>]) -> Vec<u8> {
     let mut out = i16::try_from(fields.len()).unwrap().to_be_bytes().to_vec();
     for field in fields {
         match field {
@@ -63,7 +63,7 @@ fn tuple(fields: &[Option<&[u8]>]) -> Vec<u8> {
     out
 }
 
-const HEADER: &[u8] = b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const HEADER: &[u8] = b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0";
 
 fn binary(rows: &[Vec<u8>]) -> Vec<u8> {
     [HEADER.to_vec(), rows.concat(), vec![0xFF, 0xFF]].concat()
@@ -213,11 +213,11 @@ fn value() -> impl proptest::strategy::Strategy<Value = String> {
     ]
 }
 
-fn csv_field(value: &str) -> String {
+pub(super) fn csv_field(value: &str) -> String {
     format!("\"{}\"", value.replace('"', "\"\""))
 }
 
-fn text_field(value: &str) -> String {
+pub(super) fn text_field(value: &str) -> String {
     value.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")
 }
 

@@ -14,7 +14,7 @@ pub(super) fn row(
     if columns.searchable(options.delimiter)
         && options.encoding == Encoding::Plain
         && memchr::memchr(b'\\', row).is_none()
-        && columns.masker.holds_nothing(row)
+        && columns.holds_nothing(row)
     {
         out.extend_from_slice(row);
         return Ok(());
@@ -90,7 +90,8 @@ fn field_end(options: &TextOptions, row: &[u8]) -> usize {
     row.len()
 }
 
-fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
+/// Reads a field without its backslashes into `value`.
+pub(super) fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
     value.clear();
     let mut at = 0;
     while let Some(byte) = raw.get(at) {
@@ -114,9 +115,16 @@ fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
     }
 }
 
-fn escape(options: &TextOptions, value: &[u8], out: &mut Vec<u8>) {
-    let plain = |byte: &u8| !matches!(byte, 0x08..=0x0D | b'\\') && *byte != options.delimiter;
-    if options.encoding == Encoding::Plain && value.iter().all(plain) {
+/// Whether a value must be written with backslashes.
+pub(super) fn needs_escapes(options: &TextOptions, value: &[u8]) -> bool {
+    let special = |byte: u8| matches!(byte, 0x08..=0x0D | b'\\') || byte == options.delimiter;
+    // All of them, which is quicker than to stop at one.
+    options.encoding != Encoding::Plain || value.iter().fold(false, |any, byte| any | special(*byte))
+}
+
+/// Appends a value, with backslashes where it needs them.
+pub(super) fn escape(options: &TextOptions, value: &[u8], out: &mut Vec<u8>) {
+    if !needs_escapes(options, value) {
         out.extend_from_slice(value);
         return;
     }

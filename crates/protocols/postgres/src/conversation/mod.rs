@@ -15,6 +15,7 @@ mod copied;
 mod copy;
 mod expect;
 mod function;
+mod mask;
 mod names;
 mod outcome;
 mod oversize;
