@@ -78,6 +78,16 @@ impl FrameHeader {
         bytes
     }
 
+    /// The header that these bytes are once their first word is there, which the second one tells.
+    pub(crate) fn without_word(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
+        let (_, check) = bytes.split_first_chunk::<WORD_BYTES>()?;
+        let mut whole = *bytes;
+        for (slot, byte) in whole.iter_mut().zip(check.iter().take(WORD_BYTES)) {
+            *slot = !*byte;
+        }
+        Self::decode(&whole)
+    }
+
     /// `None` if the header contradicts itself.
     pub(crate) fn decode(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
         let (word, rest) = bytes.split_first_chunk::<4>()?;

@@ -103,6 +103,30 @@ fn a_death_at_any_byte_of_a_frame_leaves_all_before_it() {
 }
 
 #[test]
+fn a_death_within_a_large_frame_in_the_reserve_leaves_all_before_it() {
+    let (_dir, store) = store(Durability::WriteAhead);
+    let mut lengths = vec![100; 40];
+    lengths.push(100_000);
+    let (recorder, path, written) = record(&store, &lengths);
+    let whole = fs::read(&path).unwrap();
+    drop(recorder);
+    let std::ops::Range { start: last, end } = frames(&whole).last().unwrap().clone();
+    assert!(
+        whole.len() > end && end - last > 100_000,
+        "the large frame lies in the reserve"
+    );
+    for put in [4, 5, 8, 16, 17, 5_000, 99_999] {
+        let mut file = whole.clone();
+        file[last..last + 4].fill(0);
+        file[last + put..end].fill(0);
+        fs::write(&path, &file).unwrap();
+        let (read, ending) = read(&path).unwrap();
+        assert_eq!(read, written[..40]);
+        assert!(matches!(ending, Some(Ending::Unsealed { .. })), "{ending:?}");
+    }
+}
+
+#[test]
 fn what_is_no_frame_put_in_part_is_damage() {
     let (_dir, store) = store(Durability::WriteAhead);
     let (recorder, path, _) = record(&store, &[100; 200]);

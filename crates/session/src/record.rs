@@ -120,7 +120,9 @@ impl Record {
 
     /// The session waits.
     pub(crate) fn rest(&mut self) {
-        self.recorder.rest();
+        if let Err(error) = self.recorder.rest() {
+            self.fail(&error);
+        }
     }
 
     /// The session is over: its last event, and the seal.

@@ -82,17 +82,31 @@ impl Output {
     /// Hands `bytes` to the operating system. After an error the file takes nothing more.
     pub(crate) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.put_mapped(bytes) {
-            self.file.write_all_at(bytes, self.end)?;
+            self.write(bytes)?;
         }
         self.end += bytes.len() as u64;
         self.puts = self.puts.saturating_add(1);
         Ok(())
     }
 
-    /// Gives the mapping back if hardly anything was put since this was called last.
-    pub(crate) fn rest(&mut self) {
+    /// Gives back what was mapped and reserved if hardly anything was put since this was called last.
+    pub(crate) fn rest(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.puts) <= 1 && matches!(self.ahead, Ahead::On(_)) {
+            self.settle()?;
             self.ahead = Ahead::After(FIRST_WRITTEN);
+        }
+        Ok(())
+    }
+
+    /// A `write` that is cut short by the process's death must look like it: as a file that ends, or, where the file goes
+    /// on with zeros, as a frame without its first word.
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match bytes.split_at_checked(WORD_BYTES) {
+            Some((word, rest)) if self.end < self.reserved => {
+                self.file.write_all_at(rest, self.end + WORD_BYTES as u64)?;
+                self.file.write_all_at(word, self.end)
+            }
+            _ => self.file.write_all_at(bytes, self.end),
         }
     }
 

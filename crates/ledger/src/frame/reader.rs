@@ -188,9 +188,12 @@ impl<R: Read + Seek> FrameReader<R> {
         })
     }
 
-    /// The end of a file that was reserved ahead: from `at` on there is nothing but zeros, or a small frame that was not
-    /// put whole, of which `start` was read.
-    fn reserved(&mut self, at: Place, start: &[u8]) -> Result<Next<'_>, LedgerError> {
+    /// The end of a file that was reserved ahead: from `at` on there is nothing but zeros, or a frame that was not put
+    /// whole, of which `start` was read.
+    fn reserved(&mut self, at: Place, start: &[u8; HEADER_BYTES]) -> Result<Next<'_>, LedgerError> {
+        // A small frame may have got there in any order, a larger one from its beginning on.
+        let most = FrameHeader::without_word(start).map_or(0, |header| HEADER_BYTES + header.body_len);
+        let most = most.max(MAX_MAPPED_BYTES);
         let mut last = start.iter().rposition(|byte| *byte != 0);
         let mut offset = start.len();
         let mut bytes = [0; 4096];
@@ -203,7 +206,7 @@ impl<R: Read + Seek> FrameReader<R> {
                 .iter()
                 .rposition(|byte| *byte != 0);
             last = found.map(|place| offset + place).or(last);
-            if last.is_some_and(|last| last >= MAX_MAPPED_BYTES) {
+            if last.is_some_and(|last| last >= most) {
                 return Err(Damage::FrameHeader { offset: at.offset }.into());
             }
             if read == 0 {

@@ -116,8 +116,8 @@ impl FrameWriter {
     }
 
     /// Gives memory back that a file at rest does not need.
-    pub(crate) fn rest(&mut self) {
-        self.output.rest();
+    pub(crate) fn rest(&mut self) -> Result<(), LedgerError> {
+        self.output.rest().map_err(|error| self.fail(&error.to_string()))
     }
 
     /// Cuts off what was reserved and not used.

@@ -104,8 +104,11 @@ impl Recorder {
     }
 
     /// Called now and then while the session waits: gives memory back if hardly anything was flushed since the last time.
-    pub fn rest(&mut self) {
-        self.frames.rest();
+    ///
+    /// # Errors
+    /// [`LedgerError::Failed`]
+    pub fn rest(&mut self) -> Result<(), LedgerError> {
+        self.frames.rest()
     }
 
     /// Ends the recording: what was appended is written, then the seal. The root is what the ledger keeps.
