@@ -22,6 +22,7 @@ use serde_json::json;
 use sallyport_api::Api;
 
 use crate::config::Config;
+use crate::descriptors;
 use crate::ports::{ApiJournal, Condition, LiveSessions, PolicyInForce, Recorded};
 use crate::reviewing::{ToJournal, ToReviewers};
 
@@ -92,10 +93,15 @@ impl Gateway {
             version: env!("CARGO_PKG_VERSION"),
             targets: Targets::default(),
         };
-        let listener = Listener::bind(config.listen.postgres, BACKLOG, config.limits.listener())
+        let (limits, api_limits) = descriptors::share(
+            descriptors::raise(),
+            config.limits.listener(),
+            sallyport_listen::Limits::default(),
+        );
+        let listener = Listener::bind(config.listen.postgres, BACKLOG, limits)
             .with_context(|| format!("cannot listen on {}", config.listen.postgres))?;
         let house = Arc::new(house);
-        let api = Listener::bind(config.listen.api, BACKLOG, sallyport_listen::Limits::default())
+        let api = Listener::bind(config.listen.api, BACKLOG, api_limits)
             .with_context(|| format!("cannot listen on {}", config.listen.api))?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
         let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, config)?));
@@ -200,6 +206,7 @@ fn api_state(house: &House, reviews: &Reviews, config: &Config) -> anyhow::Resul
         policy: Arc::clone(&policy),
         recordings,
         reviews: reviews.clone(),
+        journal: Arc::clone(&house.journal),
     };
     Ok(Api {
         identities: Arc::clone(&house.identities),
