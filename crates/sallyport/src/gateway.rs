@@ -40,6 +40,7 @@ pub(crate) struct Gateway {
     listener: Listener,
     api: (Listener, axum::Router, Option<Arc<ServerTls>>),
     protocol: Arc<Postgres>,
+    tls: ServerTls,
     workers: Workers,
     grace: Duration,
 }
@@ -111,6 +112,7 @@ impl Gateway {
             api: (api, router, api_tls),
             postgres_address: listener.local_addr(),
             listener,
+            tls: tls.clone(),
             protocol: Arc::new(Postgres::new(Some(tls), mask_key).with_max_message(config.limits.max_message())),
             workers: Workers::start(NonZeroUsize::new(config.limits.workers))?,
             grace: Duration::from_secs(config.limits.shutdown_grace_s),
@@ -135,6 +137,10 @@ impl Gateway {
             async move { identities.maintain().await }
         });
         let counting = tokio::spawn(crate::metrics::keep());
+        let renewing = tokio::spawn({
+            let tls = self.tls.clone();
+            async move { tls.keep_current().await }
+        });
         let mut stop = std::pin::pin!(stop);
         loop {
             let accept = std::pin::pin!(self.listener.accept());
@@ -162,6 +168,7 @@ impl Gateway {
         let _ = tokio::time::timeout(Duration::from_secs(5), self.workers.drain()).await;
         maintaining.abort();
         counting.abort();
+        renewing.abort();
         stopping.send_replace(true);
         let _ = serving.await;
         Ok(())
@@ -234,6 +241,7 @@ fn server_tls(config: &Config) -> anyhow::Result<ServerTls> {
         certificate,
         key,
         client_authorities: config.tls.client_authorities.clone(),
+        client_crl: config.tls.client_crl.clone(),
         alpn: vec![sallyport_postgres::greet::ALPN.to_vec()],
     })?)
 }
