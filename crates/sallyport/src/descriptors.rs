@@ -4,8 +4,10 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sallyport_listen::Limits;
 
-/// For the store, the journal, the logs, what workers wait with, and what is brief: requests to cancel, files that are read.
-const RESERVED: usize = 128;
+/// For the store, the journal, the logs, and what is brief: requests to cancel, files that are read.
+const RESERVED: usize = 96;
+/// What a thread that relays waits with.
+const PER_WORKER: usize = 4;
 /// The client, the target and the recording, and one for what a session opens for a moment.
 const PER_SESSION: usize = 4;
 
@@ -23,12 +25,15 @@ pub(crate) fn raise() -> Option<usize> {
     limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// What each listener may let in with so many descriptors: the clients', and the API's.
-pub(crate) fn share(descriptors: Option<usize>, clients: Limits, api: Limits) -> (Limits, Limits) {
+/// What each listener may let in with so many descriptors: the clients', and the API's. With no number of workers there is one
+/// for each core.
+pub(crate) fn share(descriptors: Option<usize>, workers: usize, clients: Limits, api: Limits) -> (Limits, Limits) {
     let Some(descriptors) = descriptors else {
         return (clients, api);
     };
-    let free = descriptors.saturating_sub(RESERVED);
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = if workers == 0 { cores() } else { workers };
+    let free = descriptors.saturating_sub(RESERVED + PER_WORKER * workers);
     let at_most = |limits: Limits, handshakes: usize, sessions: usize| Limits {
         handshakes: limits.handshakes.min(handshakes).max(1),
         sessions: limits.sessions.min(sessions).max(1),
@@ -56,15 +61,18 @@ mod tests {
     #[test]
     fn who_is_let_in_never_needs_more_than_there_is() {
         let (clients, api) = (Limits::default(), Limits::default());
-        assert_eq!(share(None, clients, api), (clients, api));
-        assert_eq!(share(Some(1 << 20), clients, api), (clients, api));
+        assert_eq!(share(None, 0, clients, api), (clients, api));
+        assert_eq!(share(Some(1 << 20), 8, clients, api), (clients, api));
         for descriptors in [200, 256, 1024, 4096, 20_000, 50_000] {
-            let (clients, api) = share(Some(descriptors), clients, api);
+            let (clients, api) = share(Some(descriptors), 8, clients, api);
             let most = PER_SESSION * clients.sessions + clients.handshakes + api.sessions + api.handshakes;
-            assert!(most + RESERVED <= descriptors, "{descriptors}: {clients:?} {api:?}");
+            assert!(
+                most + RESERVED + 8 * PER_WORKER <= descriptors,
+                "{descriptors}: {clients:?} {api:?}"
+            );
             assert!(clients.sessions >= descriptors / 20, "{descriptors}: {clients:?}");
         }
-        let (least, _) = share(Some(3), clients, api);
+        let (least, _) = share(Some(3), 0, clients, api);
         assert_eq!((least.sessions, least.handshakes), (1, 1));
     }
 }

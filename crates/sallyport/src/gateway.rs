@@ -96,6 +96,7 @@ impl Gateway {
         };
         let (limits, api_limits) = descriptors::share(
             descriptors::raise(),
+            config.limits.workers,
             config.limits.listener(),
             sallyport_listen::Limits::default(),
         );
