@@ -81,10 +81,14 @@ fn doc() -> Result<()> {
 
 /// The repository's own corpora, through the real gateway in front of a real server.
 fn corpora() -> Result<()> {
-    let file = |name: &str| corpus::Options::of(process::root().join("tests").join("corpus").join(name));
+    let path = |name: &str| process::root().join("tests").join("corpus").join(name);
+    let file = |name: &str| corpus::Options::of(path(name));
     let sql = corpus::run(corpus::Corpus::Sql(file("sql_cases.jsonl")))?;
+    // The whole takes many minutes.
+    let attacks = corpus::Options::sample(path("attacks.jsonl"), 1);
+    let attacks = corpus::run(corpus::Corpus::Sql(attacks))?;
     let mask = corpus::run(corpus::Corpus::Mask(file("mask_cases.jsonl")))?;
-    ensure!(sql && mask, "cases of the corpora failed");
+    ensure!(sql && attacks && mask, "cases of the corpora failed");
     Ok(())
 }
 

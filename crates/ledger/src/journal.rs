@@ -226,6 +226,13 @@ impl Journal {
         writing.frames.place().chain
     }
 
+    /// Why nothing more can be written, if an earlier write failed. Only another start mends that.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        writing.frames.failure().map(str::to_owned)
+    }
+
     /// The root that was written down when the recording of `session` was sealed. A few entries are read for it, however
     /// long the journal is.
     ///

@@ -165,6 +165,11 @@ impl FrameWriter {
         }
     }
 
+    /// Why nothing more is taken, if so.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
     fn check(&self) -> Result<(), LedgerError> {
         match &self.failed {
             Some(reason) => Err(LedgerError::Failed(reason.clone())),

@@ -35,7 +35,12 @@ pub fn conversation(classification: &Arc<Classification>, reveals: Arc<Reveals>)
 /// The statements that the gateway sends of its own accord: its questions about names, and what stands for a refused
 /// message. Each reads only.
 pub fn own_statements() -> impl Iterator<Item = &'static str> {
-    let questions = [SessionState::QUERY, conversation::SETTINGS_QUERY, refuse::POISON];
+    let questions = [
+        SessionState::QUERY,
+        conversation::SETTINGS_QUERY,
+        conversation::PREPARED_QUERY,
+        refuse::POISON,
+    ];
     questions
         .into_iter()
         .chain(Catalog::QUERIES.iter().map(|query| query.sql))

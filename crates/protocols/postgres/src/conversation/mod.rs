@@ -39,6 +39,8 @@ use sallyport_session::{
 };
 use smol_str::SmolStr;
 
+#[cfg(feature = "testing")]
+pub(crate) use names::PREPARED_QUERY;
 pub(crate) use results::Masks;
 #[cfg(feature = "testing")]
 pub(crate) use scope::SETTINGS_QUERY;

@@ -130,7 +130,7 @@ pub(super) struct Names {
 }
 
 /// The named statements of the session as the target has them: name, text, and whether `PREPARE` made it.
-pub(super) const PREPARED_QUERY: &str = "SELECT name, statement, from_sql FROM pg_catalog.pg_prepared_statements";
+pub(crate) const PREPARED_QUERY: &str = "SELECT name, statement, from_sql FROM pg_catalog.pg_prepared_statements";
 
 #[derive(Debug)]
 struct Cursor {
