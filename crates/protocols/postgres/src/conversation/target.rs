@@ -102,7 +102,7 @@ impl PostgresConversation {
             Tag::ParseComplete => self.on_parsed(),
             Tag::BindComplete => self.on_bound(),
             Tag::CloseComplete => self.on_closed(),
-            Tag::ParameterDescription => self.on_parameters(),
+            Tag::ParameterDescription => self.on_parameters(body),
             Tag::EmptyQueryResponse => self.on_end_of_execute(out, true),
             Tag::PortalSuspended => self.on_end_of_execute(out, false),
             Tag::CopyInResponse => {
