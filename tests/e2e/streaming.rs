@@ -105,3 +105,74 @@ fn data_that_is_copied_in_takes_no_more_memory() -> Result<()> {
     ensure!(grown < GROWTH_KIB, "it grew by {grown} KiB");
     Ok(())
 }
+
+/// One value of this many bytes, and what the gateway may keep of a message.
+const LARGE: usize = 96 << 20;
+const KEPT: &str = "[limits]\nmax_message_mib = 1\n";
+
+#[test]
+fn a_value_that_nobody_looks_at_passes_in_pieces() -> Result<()> {
+    let policy = bundle("", "")?;
+    let mut plan = Plan::with_bundle(&policy);
+    plan.settings = KEPT.to_owned();
+    let stage = Stage::start(&plan)?;
+    let mut wire = Wire::open(&stage.through("alice")?)?;
+    let value = format!("SELECT repeat('x', {LARGE})");
+    ensure!(wire.simple("SELECT repeat('x', 100000)")?.len() == 4);
+    let before = peak_kib(stage.gateway.pid())?;
+    for (statement, kind, head) in [(value.clone(), b'D', 6), (format!("COPY ({value}) TO STDOUT"), b'd', 0)] {
+        let answer = wire.simple(&statement)?;
+        let row = answer.iter().find(|said| said.kind == kind).context("no row")?;
+        let cell = row.body.get(head..).unwrap_or_default();
+        ensure!(
+            cell.iter().filter(|byte| **byte == b'x').count() == LARGE,
+            "{} bytes",
+            cell.len()
+        );
+        ensure!(wire.simple("SELECT 1")?.len() == 4, "the session goes on");
+    }
+    let grown = peak_kib(stage.gateway.pid())?.saturating_sub(before);
+    ensure!(grown < GROWTH_KIB, "it grew by {grown} KiB");
+    Ok(())
+}
+
+#[test]
+fn a_value_that_would_have_to_be_kept_whole_is_refused_by_the_setting() -> Result<()> {
+    let policy = bundle(CLASSIFY, &mask("contacts", "partial"))?;
+    let mut plan = Plan::with_bundle(&policy);
+    plan.settings = KEPT.to_owned();
+    let stage = Stage::start(&plan)?;
+    let mut wire = Wire::open(&stage.through("alice")?)?;
+    for _ in 0..3 {
+        ensure!(
+            wire.simple("SELECT repeat('x', 1000000)")?.len() == 4,
+            "what fits passes"
+        );
+    }
+    let before = peak_kib(stage.gateway.pid())?;
+    let value = format!("SELECT repeat('x', {LARGE})");
+    for statement in [value.clone(), format!("COPY ({value}) TO STDOUT")] {
+        let mut wire = Wire::open(&stage.through("alice")?)?;
+        ensure!(
+            wire.simple("SELECT repeat('x', 1000000)")?.len() == 4,
+            "what fits passes"
+        );
+        wire.send(b'Q', &text(&statement))?;
+        let error = loop {
+            let said = wire.message()?;
+            ensure!(said.kind != b'D' && said.kind != b'd', "it was let through");
+            if said.kind == b'E' {
+                break said;
+            }
+        };
+        let words = (error.field(b'C'), error.field(b'H').unwrap_or_default());
+        ensure!(
+            words.0.as_deref() == Some("54000") && words.1.contains("limits.max_message_mib"),
+            "{words:?}"
+        );
+    }
+    let grown = peak_kib(stage.gateway.pid())?.saturating_sub(before);
+    // Far less than one of the values, of which two were sent.
+    ensure!(grown < u64::try_from(LARGE)? / 2048, "it grew by {grown} KiB");
+    Ok(())
+}

@@ -49,12 +49,13 @@ pub fn analyse_bound(
 }
 
 /// The facts of every statement of a text, its names beginning with `here`.
-pub(crate) fn analyse_as(
-    parsed: &Parsed,
-    mut here: Names<'_>,
+pub(crate) fn analyse_as<'a>(
+    parsed: &'a Parsed,
+    mut here: Names<'a>,
     state: &SessionState,
     names: &dyn Prepared,
 ) -> Result<Facts, SyntaxError> {
+    here.text = parsed.text();
     let mut statements = Vec::with_capacity(parsed.len());
     for (span, node) in parsed.statements() {
         // the tree is C's: a name in it that is not UTF-8 makes the library panic

@@ -368,6 +368,9 @@ pub struct StatementFacts {
     /// counts as restricted by them.
     #[serde(skip)]
     pub at_worst: Option<Arc<StatementFacts>>,
+    /// The text of the `PREPARE` that made it, where the values that `EXECUTE` gives decide something.
+    #[serde(skip)]
+    pub prepared_as: Option<Arc<str>>,
 }
 
 impl StatementFacts {
@@ -388,6 +391,7 @@ impl StatementFacts {
             effects: Effects::default(),
             parameters: 0,
             at_worst: None,
+            prepared_as: None,
         }
     }
 

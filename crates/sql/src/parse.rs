@@ -11,7 +11,7 @@ pub const MAX_LENGTH: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Parsed {
     tree: Owned<StmtList>,
-    length: usize,
+    text: Box<str>,
 }
 
 /// Why a text could not be parsed.
@@ -45,7 +45,7 @@ pub fn parse(text: &str) -> Result<Parsed, SyntaxError> {
     match pg_raw_parse::parse(text) {
         Ok(result) => Ok(Parsed {
             tree: result.into_inner(),
-            length: text.len(),
+            text: text.into(),
         }),
         Err(error) => {
             let message = message_of(&error);
@@ -58,7 +58,7 @@ pub fn parse(text: &str) -> Result<Parsed, SyntaxError> {
 impl Parsed {
     /// Each statement with its place in the text, in bytes.
     pub(crate) fn statements(&self) -> impl Iterator<Item = (Range<usize>, Node<'_>)> {
-        let length = self.length;
+        let length = self.text.len();
         self.tree.iter().map(move |raw| {
             let start = usize::try_from(raw.stmt_location).unwrap_or(0).min(length);
             let end = match usize::try_from(raw.stmt_len) {
@@ -67,6 +67,11 @@ impl Parsed {
             };
             (start..end, raw.stmt())
         })
+    }
+
+    /// The text itself.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// How many statements there are; none in an empty string.

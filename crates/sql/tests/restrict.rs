@@ -43,6 +43,15 @@ const RESTRICTING: &[&str] = &[
     "admitted < $1",
     "admitted BETWEEN now() - interval '2 months' AND now() - interval '1 month'",
     "(id, ward) IN ((1, 'a'), (2, 'b'))",
+    "name LIKE $1",
+    "name ILIKE $1::text",
+    "admitted > now() - interval '30' day",
+    "admitted > now() - interval '1' year",
+    "admitted > now() - interval '36' hour",
+    "admitted > now() - make_interval(days => 30)",
+    "admitted > now() - make_interval(0, 2, 1)",
+    "admitted > now() - pg_catalog.make_interval(days => $1)",
+    "admitted > now() - 3 * make_interval(months => 1)",
 ];
 
 /// Conditions on `patients` that do not, or not provably.
@@ -72,8 +81,15 @@ const NOT_RESTRICTING: &[&str] = &[
     "id < 2147483647",
     "id BETWEEN -2147483648 AND 2147483647",
     "name LIKE '%'",
-    "name LIKE $1",
     "name >= ''",
+    "admitted > now() - interval '100' year",
+    "admitted > now() - interval '999999' day",
+    "admitted > now() - interval '1-2' year to month",
+    "admitted > now() - make_interval(years => 100)",
+    "admitted > now() - make_interval(100)",
+    "admitted > now() - make_interval(days => 1, years => 99)",
+    "admitted > now() - make_interval(days => id)",
+    "admitted > now() - care.make_interval(days => 1)",
     "admitted > '-infinity'",
     "admitted >= '1900-01-01'",
     "now() > '2000-01-01'",
@@ -324,6 +340,17 @@ fn bound_values_are_weighed_as_literals_are() {
         ("admitted > now() - $1::interval", text("100 years"), false),
         ("name > $1", text(""), false),
         ("name LIKE $1", text("%"), false),
+        ("name LIKE $1", text("%_%"), false),
+        ("name LIKE $1", text("Ada%"), true),
+        ("name LIKE $1::text", text("Ada%"), true),
+        ("name LIKE $1::varchar(1)", text("%Ada"), false),
+        ("name LIKE $1", Bound::Binary((*b"Ada%").into()), true),
+        ("name LIKE $1", Bound::Binary((*b"%%").into()), false),
+        ("name LIKE $1", Bound::Unknown, false),
+        ("NOT name LIKE $1", text("Ada%"), false),
+        ("name LIKE $1 OR true", text("Ada%"), false),
+        ("admitted > now() - make_interval(days => $1)", text("30"), true),
+        ("admitted > now() - make_interval(days => $1)", text("99999"), false),
         ("id BETWEEN $1 AND 2147483647", text("0"), false),
         ("id BETWEEN $1 AND 2147483647", text("100"), true),
         ("id = $1", text("0"), true),
@@ -381,7 +408,7 @@ fn a_type_that_the_client_names_decides_what_bytes_mean() {
 }
 
 #[test]
-fn execute_counts_what_decides_as_not_restricting() {
+fn execute_of_what_the_protocol_prepared_counts_what_decides_as_not_restricting() {
     let prepared = |sql: &str| {
         let mut known = Known::default();
         known.0.insert("p".to_owned(), last(sql).into());
@@ -395,6 +422,7 @@ fn execute_counts_what_decides_as_not_restricting() {
             false,
         ),
         ("DELETE FROM patients WHERE id = $1", "EXECUTE p(0)", true),
+        ("DELETE FROM patients WHERE id > $1", "EXECUTE p(100)", false),
     ] {
         let facts = facts_in(execute, &state(), &prepared(sql));
         assert_eq!(
@@ -403,7 +431,121 @@ fn execute_counts_what_decides_as_not_restricting() {
             "{sql}; {execute}"
         );
     }
-    // prepared in the same string
-    let facts = last("PREPARE p AS DELETE FROM patients WHERE id > $1; EXECUTE p(0)");
-    assert_eq!(strings(&facts.unrestricted), ["care.patients"]);
+}
+
+/// What an argument is once it has the parameter's type is not always what is written.
+#[test]
+fn arguments_of_execute_are_weighed_as_literals_are() {
+    for (prepare, execute, restricted) in [
+        ("PREPARE p AS DELETE FROM patients WHERE id > $1", "EXECUTE p(0)", false),
+        (
+            "PREPARE p AS DELETE FROM patients WHERE id > $1",
+            "EXECUTE p(-5)",
+            false,
+        ),
+        (
+            "PREPARE p AS DELETE FROM patients WHERE id > $1",
+            "EXECUTE p(100)",
+            true,
+        ),
+        (
+            "PREPARE p (int) AS DELETE FROM patients WHERE id > $1",
+            "EXECUTE p('100')",
+            true,
+        ),
+        (
+            "PREPARE p (int) AS DELETE FROM patients WHERE id >= $1",
+            "EXECUTE p(1.4)",
+            false,
+        ),
+        (
+            "PREPARE p (int) AS DELETE FROM patients WHERE id > $1",
+            "EXECUTE p(100::bigint)",
+            true,
+        ),
+        (
+            "PREPARE p (int) AS DELETE FROM patients WHERE id > $1",
+            "EXECUTE p('100'::varchar(1)::int)",
+            false,
+        ),
+        (
+            "PREPARE p (int) AS DELETE FROM patients WHERE id > $1",
+            "EXECUTE p('100'::varchar(1))",
+            false,
+        ),
+        (
+            "PREPARE p (int) AS DELETE FROM patients WHERE id > $1",
+            "EXECUTE p(length(''))",
+            false,
+        ),
+        (
+            "PREPARE p (int) AS DELETE FROM patients WHERE id > $1",
+            "EXECUTE p(100 - 100)",
+            false,
+        ),
+        (
+            "PREPARE p (int, int) AS DELETE FROM patients WHERE id > $2",
+            "EXECUTE p(100, 0)",
+            false,
+        ),
+        (
+            "PREPARE p (int, int) AS DELETE FROM patients WHERE id > $2",
+            "EXECUTE p(100)",
+            false,
+        ),
+        (
+            "PREPARE p (text) AS DELETE FROM patients WHERE name LIKE $1",
+            "EXECUTE p('Ada%')",
+            true,
+        ),
+        (
+            "PREPARE p (text) AS DELETE FROM patients WHERE name LIKE $1",
+            "EXECUTE p('%')",
+            false,
+        ),
+        (
+            "PREPARE p (date) AS DELETE FROM patients WHERE admitted < $1",
+            "EXECUTE p('2020-01-01')",
+            true,
+        ),
+        (
+            "PREPARE p (date) AS DELETE FROM patients WHERE admitted < $1",
+            "EXECUTE p('infinity')",
+            false,
+        ),
+        (
+            "PREPARE p (date) AS DELETE FROM patients WHERE admitted < $1",
+            "EXECUTE p(DATE '2020-01-01')",
+            true,
+        ),
+        (
+            "PREPARE p AS DELETE FROM patients WHERE id > $1",
+            "EXPLAIN ANALYZE EXECUTE p(0)",
+            false,
+        ),
+        (
+            "PREPARE p AS DELETE FROM patients WHERE id > $1",
+            "EXPLAIN ANALYZE EXECUTE p(100)",
+            true,
+        ),
+        // another statement of the same name, or none any more
+        (
+            "PREPARE p AS DELETE FROM patients WHERE id > $1; DEALLOCATE p; PREPARE p AS DELETE FROM patients",
+            "EXECUTE p(100)",
+            false,
+        ),
+    ] {
+        // in the same string, and in a later one
+        let facts = last(&format!("{prepare}; {execute}"));
+        assert_eq!(facts.unrestricted.is_empty(), restricted, "{prepare}; {execute}");
+        let (_, inner) = last(prepare).effects.prepares.unwrap();
+        let mut known = Known::default();
+        known.0.insert("p".to_owned(), inner);
+        let facts = facts_in(execute, &state(), &known);
+        assert_eq!(
+            facts.statements[0].unrestricted.is_empty(),
+            restricted,
+            "{prepare}; {execute}, apart"
+        );
+    }
 }

@@ -88,7 +88,7 @@ impl Literals {
                     _ => None,
                 }
             }
-            Node::TypeCast(c) if c.type_name().is_some_and(keeps_text) => self.text(c.arg()),
+            Node::TypeCast(c) if keeps_text(c) => self.text(c.arg()),
             Node::NamedArgExpr(a) => self.text(a.arg()),
             _ => None,
         }
@@ -102,6 +102,24 @@ impl Literals {
         };
         self.read.set(true);
         Some(value)
+    }
+
+    /// The text that an argument of `EXECUTE` gives a parameter, of whatever type: nothing where its value could still be
+    /// another once it has that type.
+    pub(crate) fn argument(&self, node: Node<'_>) -> Option<String> {
+        match node {
+            Node::A_Const(c) if matches!(c.val(), Some(ConstValue::Integer(_) | ConstValue::String(_))) => {
+                self.text(node)
+            }
+            Node::TypeCast(c) => {
+                let plain = c.type_name().is_some_and(|t| t.typmods().is_empty());
+                let exact = matches!(cast_type(c), Some(20 | 21 | 23 | 25 | 1043 | 1082 | 1114 | 1184 | 1186));
+                (plain && exact && matches!(c.arg(), Node::A_Const(_)))
+                    .then(|| self.argument(c.arg()))
+                    .flatten()
+            }
+            _ => None,
+        }
     }
 
     /// Whether a literal says yes.
@@ -181,7 +199,8 @@ pub(crate) fn cast_type(cast: &nodes::TypeCast) -> Option<TypeId> {
 }
 
 /// Whether a cast to this type leaves the text of a literal as it is.
-fn keeps_text(name: &nodes::TypeName) -> bool {
+pub(crate) fn keeps_text(cast: &nodes::TypeCast) -> bool {
+    let Some(name) = cast.type_name() else { return false };
     let last = name.names().iter().next_back().and_then(|s| s.sval());
     name.typmods().is_empty() && matches!(last, Some("text" | "varchar" | "name" | "bool"))
 }

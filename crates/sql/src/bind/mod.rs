@@ -51,6 +51,8 @@ const MAX_DEPTH: usize = 160;
 #[derive(Debug, Clone)]
 pub(crate) struct Names<'a> {
     pub(crate) catalog: &'a Catalog,
+    /// The text that is understood.
+    pub(crate) text: &'a str,
     /// Schemas searched, in order.
     pub(crate) path: Vec<SmolStr>,
     /// The current role, for `"$user"` in a path.

@@ -14,6 +14,7 @@ impl<'a> Names<'a> {
     pub(crate) fn new(catalog: &'a Catalog, state: &SessionState) -> Names<'a> {
         Names {
             catalog,
+            text: "",
             path: state.search_path.clone(),
             user: state.user.clone(),
             creation: state.creation_schema.clone(),
@@ -35,6 +36,7 @@ impl<'a> Names<'a> {
     pub(crate) fn of_definitions(catalog: &'a Catalog) -> Names<'a> {
         Names {
             catalog,
+            text: "",
             path: catalog.inner.path.clone(),
             user: SmolStr::default(),
             creation: None,

@@ -255,11 +255,9 @@ impl Binder<'_> {
             }
             K::AEXPR_BETWEEN | K::AEXPR_BETWEEN_SYM => self.judge_between(e, scope, verdict),
             K::AEXPR_LIKE | K::AEXPR_ILIKE if matches!(symbol, "~~" | "~~*") => {
-                let Some(item) = self.ranged_item(e.lexpr(), scope) else {
-                    return;
-                };
-                let pattern = self.names.literals.text(e.rexpr());
-                if pattern.is_some_and(|p| p.chars().any(|c| !matches!(c, '%' | '_' | '\\'))) {
+                if let Some(item) = self.ranged_item(e.lexpr(), scope)
+                    && self.names.literals.is_telling_pattern(e.rexpr())
+                {
                     verdict.restrict(item, Strength::Point);
                 }
             }

@@ -1,5 +1,6 @@
 //! PREPARE, EXECUTE, cursors, EXPLAIN: statements about statements.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use pg_raw_parse::{Node, nodes};
@@ -8,6 +9,10 @@ use smol_str::SmolStr;
 use super::{Change, Statement};
 use crate::bind::{Literals, Scope};
 use crate::facts::{Action, ColumnUse, Cursor, How, OneOrAll, Output, Outputs, StatementFacts};
+use crate::parameters::{Bound, Parameters};
+
+/// Longer texts of `PREPARE` are not read again for the arguments of `EXECUTE`.
+const MAX_PREPARED: usize = 16 * 1024;
 
 impl Statement<'_> {
     pub(super) fn cursors(&mut self, node: Node<'_>) -> bool {
@@ -44,6 +49,10 @@ impl Statement<'_> {
         }
         // the checks of the parameters' types run when it is executed
         inner.code.extend(self.binder.facts.code.iter().cloned());
+        if inner.at_worst.is_some() {
+            let text = self.names.text.get(self.span.clone());
+            inner.prepared_as = text.filter(|text| text.len() <= MAX_PREPARED).map(Arc::from);
+        }
         self.binder.facts.absorb(&inner);
         let name = SmolStr::new(s.name().unwrap_or_default());
         let inner = Arc::new(inner);
@@ -65,9 +74,7 @@ impl Statement<'_> {
         };
         match &found {
             Some(facts) if self.names.budget.spend(2 * facts.weight()) => {
-                // the arguments are not looked at
-                let facts = facts.at_worst.as_ref().unwrap_or(facts);
-                self.binder.facts.absorb(facts);
+                self.absorb_executed(facts, s);
                 let inner = &facts.effects;
                 self.binder.facts.effects.changes_catalog |= inner.changes_catalog;
             }
@@ -82,6 +89,43 @@ impl Statement<'_> {
             self.binder.unresolved(&format!("prepared statement {name}"));
         }
         found
+    }
+
+    /// Takes over what a prepared statement may do with these arguments.
+    fn absorb_executed(&mut self, prepared: &StatementFacts, s: &nodes::ExecuteStmt) {
+        let Some(worst) = &prepared.at_worst else {
+            return self.binder.facts.absorb(prepared);
+        };
+        let text = prepared.prepared_as.as_deref();
+        // Arguments decide about restrictions, and about nothing else.
+        let mut facts = (**worst).clone();
+        if let Some(now) = text.and_then(|text| self.with_arguments(text, s))
+            && !now.unresolved()
+            && now.writes == facts.writes
+        {
+            facts.unrestricted = now.unrestricted;
+        }
+        self.binder.facts.absorb(&facts);
+    }
+
+    /// What is known of a statement that was prepared as `text` with these arguments.
+    fn with_arguments(&mut self, text: &str, s: &nodes::ExecuteStmt) -> Option<StatementFacts> {
+        if !self.names.budget.spend(text.len() / 2) {
+            return None;
+        }
+        let parsed = crate::parse::parse(text).ok()?;
+        let (_, node) = parsed.statements().next()?;
+        let Node::PrepareStmt(prepare) = node else { return None };
+        let literals = &self.names.literals;
+        let value = |arg| literals.argument(arg).map_or(Bound::Unknown, Bound::Text);
+        let parameters = Parameters {
+            values: s.params().iter().map(value).collect(),
+            types: Vec::new(),
+        };
+        let weighed = literals.weighed();
+        let (facts, _) = literals.with(Some(Rc::new(parameters)), || self.nested(prepare.query()));
+        literals.set_weighed(weighed);
+        Some(facts)
     }
 
     fn deallocate(&mut self, s: &nodes::DeallocateStmt) {

@@ -6,8 +6,8 @@ use sallyport_session::WireError;
 
 use super::PostgresConversation;
 use super::expect::Expect;
-use super::target::{Verdict, unexpected};
-use crate::wire::backend::Tag;
+use super::target::{Verdict, target_error, unexpected};
+use crate::wire::backend::{ParameterDescription, Tag};
 
 impl PostgresConversation {
     pub(super) fn on_parsed(&mut self) -> Result<Verdict, WireError> {
@@ -66,10 +66,17 @@ impl PostgresConversation {
         }
     }
 
-    pub(super) fn on_parameters(&mut self) -> Result<Verdict, WireError> {
+    pub(super) fn on_parameters(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
+        let told = ParameterDescription::decode(body).map_err(target_error)?;
         match self.awaited.front() {
-            Some(Expect::DescribeStatement { parameters_seen, .. }) if !*parameters_seen => {
+            Some(Expect::DescribeStatement {
+                parameters_seen,
+                statement,
+            }) if !*parameters_seen => {
                 *parameters_seen = true;
+                if let Some(statement) = statement {
+                    let _ = statement.told_types.set(told.types.into());
+                }
                 Ok(Verdict::Pass(0))
             }
             Some(Expect::OwnTypes { .. }) => Ok(Verdict::Swallow),

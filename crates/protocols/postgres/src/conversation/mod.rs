@@ -20,6 +20,7 @@ mod names;
 mod outcome;
 mod oversize;
 mod own;
+mod passing;
 mod plans;
 mod replication;
 mod results;
@@ -61,10 +62,12 @@ use crate::wire::{Limits, frontend};
 
 /// One session's machine.
 pub struct PostgresConversation {
-    /// How long the client's messages may be.
+    /// How long the client's messages may be, and those of the target that must be kept whole.
     limits: Limits,
     /// Bytes of a message that was refused for its length and has not come yet.
     skipping: usize,
+    /// A message of the target that passes as it comes.
+    passing: Option<passing::Passing>,
     names: Names,
     awaited: Awaited,
     scope: Scope,
@@ -156,6 +159,7 @@ impl PostgresConversation {
         Self {
             limits,
             skipping: 0,
+            passing: None,
             names: Names::default(),
             awaited: Awaited::default(),
             view: scope.view(&masks.classification, 0),

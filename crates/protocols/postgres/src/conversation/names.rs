@@ -29,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) understood: Arc<Understood>,
     /// The types of its parameters as the client gave them: they decide which functions and operators run.
     pub(super) parameter_types: Arc<[u32]>,
+    /// The types of its parameters, once the target has told them.
+    pub(super) told_types: std::sync::OnceLock<Arc<[u32]>>,
     /// Its name, if `PREPARE` made it: then the text is that of the `PREPARE`.
     pub(super) by_sql: Option<SmolStr>,
     /// Its result columns, once the target has described them.
@@ -45,6 +47,7 @@ impl Prepared {
         Self {
             understood,
             parameter_types,
+            told_types: std::sync::OnceLock::new(),
             by_sql: None,
             described,
             batch,
@@ -57,11 +60,17 @@ impl Prepared {
         Self {
             understood,
             parameter_types: Arc::clone(&self.parameter_types),
+            told_types: self.told_types.clone(),
             by_sql: self.by_sql.clone(),
             described: self.described.clone(),
             batch: self.batch,
             confirmed: Arc::clone(&self.confirmed),
         }
+    }
+
+    /// The types that decide what the bytes of its parameters are: the target's word, if it gave it.
+    pub(super) fn types(&self) -> &[u32] {
+        self.told_types.get().unwrap_or(&self.parameter_types)
     }
 
     /// What an approval of running it is bound to: the text, and the types of the parameters.

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::wire::backend::{
     NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
 };
-use crate::wire::{Diagnostic, Frame, Limits, next_frame};
+use crate::wire::{Diagnostic, Frame, Limits, peek_frame};
 
 /// Memory for rows that are written anew that a session keeps between results.
 const MAX_IDLE_SCRATCH: usize = 8 * 1024;
@@ -43,13 +43,21 @@ impl Verdict {
 impl PostgresConversation {
     pub(super) fn read_target(&mut self, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
         self.stalled = false;
+        if self.pass_on(bytes, out) {
+            return Ok(());
+        }
         // The first `run` bytes are whole messages that pass as they are, all part of one command's response, or of what
         // the recording does not hold.
         let (mut run, mut seq) = (0, Some(0));
         loop {
             let rest = bytes.get(run..).unwrap_or_default();
-            let frame = next_frame::<Tag>(rest, &Limits::default()).map_err(|e| WireError::target(e.to_string()))?;
+            let frame = peek_frame::<Tag>(rest, &Limits::default()).map_err(|e| WireError::target(e.to_string()))?;
             let Some(frame) = frame else { break };
+            if !frame.is_whole(rest) {
+                send(seq, bytes, std::mem::take(&mut run), out);
+                self.begin_passing(frame, bytes, out)?;
+                break;
+            }
             let body = frame.body(rest).unwrap_or_default();
             let verdict = self.judge(frame.tag, body, out)?;
             match verdict {
@@ -105,7 +113,7 @@ impl PostgresConversation {
             Tag::ParseComplete => self.on_parsed(),
             Tag::BindComplete => self.on_bound(),
             Tag::CloseComplete => self.on_closed(),
-            Tag::ParameterDescription => self.on_parameters(),
+            Tag::ParameterDescription => self.on_parameters(body),
             Tag::EmptyQueryResponse => self.on_end_of_execute(out, true),
             Tag::PortalSuspended => self.on_end_of_execute(out, false),
             Tag::CopyInResponse => {
@@ -135,7 +143,7 @@ impl PostgresConversation {
         self.awaited.front().map_or(0, |e| e.seq())
     }
 
-    fn on_row(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
+    pub(super) fn on_row(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
         match self.awaited.front() {
             Some(Expect::Own { .. }) => {
                 self.own_row(body)?;

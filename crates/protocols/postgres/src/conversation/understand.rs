@@ -135,7 +135,7 @@ impl PostgresConversation {
         // The text of a `PREPARE` is not that of the statement in it.
         let readable = understood.readable().ok().filter(|_| statement.by_sql.is_none());
         let bound = readable.and_then(|readable| {
-            let values = parameters::values(parameters, &statement.parameter_types);
+            let values = parameters::values(parameters, statement.types());
             understanding::understand_bound(text.clone(), readable, values, &from).ok()
         });
         Arc::new(bound.unwrap_or_else(|| understood.at_worst(&from)))

@@ -60,6 +60,19 @@ impl Limits {
         }
     }
 
+    /// Whether a message is not longer than these allow.
+    ///
+    /// # Errors
+    /// [`WireError::TooLong`].
+    pub fn check<T: Tag>(&self, frame: Frame<T>) -> Result<(), WireError> {
+        let len = u32::try_from(frame.total_len.saturating_sub(1)).unwrap_or(u32::MAX);
+        let (tag, limit) = (frame.tag.byte(), self.of(frame.tag.class()));
+        if len > limit {
+            return Err(WireError::TooLong { tag, len, limit });
+        }
+        Ok(())
+    }
+
     fn of(&self, class: Class) -> u32 {
         match class {
             Class::Control => self.control,

@@ -3,9 +3,13 @@
 use pg_raw_parse::{Node, nodes};
 
 use super::forms::is_constant;
-use crate::bind::literal::{Literals, cast_type};
+use crate::bind::literal::{Literals, cast_type, keeps_text};
 use crate::bind::strings;
 use crate::catalog::TypeId;
+
+/// Types by their numbers in `pg_type`.
+const TEXT: TypeId = 25;
+const INTERVAL: TypeId = 1186;
 
 /// Rows are not older, and not from later, than these years.
 const YEARS: std::ops::Range<i32> = 1971..2100;
@@ -41,6 +45,21 @@ impl Literals {
             Some(text) => is_bounding_text(lower, &text),
             None => self.is_bounding_time(lower, value),
         }
+    }
+
+    /// Whether a pattern of `LIKE` asks for more than wildcards do.
+    pub(super) fn is_telling_pattern(&self, pattern: Node<'_>) -> bool {
+        if self.is_open(pattern) {
+            return true;
+        }
+        let text = match pattern {
+            Node::ParamRef(_) => self.value(pattern, Some(TEXT)),
+            Node::TypeCast(c) if keeps_text(c) && matches!(c.arg(), Node::ParamRef(_)) => {
+                self.value(c.arg(), cast_type(c))
+            }
+            other => self.text(other),
+        };
+        text.is_some_and(|text| text.chars().any(|c| !matches!(c, '%' | '_' | '\\')))
     }
 
     /// A time that the server computes: now, so long before it, a date by its parts.
@@ -110,6 +129,12 @@ impl Literals {
         if self.is_open(distance) {
             return Some(0.0);
         }
+        if let Node::FuncCall(call) = distance {
+            return self.years_of_parts(call);
+        }
+        if let Some((count, unit)) = self.counted(distance) {
+            return Some(count.abs() * per_year(unit)?);
+        }
         if let Node::A_Expr(e) = distance {
             // so many times an interval
             return match (self.number(e.lexpr(), None, 0), self.number(e.rexpr(), None, 0)) {
@@ -128,6 +153,44 @@ impl Literals {
                 _ => return None,
             };
             all += count.abs() * per_year(unit)?;
+        }
+        Some(all)
+    }
+
+    /// `interval '30' day`: a number of what is named behind it.
+    fn counted(&self, distance: Node<'_>) -> Option<(f64, &'static str)> {
+        let Node::TypeCast(cast) = distance else { return None };
+        let name = cast.type_name().filter(|_| cast_type(cast) == Some(INTERVAL))?;
+        // `INTERVAL_MASK` of `timestamp.h`: one bit for each field
+        let unit = match self.integer(name.typmods().first()?)? {
+            4 => "year",
+            2 => "month",
+            8 => "day",
+            1024 => "hour",
+            2048 => "minute",
+            4096 => "second",
+            _ => return None,
+        };
+        let text = self.signed_text(cast.arg(), Some(INTERVAL))?;
+        Some((text.trim().parse().ok()?, unit))
+    }
+
+    /// `make_interval(days => 30)`.
+    fn years_of_parts(&self, call: &nodes::FuncCall) -> Option<f64> {
+        const PARTS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "mins", "secs"];
+        let (["make_interval"] | ["pg_catalog", "make_interval"]) = strings(call.funcname()).as_slice() else {
+            return None;
+        };
+        let mut all = 0.0;
+        for (index, arg) in call.args().iter().enumerate() {
+            let (part, value) = match arg {
+                Node::NamedArgExpr(named) => (named.name()?, named.arg()),
+                other => (*PARTS.get(index)?, other),
+            };
+            let unit = PARTS.contains(&part).then(|| per_year(part))??;
+            if !self.is_open(value) {
+                all += self.number(value, None, 0)?.abs() * unit;
+            }
         }
         Some(all)
     }

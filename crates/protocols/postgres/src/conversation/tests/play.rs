@@ -352,6 +352,16 @@ pub(super) fn describe(portal: &str) -> Bytes {
     })
 }
 
+pub(super) fn describe_statement(name: &str) -> Bytes {
+    encode(|out| {
+        frontend::Describe {
+            subject: Subject::Statement,
+            name: name.as_bytes(),
+        }
+        .encode(out);
+    })
+}
+
 pub(super) fn close(statement: &str) -> Bytes {
     encode(|out| {
         frontend::Close {

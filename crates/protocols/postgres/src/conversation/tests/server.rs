@@ -34,6 +34,8 @@ pub(super) struct Server {
     pub(super) print: &'static str,
     /// The gateway's own questions, as they ran.
     pub(super) asked: Vec<String>,
+    /// The types of parameters, as it describes every statement.
+    pub(super) parameter_types: Vec<u32>,
     /// The gateway's own questions fail.
     pub(super) refuses_questions: bool,
 }
@@ -127,7 +129,11 @@ impl Server {
                 let describe = frontend::Describe::decode(body).unwrap();
                 let text = match describe.subject {
                     Subject::Statement => {
-                        message(&mut self.buffered, b't', |out| bytes::BufMut::put_u16(out, 0));
+                        let types = &self.parameter_types;
+                        message(&mut self.buffered, b't', |out| {
+                            bytes::BufMut::put_u16(out, u16::try_from(types.len()).unwrap());
+                            types.iter().for_each(|ty| bytes::BufMut::put_u32(out, *ty));
+                        });
                         self.statements.get(describe.name).ok_or("no such statement")?.clone()
                     }
                     Subject::Portal => self.portals.get(describe.name).ok_or("no such portal")?.clone(),

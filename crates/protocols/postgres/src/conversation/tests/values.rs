@@ -5,7 +5,9 @@ use std::sync::Arc;
 use sallyport_session::{Command, Phase};
 use sallyport_sql::Catalog;
 
-use super::play::{Play, Says, bind, bind_values, execute, house_rule, parse, query, sync, typed_parse};
+use super::play::{
+    Play, Says, bind, bind_values, describe_statement, execute, house_rule, parse, query, sync, typed_parse,
+};
 use crate::wire::Format;
 
 const DELETE: &str = "DELETE FROM care.patients WHERE id > $1";
@@ -62,6 +64,29 @@ fn a_bound_value_that_leaves_nothing_out_is_no_restriction() {
         let bind = bind_values("", "s", format, &[value.as_deref()]);
         play.send(&[bind, execute(""), sync()].concat());
         assert_eq!(ran(&play), runs, "{format:?} {value:?}: {}", play.answers());
+    }
+}
+
+#[test]
+fn bytes_are_of_the_type_that_the_target_told() {
+    let text = "DELETE FROM care.patients WHERE id::int8 > $1";
+    for (told, value, runs) in [
+        (&[23_u32][..], 100_i64.to_be_bytes()[4..].to_vec(), true),
+        (&[23], 0_i64.to_be_bytes()[4..].to_vec(), false),
+        (&[701], 100.0_f64.to_be_bytes().to_vec(), true),
+        (&[701], 1_000_000_i64.to_be_bytes().to_vec(), false),
+        // nobody asked, so nobody knows
+        (&[], 100_i64.to_be_bytes()[4..].to_vec(), false),
+    ] {
+        let mut play = play(no_blanket_writes);
+        play.server.parameter_types = told.to_vec();
+        play.send(&[parse("s", text), sync()].concat());
+        if !told.is_empty() {
+            play.send(&[describe_statement("s"), sync()].concat());
+        }
+        let bind = bind_values("", "s", Format::Binary, &[Some(&value)]);
+        play.send(&[bind, execute(""), sync()].concat());
+        assert_eq!(ran(&play), runs, "{told:?} {value:?}: {}", play.answers());
     }
 }
 
@@ -130,6 +155,8 @@ fn what_sql_executes_or_prepares_is_no_way_around() {
             query("PREPARE s AS DELETE FROM care.patients WHERE id > $1"),
             query("EXECUTE s(0)"),
         ),
+        // of what the protocol prepared the text is not at hand
+        (parse("s", DELETE), query("EXECUTE s(100)")),
         (
             query("PREPARE s AS DELETE FROM care.patients WHERE id > $1"),
             [bind_values("", "s", Format::Text, &[Some(b"0")]), execute(""), sync()]
@@ -151,6 +178,10 @@ fn what_sql_executes_or_prepares_is_no_way_around() {
             play.answers()
         );
     }
+    let mut restricted = play(no_blanket_writes);
+    restricted.send(&query("PREPARE s AS DELETE FROM care.patients WHERE id > $1"));
+    restricted.send(&query("EXECUTE s (100)"));
+    assert!(ran(&restricted), "{}", restricted.answers());
     // no values, no restriction
     let mut play = play(no_blanket_writes);
     play.send(&[parse("s", DELETE), sync(), bind("", "s"), execute(""), sync()].concat());
