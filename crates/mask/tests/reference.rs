@@ -205,6 +205,39 @@ proptest! {
 
 }
 
+/// The texts in the buffer are masked as if each were all there is.
+fn each_alone(
+    scanner: &Scanner,
+    buffer: &[u8],
+    ranges: &[std::ops::Range<usize>],
+    scratch: &mut Scratch,
+) -> Result<(), TestCaseError> {
+    let any = scanner.look_at_texts(buffer, scratch);
+    for range in ranges {
+        let text = buffer.get(range.clone()).unwrap();
+        let mut out = Vec::new();
+        let found = scanner.find_in_text(buffer, range, scratch);
+        prop_assert!(any || !found);
+        if found {
+            scanner.rewrite(text, scratch, &mut out);
+        } else {
+            out.extend_from_slice(text);
+        }
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), masked(scanner, &text));
+    }
+    Ok(())
+}
+
+/// Any of the bytes that part values.
+fn parting() -> impl proptest::strategy::Strategy<Value = u8> {
+    proptest::sample::select(
+        (0..=255)
+            .filter(|byte| Scanner::parts_values(*byte))
+            .collect::<Vec<u8>>(),
+    )
+}
+
 /// What a cell of a row holds: a value, pieces, letters of other scripts, nothing.
 fn cell() -> impl proptest::strategy::Strategy<Value = String> {
     prop_oneof![
@@ -240,18 +273,33 @@ proptest! {
         for range in &ranges {
             scratch.add_text(range);
         }
-        let any = scanner.look_at_texts(&buffer, &mut scratch);
-        for (range, (text, _)) in ranges.iter().zip(&texts) {
-            let mut out = Vec::new();
-            let found = scanner.find_in_text(&buffer, range, &mut scratch);
-            prop_assert!(any || !found);
-            if found {
-                scanner.rewrite(text.as_bytes(), &scratch, &mut out);
-            } else {
-                out.extend(text.bytes());
+        each_alone(&scanner, &buffer, &ranges, &mut scratch)?;
+    }
+
+    #[test]
+    fn texts_that_certain_bytes_part_are_masked_as_each_alone(
+        lines in proptest::collection::vec(
+            (proptest::collection::vec((cell(), parting()), 1..6), "[0-9@+.A_ -]{0,6}"),
+            0..15,
+        ),
+    ) {
+        let (scanner, mut scratch) = (all(), Scratch::default());
+        let (mut buffer, mut ranges, mut heads) = (Vec::new(), Vec::new(), Vec::new());
+        for (cells, head) in &lines {
+            heads.push(buffer.len()..buffer.len() + head.len());
+            buffer.extend(head.bytes());
+            for (cell, gap) in cells {
+                let text: Vec<u8> = cell.bytes().filter(|byte| !Scanner::parts_values(*byte)).collect();
+                ranges.push(buffer.len()..buffer.len() + text.len());
+                buffer.extend(text);
+                buffer.push(*gap);
             }
-            prop_assert_eq!(String::from_utf8(out).unwrap(), masked(&scanner, text));
         }
+        scratch.begin_texts_everywhere(buffer.len());
+        for head in &heads {
+            scratch.leave_out(head);
+        }
+        each_alone(&scanner, &buffer, &ranges, &mut scratch)?;
     }
 
     #[test]

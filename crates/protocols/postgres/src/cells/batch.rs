@@ -6,9 +6,11 @@
 
 use std::ops::Range;
 
+use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x16};
 use sallyport_mask::Strategy;
 
 use super::masker::{Masker, Outcome};
+use super::rewrite::{Around, Cell, Form, Rewriter};
 use super::{CellError, ColumnPlan, TypeKind};
 
 /// So many bytes are looked at in one go, and whole messages: few enough for the fastest cache.
@@ -17,9 +19,6 @@ pub(super) const CHUNK: usize = 8 * 1024;
 pub(super) const LOOK_LIMIT: usize = 64 * 1024;
 /// Numbers with fewer characters hold no card's number, but for exponents.
 const SHORT_NUMBER: usize = 13;
-/// What is shorter is copied with one that long: a fixed length takes no call.
-const SHORT: usize = 64;
-
 const MALFORMED: CellError = CellError::Malformed("message");
 
 /// How the values of a column are looked at.
@@ -33,8 +32,8 @@ pub(super) enum Look {
     Hint,
     /// Decimal numbers: short ones hold nothing.
     Number,
-    /// Text that is replaced whatever it is.
-    Ruled(Strategy),
+    /// Text that is replaced, as its column's rule says, whatever it is.
+    Ruled,
     /// Each by itself.
     Always,
     /// Each by itself, and not before it is read from how it is written.
@@ -48,48 +47,17 @@ pub(super) struct Column {
     pub(super) look: Look,
 }
 
-/// A value that may change.
-struct Cell {
-    /// Where its row's message starts.
-    row: usize,
-    column: usize,
-    look: Look,
-    /// Where it lies.
-    value: Range<usize>,
-    /// What is written anew with it: so many bytes more before and behind it.
-    around: Around,
-}
-
-/// Bytes before and behind a value that belong to it, as its length or its quotes do.
-#[derive(Clone, Copy)]
-pub(super) struct Around {
-    pub(super) before: u8,
-    pub(super) behind: u8,
-}
-
-/// What the values of a result are written in.
-pub(super) trait Form {
-    /// What a value begins with.
-    fn begin(out: &mut Vec<u8>);
-
-    /// The value that began at `start` is all of `out` from there on. It stands in the place of what is `old`, all that
-    /// is around the value included. `spare` is memory to work with.
-    fn end(&self, start: usize, old: &[u8], spare: &mut Vec<u8>, out: &mut Vec<u8>) -> Result<(), CellError>;
-
-    /// Appends NULL.
-    fn null(&self, out: &mut Vec<u8>);
-
-    /// The value that is written so, in `spare`.
-    fn read(&self, written: &[u8], spare: &mut Vec<u8>);
-}
-
 /// The columns of a result and what masks the values in them.
 pub(super) struct Batch {
     pub(super) columns: Vec<Column>,
+    /// How the values of each column are looked at, once more, close together.
+    looks: Vec<Look>,
     pub(super) masker: Masker,
     cells: Vec<Cell>,
     /// Whether the values of the rows at hand are few enough bytes for one look at all of them.
-    looks: bool,
+    at_once: bool,
+    /// Whether this look is at all bytes, and not only at the values that were named for it.
+    everywhere: bool,
     /// Whether that look tells all: nothing changes where it shows nothing.
     tells_all: bool,
     new: Vec<u8>,
@@ -103,11 +71,14 @@ impl Batch {
             kind: masker.types.kind(plan.type_oid),
             look: Look::of(&plan, &masker),
         };
+        let columns: Vec<Column> = plans.into_iter().map(column).collect();
         Self {
-            columns: plans.into_iter().map(column).collect(),
+            looks: columns.iter().map(|column| column.look).collect(),
+            columns,
             masker,
             cells: Vec::new(),
-            looks: false,
+            at_once: false,
+            everywhere: false,
             tells_all: true,
             new: Vec::new(),
             spare: Vec::new(),
@@ -116,51 +87,76 @@ impl Batch {
 
     /// Whether nothing can change.
     pub(super) fn untouched(&self) -> bool {
-        self.columns.iter().all(|column| column.look == Look::Never)
+        self.looks.iter().all(|look| *look == Look::Never)
     }
 
     /// Begins with messages of so many bytes.
     pub(super) fn begin(&mut self, length: usize) {
+        self.begins(length, false);
+    }
+
+    /// The same if bytes that part values ([`sallyport_mask::Scanner::parts_values`]) are around each value, but for
+    /// the heads of messages: [`Batch::head`].
+    pub(super) fn begin_parted(&mut self, length: usize) {
+        self.begins(length, true);
+    }
+
+    fn begins(&mut self, length: usize, parted: bool) {
         self.cells.clear();
-        self.looks = length <= LOOK_LIMIT;
+        self.at_once = length <= LOOK_LIMIT;
+        self.everywhere = self.at_once && parted;
         self.tells_all = true;
-        self.masker.scratch.begin_texts(if self.looks { length } else { 0 });
+        if self.everywhere {
+            self.masker.scratch.begin_texts_everywhere(length);
+        } else {
+            self.masker.scratch.begin_texts(if self.at_once { length } else { 0 });
+        }
+    }
+
+    /// A message begins.
+    #[inline]
+    pub(super) fn head(&mut self, place: &Range<usize>) {
+        if self.everywhere {
+            self.masker.scratch.leave_out(place);
+        }
     }
 
     /// Adds the value of a column that is no NULL, in order.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, row: usize, column: usize, chunk: &[u8], value: Range<usize>, around: Around) {
-        let Some(mut look) = self.columns.get(column).map(|column| column.look) else {
+        let Some(mut look) = self.looks.get(column).copied() else {
             return;
         };
         if look == Look::Never || value.is_empty() {
             return;
         }
-        match look {
-            Look::Text | Look::Hint if self.looks => self.masker.scratch.add_text(&value),
-            Look::Text | Look::Hint => look = Look::Always,
-            Look::Number if is_short_number(chunk.get(value.clone()).unwrap_or_default()) => return,
-            Look::Number | Look::Ruled(_) | Look::Always | Look::Written | Look::Never => {}
+        if matches!(look, Look::Text | Look::Hint) {
+            if !self.at_once {
+                look = Look::Always;
+            } else if !self.everywhere {
+                self.masker.scratch.add_text(&value);
+            }
+        } else if look == Look::Number && is_short_number(chunk, &value) {
+            return;
         }
-        self.tells_all &= matches!(look, Look::Text | Look::Hint);
-        self.cells.push(Cell {
-            row,
-            column,
-            look,
-            value,
-            around,
-        });
+        self.push(row, column, value, around, look);
     }
 
     /// Adds a value that must be read from how it is written.
     pub(super) fn add_written(&mut self, row: usize, column: usize, written: Range<usize>) {
-        self.tells_all = false;
+        self.push(row, column, written, Around { before: 0, behind: 0 }, Look::Written);
+    }
+
+    #[inline(always)]
+    fn push(&mut self, row: usize, column: usize, value: Range<usize>, around: Around, look: Look) {
+        self.tells_all &= matches!(look, Look::Text | Look::Hint);
         self.cells.push(Cell {
-            row,
-            column,
-            look: Look::Written,
-            value: written,
-            around: Around { before: 0, behind: 0 },
+            row: row as u32,
+            start: value.start as u32,
+            end: value.end as u32,
+            column: column as u16,
+            look,
+            around,
         });
     }
 
@@ -174,7 +170,7 @@ impl Batch {
 
     /// Forgets the values of the last row, which begins here.
     pub(super) fn forget(&mut self, row: usize) {
-        while self.cells.last().is_some_and(|cell| cell.row >= row) {
+        while self.cells.last().is_some_and(|cell| cell.row() >= row) {
             self.cells.pop();
         }
     }
@@ -201,28 +197,31 @@ impl Batch {
         }
         let mut rewriter = Rewriter::new(chunk, before, out);
         for cell in &self.cells {
+            let place = cell.value();
             match cell.look {
                 Look::Text => {
-                    if any && self.masker.find_in(chunk, &cell.value) {
+                    if any && self.masker.find_in(chunk, &place) {
                         let out = rewriter.value::<F>(cell)?;
-                        self.masker.rewrite(chunk, &cell.value, out);
+                        self.masker.rewrite(chunk, &place, out);
                         rewriter.value_ends(cell, form, &mut self.spare)?;
                     }
                     continue;
                 }
-                Look::Ruled(strategy) => {
-                    let value = chunk.get(cell.value.clone()).unwrap_or_default();
+                Look::Ruled => {
+                    let column = self.columns.get(usize::from(cell.column)).ok_or(MALFORMED)?;
+                    let strategy = column.plan.rule.unwrap_or(Strategy::Redact);
+                    let value = chunk.get(place).unwrap_or_default();
                     let out = rewriter.value::<F>(cell)?;
                     sallyport_mask::apply(strategy, &self.masker.key, value, out);
                     rewriter.value_ends(cell, form, &mut self.spare)?;
                     continue;
                 }
-                Look::Hint if !any || !self.masker.scratch.could_hold(&cell.value) => continue,
+                Look::Hint if !any || !self.masker.scratch.could_hold(&place) => continue,
                 Look::Never => continue,
                 Look::Hint | Look::Number | Look::Always | Look::Written => {}
             }
-            let Column { plan, kind, .. } = self.columns.get(cell.column).ok_or(MALFORMED)?;
-            let mut value = chunk.get(cell.value.clone()).unwrap_or_default();
+            let Column { plan, kind, .. } = self.columns.get(usize::from(cell.column)).ok_or(MALFORMED)?;
+            let mut value = chunk.get(place).unwrap_or_default();
             if cell.look == Look::Written {
                 form.read(value, &mut self.spare);
                 value = &self.spare;
@@ -244,22 +243,14 @@ impl Batch {
     }
 }
 
-impl Cell {
-    /// Where it lies with what is around it.
-    #[inline]
-    fn written(&self) -> Range<usize> {
-        self.value.start - usize::from(self.around.before)..self.value.end + usize::from(self.around.behind)
-    }
-}
-
 impl Look {
     fn of(plan: &ColumnPlan, masker: &Masker) -> Self {
         if plan.rule.is_none() && !masker.can_change(plan.type_oid) {
             Self::Never
         } else if masker.is_text(plan) {
             Self::Text
-        } else if let Some(strategy) = masker.is_replaced_as_text(plan) {
-            Self::Ruled(strategy)
+        } else if masker.is_replaced_as_text(plan) {
+            Self::Ruled
         } else if masker.scanner.has_custom() {
             Self::Always
         } else if masker.is_searched_as_it_is(plan) {
@@ -346,132 +337,26 @@ pub(super) fn in_chunks(
 
 /// Too few characters for the number of a card.
 #[inline]
-fn is_short_number(value: &[u8]) -> bool {
-    value.len() < SHORT_NUMBER && !value.iter().any(|byte| matches!(byte, b'e' | b'E'))
+fn is_short_number(chunk: &[u8], value: &Range<usize>) -> bool {
+    if value.len() >= SHORT_NUMBER {
+        return false;
+    }
+    match chunk.get(value.start..).and_then(<[u8]>::first_chunk) {
+        Some(block) => {
+            let exponents = dispatch!(Level::baseline(), simd => exponents(simd, block));
+            exponents & !(u64::MAX << value.len()) == 0
+        }
+        None => !chunk
+            .get(value.clone())
+            .unwrap_or_default()
+            .iter()
+            .any(|byte| byte | 0x20 == b'e'),
+    }
 }
 
-/// Writes messages anew, from the first change on.
-struct Rewriter<'a> {
-    chunk: &'a [u8],
-    before: Option<&'a [u8]>,
-    out: &'a mut Vec<u8>,
-    /// So much of the chunk is in `out`, or something else in its place.
-    copied: usize,
-    /// The message that changes.
-    row: Option<Changed>,
-    /// Where what is written in a value's place begins in `out`.
-    begun: usize,
-}
-
-/// A message that changes: where it starts in the chunk and in `out`, and what is taken from its length and added to
-/// it.
-struct Changed {
-    from: usize,
-    to: usize,
-    less: usize,
-    more: usize,
-}
-
-impl<'a> Rewriter<'a> {
-    fn new(chunk: &'a [u8], before: Option<&'a [u8]>, out: &'a mut Vec<u8>) -> Self {
-        Self {
-            chunk,
-            before,
-            out,
-            copied: 0,
-            row: None,
-            begun: 0,
-        }
-    }
-
-    /// Copies all up to what is written in the value's place, which is to be appended to what this gives.
-    #[inline]
-    fn up_to(&mut self, cell: &Cell) -> Result<&mut Vec<u8>, CellError> {
-        if self.row.as_ref().is_none_or(|row| row.from != cell.row) {
-            self.next_row(cell.row)?;
-        }
-        let written = cell.written();
-        self.copy(written.start);
-        self.copied = written.end;
-        self.begun = self.out.len();
-        Ok(self.out)
-    }
-
-    /// The first change in a message.
-    fn next_row(&mut self, from: usize) -> Result<(), CellError> {
-        self.end_row()?;
-        if let Some(before) = self.before.take() {
-            self.out.extend_from_slice(before);
-        }
-        let to = self.out.len() + (from - self.copied);
-        self.row = Some(Changed {
-            from,
-            to,
-            less: 0,
-            more: 0,
-        });
-        Ok(())
-    }
-
-    /// What stands in the value's place now was appended.
-    #[inline]
-    fn row_grows(&mut self, cell: &Cell) {
-        if let Some(row) = &mut self.row {
-            row.less += cell.written().len();
-            row.more += self.out.len() - self.begun;
-        }
-    }
-
-    /// A new value is to be appended to what this gives; [`Rewriter::value_ends`] says when it is.
-    #[inline]
-    fn value<F: Form>(&mut self, cell: &Cell) -> Result<&mut Vec<u8>, CellError> {
-        let out = self.up_to(cell)?;
-        F::begin(out);
-        Ok(out)
-    }
-
-    #[inline]
-    fn value_ends<F: Form>(&mut self, cell: &Cell, form: &F, spare: &mut Vec<u8>) -> Result<(), CellError> {
-        let old = self.chunk.get(cell.written());
-        form.end(self.begun, old.unwrap_or_default(), spare, self.out)?;
-        self.row_grows(cell);
-        Ok(())
-    }
-
-    /// The new length of the message that changed.
-    fn end_row(&mut self) -> Result<(), CellError> {
-        let Some(row) = self.row.take() else {
-            return Ok(());
-        };
-        let place = self.out.get_mut(row.to + 1..).and_then(<[u8]>::first_chunk_mut);
-        let place = place.ok_or(MALFORMED)?;
-        let old = usize::try_from(i32::from_be_bytes(*place)).map_err(|_| MALFORMED)?;
-        let new = i32::try_from(old + row.more - row.less).map_err(|_| MALFORMED)?;
-        *place = new.to_be_bytes();
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<bool, CellError> {
-        if self.row.is_none() {
-            return Ok(false);
-        }
-        self.end_row()?;
-        self.copy(self.chunk.len());
-        Ok(true)
-    }
-
-    #[inline]
-    fn copy(&mut self, end: usize) {
-        let range = self.copied..end;
-        self.copied = end;
-        let wide = self.chunk.get(range.start..).and_then(<[u8]>::first_chunk::<SHORT>);
-        match wide {
-            Some(wide) if range.len() <= SHORT => {
-                let length = self.out.len() + range.len();
-                self.out.extend_from_slice(wide);
-                self.out.truncate(length);
-            }
-            Some(_) | None => self.out.extend_from_slice(self.chunk.get(range).unwrap_or_default()),
-        }
-    }
+/// Where an `e` stands, small or large.
+#[inline(always)]
+fn exponents<S: Simd>(simd: S, block: &[u8; 16]) -> u64 {
+    let v = u8x16::simd_from(simd, *block) | u8x16::splat(simd, 0x20);
+    v.simd_eq(u8x16::splat(simd, b'e')).to_bitmask()
 }

@@ -5,9 +5,12 @@
 
 use std::ops::Range;
 
-use super::batch::{Around, Batch, Form, body};
+use sallyport_mask::Scanner;
+
+use super::batch::{Batch, body};
 use super::copy::{CsvOptions, TextOptions};
 use super::marks::Marks;
+use super::rewrite::{Around, Form};
 use super::row::add_tuple;
 use super::{CellError, Encoding, copy_csv, copy_text};
 
@@ -23,6 +26,7 @@ pub(super) fn add_text(batch: &mut Batch, marks: &mut Marks, options: &TextOptio
         return (0, 0);
     }
     marks.of(chunk, [options.delimiter, b'\n', b'\\']);
+    begin(batch, chunk, Scanner::parts_values(options.delimiter));
     add_messages(batch, chunk, |batch, row, place| {
         marks.skip_to(place.start);
         add_lines(batch, marks, options, chunk, row, place)
@@ -36,6 +40,11 @@ pub(super) fn add_csv(batch: &mut Batch, marks: &mut Marks, options: &CsvOptions
         return (0, 0);
     }
     marks.of(chunk, [delimiter, b'\n', quote]);
+    begin(
+        batch,
+        chunk,
+        Scanner::parts_values(delimiter) && Scanner::parts_values(quote),
+    );
     add_messages(batch, chunk, |batch, row, place| {
         marks.skip_to(place.start);
         add_records(batch, marks, options, chunk, row, place)
@@ -44,6 +53,7 @@ pub(super) fn add_csv(batch: &mut Batch, marks: &mut Marks, options: &CsvOptions
 
 /// The same for tuples.
 pub(super) fn add_binary(batch: &mut Batch, chunk: &[u8]) -> Taken {
+    begin(batch, chunk, false);
     add_messages(batch, chunk, |batch, row, place| {
         let mut at = place.start;
         while at < place.end {
@@ -53,6 +63,14 @@ pub(super) fn add_binary(batch: &mut Batch, chunk: &[u8]) -> Taken {
     })
 }
 
+fn begin(batch: &mut Batch, chunk: &[u8], parted: bool) {
+    if parted {
+        batch.begin_parted(chunk.len());
+    } else {
+        batch.begin(chunk.len());
+    }
+}
+
 /// Adds the values of one message after another, as far as all of a message is understood. An empty one is not: it
 /// would be left out.
 fn add_messages(
@@ -60,9 +78,9 @@ fn add_messages(
     chunk: &[u8],
     mut add: impl FnMut(&mut Batch, usize, Range<usize>) -> Option<()>,
 ) -> Taken {
-    batch.begin(chunk.len());
     let (mut row, mut count) = (0, 0);
     while let Some((body, end)) = body(chunk, row) {
+        batch.head(&(row..body.start));
         if body.is_empty() || add(batch, row, body).is_none() {
             batch.forget(row);
             break;

@@ -1,5 +1,7 @@
 //! `FORMAT text`: delimiters, backslashes (`CopyAttributeOutText` in PostgreSQL's `copyto.c`).
 
+use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x16};
+
 use super::copy::{Columns, TextOptions};
 use super::masker::Outcome;
 use super::{CellError, Encoding, Format};
@@ -116,10 +118,39 @@ pub(super) fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
 }
 
 /// Whether a value must be written with backslashes.
+#[inline]
 pub(super) fn needs_escapes(options: &TextOptions, value: &[u8]) -> bool {
-    let special = |byte: u8| matches!(byte, 0x08..=0x0D | b'\\') || byte == options.delimiter;
-    // All of them, which is quicker than to stop at one.
-    options.encoding != Encoding::Plain || value.iter().fold(false, |any, byte| any | special(*byte))
+    if options.encoding != Encoding::Plain {
+        return true;
+    }
+    let special = |byte: &u8| matches!(byte, 0x08..=0x0D | b'\\') || *byte == options.delimiter;
+    might_need_escapes(value, options.delimiter) && value.iter().any(special)
+}
+
+/// As many bytes as are looked at in one go.
+const BLOCK: usize = 16;
+
+/// Whether any byte is one of those that need a backslash, or another control character.
+#[inline]
+fn might_need_escapes(value: &[u8], delimiter: u8) -> bool {
+    let Some(last) = value.last_chunk::<BLOCK>() else {
+        let special = |byte: u8| (byte < 0x20) | (byte == b'\\') | (byte == delimiter);
+        return value.iter().fold(false, |any, byte| any | special(*byte));
+    };
+    // The last block may lie across the one before it.
+    let mut any = dispatch!(Level::baseline(), simd => has_special(simd, last, delimiter));
+    let (blocks, _) = value.as_chunks();
+    for block in blocks {
+        any |= dispatch!(Level::baseline(), simd => has_special(simd, block, delimiter));
+    }
+    any
+}
+
+#[inline(always)]
+fn has_special<S: Simd>(simd: S, block: &[u8; BLOCK], delimiter: u8) -> bool {
+    let v = u8x16::simd_from(simd, *block);
+    let splat = |byte: u8| u8x16::splat(simd, byte);
+    (v.simd_lt(splat(0x20)) | v.simd_eq(splat(b'\\')) | v.simd_eq(splat(delimiter))).any_true()
 }
 
 /// Appends a value, with backslashes where it needs them.

@@ -1,23 +1,21 @@
-//! Where a few bytes stand in a text, as bit sets.
+//! Where a few bytes stand in a text.
 
 use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x64};
 
-/// The places of some bytes in a text: bit n of word m is byte 64 m + n.
+/// The places of some bytes in a text, in order.
 pub(super) struct Marks {
     level: Level,
-    words: Vec<u64>,
-    /// The word at hand, without the places that were given.
-    number: usize,
-    word: u64,
+    places: Vec<u32>,
+    /// So many were given.
+    given: usize,
 }
 
 impl Default for Marks {
     fn default() -> Self {
         Self {
             level: Level::new(),
-            words: Vec::new(),
-            number: 0,
-            word: 0,
+            places: Vec::new(),
+            given: 0,
         }
     }
 }
@@ -25,55 +23,70 @@ impl Default for Marks {
 impl Marks {
     /// Begins with the places of three bytes in `text`.
     pub(super) fn of(&mut self, text: &[u8], bytes: [u8; 3]) {
-        let words = &mut self.words;
-        words.clear();
-        dispatch!(self.level, simd => find(simd, text, bytes, words));
-        self.number = 0;
-        self.word = self.words.first().copied().unwrap_or_default();
+        let places = &mut self.places;
+        places.clear();
+        dispatch!(self.level, simd => find(simd, text, bytes, places));
+        self.given = 0;
     }
 
     /// Leaves out what is before `at`.
     #[inline]
     pub(super) fn skip_to(&mut self, at: usize) {
-        let number = at / 64;
-        if number > self.number {
-            self.number = number;
-            self.word = self.words.get(number).copied().unwrap_or_default();
-        }
-        if number == self.number {
-            self.word &= u64::MAX << (at % 64);
+        while self.places.get(self.given).is_some_and(|place| (*place as usize) < at) {
+            self.given += 1;
         }
     }
 
     /// The next place.
     #[inline]
     pub(super) fn next(&mut self) -> Option<usize> {
-        while self.word == 0 {
-            self.number += 1;
-            self.word = *self.words.get(self.number)?;
-        }
-        let bit = self.word.trailing_zeros() as usize;
-        self.word &= self.word - 1;
-        Some(self.number * 64 + bit)
+        let place = *self.places.get(self.given)?;
+        self.given += 1;
+        Some(place as usize)
     }
 }
 
 #[inline(always)]
-fn find<S: Simd>(simd: S, text: &[u8], bytes: [u8; 3], out: &mut Vec<u64>) {
-    let [a, b, c] = bytes.map(|byte| u8x64::splat(simd, byte));
-    let places = |block: [u8; 64]| {
-        let v = u8x64::simd_from(simd, block);
-        (v.simd_eq(a) | v.simd_eq(b) | v.simd_eq(c)).to_bitmask()
-    };
+fn find<S: Simd>(simd: S, text: &[u8], bytes: [u8; 3], out: &mut Vec<u32>) {
     let (blocks, rest) = text.as_chunks();
-    out.extend(blocks.iter().map(|block| places(*block)));
+    let mut at = 0;
+    // No closures: they would not be compiled for the processor's vectors.
+    for block in blocks {
+        add(at, places(simd, block, bytes), out);
+        at += 64;
+    }
     if !rest.is_empty() {
         let mut last = [0; 64];
         if let Some(front) = last.get_mut(..rest.len()) {
             front.copy_from_slice(rest);
         }
-        out.push(places(last) & !(u64::MAX << rest.len()));
+        add(at, places(simd, &last, bytes) & !(u64::MAX << rest.len()), out);
     }
+}
+
+/// Appends the places of the bits, eight at a time: how many there are is as good as chance, and what is chance should
+/// not be asked for each.
+#[inline(always)]
+fn add(at: u32, mut bits: u64, out: &mut Vec<u32>) {
+    while bits != 0 {
+        let length = out.len() + bits.count_ones().min(8) as usize;
+        let mut eight = [0; 8];
+        for place in &mut eight {
+            *place = at + bits.trailing_zeros();
+            bits &= bits.wrapping_sub(1);
+        }
+        out.extend_from_slice(&eight);
+        out.truncate(length);
+    }
+}
+
+#[inline(always)]
+fn places<S: Simd>(simd: S, block: &[u8; 64], [a, b, c]: [u8; 3]) -> u64 {
+    let v = u8x64::simd_from(simd, *block);
+    let a = v.simd_eq(u8x64::splat(simd, a)).to_bitmask();
+    let b = v.simd_eq(u8x64::splat(simd, b)).to_bitmask();
+    let c = v.simd_eq(u8x64::splat(simd, c)).to_bitmask();
+    a | b | c
 }
 
 #[cfg(test)]

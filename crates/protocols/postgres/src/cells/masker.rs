@@ -87,10 +87,10 @@ impl Masker {
                 || plan.type_oid == 0 && plan.format == Format::Text)
     }
 
-    /// How each value of the column is replaced as the text that it is, if it is: then nothing else is to be known.
-    pub(super) fn is_replaced_as_text(&self, plan: &ColumnPlan) -> Option<Strategy> {
+    /// Whether each value of the column is replaced as the text that it is, whatever it is.
+    pub(super) fn is_replaced_as_text(&self, plan: &ColumnPlan) -> bool {
         let text = matches!(self.types.kind(plan.type_oid), TypeKind::Text);
-        plan.rule.filter(|strategy| text && *strategy != Strategy::Null)
+        text && plan.rule.is_some_and(|strategy| strategy != Strategy::Null)
     }
 
     /// Whether anything that is found in a value of the column is found by a search through its bytes as they are, in

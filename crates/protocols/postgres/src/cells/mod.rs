@@ -20,6 +20,7 @@ mod encoding;
 mod marks;
 mod masker;
 mod numeric;
+mod rewrite;
 mod row;
 mod scalars;
 mod types;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use sallyport_mask::{MaskKey, Scanner};
 
-use super::batch::{Around, Batch, Form, Rows, body, in_chunks};
+use super::batch::{Batch, Rows, body, in_chunks};
 use super::masker::Masker;
+use super::rewrite::{Around, Form};
 use super::{CellError, ColumnPlan, TypeMap};
 
 /// Masks the rows of one result.

@@ -26,10 +26,11 @@ impl PostgresConversation {
         };
         match tag {
             frontend::Tag::CopyData => {
-                if !self.is_reply(body) {
-                    out.took(spent.seq(), body);
+                if self.is_reply(body) {
+                    out.proceed(spent, whole);
+                } else {
+                    out.proceed_with(spent, whole, whole.len() - body.len());
                 }
-                out.proceed(spent, whole);
             }
             frontend::Tag::CopyDone | frontend::Tag::CopyFail => {
                 out.proceed(spent, whole);
