@@ -6,13 +6,14 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use sallyport_sql::Catalog;
 use sallyport_target::Lease;
 use tokio::time::{Instant, timeout};
 
-use crate::conversation::SharedNames;
+use crate::conversation::{SharedNames, Watch};
 use crate::dial::Dialer;
 use crate::side::{Row, SideError, SideLine};
 
@@ -22,7 +23,7 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Keeps the names of one database fresh, as long as sessions are `watched`.
-pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<()>, lease: Arc<Mutex<Lease>>, dialer: Arc<Dialer>) {
+pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<Watch>, lease: Arc<Mutex<Lease>>, dialer: Arc<Dialer>) {
     let mut keeper = Keeper {
         lease,
         dialer,
@@ -30,11 +31,21 @@ pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<()>, lease: Arc<
         pause: INTERVAL,
         not_before: Instant::now(),
     };
-    while watched.strong_count() > 0 {
-        // Without an answer nothing is known, so each session finds out for itself.
-        names.seen(keeper.fingerprint().await.as_deref());
-        if timeout(INTERVAL, poll_fn(|cx| names.poll_wished(cx))).await.is_ok() {
+    loop {
+        // The target learns of it only once a session lasts.
+        let called = poll_fn(|cx| match names.poll_wished(cx) {
+            Poll::Pending if watched.strong_count() == 0 => Poll::Ready(()),
+            polled => polled,
+        });
+        let called = timeout(INTERVAL, called).await.is_ok();
+        if watched.strong_count() == 0 {
+            return;
+        }
+        if called {
             keeper.snapshot(&names).await;
+        } else {
+            // Without an answer nothing is known, so each session finds out for itself.
+            names.seen(keeper.fingerprint().await.as_deref());
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use crate::cancel_key::CancelKey;
 use crate::cancels::Cancels;
-use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start};
+use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start, Watch};
 use crate::dial::{Dialer, Upstream};
 use crate::greet::{self, Greeted, Replication, Startup};
 use crate::impact::{MAX_PLANNING, Planner};
@@ -43,7 +43,7 @@ pub struct Postgres {
 #[derive(Debug)]
 struct Kept {
     names: Arc<SharedNames>,
-    watched: Weak<()>,
+    watched: Weak<Watch>,
     /// How the newest session logged in.
     lease: Arc<Mutex<Lease>>,
 }
@@ -84,8 +84,8 @@ impl Postgres {
         self
     }
 
-    /// The names that the sessions of one database share. They are kept fresh as long as somebody has the token.
-    fn shared_names(&self, target: &str, database: &str, lease: &Lease) -> (Arc<SharedNames>, Arc<()>) {
+    /// The names that the sessions of one database share. They are kept fresh as long as somebody watches.
+    fn watch_names(&self, target: &str, database: &str, lease: &Lease) -> Arc<Watch> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (target.to_owned(), database.to_owned());
         if !names.contains_key(&key) {
@@ -101,11 +101,11 @@ impl Postgres {
         });
         if let Some(watched) = kept.watched.upgrade() {
             lease.clone_into(&mut kept.lease.lock().unwrap_or_else(PoisonError::into_inner));
-            return (Arc::clone(&kept.names), watched);
+            return watched;
         }
         // Nobody watched since: whoever comes must ask.
         kept.names.changed();
-        let watched = Arc::new(());
+        let watched = Arc::new(Watch(Arc::clone(&kept.names)));
         kept.watched = Arc::downgrade(&watched);
         kept.lease = Arc::new(Mutex::new(lease.clone()));
         tokio::spawn(keeper::keep(
@@ -114,7 +114,7 @@ impl Postgres {
             Arc::clone(&kept.lease),
             Arc::clone(&self.dialer),
         ));
-        (Arc::clone(&kept.names), watched)
+        watched
     }
 }
 
@@ -175,7 +175,7 @@ impl Protocol for Postgres {
         }));
         let Caller { mut wire, startup, .. } = caller;
         let standing = gate.standing();
-        let (shared, watched) = self.shared_names(&standing.target.name, &standing.database, &lease);
+        let watched = self.watch_names(&standing.target.name, &standing.database, &lease);
         let registered = self
             .cancels
             .register(startup.version, &signals.interrupt, lease, &upstream);
@@ -193,7 +193,7 @@ impl Protocol for Postgres {
         let classification = gate.bundle().classification(&standing.target.name);
         let own_name = format!("sallyport {:032x}", rand::random::<u128>());
         let conversation = PostgresConversation::new(Start {
-            scope: Scope::new(shared, &own_name),
+            scope: Scope::new(Arc::clone(&watched.0), &own_name),
             settings,
             masks: Masks::new(reveals, &classification, Arc::clone(&self.mask_key)),
             database: standing.database.clone(),

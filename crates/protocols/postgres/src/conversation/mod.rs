@@ -46,7 +46,7 @@ pub(crate) use results::Masks;
 #[cfg(feature = "testing")]
 pub(crate) use scope::SETTINGS_QUERY;
 pub(crate) use scope::Scope;
-pub(crate) use shared::SharedNames;
+pub(crate) use shared::{SharedNames, Watch};
 
 use self::expect::{Awaited, Expect};
 use self::names::Names;

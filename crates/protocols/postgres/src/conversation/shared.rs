@@ -27,6 +27,16 @@ pub(crate) struct SharedNames {
     wish: Mutex<Wish>,
 }
 
+/// Held by the sessions of a database: while it lives, its names are watched.
+#[derive(Debug)]
+pub(crate) struct Watch(pub(crate) Arc<SharedNames>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.call_keeper();
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Snapshot {
     epoch: u64,
@@ -108,14 +118,18 @@ impl SharedNames {
 
     /// Asks that somebody publishes a snapshot who sees what is there now.
     pub(super) fn wish(&self) {
-        let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
-        wish.made = true;
-        if let Some(keeper) = wish.keeper.take() {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner).made = true;
+        self.call_keeper();
+    }
+
+    fn call_keeper(&self) {
+        let keeper = self.wish.lock().unwrap_or_else(PoisonError::into_inner).keeper.take();
+        if let Some(keeper) = keeper {
             keeper.wake();
         }
     }
 
-    /// Ready when somebody needs a snapshot. One task may wait.
+    /// Ready when somebody needs a snapshot. One task may wait; it is woken, too, when the last session is over.
     pub(crate) fn poll_wished(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut wish = self.wish.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut wish.made) {
