@@ -361,7 +361,7 @@ const KEYS: [&str; 19] = [
     concat!("dckr", "_pat_aB3dE5fG7hI9jK1lM3nO5pQ7rS9"),
     concat!("GOCS", "PX-aB3dE5fG7hI9jK1lM3nO5pQ7rS9t"),
     concat!("ya", "29.a0aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"),
-    concat!("ya", "29.01aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"),
+    concat!("ya", "29.c.c0aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"),
     concat!(
         "aB3dE5fG7hI9jK.atlas",
         "v1.7B3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9dE1fG3aB3dE5fG7hI9jK1l"

@@ -54,6 +54,8 @@ pub(super) struct Wanted {
     dashed: u64,
     /// A dot and a long word.
     dotted: u64,
+    /// A word, two digits and a dot.
+    dated: u64,
 }
 
 impl Wanted {
@@ -68,7 +70,7 @@ impl Wanted {
             Detector::PrivateKey => self.pem = STARTS,
             Detector::TwilioKey => (self.token, self.capitals) = (STARTS, STARTS),
             Detector::SendgridKey | Detector::VaultToken | Detector::TerraformToken => self.dotted = STARTS,
-            Detector::GoogleOauth => (self.dotted, self.dashed) = (STARTS, STARTS),
+            Detector::GoogleOauth => (self.dated, self.dashed) = (STARTS, STARTS),
             Detector::UrlPassword
             | Detector::SlackWebhook
             | Detector::Email
@@ -280,8 +282,13 @@ impl<B: Bits> Found<B> {
         let capitals = fresh_upper & (upper >> 1) & (word12(!(c.space | c.colon | c.lead | dot | dash | upper)) >> 2);
         let four_upper = upper & (upper >> 1) & (upper >> 2) & (upper >> 3);
         let dashed = fresh_upper & four_upper & (upper >> 4) & (upper >> 5) & (dash >> 6) & wanted.dashed;
-        let dotted = dot & (word12(!(c.space | c.colon | c.lead | dot)) >> 1) & wanted.dotted;
-        let vendors = (capitals & wanted.capitals) | dashed | dotted;
+        // Letters, a dot that is no point in a number, and a word; a dot, a short word and another dot.
+        let word = word12(!(c.space | c.colon | c.lead | dot)) >> 1;
+        let dotted = dot & ((word & !(digit << 1)) | ((dot >> 8) & !(digit >> 1))) & wanted.dotted;
+        // Behind a word: two digits and a dot that is no point in a number.
+        let other = c.space | c.colon | c.lead | dash | dot | digit;
+        let dated = two & (dot >> 2) & !(digit >> 3) & !(other << 1) & !(other << 2) & wanted.dated;
+        let vendors = (capitals & wanted.capitals) | dashed | dotted | dated;
         let numbers = card | ssn | phone | ip4 | (marked & wanted.marked_phone);
         let tokens = (c.token & wanted.token) | iban | pem | vendors;
         Self {

@@ -137,6 +137,7 @@ impl<'a> Search<'a> {
         if is(window.phone) {
             self.add(Detector::Phone, numbers::phone_plain(self.text, at));
         }
+        self.add_found(vendors::at_digit(self.text, at));
     }
 
     fn verify_colon(&mut self, at: usize, ip6: bool) {

@@ -21,15 +21,22 @@ pub(super) fn at_capital(text: &[u8], at: usize) -> Found {
     }
 }
 
-/// Keys whose prefix ends in the dot at `at`: `SG.`, `hvs.`, `ya29.`, `….atlasv1.`
+/// Keys whose prefix has the dot at `at` in it: `SG.`, `hvs.`, `….atlasv1.`
 pub(super) fn at_dot(text: &[u8], at: usize) -> Found {
+    if starts(text, at, b".atlasv1.") {
+        return terraform(text, at);
+    }
     match at.checked_sub(1).and_then(|last| text.get(last))? {
         b'G' => sendgrid(text, at),
         b's' | b'b' | b'r' => vault(text, at),
-        b'9' | b'c' | b'm' => google_access_token(text, at),
-        b'1' => terraform(text, at),
         _ => None,
     }
+}
+
+/// `ya29.…` of Google, from its first digit at `at`.
+#[inline]
+pub(super) fn at_digit(text: &[u8], at: usize) -> Found {
+    starts(text, at, b"29.").then(|| google_access_token(text, at.checked_sub(2)?))?
 }
 
 /// Keys whose prefix has the two letters from `at` on: `sk-`, `pypi-`, `AccountKey=`, `sig=`, `dapi`.
@@ -181,29 +188,27 @@ fn vault(text: &[u8], at: usize) -> Found {
     (end - at > 24).then_some((Detector::VaultToken, start..end))
 }
 
-/// Fourteen characters, `.atlasv1` and the dot at `at`, and at least sixty characters.
-fn terraform(text: &[u8], at: usize) -> Found {
-    let mark = at.checked_sub(8)?;
+/// Fourteen characters, `.atlasv1.` from `mark` on, and at least sixty characters.
+fn terraform(text: &[u8], mark: usize) -> Found {
     let start = mark.checked_sub(14)?;
-    if !starts(text, mark, b".atlasv1.") || !text.get(start..mark)?.iter().all(u8::is_ascii_alphanumeric) {
+    if !text.get(start..mark)?.iter().all(u8::is_ascii_alphanumeric) || word_before(text, start, b"-") {
         return None;
     }
-    let end = run(text, at + 1, usize::MAX, |byte| base64url(byte) || byte == b'=');
-    (end - at > 60 && !word_before(text, start, b"-")).then_some((Detector::TerraformToken, start..end))
+    let body = mark + 9;
+    let end = run(text, body, usize::MAX, |byte| base64url(byte) || byte == b'=');
+    (end - body >= 60).then_some((Detector::TerraformToken, start..end))
 }
 
-/// `ya29.` or `ya29.c.` and its kin before or around the dot at `at`, and at least twenty characters.
-fn google_access_token(text: &[u8], at: usize) -> Found {
-    let start = [4, 6]
-        .into_iter()
-        .filter_map(|back| at.checked_sub(back))
-        .find(|start| starts(text, *start, b"ya29."))?;
+/// `ya29.` from `start` on, and at least twenty characters; the first is a letter.
+fn google_access_token(text: &[u8], start: usize) -> Found {
     // Behind a dot it may be inside another one, which was looked at.
-    if word_before(text, start, b"-.") {
+    if !starts(text, start, b"ya29.") || word_before(text, start, b"-.") {
         return None;
     }
-    let end = run(text, at + 1, usize::MAX, |byte| base64url(byte) || byte == b'.');
-    (end - at > 20).then_some((Detector::GoogleOauth, start..end))
+    let body = start + 5;
+    let end = run(text, body, usize::MAX, |byte| base64url(byte) || byte == b'.');
+    let drawn = text.get(body).is_some_and(|byte| !byte.is_ascii_digit());
+    (drawn && end - body >= 20).then_some((Detector::GoogleOauth, start..end))
 }
 
 /// `GOCSPX-` and twenty-eight characters from the capital at `start`.

@@ -39,6 +39,7 @@ pub fn own_statements() -> impl Iterator<Item = &'static str> {
         SessionState::QUERY,
         conversation::SETTINGS_QUERY,
         conversation::PREPARED_QUERY,
+        Catalog::fingerprint_query(),
         refuse::POISON,
     ];
     questions
