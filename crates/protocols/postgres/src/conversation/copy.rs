@@ -8,7 +8,7 @@ use super::PostgresConversation;
 use super::client::Step;
 use super::expect::Expect;
 use super::results::{Column, Described, Masking};
-use super::target::{Verdict, front_run, target_error, unexpected};
+use super::target::{MAX_SCRATCH, Verdict, front_run, target_error, unexpected};
 use crate::cells::{CopyFormat, CopyMasker, CsvOptions, Encoding, TextOptions};
 use crate::wire::backend::{self, CopyResponse, Tag};
 use crate::wire::frontend;
@@ -125,7 +125,9 @@ impl PostgresConversation {
         let masked = masker.data(body, &mut data);
         masked.map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
         show_copy_data(seq, &data, out);
-        self.scratch = data;
+        if data.capacity() <= MAX_SCRATCH {
+            self.scratch = data;
+        }
         Ok(())
     }
 

@@ -18,6 +18,9 @@ use crate::wire::{Diagnostic, Frame, Limits, peek_frame};
 /// Memory for rows that are written anew that a session keeps between results.
 const MAX_IDLE_SCRATCH: usize = 8 * 1024;
 
+/// Memory for rows that are written anew that a session keeps within a result.
+pub(super) const MAX_SCRATCH: usize = 1 << 20;
+
 /// What becomes of a message of the target.
 pub(super) enum Verdict {
     /// It goes to the client as it is, as part of the response of this command.
@@ -279,6 +282,9 @@ impl PostgresConversation {
         if rows.changed {
             out.show(seq, &self.scratch);
             bytes.advance(rows.taken.min(bytes.len()));
+            if self.scratch.capacity() > MAX_SCRATCH {
+                self.scratch = Vec::new();
+            }
         } else {
             out.show_run(seq, bytes, rows.taken);
         }

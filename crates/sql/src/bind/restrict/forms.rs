@@ -2,8 +2,9 @@
 
 use pg_raw_parse::{Node, nodes};
 
+use super::bounds::{Compared, Kind};
 use crate::bind::flow::{BOOL, Ty};
-use crate::bind::literal::{Literals, boolean, is_integer, is_null};
+use crate::bind::literal::{Literals, boolean, cast_type, is_integer, is_null};
 use crate::bind::scope::{Found, Scope};
 use crate::bind::{Binder, strings};
 use crate::catalog::TypeId;
@@ -108,11 +109,30 @@ pub(super) fn is_two_valued(node: Node<'_>, scope: &Scope<'_>) -> bool {
     column_type(node, scope) == Some(BOOL)
 }
 
-/// The type of a column that nothing is done to: what it is compared with takes it.
-pub(super) fn plain_type(node: Node<'_>, scope: &Scope<'_>) -> Option<TypeId> {
-    match column_type(node, scope)? {
-        Ty::Known(ty) if matches!(node, Node::ColumnRef(_)) => Some(ty),
-        _ => None,
+/// What a column, or what is made of one, is compared as.
+pub(super) fn compared(node: Node<'_>, scope: &Scope<'_>) -> Compared {
+    let ty = compared_type(node, scope);
+    Compared {
+        // what a plain column is compared with takes its type
+        near: ty.filter(|_| matches!(node, Node::ColumnRef(_))),
+        kind: ty.map_or(Kind::Other, Kind::of),
+    }
+}
+
+fn compared_type(node: Node<'_>, scope: &Scope<'_>) -> Option<TypeId> {
+    match node {
+        Node::TypeCast(c) => cast_type(c),
+        Node::CollateClause(c) => compared_type(c.arg(), scope),
+        Node::FuncCall(f) => match strings(f.funcname()).last().copied()? {
+            "extract" | "date_part" => Some(1700),
+            "lower" | "upper" | "btrim" => Some(25),
+            "date" => Some(1082),
+            _ => f.args().iter().next_back().and_then(|arg| compared_type(arg, scope)),
+        },
+        _ => match column_type(node, scope)? {
+            Ty::Known(ty) => Some(ty),
+            Ty::Unknown | Ty::Literal => None,
+        },
     }
 }
 
