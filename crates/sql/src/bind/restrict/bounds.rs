@@ -137,15 +137,23 @@ impl Literals {
         let (first, second) = (call.args().get(0), call.args().get(1));
         match name.last().copied().unwrap_or_default() {
             "now" | "transaction_timestamp" | "statement_timestamp" | "clock_timestamp" => true,
-            "date_trunc" => second.is_some_and(|time| self.is_bounding_time(lower, time)),
+            "date_trunc" => {
+                let narrow = first
+                    .and_then(|part| self.text(part))
+                    .is_some_and(|part| per_year(&part).is_some());
+                narrow && second.is_some_and(|time| self.is_bounding_time(lower, time))
+            }
             "date" | "timezone" => call
                 .args()
                 .iter()
                 .next_back()
                 .is_some_and(|t| self.is_bound_of(lower, t)),
-            "to_timestamp" | "to_date" if second.is_some() => first
-                .and_then(|t| self.text(t))
-                .is_some_and(|t| is_bounding_text(lower, &t)),
+            "to_timestamp" | "to_date" if second.is_some() => {
+                let format = second.and_then(|format| self.text(format)).unwrap_or_default();
+                let text = first.and_then(|t| self.text(t)).filter(|_| begins_with_year(&format));
+                text.and_then(|t| year_of(&t))
+                    .is_some_and(|year| is_bounding_year(lower, year))
+            }
             // seconds since 1970
             "to_timestamp" => first.and_then(|n| self.number(n, None, 0)).is_some_and(|n| {
                 let years = n / (365.25 * 86_400.0);
@@ -341,19 +349,34 @@ fn is_bounding_year(lower: bool, year: i32) -> bool {
     if lower { year >= YEARS.start } else { year < YEARS.end }
 }
 
+/// A date that is written with its year first, or a word for today. What else a server may read as a date, and which, it
+/// alone knows.
 fn is_bounding_text(lower: bool, text: &str) -> bool {
-    let word = text.trim().trim_start_matches(['-', '+']).to_ascii_lowercase();
     match year_of(text) {
         Some(year) => is_bounding_year(lower, year),
-        None => !matches!(word.as_str(), "" | "infinity" | "epoch" | "tomorrow"),
+        None => matches!(text.trim().to_ascii_lowercase().as_str(), "now" | "today" | "yesterday"),
     }
 }
 
-/// The year that a date begins with: four digits, or more if a hyphen ends them.
+/// Whether a format reads the year, then the month, and nothing before them.
+fn begins_with_year(format: &str) -> bool {
+    let format = format.to_ascii_uppercase();
+    format.starts_with("YYYY-MM") || format.starts_with("YYYYMM")
+}
+
+/// The year of `2024-01-31` or `20240131`, with or without a time behind it.
 fn year_of(text: &str) -> Option<i32> {
+    let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let long = digits > 4 && text.as_bytes().get(digits) == Some(&b'-');
-    text.get(..if long { digits } else { 4 })?.parse().ok()
+    let (start, rest) = text.split_at_checked(digits)?;
+    let year = match rest.as_bytes().first() {
+        Some(b'-') if digits >= 4 => start,
+        None | Some(b' ' | b'T') if digits == 8 => start.get(..4)?,
+        _ => return None,
+    };
+    // letters may say that it is before Christ
+    let plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | '+' | ' ' | 'T' | 'Z');
+    rest.chars().all(plain).then(|| year.parse().ok())?
 }
 
 fn per_year(unit: &str) -> Option<f64> {
@@ -363,6 +386,7 @@ fn per_year(unit: &str) -> Option<f64> {
         "day" | "d" => 1.0 / 365.0,
         "week" | "w" => 7.0 / 365.0,
         "month" | "mon" => 1.0 / 12.0,
+        "quarter" => 0.25,
         "year" | "yr" | "y" => 1.0,
         _ => return None,
     })

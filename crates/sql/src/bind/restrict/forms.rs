@@ -175,7 +175,7 @@ pub(super) fn is_constant(node: Node<'_>) -> bool {
         Node::A_Const(_) | Node::ParamRef(_) | Node::SQLValueFunction(_) => true,
         Node::TypeCast(c) => is_constant(c.arg()),
         Node::CollateClause(c) => is_constant(c.arg()),
-        Node::FuncCall(f) => f.args().iter().all(is_constant) && f.over().is_none(),
+        Node::FuncCall(f) => f.args().iter().all(is_constant) && f.over().is_none() && !changes_by_the_row(f),
         Node::A_ArrayExpr(a) => a.elements().iter().all(is_constant),
         Node::RowExpr(r) => r.args().iter().all(is_constant),
         Node::NodeList(l) => l.iter().all(is_constant),
@@ -183,6 +183,14 @@ pub(super) fn is_constant(node: Node<'_>) -> bool {
         Node::A_Indirection(i) => is_constant(i.arg()),
         _ => false,
     }
+}
+
+/// Functions of the server that give each row another value, and let whoever calls them choose which.
+fn changes_by_the_row(call: &nodes::FuncCall) -> bool {
+    matches!(
+        strings(call.funcname()).last().copied(),
+        Some("nextval" | "setval" | "currval" | "lastval" | "random" | "random_normal" | "timeofday" | "set_config")
+    )
 }
 
 /// Literal booleans: a handful of them covers a whole column.
