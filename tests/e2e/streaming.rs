@@ -176,3 +176,46 @@ fn a_value_that_would_have_to_be_kept_whole_is_refused_by_the_setting() -> Resul
     ensure!(grown < u64::try_from(LARGE)? / 2048, "it grew by {grown} KiB");
     Ok(())
 }
+
+/// Each of these sessions receives a value of this many bytes, at the same time.
+const CROWD: usize = 6;
+const HEAVY: usize = 6 << 20;
+
+#[test]
+fn a_crowd_of_long_values_has_one_memory() -> Result<()> {
+    let policy = bundle(CLASSIFY, &mask("contacts", "partial"))?;
+    let mut plan = Plan::with_bundle(&policy);
+    plan.settings = "[limits]\nlong_messages_mib = 24\n".to_owned();
+    let stage = Stage::start(&plan)?;
+    let endpoint = stage.through("alice")?;
+    let wires: Result<Vec<Wire>> = (0..CROWD).map(|_| Wire::open(&endpoint)).collect();
+    let mut wires = wires?;
+    for wire in &mut wires {
+        ensure!(wire.simple("SELECT 'x' || ' ada@example.com'")?.len() == 4);
+    }
+    let before = peak_kib(stage.gateway.pid())?;
+    let received: Vec<Result<usize>> = std::thread::scope(|scope| {
+        let receive = |mut wire: Wire| {
+            let statement = format!("SELECT repeat('x', {HEAVY}) || ' ada@example.com'");
+            let answer = wire.simple(&statement)?;
+            let row = answer.iter().find(|said| said.kind == b'D').context("no row")?;
+            ensure!(!row.body.ends_with(b"ada@example.com"), "unmasked");
+            Ok(row.body.len())
+        };
+        let running: Vec<_> = wires
+            .into_iter()
+            .map(|wire| scope.spawn(move || receive(wire)))
+            .collect();
+        let joined = running.into_iter().map(|thread| thread.join());
+        joined
+            .map(|result| result.unwrap_or_else(|_| bail!("a client failed")))
+            .collect()
+    });
+    for len in received {
+        ensure!(len? > HEAVY, "every session has its value");
+    }
+    // One at a time; all at once would be several times as much.
+    let grown = peak_kib(stage.gateway.pid())?.saturating_sub(before);
+    ensure!(grown < 64 * 1024, "it grew by {grown} KiB");
+    Ok(())
+}

@@ -79,6 +79,8 @@ pub(crate) struct Tls {
 
 /// Room for large values, and a bound to what one client can make the gateway keep.
 const DEFAULT_MAX_MESSAGE_MIB: NonZeroU16 = NonZeroU16::MIN.saturating_add(127);
+/// Two messages of the longest kind at once, with the copies that are made on their way.
+const DEFAULT_LONG_MESSAGES_MIB: NonZeroU16 = NonZeroU16::MIN.saturating_add(1023);
 /// The protocol itself has no longer messages.
 const MAX_MESSAGE_MIB: u16 = 1024;
 
@@ -96,6 +98,8 @@ pub(crate) struct Limits {
     pub(crate) per_source: usize,
     /// The longest message of a client, in MiB.
     pub(crate) max_message_mib: NonZeroU16,
+    /// Memory for messages of more than a MiB that are kept whole, of all sessions together, in MiB.
+    pub(crate) long_messages_mib: NonZeroU16,
     /// Seconds that open sessions have when the gateway is asked to stop.
     pub(crate) shutdown_grace_s: u64,
     /// Threads that relay; one a core but one when 0.
@@ -110,6 +114,7 @@ impl Default for Limits {
             handshake_timeout_s: 15,
             per_source: 10_000,
             max_message_mib: DEFAULT_MAX_MESSAGE_MIB,
+            long_messages_mib: DEFAULT_LONG_MESSAGES_MIB,
             shutdown_grace_s: 30,
             workers: 0,
         }
@@ -125,6 +130,11 @@ impl Limits {
             handshake_timeout: Duration::from_secs(self.handshake_timeout_s),
             per_source: self.per_source,
         }
+    }
+
+    /// Memory for long messages, in bytes.
+    pub(crate) fn long_messages(&self) -> usize {
+        usize::from(self.long_messages_mib.get()) << 20
     }
 
     /// The longest message of a client, in bytes.

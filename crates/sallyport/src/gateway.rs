@@ -14,7 +14,7 @@ use sallyport_mask::{Detector, MaskKey};
 use sallyport_policy::{Loader, Reloaded, SchemaFragment, Watcher};
 use sallyport_postgres::Postgres;
 use sallyport_review::Reviews;
-use sallyport_session::{House, Protocol, Reason, Refusal, Sessions, Targets, serve};
+use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
 use sallyport_store::Store;
 use secrecy::SecretSlice;
 use serde_json::json;
@@ -93,6 +93,7 @@ impl Gateway {
             sessions: Arc::new(Sessions::default()),
             version: env!("CARGO_PKG_VERSION"),
             targets: Targets::default(),
+            rooms: Rooms::new(config.limits.long_messages()),
         };
         let (limits, api_limits) = descriptors::share(
             descriptors::raise(),

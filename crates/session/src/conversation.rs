@@ -93,6 +93,12 @@ pub trait Conversation: Send {
     /// Whether client bytes may be read now. While a command is held the driver keeps only a bounded number of them.
     fn wants_client(&self) -> bool;
 
+    /// How long the message is that `bytes` of `from` begin with, if it must be kept until all of it has come. 0 when it
+    /// need not be, or is not known yet.
+    fn keeps(&self, _from: Side, _bytes: &[u8]) -> usize {
+        0
+    }
+
     /// Whether nothing is owed to anybody: where a graceful shutdown may end the session.
     fn is_idle(&self) -> bool;
 
@@ -319,6 +325,12 @@ impl Effects {
             self.target = BytesMut::new();
         }
         empty
+    }
+
+    /// Gives the memory of long messages back, whatever still waits to be sent.
+    pub(crate) fn fit(&mut self) {
+        self.client = BytesMut::from(&*self.client);
+        self.target = BytesMut::from(&*self.target);
     }
 
     pub(crate) fn is_over(&self) -> bool {

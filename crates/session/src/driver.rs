@@ -3,6 +3,8 @@
 //! It is a single poll function over both sockets, the hold, and the signals; nothing in it waits inside a handler.
 //! Each round records first, then writes to the target, then to the client, and only then reads more.
 
+mod long;
+
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
 use crate::peer::{Peer, poll_write};
 use crate::record::Written;
 use crate::refusal::{Reason, Refusal};
+use crate::room::Room;
 use crate::signals::Signals;
 
 /// Bytes that may wait for a slow reader before its sender is no longer read.
@@ -105,6 +108,8 @@ struct Relay<C, K, T> {
     ending: Option<Ending>,
     /// Why the session ends as soon as it rests.
     closing: Option<Refusal>,
+    /// Memory for long messages.
+    room: Room,
 }
 
 impl<C, K, T> Relay<C, K, T>
@@ -124,6 +129,7 @@ where
             out,
             gate,
             hold: None,
+            room: signals.rooms.room(),
             signals,
             bell: Bell::new(),
             interrupted: None,
@@ -143,6 +149,9 @@ where
             });
             if self.out.is_over() && self.flushed(cx).is_ready() {
                 return Poll::Ready(self.ending.take().unwrap_or(Ending::Client));
+            }
+            if self.room.is_taken() {
+                self.leave_room();
             }
             if !moved {
                 return self.pause(cx);
@@ -275,6 +284,9 @@ where
         if self.client.eof || !room || (stalled && self.client.input.len() >= MAX_STALLED_INPUT) {
             return Ok(false);
         }
+        if !self.has_room(Side::Client, cx)? {
+            return Ok(false);
+        }
         if self.hold.is_some() && self.client.input.len() > MAX_HELD_INPUT {
             return Err(self.end_for(too_much_behind_a_hold()));
         }
@@ -308,7 +320,7 @@ where
     }
 
     fn poll_read_target(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        if self.out.client().len() >= MAX_WAITING {
+        if self.out.client().len() >= MAX_WAITING || !self.has_room(Side::Target, cx)? {
             return Ok(false);
         }
         match self.target.poll_read(cx) {

@@ -18,6 +18,7 @@ mod protocol;
 mod record;
 mod refusal;
 mod reveals;
+mod room;
 mod serve;
 mod sessions;
 mod signals;
@@ -35,6 +36,7 @@ pub use protocol::{Caller, Claim, DialError, GreetError, Greeting, Proof, Protoc
 pub use record::Written;
 pub use refusal::{Reason, Refusal};
 pub use reveals::Reveals;
+pub use room::Rooms;
 pub use serve::{House, Targets, serve};
 pub use sessions::{Enrolled, SessionInfo, Sessions};
 pub use signals::{Interrupt, Signals};

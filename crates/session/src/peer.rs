@@ -54,6 +54,11 @@ impl<S: AsyncRead + Unpin> Peer<S> {
         self.peak > 2 * MIN_READ
     }
 
+    /// Gives the memory of long messages back, whatever is still to be worked on.
+    pub(crate) fn fit(&mut self) {
+        self.input = BytesMut::from(&*self.input);
+    }
+
     /// Gives the memory of a long result back once the session rests.
     pub(crate) fn shrink(&mut self) {
         if self.input.is_empty() {

@@ -20,6 +20,7 @@ use crate::hold::{HoldOutcome, HoldStep, Reviewing, Waiting};
 use crate::meters::{self, Open};
 use crate::protocol::{Caller, Claim, Greeting, Proof, Protocol, Relaying};
 use crate::refusal::{Reason, Refusal};
+use crate::room::Rooms;
 use crate::sessions::{SessionInfo, Sessions};
 use crate::signals::{Interrupt, Signals};
 
@@ -41,6 +42,8 @@ pub struct House {
     pub version: &'static str,
     /// The targets of the bundle that was looked at last.
     pub targets: Targets,
+    /// The memory that all sessions have for long messages.
+    pub rooms: Rooms,
 }
 
 /// The targets of the bundle in force.
@@ -165,6 +168,7 @@ async fn session<P: Protocol>(
         end: ended(enrolled.ended(), credential),
         closing: closing(&house.sessions),
         interrupt: Arc::new(Interrupt::default()),
+        rooms: house.rooms.clone(),
     };
     let (ending, gate) = match admit(&mut caller, gate).await {
         Ok(gate) => connected(protocol, caller, target, gate, signals).await,

@@ -1,4 +1,4 @@
-//! What ends or interrupts a session from outside.
+//! What ends, interrupts or bounds a session from outside.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use crate::hold::Waiting;
 use crate::refusal::Refusal;
+use crate::room::Rooms;
 
 /// What reaches a relay from outside its two peers.
 pub struct Signals {
@@ -17,6 +18,8 @@ pub struct Signals {
     pub closing: Waiting<Refusal>,
     /// Notified when the client asks to cancel.
     pub interrupt: Arc<Interrupt>,
+    /// The memory that all sessions have for long messages.
+    pub rooms: Rooms,
 }
 
 impl std::fmt::Debug for Signals {

@@ -35,7 +35,7 @@ pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<Watch>, lease: A
         // The target learns of it only once a session lasts.
         let called = poll_fn(|cx| match names.poll_wished(cx) {
             Poll::Pending if watched.strong_count() == 0 => Poll::Ready(()),
-            polled => polled,
+            polled @ (Poll::Ready(()) | Poll::Pending) => polled,
         });
         let called = timeout(INTERVAL, called).await.is_ok();
         if watched.strong_count() == 0 {

@@ -13,7 +13,7 @@ use pg_raw_parse::{Node, nodes};
 use super::scope::Scope;
 use super::{Binder, strings};
 use bounds::flipped;
-use forms::{is_constant, is_two_valued, names_booleans, place_of, plain_type};
+use forms::{compared, is_constant, is_two_valued, names_booleans, place_of};
 
 /// What later analysis needs to know of a query that was bound.
 #[derive(Debug, Clone, Default)]
@@ -222,7 +222,7 @@ impl Binder<'_> {
                 for (column, value, symbol) in [(e.lexpr(), e.rexpr(), symbol), (e.rexpr(), e.lexpr(), flipped(symbol))]
                 {
                     if let Some(item) = self.ranged_item(column, scope)
-                        && self.names.literals.is_bound(symbol, value, plain_type(column, scope))
+                        && self.names.literals.is_bound(symbol, value, compared(column, scope))
                     {
                         verdict.restrict(item, Strength::Range);
                     }
@@ -275,7 +275,7 @@ impl Binder<'_> {
         else {
             return;
         };
-        let (literals, near) = (&self.names.literals, plain_type(e.lexpr(), scope));
+        let (literals, near) = (&self.names.literals, compared(e.lexpr(), scope));
         let within = |low: usize, high: usize| {
             bounds.get(low).is_some_and(|v| literals.is_bound(">=", v, near))
                 || bounds.get(high).is_some_and(|v| literals.is_bound("<=", v, near))

@@ -10,6 +10,9 @@ use super::target::{front_run, unexpected};
 use crate::cells::{CellError, Rows};
 use crate::wire::backend::{self, Tag};
 
+/// Memory for rows that are written anew that a session keeps within a result.
+const MAX_SCRATCH: usize = 1 << 20;
+
 impl PostgresConversation {
     /// Masks all the rows that have come whole; they are of one result.
     pub(super) fn mask_rows(&mut self, seq: u64, bytes: &mut BytesMut, out: &mut Effects) -> Result<bool, WireError> {
@@ -53,6 +56,9 @@ impl PostgresConversation {
         if rows.changed {
             out.show(seq, &self.scratch);
             bytes.advance(rows.taken.min(bytes.len()));
+            if self.scratch.capacity() > MAX_SCRATCH {
+                self.scratch = Vec::new();
+            }
         } else {
             out.show_run(seq, bytes, rows.taken);
         }
@@ -67,7 +73,9 @@ impl PostgresConversation {
         };
         masker.data(body, &mut data).map_err(unmasked_copy)?;
         show_copy_data(seq, &data, out);
-        self.scratch = data;
+        if data.capacity() <= MAX_SCRATCH {
+            self.scratch = data;
+        }
         Ok(())
     }
 

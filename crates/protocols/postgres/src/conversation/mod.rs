@@ -57,8 +57,8 @@ use crate::refuse;
 use crate::replication::Walsender;
 use crate::settings::Settings;
 use crate::understanding;
-use crate::wire::backend::{ReadyForQuery, TransactionStatus};
-use crate::wire::{Limits, frontend};
+use crate::wire::backend::{self, ReadyForQuery, TransactionStatus};
+use crate::wire::{Limits, Tag, frontend, peek_frame};
 
 /// One session's machine.
 pub struct PostgresConversation {
@@ -296,6 +296,16 @@ impl Conversation for PostgresConversation {
         self.pending.is_none() && !self.stalled
     }
 
+    fn keeps(&self, from: Side, bytes: &[u8]) -> usize {
+        let len = match from {
+            Side::Client if self.skipping > 0 => None,
+            Side::Target if self.passing.is_some() => None,
+            Side::Client => len_of::<frontend::Tag>(bytes, &self.limits),
+            Side::Target => len_of::<backend::Tag>(bytes, &Limits::default()),
+        };
+        len.unwrap_or(0)
+    }
+
     fn is_idle(&self) -> bool {
         self.is_clean() && self.pending.is_none()
     }
@@ -313,6 +323,12 @@ impl Conversation for PostgresConversation {
             out.tell(&refuse::farewell(refusal));
         }
     }
+}
+
+/// How long the message is that begins here, when that is known and in bounds.
+fn len_of<T: Tag>(bytes: &[u8], limits: &Limits) -> Option<usize> {
+    let frame = peek_frame::<T>(bytes, limits).ok().flatten()?;
+    Some(frame.total_len)
 }
 
 /// The bytes of a message's part as an owned buffer.

@@ -1,6 +1,6 @@
 //! Bounds of intervals: whether they leave something out that a column is likely to hold.
 
-use pg_raw_parse::{Node, nodes};
+use pg_raw_parse::{ConstValue, Node, nodes};
 
 use super::forms::is_constant;
 use crate::bind::literal::{Literals, cast_type, keeps_text};
@@ -16,6 +16,41 @@ const YEARS: std::ops::Range<i32> = 1971..2100;
 /// The longest time back, in years, that is taken for a part of a table's life.
 const LIFE: f64 = 30.0;
 
+/// What a bound is compared with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Compared {
+    /// The type of a plain column: an uncast parameter takes it.
+    pub(super) near: Option<TypeId>,
+    pub(super) kind: Kind,
+}
+
+/// Types by how their values are ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Number,
+    /// Dates and timestamps.
+    Time,
+    Text,
+    Bytes,
+    /// Any other, among them those that users made.
+    Other,
+}
+
+impl Kind {
+    pub(super) fn of(ty: TypeId) -> Kind {
+        match ty {
+            // int8, int2, int4, oid, float4, float8, money, numeric
+            20 | 21 | 23 | 26 | 700 | 701 | 790 | 1700 => Kind::Number,
+            // date, timestamp, timestamptz
+            1082 | 1114 | 1184 => Kind::Time,
+            // "char", name, text, bpchar, varchar
+            18 | 19 | TEXT | 1042 | 1043 => Kind::Text,
+            17 => Kind::Bytes,
+            _ => Kind::Other,
+        }
+    }
+}
+
 pub(super) fn flipped(symbol: &str) -> &'static str {
     match symbol {
         "<" => ">",
@@ -29,8 +64,8 @@ pub(super) fn flipped(symbol: &str) -> &'static str {
 impl Literals {
     /// Whether `column <symbol> value` leaves something out that a column is likely to hold. Bounds at
     /// the edge of a type, or at the start of what counters and dates begin with, do not; nor does a value whose place
-    /// among others is not known. `near` is the type of a plain column: an uncast parameter takes it.
-    pub(super) fn is_bound(&self, symbol: &str, value: Node<'_>, near: Option<TypeId>) -> bool {
+    /// among others is not known. How values are ordered depends on what is compared.
+    pub(super) fn is_bound(&self, symbol: &str, value: Node<'_>, column: Compared) -> bool {
         let lower = matches!(symbol, ">" | ">=");
         if !(lower || matches!(symbol, "<" | "<=")) || !is_constant(value) {
             return false;
@@ -38,12 +73,30 @@ impl Literals {
         if self.is_open(value) {
             return true;
         }
-        if let Some(number) = self.number(value, near, 0) {
-            return is_bounding_number(lower, number);
+        let number = || {
+            self.number(value, column.near, 0)
+                .is_some_and(|n| is_bounding_number(lower, n))
+        };
+        match column.kind {
+            Kind::Number => number(),
+            Kind::Time => match self.signed_text(value, column.near) {
+                Some(text) => is_bounding_text(lower, &text),
+                None => self.is_bounding_time(lower, value),
+            },
+            Kind::Text => self
+                .value_of_cast(value, column.near)
+                .is_some_and(|w| is_bounding_word(lower, &w)),
+            // a domain of numbers takes numbers; how a text is ordered there nobody knows
+            Kind::Other => is_written_number(value) && number(),
+            Kind::Bytes => false,
         }
-        match self.signed_text(value, near) {
-            Some(text) => is_bounding_text(lower, &text),
-            None => self.is_bounding_time(lower, value),
+    }
+
+    /// The text of a literal or a parameter, under casts that keep it.
+    fn value_of_cast(&self, node: Node<'_>, near: Option<TypeId>) -> Option<String> {
+        match node {
+            Node::TypeCast(c) if keeps_text(c) => self.value_of_cast(c.arg(), cast_type(c)),
+            other => self.value(other, near),
         }
     }
 
@@ -59,7 +112,7 @@ impl Literals {
             }
             other => self.text(other),
         };
-        text.is_some_and(|text| text.chars().any(|c| !matches!(c, '%' | '_' | '\\')))
+        text.is_some_and(|text| is_telling(&text))
     }
 
     /// A time that the server computes: now, so long before it, a date by its parts.
@@ -84,15 +137,23 @@ impl Literals {
         let (first, second) = (call.args().get(0), call.args().get(1));
         match name.last().copied().unwrap_or_default() {
             "now" | "transaction_timestamp" | "statement_timestamp" | "clock_timestamp" => true,
-            "date_trunc" => second.is_some_and(|time| self.is_bounding_time(lower, time)),
+            "date_trunc" => {
+                let narrow = first
+                    .and_then(|part| self.text(part))
+                    .is_some_and(|part| per_year(&part).is_some());
+                narrow && second.is_some_and(|time| self.is_bounding_time(lower, time))
+            }
             "date" | "timezone" => call
                 .args()
                 .iter()
                 .next_back()
                 .is_some_and(|t| self.is_bound_of(lower, t)),
-            "to_timestamp" | "to_date" if second.is_some() => first
-                .and_then(|t| self.text(t))
-                .is_some_and(|t| is_bounding_text(lower, &t)),
+            "to_timestamp" | "to_date" if second.is_some() => {
+                let format = second.and_then(|format| self.text(format)).unwrap_or_default();
+                let text = first.and_then(|t| self.text(t)).filter(|_| begins_with_year(&format));
+                text.and_then(|t| year_of(&t))
+                    .is_some_and(|year| is_bounding_year(lower, year))
+            }
             // seconds since 1970
             "to_timestamp" => first.and_then(|n| self.number(n, None, 0)).is_some_and(|n| {
                 let years = n / (365.25 * 86_400.0);
@@ -109,7 +170,11 @@ impl Literals {
     }
 
     fn is_bound_of(&self, lower: bool, value: Node<'_>) -> bool {
-        self.is_bound(if lower { ">" } else { "<" }, value, None)
+        let column = Compared {
+            near: None,
+            kind: Kind::Time,
+        };
+        self.is_bound(if lower { ">" } else { "<" }, value, column)
     }
 
     /// `… - interval '30 days'`, `… + 7`. After now there is nothing yet, and longer ago than a life nothing either.
@@ -245,23 +310,73 @@ fn is_bounding_number(lower: bool, number: f64) -> bool {
     inside && number.is_finite()
 }
 
+/// A word whose first letter has others before it, or behind it, in every order of words. Digits and signs come before
+/// all letters in some.
+fn is_bounding_word(lower: bool, word: &str) -> bool {
+    let first = word.chars().next().map(|c| c.to_ascii_lowercase());
+    first.is_some_and(|c| {
+        if lower {
+            ('b'..='z').contains(&c)
+        } else {
+            ('1'..='9').contains(&c) || ('a'..='y').contains(&c)
+        }
+    })
+}
+
+/// Whether a pattern has more than wildcards, also where it is one of bytes, written `\x25` or `\045`.
+fn is_telling(pattern: &str) -> bool {
+    if pattern.starts_with("\\x") {
+        return false;
+    }
+    let mut pieces = pattern.split('\\');
+    let plain = |piece: &str| piece.chars().any(|c| !matches!(c, '%' | '_'));
+    let first = pieces.next().is_some_and(plain);
+    first || pieces.any(|piece| plain(piece.trim_start_matches(|c: char| c.is_ascii_digit())))
+}
+
+/// A number that is written as one: no text, and no parameter.
+fn is_written_number(node: Node<'_>) -> bool {
+    match node {
+        Node::A_Const(c) => matches!(c.val(), Some(ConstValue::Integer(_) | ConstValue::Float(_))),
+        Node::A_Expr(e) => {
+            is_written_number(e.rexpr()) && (matches!(e.lexpr(), Node::None) || is_written_number(e.lexpr()))
+        }
+        _ => false,
+    }
+}
+
 fn is_bounding_year(lower: bool, year: i32) -> bool {
     if lower { year >= YEARS.start } else { year < YEARS.end }
 }
 
+/// A date that is written with its year first, or a word for today. What else a server may read as a date, and which, it
+/// alone knows.
 fn is_bounding_text(lower: bool, text: &str) -> bool {
-    let word = text.trim().trim_start_matches(['-', '+']).to_ascii_lowercase();
     match year_of(text) {
         Some(year) => is_bounding_year(lower, year),
-        None => !matches!(word.as_str(), "" | "infinity" | "epoch" | "tomorrow"),
+        None => matches!(text.trim().to_ascii_lowercase().as_str(), "now" | "today" | "yesterday"),
     }
 }
 
-/// The year that a date begins with: four digits, or more if a hyphen ends them.
+/// Whether a format reads the year, then the month, and nothing before them.
+fn begins_with_year(format: &str) -> bool {
+    let format = format.to_ascii_uppercase();
+    format.starts_with("YYYY-MM") || format.starts_with("YYYYMM")
+}
+
+/// The year of `2024-01-31` or `20240131`, with or without a time behind it.
 fn year_of(text: &str) -> Option<i32> {
+    let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let long = digits > 4 && text.as_bytes().get(digits) == Some(&b'-');
-    text.get(..if long { digits } else { 4 })?.parse().ok()
+    let (start, rest) = text.split_at_checked(digits)?;
+    let year = match rest.as_bytes().first() {
+        Some(b'-') if digits >= 4 => start,
+        None | Some(b' ' | b'T') if digits == 8 => start.get(..4)?,
+        _ => return None,
+    };
+    // letters may say that it is before Christ
+    let plain = |c: char| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | '+' | ' ' | 'T' | 'Z');
+    rest.chars().all(plain).then(|| year.parse().ok())?
 }
 
 fn per_year(unit: &str) -> Option<f64> {
@@ -271,6 +386,7 @@ fn per_year(unit: &str) -> Option<f64> {
         "day" | "d" => 1.0 / 365.0,
         "week" | "w" => 7.0 / 365.0,
         "month" | "mon" => 1.0 / 12.0,
+        "quarter" => 0.25,
         "year" | "yr" | "y" => 1.0,
         _ => return None,
     })

@@ -2,8 +2,9 @@
 
 use pg_raw_parse::{Node, nodes};
 
+use super::bounds::{Compared, Kind};
 use crate::bind::flow::{BOOL, Ty};
-use crate::bind::literal::{Literals, boolean, is_integer, is_null};
+use crate::bind::literal::{Literals, boolean, cast_type, is_integer, is_null};
 use crate::bind::scope::{Found, Scope};
 use crate::bind::{Binder, strings};
 use crate::catalog::TypeId;
@@ -108,11 +109,30 @@ pub(super) fn is_two_valued(node: Node<'_>, scope: &Scope<'_>) -> bool {
     column_type(node, scope) == Some(BOOL)
 }
 
-/// The type of a column that nothing is done to: what it is compared with takes it.
-pub(super) fn plain_type(node: Node<'_>, scope: &Scope<'_>) -> Option<TypeId> {
-    match column_type(node, scope)? {
-        Ty::Known(ty) if matches!(node, Node::ColumnRef(_)) => Some(ty),
-        _ => None,
+/// What a column, or what is made of one, is compared as.
+pub(super) fn compared(node: Node<'_>, scope: &Scope<'_>) -> Compared {
+    let ty = compared_type(node, scope);
+    Compared {
+        // what a plain column is compared with takes its type
+        near: ty.filter(|_| matches!(node, Node::ColumnRef(_))),
+        kind: ty.map_or(Kind::Other, Kind::of),
+    }
+}
+
+fn compared_type(node: Node<'_>, scope: &Scope<'_>) -> Option<TypeId> {
+    match node {
+        Node::TypeCast(c) => cast_type(c),
+        Node::CollateClause(c) => compared_type(c.arg(), scope),
+        Node::FuncCall(f) => match strings(f.funcname()).last().copied()? {
+            "extract" | "date_part" => Some(1700),
+            "lower" | "upper" | "btrim" => Some(25),
+            "date" => Some(1082),
+            _ => f.args().iter().next_back().and_then(|arg| compared_type(arg, scope)),
+        },
+        _ => match column_type(node, scope)? {
+            Ty::Known(ty) => Some(ty),
+            Ty::Unknown | Ty::Literal => None,
+        },
     }
 }
 
@@ -155,7 +175,7 @@ pub(super) fn is_constant(node: Node<'_>) -> bool {
         Node::A_Const(_) | Node::ParamRef(_) | Node::SQLValueFunction(_) => true,
         Node::TypeCast(c) => is_constant(c.arg()),
         Node::CollateClause(c) => is_constant(c.arg()),
-        Node::FuncCall(f) => f.args().iter().all(is_constant) && f.over().is_none(),
+        Node::FuncCall(f) => f.args().iter().all(is_constant) && f.over().is_none() && !changes_by_the_row(f),
         Node::A_ArrayExpr(a) => a.elements().iter().all(is_constant),
         Node::RowExpr(r) => r.args().iter().all(is_constant),
         Node::NodeList(l) => l.iter().all(is_constant),
@@ -163,6 +183,14 @@ pub(super) fn is_constant(node: Node<'_>) -> bool {
         Node::A_Indirection(i) => is_constant(i.arg()),
         _ => false,
     }
+}
+
+/// Functions of the server that give each row another value, and let whoever calls them choose which.
+fn changes_by_the_row(call: &nodes::FuncCall) -> bool {
+    matches!(
+        strings(call.funcname()).last().copied(),
+        Some("nextval" | "setval" | "currval" | "lastval" | "random" | "random_normal" | "timeofday" | "set_config")
+    )
 }
 
 /// Literal booleans: a handful of them covers a whole column.
