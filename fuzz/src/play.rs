@@ -8,6 +8,7 @@ use sallyport_postgres::testing::{OWN_NAME, conversation, own_statements};
 use sallyport_postgres::wire::{Limits, Tag, backend, frontend, next_frame};
 use sallyport_session::testing::{self, Taken};
 use sallyport_session::{AskId, Command, Conversation, Effects, Reason, Refusal, Ruling, Side, WireError};
+use sallyport_sql::{Catalog, NoNames, SessionState, analyse, parse};
 
 use crate::script::{Policy, Says, Script, Step, terms};
 use crate::server::Server;
@@ -28,6 +29,10 @@ pub struct Play<'a> {
     checked: (usize, usize),
     held: Option<(AskId, Command)>,
     permitted: HashSet<Vec<u8>>,
+    /// The queries that permitted commands copy out: the machine has them described, under a name of its own.
+    copied: HashSet<Vec<u8>>,
+    /// The statement of that name is one of them, which nobody permitted to run by itself.
+    described: bool,
     permits: usize,
     used: usize,
     asked: usize,
@@ -53,6 +58,8 @@ impl<'a> Play<'a> {
             checked: (0, 0),
             held: None,
             permitted: HashSet::new(),
+            copied: HashSet::new(),
+            described: false,
             permits: 0,
             used: 0,
             asked: 0,
@@ -169,6 +176,7 @@ impl<'a> Play<'a> {
         let ruling = match says {
             Says::Permit => {
                 self.permits += 1;
+                self.copied.extend(copied(&command.text));
                 self.permitted.insert(command.text.to_vec());
                 let (_, reveals) = terms(self.script.policy);
                 let seq = u64::try_from(self.asked).unwrap();
@@ -229,7 +237,9 @@ impl<'a> Play<'a> {
             Tag::Parse => {
                 let parse = frontend::Parse::decode(body).expect("what is forwarded can be read");
                 if parse.name == OWN_NAME.as_bytes() {
-                    return assert!(own(parse.text), "{:?}", String::from_utf8_lossy(parse.text));
+                    self.described = !own(parse.text);
+                    let permitted = !self.described || self.copied.contains(parse.text);
+                    return assert!(permitted, "{:?}", String::from_utf8_lossy(parse.text));
                 }
                 self.used += 1;
                 let permitted = self.permitted.contains(parse.text);
@@ -237,6 +247,8 @@ impl<'a> Play<'a> {
             }
             Tag::Bind => {
                 let bind = frontend::Bind::decode(body).expect("what is forwarded can be read");
+                let own = bind.statement == OWN_NAME.as_bytes();
+                assert!(!(own && self.described), "what is only described is run");
                 self.used += usize::from(bind.portal != OWN_NAME.as_bytes());
             }
             Tag::FunctionCall => self.used += 1,
@@ -245,6 +257,20 @@ impl<'a> Play<'a> {
             Tag::CopyData | Tag::CopyDone | Tag::CopyFail => assert!(self.permits > 0, "data without a command"),
         }
     }
+}
+
+/// The queries that the statements of a text copy out.
+fn copied(text: &[u8]) -> Vec<Vec<u8>> {
+    let parsed = std::str::from_utf8(text).ok().and_then(|text| parse(text).ok());
+    let facts = parsed.and_then(|parsed| {
+        let catalog = Catalog::builder().build();
+        analyse(&parsed, &catalog, &SessionState::default(), &NoNames).ok()
+    });
+    let statements = facts.map(|facts| facts.statements).unwrap_or_default();
+    let queries = statements
+        .iter()
+        .filter_map(|s| s.effects.copy.as_ref()?.query.as_ref());
+    queries.map(|query| query.as_bytes().to_vec()).collect()
 }
 
 /// Calls `each` for every message that `bytes` begin with; where they end.

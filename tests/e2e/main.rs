@@ -8,6 +8,7 @@ mod copying;
 mod cursors;
 mod demo;
 mod drivers;
+mod faults;
 mod functions;
 mod hostile;
 mod killed;

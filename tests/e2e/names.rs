@@ -25,3 +25,28 @@ fn a_session_sees_what_was_changed_beside_the_gateway_since_the_last_one() -> Re
     }
     Ok(())
 }
+
+#[test]
+fn a_transaction_that_sees_the_past_shows_nothing_that_others_made_of_its_names() -> Result<()> {
+    let classify = "[[columns]]\ncolumn = [\"public.people.card\"]\nclass = \"personal\"\n";
+    let policy = bundle(classify, &mask("personal", "redact"))?;
+    let stage = Stage::start(&Plan::with_bundle(&policy))?;
+    let schema =
+        "SET ROLE app; CREATE TABLE people (name text, card text); INSERT INTO people VALUES ('kim', 'secret');
+                  CREATE VIEW shown AS SELECT name AS x FROM people";
+    stage
+        .server
+        .query("shop", &format!("GRANT ALL ON SCHEMA public TO app; {schema}"))?;
+    let endpoint = stage.through("alice")?;
+    let (mut past, mut present) = (Wire::open(&endpoint)?, Wire::open(&endpoint)?);
+    // It does not touch the view, which its lock would keep as it is.
+    past.simple("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM people")?;
+    // The rows are those of the past, what `shown` stands for is not.
+    present.simple("CREATE OR REPLACE VIEW shown AS SELECT card AS x FROM people")?;
+    let answer = past.simple("SELECT x FROM shown")?;
+    let bytes: Vec<u8> = answer.iter().flat_map(|message| message.body.clone()).collect();
+    ensure!(!bytes.windows(6).any(|window| window == b"secret"));
+    let found = rows(&answer)?;
+    ensure!(found == [[Some("***".to_owned())]], "{found:?}");
+    Ok(())
+}

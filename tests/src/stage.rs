@@ -1,6 +1,7 @@
 //! A server, a gateway before it, and the two ways to the server.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -31,6 +32,8 @@ pub struct Plan {
     pub target: String,
     /// Further lines of `sallyport.toml`.
     pub settings: String,
+    /// What a shell does before the gateway's program takes its place: limits, variables.
+    pub before: String,
 }
 
 impl Plan {
@@ -46,7 +49,23 @@ impl Plan {
             server: Options::default(),
             target: "tls = \"disable\"".to_owned(),
             settings: String::new(),
+            before: String::new(),
         }
+    }
+
+    /// The program to start: a shell that becomes it, if there is something to do before.
+    fn program(&self, dir: &Path) -> Result<PathBuf> {
+        let program = program()?;
+        if self.before.is_empty() {
+            return Ok(program);
+        }
+        let script = dir.join("sallyport");
+        std::fs::write(
+            &script,
+            format!("#!/bin/sh\n{}\nexec {program:?} \"$@\"\n", self.before),
+        )?;
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700))?;
+        Ok(script)
     }
 }
 
@@ -84,7 +103,7 @@ impl Stage {
             plan.target.replace("{ca}", &authority)
         );
         let gateway = Gateway::start(&GatewayOptions {
-            program: program()?,
+            program: plan.program(secret.path())?,
             policy: plan.policy.clone(),
             targets: Some(targets),
             people: plan.people.clone(),

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 
-use crate::{corpus, demo, docs, process, regress, setup, tidy};
+use crate::{corpus, demo, docs, fuzz, process, regress, setup, tidy};
 
 /// Installs what is missing and runs the tests.
 pub(crate) fn test(filters: &[String]) -> Result<()> {
@@ -21,6 +21,9 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
     )
 }
 
+/// For each fuzz target: enough for its seeds, and to find what anybody would stumble over. `cargo xtask fuzz` looks longer.
+const FUZZ_S: u32 = 5;
+
 type Step = fn() -> Result<()>;
 
 /// Everything that continuous integration runs; the tests come last, so that their summary ends the output.
@@ -35,6 +38,7 @@ pub(crate) fn ci() -> Result<()> {
         ("clippy", clippy),
         ("deny", deny),
         ("doc", doc),
+        ("fuzz", || fuzz::run(&fuzz::Arguments::all(FUZZ_S))),
         ("corpora", corpora),
         ("regress", regress),
         ("test", || test(&[])),
@@ -77,10 +81,14 @@ fn doc() -> Result<()> {
 
 /// The repository's own corpora, through the real gateway in front of a real server.
 fn corpora() -> Result<()> {
-    let file = |name: &str| corpus::Options::of(process::root().join("tests").join("corpus").join(name));
+    let path = |name: &str| process::root().join("tests").join("corpus").join(name);
+    let file = |name: &str| corpus::Options::of(path(name));
     let sql = corpus::run(corpus::Corpus::Sql(file("sql_cases.jsonl")))?;
+    // The whole takes many minutes.
+    let attacks = corpus::Options::sample(path("attacks.jsonl"), 1);
+    let attacks = corpus::run(corpus::Corpus::Sql(attacks))?;
     let mask = corpus::run(corpus::Corpus::Mask(file("mask_cases.jsonl")))?;
-    ensure!(sql && mask, "cases of the corpora failed");
+    ensure!(sql && attacks && mask, "cases of the corpora failed");
     Ok(())
 }
 

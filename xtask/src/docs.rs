@@ -10,7 +10,9 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use crate::process;
 
 /// Folders in which nobody of ours wrote.
-const SKIPPED: &[&str] = &["target", ".git", "node_modules"];
+const SKIPPED: &[&str] = &[".git", "node_modules"];
+/// Cargo puts this into the folder of what it builds.
+const BUILT: &str = "CACHEDIR.TAG";
 
 /// One page.
 #[derive(Debug, Default)]
@@ -19,7 +21,12 @@ struct Page {
     links: Vec<String>,
     /// What its headings can be linked by.
     anchors: BTreeSet<String>,
+    /// What it sets as code within a line.
+    code: Vec<String>,
 }
+
+/// Pages that name tests.
+const NAME_TESTS: &[&str] = &["ARCHITECTURE.md", "tests/corpus/peers.md"];
 
 /// Checks every page; an error when something leads nowhere.
 pub(crate) fn run() -> Result<()> {
@@ -36,6 +43,12 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     problems.extend(left_out(&root.join("docs").join("src"))?);
+    let functions = functions(&root)?;
+    for name in NAME_TESTS {
+        let page = read(&root.join(name))?;
+        let missing = unknown(&page, &functions);
+        problems.extend(missing.map(|test| format!("{name}: there is no test `{test}`")));
+    }
     if !problems.is_empty() {
         bail!("the documents do not hold together:\n{}", problems.join("\n"));
     }
@@ -43,15 +56,41 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// What a page names that looks like a test's name and is no function of ours.
+fn unknown<'a>(page: &'a Page, functions: &'a BTreeSet<String>) -> impl Iterator<Item = &'a String> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    let named = page.code.iter().filter(move |code| {
+        // Names of tests are sentences.
+        code.chars().all(word) && code.matches('_').count() >= 2 && !code.starts_with("sallyport_")
+    });
+    named.filter(|code| !functions.contains(*code))
+}
+
+/// The names of all functions of the repository.
+fn functions(root: &Path) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for path in files(root, "rs")? {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("`{}` could not be read", path.display()))?;
+        let after = text.split("fn ").skip(1);
+        found.extend(after.filter_map(|rest| Some(rest.split_once(['(', '<'])?.0.to_owned())));
+    }
+    Ok(found)
+}
+
 /// Every page of the repository.
 fn pages(dir: &Path) -> Result<Vec<PathBuf>> {
+    files(dir, "md")
+}
+
+/// Every file of ours whose name ends so.
+fn files(dir: &Path, end: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).with_context(|| format!("`{}` could not be read", dir.display()))? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && !SKIPPED.contains(&name.as_str()) {
-            found.extend(pages(&path)?);
-        } else if path.is_file() && path.extension().is_some_and(|end| end == "md") {
+        if path.is_dir() && !SKIPPED.contains(&name.as_str()) && !path.join(BUILT).exists() {
+            found.extend(files(&path, end)?);
+        } else if path.is_file() && path.extension().is_some_and(|found| found == end) {
             found.push(path);
         }
     }
@@ -68,6 +107,9 @@ fn parse(text: &str) -> Page {
     let mut page = Page::default();
     let mut heading: Option<String> = None;
     for event in Parser::new_ext(text, Options::ENABLE_TABLES) {
+        if let Event::Code(code) = &event {
+            page.code.push(code.to_string());
+        }
         if let Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) = event {
             page.links.push(dest_url.to_string());
         } else if let Event::Start(Tag::Heading { .. }) = event {
@@ -136,6 +178,18 @@ mod tests {
         let anchors: Vec<&str> = page.anchors.iter().map(String::as_str).collect();
         assert_eq!(anchors, ["sallyporttoml", "what-psql-says-and-why"]);
         assert_eq!(page.links, ["#x", "c.png"]);
+    }
+
+    #[test]
+    fn a_test_that_does_not_exist_is_found() {
+        let page = parse("`this_one_exists`, `this_one_does_not`, `a_word`, `cargo xtask`, `Type::new_with_it`\n");
+        let functions = ["this_one_exists".to_owned()].into();
+        assert_eq!(unknown(&page, &functions).collect::<Vec<_>>(), ["this_one_does_not"]);
+        assert!(
+            super::functions(&process::root())
+                .unwrap()
+                .contains("a_test_that_does_not_exist_is_found")
+        );
     }
 
     #[test]

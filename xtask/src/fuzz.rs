@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: builds every fuzz target, and runs each for a while.
+//! `cargo xtask fuzz`: builds the fuzzer, and runs each of its targets for a while.
 //!
 //! It does what `cargo fuzz` does, but with stable Rust: the coverage that libFuzzer steers by takes no unstable flag. Only
 //! the address sanitizer does; `fuzz/README.md` says how to run with it.
@@ -13,16 +13,10 @@ use clap::Args;
 
 use crate::{process, setup};
 
-/// Each edge is counted, and each comparison shown.
-const INSTRUMENTS: &[&str] = &[
-    "--cfg=fuzzing",
-    "-Cpasses=sancov-module",
-    "-Cllvm-args=-sanitizer-coverage-level=4",
-    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
-    "-Cllvm-args=-sanitizer-coverage-pc-table",
-    "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Ccodegen-units=1",
-];
+/// Gives the crates of this workspace, and nothing else, the fuzzer's instruments.
+const COMPILER: &str = "rustc.sh";
+/// Says to the fuzzer which target it is.
+const NAME: &str = "SALLYPORT_FUZZ";
 /// A hang, as opposed to a slow machine.
 const HANG_S: u32 = 30;
 const MEMORY_MB: u32 = 2048;
@@ -38,10 +32,20 @@ pub(crate) struct Arguments {
     seconds: u32,
 }
 
+impl Arguments {
+    /// All targets, each for so many seconds.
+    pub(crate) fn all(seconds: u32) -> Self {
+        Self {
+            targets: Vec::new(),
+            seconds,
+        }
+    }
+}
+
 /// Builds the targets and runs each for a while; an error when one of them found something.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::run(setup::FOR_FUZZING)?;
-    let binaries = build()?;
+    let program = build()?;
     let mut targets = all_targets()?;
     if !arguments.targets.is_empty() {
         for name in &arguments.targets {
@@ -56,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         for _ in 0..TARGETS_AT_A_TIME {
             scope.spawn(|| {
                 while let Some(name) = next() {
-                    match fuzz(&name, &binaries, arguments.seconds) {
+                    match fuzz(&name, &program, arguments.seconds) {
                         Ok(summary) => eprintln!("fuzz: {name}: {summary}"),
                         Err(error) => {
                             eprintln!("fuzz: {name}: {error:#}");
@@ -76,7 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// The targets are the files of their folder.
 fn all_targets() -> Result<Vec<String>> {
-    let dir = root().join("fuzz_targets");
+    let dir = root().join("src").join("targets");
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&dir).with_context(|| format!("`{}` could not be read", dir.display()))? {
         let path = entry?.path();
@@ -86,41 +90,27 @@ fn all_targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds all of them; where they are.
+/// Builds the fuzzer, which is all targets; where it is.
 fn build() -> Result<PathBuf> {
-    let machine = machine()?;
     let mut cargo = process::cargo();
-    cargo.current_dir(root()).env("RUSTFLAGS", INSTRUMENTS.join(" "));
-    // With a target given, what only builds (scripts, macros) goes without the instruments.
-    cargo.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--bins",
-        "--locked",
-        "--target",
-        &machine,
-    ]);
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", root().join(COMPILER));
+    cargo.env("CARGO_INCREMENTAL", "0");
+    cargo.args(["build", "--quiet", "--locked", "--package", "sallyport-fuzz"]);
+    cargo.args(["--features", "libfuzzer", "--bin", "fuzz"]);
     process::run(&mut cargo)?;
-    Ok(root().join("target").join(machine).join("release"))
-}
-
-fn machine() -> Result<String> {
-    let said = process::capture(Command::new("rustc").arg("-vV"))?;
-    let host = said.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned)
-        .context("rustc does not say what machine this is")
+    Ok(process::target_dir()?.join("debug").join("fuzz"))
 }
 
 /// Runs one target; how often it ran. What it finds stays in `fuzz/artifacts`.
-fn fuzz(name: &str, binaries: &Path, seconds: u32) -> Result<String> {
+fn fuzz(name: &str, program: &Path, seconds: u32) -> Result<String> {
     let (corpus, artifacts) = (root().join("corpus").join(name), root().join("artifacts").join(name));
     std::fs::create_dir_all(&corpus)?;
     std::fs::create_dir_all(&artifacts)?;
     let log = artifacts.join("log");
     let file = File::create(&log).with_context(|| format!("`{}` could not be made", log.display()))?;
-    let mut command = Command::new(binaries.join(name));
+    let mut command = Command::new(program);
     command
+        .env(NAME, name)
         .arg(&corpus)
         .args([root().join("seeds").join(name)].iter().filter(|dir| dir.is_dir()));
     command.args([
@@ -130,10 +120,6 @@ fn fuzz(name: &str, binaries: &Path, seconds: u32) -> Result<String> {
         "-print_final_stats=1".to_owned(),
         format!("-artifact_prefix={}/", artifacts.display()),
     ]);
-    let dictionary = root().join("dictionaries").join(name);
-    if dictionary.is_file() {
-        command.arg(format!("-dict={}", dictionary.display()));
-    }
     let status = command.stdout(file.try_clone()?).stderr(file).status()?;
     let said = String::from_utf8_lossy(&std::fs::read(&log)?).into_owned();
     if !status.success() {

@@ -1,5 +1,5 @@
 //! What masking costs: how many bytes a second one core searches and rewrites, beside what else could be done with
-//! them. `mask [ROUNDS]`
+//! them. `mask [ROUNDS [ROWS [WAY]]]`: only rows and ways whose names contain these
 //!
 //! Every round runs each way once over the same rows, for about a millisecond, so that what else runs on the machine
 //! disturbs all of them alike; medians and their ratios are printed.
@@ -21,16 +21,19 @@ fn main() -> Result<()> {
         Some(rounds) => rounds.parse().context("the number of rounds")?,
         None => 100,
     };
-    let sets = [rows::heavy(), rows::light(), rows::narrow()];
+    let sets = [rows::heavy(), rows::light(), rows::narrow(), rows::ruled()];
     println!("GB/s on one core, medians of {rounds} interleaved rounds; ÷ touch: of what touching every byte gives\n");
-    for rows in &sets {
-        measure(rows, rounds);
+    let named = |number: usize| std::env::args().nth(number).unwrap_or_default();
+    let (only_rows, only_way) = (named(2), named(3));
+    for rows in sets.iter().filter(|rows| rows.name.contains(&only_rows)) {
+        measure(rows, rounds, &only_way);
     }
     Ok(())
 }
 
-fn measure(rows: &Rows, rounds: usize) {
+fn measure(rows: &Rows, rounds: usize, only: &str) {
     let mut ways = ways::all(rows);
+    ways.retain(|way| way.name.contains(only));
     let mut times: Vec<Vec<Duration>> = ways.iter().map(|_| Vec::with_capacity(rounds)).collect();
     for _ in 0..rounds {
         for (way, times) in ways.iter_mut().zip(&mut times) {

@@ -4,17 +4,22 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sallyport_mask::Strategy;
 
 /// Rows of one result.
 pub(crate) struct Rows {
     pub(crate) name: &'static str,
     /// The types of the columns.
     pub(crate) columns: Vec<u32>,
+    /// How values of columns are replaced whatever they are.
+    pub(crate) rules: Vec<Option<Strategy>>,
     pub(crate) count: usize,
     /// The rows as lines with tabs between the cells.
     pub(crate) text: Vec<u8>,
     /// The same cells as `DataRow` messages.
     pub(crate) messages: Vec<u8>,
+    /// The same lines as messages of a COPY.
+    pub(crate) copied: Vec<u8>,
     /// How long each cell is, row by row.
     pub(crate) cells: Vec<usize>,
 }
@@ -114,15 +119,37 @@ pub(crate) fn narrow() -> Rows {
     })
 }
 
+/// Three of six columns are classified, as in the table that `cargo xtask bench postgres` reads.
+pub(crate) fn ruled() -> Rows {
+    let columns = vec![INT4, TEXT, TEXT, TEXT, TEXT, TEXT];
+    let mut rows = Rows::new("ruled: three of six columns are replaced", columns, |dice, row| {
+        vec![
+            row.to_string(),
+            format!("Customer {row}"),
+            format!("user{row}@example.com"),
+            card(dice).replace(' ', ""),
+            format!("{:03}-12-3456", dice.below(899) + 1),
+            format!("A note of usual length about customer {row}, who lives at the corner"),
+        ]
+    });
+    let rules = [Strategy::Partial, Strategy::KeepLast(4), Strategy::Redact];
+    for (slot, rule) in rows.rules.iter_mut().skip(2).zip(rules) {
+        *slot = Some(rule);
+    }
+    rows
+}
+
 impl Rows {
     fn new(name: &'static str, columns: Vec<u32>, row: impl Fn(&mut Dice, usize) -> Vec<String>) -> Rows {
         let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
         let mut rows = Rows {
             name,
+            rules: vec![None; columns.len()],
             columns,
             count: 0,
             text: Vec::new(),
             messages: Vec::new(),
+            copied: Vec::new(),
             cells: Vec::new(),
         };
         while rows.text.len() < SIZE {
@@ -137,6 +164,7 @@ impl Rows {
         self.messages.push(b'D');
         self.messages.extend((length as u32).to_be_bytes());
         self.messages.extend((cells.len() as u16).to_be_bytes());
+        let line = self.text.len();
         for cell in cells {
             self.messages.extend((cell.len() as u32).to_be_bytes());
             self.messages.extend(cell.as_bytes());
@@ -147,6 +175,10 @@ impl Rows {
         if let Some(last) = self.text.last_mut() {
             *last = b'\n';
         }
+        let line = self.text.get(line..).unwrap_or_default();
+        self.copied.push(b'd');
+        self.copied.extend((4 + line.len() as u32).to_be_bytes());
+        self.copied.extend(line);
         self.count += 1;
     }
 }

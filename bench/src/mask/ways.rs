@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use regex::bytes::{Regex, RegexSet};
 use sallyport_mask::{Detector, MaskKey, Scanner, Scratch, Strategy};
-use sallyport_postgres::cells::{ColumnPlan, Format, RowMasker, TypeMap};
+use sallyport_postgres::cells::{ColumnPlan, CopyFormat, CopyMasker, Format, RowMasker, TextOptions, TypeMap};
 
 use crate::rows::Rows;
 
@@ -36,6 +36,11 @@ pub(crate) fn all(rows: &Rows) -> Vec<Way> {
             name: "DataRow messages, as they were received",
             bytes: |rows| rows.messages.len(),
             run: Box::new(runs(rows)),
+        },
+        Way {
+            name: "COPY in text, as it was received",
+            bytes: |rows| rows.copied.len(),
+            run: Box::new(copied(rows)),
         },
         text("one regex of alternatives, finding only", alternation()),
         text("regex set, then each, finding only", set_then_each()),
@@ -101,13 +106,18 @@ fn cell_by_cell() -> impl FnMut(&Rows) -> usize {
     }
 }
 
-fn masker(rows: &Rows) -> RowMasker {
-    let plan = |type_oid: &u32| ColumnPlan {
+fn plans(rows: &Rows) -> Vec<ColumnPlan> {
+    let plan = |(type_oid, rule): (&u32, &Option<Strategy>)| ColumnPlan {
+        rule: *rule,
         type_oid: *type_oid,
-        ..ColumnPlan::unknown(Format::Text)
+        format: Format::Text,
     };
+    rows.columns.iter().zip(&rows.rules).map(plan).collect()
+}
+
+fn masker(rows: &Rows) -> RowMasker {
     RowMasker::new(
-        rows.columns.iter().map(plan).collect(),
+        plans(rows),
         Arc::new(scanner()),
         Arc::new(key()),
         Arc::new(TypeMap::builtin()),
@@ -148,6 +158,31 @@ fn runs(rows: &Rows) -> impl FnMut(&Rows) -> usize + use<> {
             let Ok(done) = masker.rows(received, &mut out) else {
                 return 0;
             };
+            sent += if done.changed { out.len() } else { done.taken };
+            at += done.taken;
+        }
+        sent
+    }
+}
+
+/// The same for COPY.
+fn copied(rows: &Rows) -> impl FnMut(&Rows) -> usize + use<> {
+    let format = CopyFormat::Text(TextOptions::default());
+    let (scanner, key, types) = (Arc::new(scanner()), Arc::new(key()), Arc::new(TypeMap::builtin()));
+    let mut masker = CopyMasker::new(format, plans(rows), scanner, key, types);
+    let mut out = Vec::new();
+    move |rows| {
+        let mut at = 0;
+        let mut sent = 0;
+        while let Some(rest) = rows.copied.get(at..).filter(|rest| !rest.is_empty()) {
+            let received = rest.get(..16 * 1024).unwrap_or(rest);
+            out.clear();
+            let Ok(done) = masker.messages(received, &mut out) else {
+                return 0;
+            };
+            if done.count == 0 {
+                return 0;
+            }
             sent += if done.changed { out.len() } else { done.taken };
             at += done.taken;
         }

@@ -104,6 +104,13 @@ async fn mistakes_are_answered_with_problems() {
     let cases = [
         (Method::GET, "/nowhere", None, StatusCode::NOT_FOUND),
         (Method::PUT, "/v1/requests", None, StatusCode::METHOD_NOT_ALLOWED),
+        // What follows links approves nothing.
+        (
+            Method::GET,
+            "/v1/requests/req_000000/approve",
+            None,
+            StatusCode::METHOD_NOT_ALLOWED,
+        ),
         (Method::GET, "/v1/requests?state=purple", None, StatusCode::BAD_REQUEST),
         (Method::GET, "/v1/requests?colour=purple", None, StatusCode::BAD_REQUEST),
         (Method::GET, "/v1/requests/..%2f..%2fetc", None, StatusCode::NOT_FOUND),

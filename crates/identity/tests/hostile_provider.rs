@@ -17,7 +17,8 @@ use sallyport_identity::oidc::{OidcError, TokenFault};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use url::Url;
 
 /// What the provider answers to a path: status, extra header lines, body.
 type Answers = Arc<Mutex<Box<dyn Fn(&str, &str) -> (u16, String, String) + Send>>>;
@@ -42,7 +43,7 @@ impl Provider {
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0 {}
+                while !whole(&head) && stream.read_buf(&mut head).await.unwrap() > 0 {}
                 let head = String::from_utf8(head).unwrap();
                 let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
                 asked.lock().unwrap().push(path.clone());
@@ -84,6 +85,17 @@ impl Provider {
         let config = format!("issuer = \"{}\"\nclient_id = \"sallyport\"\n", self.issuer);
         Gateway::with(vec![toml::from_str(&config).unwrap()]).await
     }
+}
+
+/// Whether a request has come to its end, with its form if it has one.
+fn whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.split_once("content-length: ").map_or("0", |(_, rest)| rest);
+    let length = length.split("\r\n").next().unwrap();
+    body.len() >= length.parse().unwrap()
 }
 
 fn document(issuer: &str) -> Value {
@@ -236,4 +248,129 @@ async fn an_error_page_does_not_replace_the_keys() {
     // A gateway that has no keys yet has nothing to go on with.
     let error = present(&provider.gateway().await, "known").await;
     assert!(matches!(error, LoginError::Oidc(OidcError::Provider { .. })), "{error}");
+}
+
+#[tokio::test]
+async fn keys_outlive_an_outage_of_the_provider_for_an_hour_and_no_longer() {
+    let provider = Provider::start(well(keys("known"))).await;
+    let gateway = provider.gateway().await;
+    assert_eq!(fault(&present(&gateway, "known").await), Some(&TokenFault::Signature));
+    provider.now_answers(|_, _| (503, String::new(), String::new()));
+    for (minutes, known) in [(30, true), (29, true), (2, false)] {
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(minutes * 60)).await;
+        tokio::time::resume();
+        let error = present(&gateway, "known").await;
+        assert_eq!(fault(&error), known.then_some(&TokenFault::Signature), "{error}");
+    }
+}
+
+/// Logs in by browser; `answers` are the parameters, beside `state`, with which the browser comes back, one after the
+/// other. What the page said to each, and how it ended.
+async fn browse(provider: &Provider, answers: &[&[(&str, &str)]]) -> (Vec<String>, String) {
+    let flow = provider.begin().await.unwrap();
+    let (shown, address) = tokio::sync::oneshot::channel();
+    let login = tokio::spawn(async move {
+        let result = flow.browser(|url| shown.send(url.clone()).unwrap()).await;
+        result.map(drop).unwrap_err().to_string()
+    });
+    let address: Url = address.await.unwrap();
+    let sent = |name: &str| {
+        let mut pairs = address.query_pairs().filter(|(key, _)| key == name);
+        let value = pairs.next().unwrap().1.into_owned();
+        assert!(pairs.next().is_none(), "{name} is there once");
+        value
+    };
+    assert_eq!(
+        (sent("code_challenge_method"), sent("response_type")),
+        ("S256".to_owned(), "code".to_owned())
+    );
+    assert_eq!(sent("code_challenge").len(), 43);
+    let page = Url::parse(&sent("redirect_uri")).unwrap();
+    assert_eq!(page.host_str(), Some("127.0.0.1"));
+    let host = format!("127.0.0.1:{}", page.port().unwrap());
+    let mut pages = Vec::new();
+    for answer in answers {
+        let mut url = page.clone();
+        url.query_pairs_mut()
+            .append_pair("state", &sent("state"))
+            .extend_pairs(*answer);
+        let target = &url[url::Position::BeforePath..];
+        let mut stream = TcpStream::connect(&host).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).await.unwrap();
+        pages.push(page);
+    }
+    (pages, login.await.unwrap())
+}
+
+#[tokio::test]
+async fn an_answer_of_another_issuer_is_not_redeemed() {
+    let names_issuer = |yes: bool| {
+        move |issuer: &str, path: &str| match path {
+            "/.well-known/openid-configuration" => {
+                let mut document = document(issuer);
+                document["authorization_response_iss_parameter_supported"] = json!(yes);
+                ok(&document)
+            }
+            _ => (400, String::new(), json!({ "error": "invalid_grant" }).to_string()),
+        }
+    };
+    let provider = Provider::start(names_issuer(true)).await;
+    let issuer = provider.issuer.clone();
+    let slash = format!("{issuer}/");
+    let foreign: [&[(&str, &str)]; 5] = [
+        &[("code", "c")],
+        &[("code", "c"), ("iss", "https://evil.test")],
+        &[("code", "c"), ("iss", &slash)],
+        &[("code", "c"), ("iss", "")],
+        &[("error", "access_denied"), ("iss", "https://evil.test")],
+    ];
+    for answer in foreign {
+        let (_, error) = browse(&provider, &[answer]).await;
+        assert!(error.contains("does not belong to this login"), "{answer:?}: {error}");
+    }
+    // A provider that does not promise to name itself must still not name another.
+    provider.now_answers(names_issuer(false));
+    let (_, error) = browse(&provider, &[foreign[1]]).await;
+    assert!(error.contains("another issuer"), "{error}");
+    assert_eq!(provider.times_asked("/token"), 0, "no code was redeemed");
+
+    provider.now_answers(names_issuer(true));
+    let (_, error) = browse(&provider, &[&[("code", "c"), ("iss", &issuer)]]).await;
+    assert!(error.contains("invalid_grant"), "{error}");
+    assert_eq!(provider.times_asked("/token"), 1);
+}
+
+#[tokio::test]
+async fn nothing_that_comes_back_is_shown_on_the_page_or_draws_on_the_terminal() {
+    let provider = Provider::start(|issuer, _| ok(&document(issuer))).await;
+    let markup = "<script>alert(1)</script>\u{1b}[2J\u{202e}\r\nSet-Cookie: a=b";
+    let hints = [
+        ("error", markup),
+        ("error_description", markup),
+        ("error_uri", "javascript:alert(1)"),
+        ("ui_locales", markup),
+        ("login_hint", markup),
+        ("id_token_hint", markup),
+    ];
+    // Without the code or an error it is no answer, and the page says that there is none.
+    let (pages, error) = browse(&provider, &[&hints[3..], &hints]).await;
+    assert_eq!(pages.len(), 2);
+    let (none, page) = (&pages[0], &pages[1]);
+    assert!(none.starts_with("HTTP/1.1 404 "), "{none}");
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    for page in [none, page] {
+        for part in ["script", "alert", "Set-Cookie", "\u{1b}"] {
+            assert!(!page.contains(part), "{page}");
+        }
+        assert!(
+            page.contains("Content-Security-Policy: default-src 'none'\r\n"),
+            "{page}"
+        );
+    }
+    assert!(error.contains("refused the login: <script>"), "{error}");
+    assert!(error.chars().all(|c| c.is_ascii_graphic() || c == ' '), "{error:?}");
 }

@@ -1,6 +1,7 @@
 //! The file format under the events: a preamble, then frames, each encrypted and chained to the one before.
 //! See `FORMAT.md`.
 
+pub(crate) mod output;
 pub(crate) mod pool;
 pub(crate) mod preamble;
 pub(crate) mod reader;
@@ -10,6 +11,8 @@ use aws_lc_rs::aead::Nonce;
 
 /// Bytes of a chain value.
 pub(crate) const CHAIN_BYTES: usize = 32;
+/// Bytes of the first word of a frame's header, which is never zero.
+pub(crate) const WORD_BYTES: usize = 4;
 /// Bytes of a frame's header.
 pub(crate) const HEADER_BYTES: usize = 16;
 /// What comes before the plaintext in a buffer: the chain value so far, and the frame's header. Exactly these
@@ -73,6 +76,16 @@ impl FrameHeader {
             *slot = byte;
         }
         bytes
+    }
+
+    /// The header that these bytes are once their first word is there, which the second one tells.
+    pub(crate) fn without_word(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
+        let (_, check) = bytes.split_first_chunk::<WORD_BYTES>()?;
+        let mut whole = *bytes;
+        for (slot, byte) in whole.iter_mut().zip(check.iter().take(WORD_BYTES)) {
+            *slot = !*byte;
+        }
+        Self::decode(&whole)
     }
 
     /// `None` if the header contradicts itself.

@@ -1,5 +1,7 @@
 //! The record of administrative acts: one append-only file per state directory.
 
+mod seals;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::damage::Damage;
 use crate::durable::{Committer, Durability, Receipt, SyncedFile};
 use crate::error::LedgerError;
+use crate::frame::output::Output;
 use crate::frame::pool::Pool;
 use crate::frame::preamble::{Content, Preamble};
 use crate::frame::reader::{FrameReader, Next};
@@ -20,11 +23,13 @@ use crate::frame::writer::{FrameWriter, Place};
 use crate::frame::{FrameKind, MAX_PLAIN_BYTES};
 use crate::key::{KEY_BYTES, RecordingKey, aead_key, fill_random, make_private_dir, write_private};
 use crate::recording::seal::Root;
+use seals::Seals;
 
 /// Name of the journal in the state directory.
 const FILE_NAME: &str = "journal.rec";
 /// Bytes of the salt from which a segment's key is derived.
 const SALT_BYTES: usize = 32;
+type Salt = [u8; SALT_BYTES];
 
 /// The kind of entry that has a sealed recording's root.
 const SEALED: &str = "recording.seal";
@@ -66,8 +71,8 @@ impl Entry {
         Self::now(SEALED, "gateway", details)
     }
 
-    /// The root that the entry has of the recording of `session`, if it is about that.
-    fn root_of(&self, session: Uuid) -> Option<Result<Root, Damage>> {
+    /// The root of a recording, if the entry says that it was sealed.
+    fn root(&self) -> Option<Root> {
         #[derive(Deserialize)]
         struct Details {
             session: Uuid,
@@ -78,19 +83,12 @@ impl Entry {
         if self.kind != SEALED {
             return None;
         }
-        let unreadable = || Damage::Content {
-            frame: 0,
-            what: format!("the entry of {} about a sealed recording", self.at),
-        };
-        match serde_json::from_value::<Details>(self.details.clone()) {
-            Ok(details) if details.session != session => None,
-            Ok(details) => Some(Ok(Root {
-                id: session,
-                hash: details.root,
-                frames: details.frames,
-            })),
-            Err(_) => Some(Err(unreadable())),
-        }
+        let details: Details = serde_json::from_value(self.details.clone()).ok()?;
+        Some(Root {
+            id: details.session,
+            hash: details.root,
+            frames: details.frames,
+        })
     }
 }
 
@@ -108,10 +106,18 @@ pub struct Recovery {
 pub struct Journal {
     path: PathBuf,
     key: RecordingKey,
-    frames: Mutex<FrameWriter>,
+    writing: Mutex<Writing>,
     synced: Option<(SyncedFile, Committer)>,
     /// Holds the lock that keeps other processes out.
     _file: Arc<File>,
+}
+
+/// The journal's end, and where in it recordings were sealed.
+struct Writing {
+    frames: FrameWriter,
+    /// Of the segment that is written.
+    salt: Salt,
+    seals: Seals,
 }
 
 impl std::fmt::Debug for Journal {
@@ -151,11 +157,17 @@ impl Journal {
             Err(TryLockError::WouldBlock) => return Err(LedgerError::JournalInUse(path)),
             Err(TryLockError::Error(source)) => return Err(io("lock")(source)),
         }
-        let (place, preamble, entries) = check_all(&path, key)?;
+        let Checked {
+            place,
+            preamble,
+            entries,
+            seals,
+        } = check_all(&path, key)?;
         let torn_bytes = set_aside(&mut file, &path, place.offset).map_err(io("repair"))?;
         let file = Arc::new(file);
-        let mut frames = FrameWriter::new(Arc::clone(&file), aead_key(&preamble.data_key)?, place, Pool::default());
-        start_segment(&mut frames, &preamble.data_key)?;
+        let output = Output::new(Arc::clone(&file), place.offset);
+        let mut frames = FrameWriter::new(output, aead_key(&preamble.data_key)?, place, Pool::default());
+        let salt = start_segment(&mut frames, &preamble.data_key)?;
         let synced = match durability {
             Durability::WriteAhead => None,
             Durability::Durable => {
@@ -166,7 +178,7 @@ impl Journal {
         let journal = Self {
             path,
             key: key.clone(),
-            frames: Mutex::new(frames),
+            writing: Mutex::new(Writing { frames, salt, seals }),
             synced,
             _file: file,
         };
@@ -193,11 +205,14 @@ impl Journal {
             let (bytes, limit) = (text.len() as u64, MAX_PLAIN_BYTES as u64);
             return Err(LedgerError::TooLarge { bytes, limit });
         }
-        let mut frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
-        frames.push(&text)?;
-        frames.close(FrameKind::Events)?;
-        let written = frames.place().offset;
-        drop(frames);
+        let sealed = entry.root().map(|root| root.id);
+        let mut writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = (writing.frames.place(), writing.salt);
+        writing.frames.push(&text)?;
+        writing.frames.close(FrameKind::Events)?;
+        writing.seals.note(sealed, before);
+        let written = writing.frames.place().offset;
+        drop(writing);
         Ok(self
             .synced
             .as_ref()
@@ -207,18 +222,32 @@ impl Journal {
     /// The chain value after the last entry.
     #[must_use]
     pub fn head(&self) -> [u8; 32] {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner).place().chain
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        writing.frames.place().chain
     }
 
-    /// The root that was written down when the recording of `session` was sealed. All of the journal is read for it, so
-    /// call it where that hurts nobody.
+    /// Why nothing more can be written, if an earlier write failed. Only another start mends that.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        writing.frames.failure().map(str::to_owned)
+    }
+
+    /// The root that was written down when the recording of `session` was sealed. A few entries are read for it, however
+    /// long the journal is.
     ///
     /// # Errors
     /// [`LedgerError::Io`]; [`LedgerError::Damaged`]
     pub fn root_of(&self, session: Uuid) -> Result<Option<Root>, LedgerError> {
-        for entry in self.entries()? {
-            if let Some(root) = entry?.root_of(session) {
-                return root.map(Some).map_err(Into::into);
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((place, salt)) = writing.seals.near(session) else {
+            return Ok(None);
+        };
+        drop(writing);
+        for entry in Entries::open_at(&self.path, &self.key, place, &salt)? {
+            let root = entry?.root();
+            if root.is_some_and(|root| root.id == session) {
+                return Ok(root);
             }
         }
         Ok(None)
@@ -237,6 +266,8 @@ impl Journal {
 pub struct Entries {
     frames: FrameReader,
     data_key: Zeroizing<[u8; KEY_BYTES]>,
+    /// Of the segment that the reader is in.
+    salt: Salt,
     torn_bytes: u64,
     done: bool,
 }
@@ -263,9 +294,26 @@ impl Entries {
         Ok(Self {
             frames,
             data_key: preamble.data_key,
+            salt: [0; SALT_BYTES],
             torn_bytes: 0,
             done: false,
         })
+    }
+
+    /// Begins at a place in the segment of this salt.
+    fn open_at(path: &Path, key: &RecordingKey, place: Place, salt: &Salt) -> Result<Self, LedgerError> {
+        let mut entries = Self::open(path, key)?;
+        entries.frames.seek(place)?;
+        entries.enter(salt)?;
+        Ok(entries)
+    }
+
+    /// Goes on with the key of the segment of this salt.
+    fn enter(&mut self, salt: &Salt) -> Result<(), LedgerError> {
+        self.salt = *salt;
+        self.frames
+            .set_segment_key(aead_key(&segment_key(&self.data_key, salt))?);
+        Ok(())
     }
 
     /// Bytes after the last whole entry; known once the iteration has ended.
@@ -290,9 +338,18 @@ impl Entries {
                 }
                 Next::Frame {
                     kind: FrameKind::Segment,
+                    at,
                     plain,
-                    ..
-                } => plain.to_vec(),
+                } => *plain
+                    .first_chunk()
+                    .filter(|salt| salt.len() == plain.len())
+                    .ok_or_else(|| {
+                        let what = "a salt".to_owned();
+                        Damage::Content {
+                            frame: at.sequence,
+                            what,
+                        }
+                    })?,
                 Next::Frame {
                     kind: FrameKind::Header | FrameKind::Seal,
                     at,
@@ -311,8 +368,7 @@ impl Entries {
                     return Ok(None);
                 }
             };
-            self.frames
-                .set_segment_key(aead_key(&segment_key(&self.data_key, &salt))?);
+            self.enter(&salt)?;
         }
     }
 }
@@ -330,22 +386,40 @@ impl Iterator for Entries {
     }
 }
 
-/// Reads the whole journal; says where its last whole frame ends.
-fn check_all(path: &Path, key: &RecordingKey) -> Result<(Place, Preamble, u64), LedgerError> {
+/// What a whole journal holds.
+struct Checked {
+    /// Where its last whole frame ends.
+    place: Place,
+    preamble: Preamble,
+    entries: u64,
+    seals: Seals,
+}
+
+/// Reads the whole journal.
+fn check_all(path: &Path, key: &RecordingKey) -> Result<Checked, LedgerError> {
     let named = |error: LedgerError| error.in_file(path);
     let (frames, preamble) = FrameReader::open(path, Content::Journal, Some(key)).map_err(named)?;
     let mut entries = Entries {
         frames,
         data_key: preamble.data_key.clone(),
+        salt: [0; SALT_BYTES],
         torn_bytes: 0,
         done: false,
     };
-    let mut count = 0;
-    for entry in entries.by_ref() {
-        entry.map_err(named)?;
+    let (mut count, mut seals) = (0, Seals::default());
+    loop {
+        let before = (entries.frames.place(), entries.salt);
+        let Some(entry) = entries.next() else { break };
+        let entry = entry.map_err(named)?;
+        seals.note(entry.root().map(|root| root.id), before);
         count += 1;
     }
-    Ok((entries.frames.place(), preamble, count))
+    Ok(Checked {
+        place: entries.frames.place(),
+        preamble,
+        entries: count,
+        seals,
+    })
 }
 
 /// Copies what follows `end` to a file beside the journal, cuts it off, and leaves `file` at its end.
@@ -363,13 +437,13 @@ fn set_aside(file: &mut File, path: &Path, end: u64) -> std::io::Result<u64> {
 
 /// Starts a stretch under a key of its own, so that no frame number is ever used twice with one key, even
 /// if a crash cut a frame that was then written again.
-fn start_segment(frames: &mut FrameWriter, data_key: &[u8; KEY_BYTES]) -> Result<(), LedgerError> {
+fn start_segment(frames: &mut FrameWriter, data_key: &[u8; KEY_BYTES]) -> Result<Salt, LedgerError> {
     let mut salt = [0; SALT_BYTES];
     fill_random(&mut salt)?;
     frames.push(&salt)?;
     frames.close(FrameKind::Segment)?;
     frames.set_key(aead_key(&segment_key(data_key, &salt))?);
-    Ok(())
+    Ok(salt)
 }
 
 fn segment_key(data_key: &[u8; KEY_BYTES], salt: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {

@@ -2,7 +2,7 @@
 //! journal of administrative acts.
 //!
 //! *Evidence before effect*: a [`Recorder`] takes events with [`Recorder::append`], which only encodes, and
-//! hands everything appended so far to the operating system with one `write` in [`Recorder::flush`]. A
+//! hands everything appended so far to the operating system in [`Recorder::flush`]. A
 //! command may be forwarded once the [`Receipt`] of the flush that holds it is ready (invariant I2).
 //!
 //! The crate knows no protocol: a response is the bytes that the client saw, and whoever wrote them knows

@@ -74,6 +74,37 @@ fn the_root_of_a_sealed_recording_is_found_in_every_later_run() {
 }
 
 #[test]
+fn a_root_is_found_without_reading_all_that_was_written_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let recordings = RecordingStore::open(dir.path(), key(), Durability::WriteAhead).unwrap();
+    let mut roots = Vec::new();
+    for _ in 0..2 {
+        let (journal, _) = open(dir.path());
+        for number in 0..150 {
+            journal.record(&act(number)).unwrap().wait().unwrap();
+            if number % 10 == 0 {
+                let (root, _) = recordings.create(&support::header()).unwrap().seal().unwrap();
+                journal.record(&Entry::sealed(&root)).unwrap().wait().unwrap();
+                roots.push(root);
+            }
+        }
+    }
+    let (journal, _) = open(dir.path());
+    for root in &roots {
+        assert_eq!(journal.root_of(root.id).unwrap(), Some(*root));
+    }
+    // Who reads on to the last root from the beginning meets this.
+    let path = dir.path().join("journal.rec");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[300] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(journal.entries().unwrap().any(|entry| entry.is_err()));
+    let last = roots.last().unwrap();
+    assert_eq!(journal.root_of(last.id).unwrap(), Some(*last));
+    assert!(matches!(journal.root_of(roots[0].id), Err(LedgerError::Damaged(_))));
+}
+
+#[test]
 fn a_second_process_is_kept_out_while_readers_are_not() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = open(dir.path());

@@ -26,6 +26,9 @@ use tokio::{
 
 use crate::Wire;
 
+/// Who has said nothing for so long makes room for others when the process has no file descriptors left.
+const SPOKEN: Duration = Duration::from_millis(250);
+
 /// How many connections are let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -85,7 +88,8 @@ pub(crate) struct Gatekeeper {
 #[derive(Debug, Default)]
 struct Pending {
     next: u64,
-    handshakes: BTreeMap<u64, Arc<Notify>>,
+    /// Each with when it began.
+    handshakes: BTreeMap<u64, (Instant, Arc<Notify>)>,
     sources: HashMap<IpAddr, usize>,
 }
 
@@ -106,10 +110,13 @@ impl Gatekeeper {
         (self.sessions.load(Ordering::Relaxed), self.pending().handshakes.len())
     }
 
-    /// Ends the oldest handshake, if there is one.
+    /// Ends the oldest handshake, if it has had the time that a client who speaks needs.
     pub(crate) fn make_room(&self) {
-        if let Some((_, oldest)) = self.pending().handshakes.pop_first() {
-            oldest.notify_one();
+        let mut pending = self.pending();
+        if let Some(oldest) = pending.handshakes.first_entry()
+            && oldest.get().0.elapsed() >= SPOKEN
+        {
+            oldest.remove().1.notify_one();
         }
     }
 
@@ -123,14 +130,14 @@ impl Gatekeeper {
         }
         *count = count.saturating_add(1);
         if pending.handshakes.len() >= self.limits.handshakes
-            && let Some((_, oldest)) = pending.handshakes.pop_first()
+            && let Some((_, (_, oldest))) = pending.handshakes.pop_first()
         {
             oldest.notify_one();
         }
         let number = pending.next;
         pending.next = number.wrapping_add(1);
         let ended = Arc::new(Notify::new());
-        pending.handshakes.insert(number, ended.clone());
+        pending.handshakes.insert(number, (Instant::now(), ended.clone()));
         drop(pending);
         let place = Place {
             keeper: self.clone(),

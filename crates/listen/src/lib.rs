@@ -6,6 +6,7 @@
 
 mod admission;
 mod client_tls;
+mod clients;
 mod error;
 mod listener;
 mod server_tls;

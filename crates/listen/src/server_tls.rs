@@ -3,25 +3,24 @@
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
+    time::SystemTime,
 };
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::aws_lc_rs,
-    server::{
-        ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier,
-    },
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use time::{Duration, OffsetDateTime};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{TlsError, TlsInfo, Wire, wire::Stream};
+use crate::{TlsError, TlsInfo, Wire, clients::Clients, wire::Stream};
 
 /// Where the certificate comes from and what is asked of clients.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +31,19 @@ pub struct ServerTlsOptions {
     pub key: PathBuf,
     /// Authorities (PEM) whose client certificates are accepted. Without, none is asked for.
     pub client_authorities: Option<PathBuf>,
+    /// Lists (PEM) of the certificates that these authorities, and those under them, have revoked.
+    pub client_crl: Option<PathBuf>,
     /// Application protocols offered; a client that offers only others is refused.
     pub alpn: Vec<Vec<u8>>,
 }
 
-/// TLS towards clients. Clones share the certificate, which can be reloaded at any time.
+/// TLS towards clients. Clones share the certificate and what is known of clients' certificates, which can be reloaded at any
+/// time.
 #[derive(Clone)]
 pub struct ServerTls {
     options: Arc<ServerTlsOptions>,
     current: Arc<Current>,
+    clients: Option<Arc<Clients>>,
     acceptor: TlsAcceptor,
 }
 
@@ -53,7 +56,7 @@ impl std::fmt::Debug for ServerTls {
 }
 
 impl ServerTls {
-    /// Reads certificate, key and authorities.
+    /// Reads certificate, key, authorities and lists of revoked certificates.
     ///
     /// # Errors
     /// When a file is missing or is not what it should be.
@@ -61,8 +64,9 @@ impl ServerTls {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let current = Arc::new(Current(RwLock::new(read_key(&options)?)));
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let builder = match &options.client_authorities {
-            Some(path) => builder.with_client_cert_verifier(client_verifier(path)?),
+        let clients = Clients::load(&options)?.map(Arc::new);
+        let builder = match clients.clone() {
+            Some(clients) => builder.with_client_cert_verifier(clients),
             None => builder.with_no_client_auth(),
         };
         let mut config = builder.with_cert_resolver(current.clone());
@@ -74,6 +78,7 @@ impl ServerTls {
         Ok(Self {
             options: Arc::new(options),
             current,
+            clients,
             acceptor,
         })
     }
@@ -99,15 +104,57 @@ impl ServerTls {
         Ok((certificate, key))
     }
 
-    /// Reads certificate and key again; connections made from now on use them. On an error the old ones
-    /// stay.
+    /// Reads all files again; connections made from now on use what is in them. On an error everything stays as it was.
     ///
     /// # Errors
     /// When a file is missing or is not what it should be.
     pub fn reload(&self) -> Result<(), TlsError> {
         let key = read_key(&self.options)?;
+        if let Some(clients) = &self.clients {
+            clients.reload(&self.options)?;
+        }
         *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = key;
         Ok(())
+    }
+
+    /// Reads all files again whenever one of them has changed.
+    ///
+    /// # Cancel safety
+    /// To be dropped when nobody is to be served any more.
+    pub async fn keep_current(&self) {
+        let stamps = || {
+            let more = [&self.options.client_authorities, &self.options.client_crl];
+            let files = [&self.options.certificate, &self.options.key].into_iter();
+            let files = files.chain(more.into_iter().flatten());
+            files.map(|path| Stamp::of(path)).collect::<Vec<_>>()
+        };
+        let mut known = stamps();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = stamps();
+            if now == known {
+                continue;
+            }
+            known = now;
+            match self.reload() {
+                Ok(()) => tracing::info!("certificates and lists of revoked ones were read again"),
+                Err(error) => tracing::error!(%error, "the changed certificates cannot be used; those before stay"),
+            }
+        }
+    }
+}
+
+/// How often files are looked at.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What tells whether a file changed, without reading it: time, size and inode.
+#[derive(PartialEq, Eq)]
+struct Stamp(Option<(SystemTime, u64, u64)>);
+
+impl Stamp {
+    fn of(path: &Path) -> Self {
+        let of = |m: fs::Metadata| m.modified().ok().map(|at| (at, m.len(), m.ino()));
+        Self(fs::metadata(path).ok().and_then(of))
     }
 }
 
@@ -194,15 +241,6 @@ pub(crate) fn read_roots(path: &Path) -> Result<(RootCertStore, Vec<CertificateD
             .map_err(|error| TlsError::content(path, format!("holds a certificate that cannot be used: {error}")))?;
     }
     Ok((store, certificates))
-}
-
-fn client_verifier(path: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let (roots, _) = read_roots(path)?;
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .allow_unauthenticated()
-        .build()
-        .map_err(|error| TlsError::content(path, format!("cannot verify clients: {error}")))
 }
 
 /// How long a self-signed certificate holds. It is pinned, not renewed, by those who use one.

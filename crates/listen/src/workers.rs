@@ -18,10 +18,9 @@ use tokio::{
         mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
         oneshot,
     },
-    task::{LocalSet, spawn_local},
 };
 
-type Job = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 enum Order {
     Run(Job),
@@ -86,13 +85,8 @@ impl Workers {
             .sum()
     }
 
-    /// Runs a job on the worker with the fewest, in turn among equals. `job` is called on the worker's
-    /// thread; the future that it makes stays there.
-    pub fn spawn<J, F>(&self, job: J)
-    where
-        J: FnOnce() -> F + Send + 'static,
-        F: Future<Output = ()> + 'static,
-    {
+    /// Runs a job on the worker with the fewest, in turn among equals. It stays there.
+    pub fn spawn(&self, job: impl Future<Output = ()> + Send + 'static) {
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let split = turn.checked_rem(self.workers.len()).unwrap_or(0);
         let (behind, ahead) = self.workers.split_at(split);
@@ -101,7 +95,7 @@ impl Workers {
             .chain(behind)
             .min_by_key(|worker| worker.alive.load(Ordering::Relaxed));
         if let Some(worker) = fewest {
-            worker.run(Box::new(move || Box::pin(job())));
+            worker.run(Box::pin(job));
         }
     }
 
@@ -149,10 +143,8 @@ impl Worker {
             .name(format!("worker-{number}"))
             .stack_size(STACK_BYTES)
             .spawn(move || {
-                let local = LocalSet::new();
-                local.block_on(&runtime, work(receiver, &own, &count));
+                runtime.block_on(work(receiver, &own, &count));
                 // Aborts what is left.
-                drop(local);
                 drop(runtime);
                 drop(ending);
             })?;
@@ -185,9 +177,9 @@ async fn work(
                     alive: alive.clone(),
                     orders: own.upgrade(),
                 };
-                spawn_local(async move {
+                tokio::spawn(async move {
                     let _end = end;
-                    job().await;
+                    job.await;
                 });
             }
             Order::Ended => {}

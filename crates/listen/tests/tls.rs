@@ -188,6 +188,7 @@ async fn client_certificates_are_verified_and_not_demanded() {
         key,
         client_authorities: Some(world.path("ca.crt")),
         alpn: vec![b"postgresql".to_vec()],
+        client_crl: None,
     })
     .unwrap();
     let stranger = World::new();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{collections::HashMap, future::pending, num::NonZeroUsize, rc::Rc, sync::mpsc::channel, thread};
+use std::{collections::HashMap, future::pending, num::NonZeroUsize, sync::mpsc::channel, thread};
 
 use sallyport_listen::Workers;
 use tokio::sync::oneshot;
@@ -12,16 +12,17 @@ fn workers(count: usize) -> Workers {
 }
 
 #[tokio::test]
-async fn jobs_are_spread_evenly_and_need_not_be_send() {
+async fn jobs_are_spread_evenly_and_stay_on_their_thread() {
     let workers = workers(3);
     let (sender, receiver) = channel();
     for _ in 0..9 {
         let sender = sender.clone();
-        workers.spawn(move || async move {
-            let local = Rc::new(thread::current().id());
-            sender.send(*local).unwrap();
+        workers.spawn(async move {
+            let home = thread::current().id();
+            tokio::task::yield_now().await;
+            assert_eq!(thread::current().id(), home);
+            sender.send(home).unwrap();
             pending::<()>().await;
-            drop(local);
         });
     }
     let mut counts = HashMap::new();
@@ -37,7 +38,7 @@ async fn draining_waits_for_the_jobs() {
     let workers = workers(2);
     let (go, gone) = oneshot::channel::<()>();
     let (sender, receiver) = channel();
-    workers.spawn(move || async move {
+    workers.spawn(async move {
         gone.await.unwrap();
         sender.send("done").unwrap();
     });
@@ -57,12 +58,12 @@ async fn dropping_aborts_and_a_panic_takes_nobody_along() {
     let workers = workers(1);
     let (sender, receiver) = channel();
     let (alive, panicking) = (Alive(sender.clone()), Alive(sender));
-    workers.spawn(move || async move {
+    workers.spawn(async move {
         let _panicking = panicking;
         panic!("a job panics on purpose");
     });
     assert_eq!(receiver.recv(), Ok("dropped"));
-    workers.spawn(move || async move {
+    workers.spawn(async move {
         let _alive = alive;
         pending::<()>().await;
     });

@@ -31,8 +31,36 @@ pub enum Detector {
     SlackToken,
     /// Slack incoming webhooks.
     SlackWebhook,
-    /// Stripe live keys (`sk_live_…`, `rk_live_…`).
+    /// Stripe live keys and the secrets of its webhooks (`sk_live_…`, `rk_live_…`, `whsec_…`).
     StripeKey,
+    /// OpenAI keys, and those of others who speak its API (`sk-…`, `sk-proj-…` …).
+    OpenaiKey,
+    /// Anthropic keys (`sk-ant-…`).
+    AnthropicKey,
+    /// SendGrid keys (`SG.….…`).
+    SendgridKey,
+    /// Twilio key and account identifiers (`SK…`, `AC…`).
+    TwilioKey,
+    /// PyPI tokens (`pypi-AgE…`).
+    PypiToken,
+    /// Azure keys: by the mark in them, in connection strings, and in shared access signatures.
+    AzureKey,
+    /// DigitalOcean tokens (`dop_v1_…` …).
+    DigitaloceanToken,
+    /// Shopify tokens (`shpat_…` …).
+    ShopifyToken,
+    /// HashiCorp Vault tokens (`hvs.…` …).
+    VaultToken,
+    /// HashiCorp Terraform tokens (`….atlasv1.…`).
+    TerraformToken,
+    /// Databricks tokens (`dapi…`).
+    DatabricksToken,
+    /// Hugging Face tokens (`hf_…`).
+    HuggingfaceToken,
+    /// Docker Hub tokens (`dckr_pat_…` …).
+    DockerToken,
+    /// Google OAuth client secrets and access tokens (`GOCSPX-…`, `ya29.…`).
+    GoogleOauth,
     /// The password in `scheme://user:password@host`.
     UrlPassword,
     /// International bank account numbers (ISO 13616) with a right checksum.
@@ -51,7 +79,7 @@ pub enum Detector {
 
 impl Detector {
     /// Every built-in detector, in order of precedence.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 32] = [
         Self::PrivateKey,
         Self::Jwt,
         Self::AwsAccessKey,
@@ -63,6 +91,20 @@ impl Detector {
         Self::SlackToken,
         Self::SlackWebhook,
         Self::StripeKey,
+        Self::OpenaiKey,
+        Self::AnthropicKey,
+        Self::SendgridKey,
+        Self::TwilioKey,
+        Self::PypiToken,
+        Self::AzureKey,
+        Self::DigitaloceanToken,
+        Self::ShopifyToken,
+        Self::VaultToken,
+        Self::TerraformToken,
+        Self::DatabricksToken,
+        Self::HuggingfaceToken,
+        Self::DockerToken,
+        Self::GoogleOauth,
         Self::UrlPassword,
         Self::Iban,
         Self::CreditCard,
@@ -86,6 +128,20 @@ impl Detector {
             Self::SlackToken => "slack_token",
             Self::SlackWebhook => "slack_webhook",
             Self::StripeKey => "stripe_key",
+            Self::OpenaiKey => "openai_key",
+            Self::AnthropicKey => "anthropic_key",
+            Self::SendgridKey => "sendgrid_key",
+            Self::TwilioKey => "twilio_key",
+            Self::PypiToken => "pypi_token",
+            Self::AzureKey => "azure_key",
+            Self::DigitaloceanToken => "digitalocean_token",
+            Self::ShopifyToken => "shopify_token",
+            Self::VaultToken => "vault_token",
+            Self::TerraformToken => "terraform_token",
+            Self::DatabricksToken => "databricks_token",
+            Self::HuggingfaceToken => "huggingface_token",
+            Self::DockerToken => "docker_token",
+            Self::GoogleOauth => "google_oauth",
             Self::UrlPassword => "url_password",
             Self::Iban => "iban",
             Self::CreditCard => "credit_card",
@@ -110,6 +166,20 @@ impl Detector {
             Self::SlackToken => "[REDACTED:slack_token]",
             Self::SlackWebhook => "[REDACTED:slack_webhook]",
             Self::StripeKey => "[REDACTED:stripe_key]",
+            Self::OpenaiKey => "[REDACTED:openai_key]",
+            Self::AnthropicKey => "[REDACTED:anthropic_key]",
+            Self::SendgridKey => "[REDACTED:sendgrid_key]",
+            Self::TwilioKey => "[REDACTED:twilio_key]",
+            Self::PypiToken => "[REDACTED:pypi_token]",
+            Self::AzureKey => "[REDACTED:azure_key]",
+            Self::DigitaloceanToken => "[REDACTED:digitalocean_token]",
+            Self::ShopifyToken => "[REDACTED:shopify_token]",
+            Self::VaultToken => "[REDACTED:vault_token]",
+            Self::TerraformToken => "[REDACTED:terraform_token]",
+            Self::DatabricksToken => "[REDACTED:databricks_token]",
+            Self::HuggingfaceToken => "[REDACTED:huggingface_token]",
+            Self::DockerToken => "[REDACTED:docker_token]",
+            Self::GoogleOauth => "[REDACTED:google_oauth]",
             Self::UrlPassword => "[REDACTED]",
             Self::Iban | Self::CreditCard | Self::Ssn | Self::Email | Self::Phone | Self::Ip => "***",
         }
@@ -129,12 +199,26 @@ impl Detector {
             | Self::SlackToken
             | Self::SlackWebhook
             | Self::StripeKey
+            | Self::OpenaiKey
+            | Self::AnthropicKey
+            | Self::SendgridKey
+            | Self::TwilioKey
+            | Self::PypiToken
+            | Self::AzureKey
+            | Self::DigitaloceanToken
+            | Self::ShopifyToken
+            | Self::VaultToken
+            | Self::TerraformToken
+            | Self::DatabricksToken
+            | Self::HuggingfaceToken
+            | Self::DockerToken
+            | Self::GoogleOauth
             | Self::UrlPassword => true,
             Self::Iban | Self::CreditCard | Self::Ssn | Self::Email | Self::Phone | Self::Ip => false,
         }
     }
 
-    pub(crate) const fn bit(self) -> u32 {
+    pub(crate) const fn bit(self) -> u64 {
         1 << (self as u32)
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use fearless_simd::{Level, Select, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x16};
 use serde::{Deserialize, Serialize};
 
 use crate::{MaskKey, fpe, words};
@@ -95,10 +96,23 @@ impl From<Strategy> for String {
 ///
 /// What a strategy cannot make of this value (an e-mail address of `n/a`, the year of `soon`) is redacted.
 /// [`Strategy::Null`] appends nothing: a caller that can say NULL does.
+#[inline]
 pub fn apply(strategy: Strategy, key: &MaskKey, value: &[u8], out: &mut Vec<u8>) {
-    if value.is_empty() {
-        return;
+    match strategy {
+        _ if value.is_empty() => {}
+        Strategy::Redact | Strategy::Partial => out.extend_from_slice(b"***"),
+        Strategy::KeepLast(_)
+        | Strategy::Hash
+        | Strategy::Null
+        | Strategy::Zero
+        | Strategy::Year
+        | Strategy::Email
+        | Strategy::Card => apply_other(strategy, key, value, out),
     }
+}
+
+/// What takes longer.
+fn apply_other(strategy: Strategy, key: &MaskKey, value: &[u8], out: &mut Vec<u8>) {
     match strategy {
         Strategy::Redact | Strategy::Partial => out.extend_from_slice(b"***"),
         Strategy::KeepLast(count) => keep_last(value, usize::from(count), out),
@@ -142,16 +156,46 @@ fn keep_last(value: &[u8], count: usize, out: &mut Vec<u8>) {
 }
 
 fn keep_last_of_ascii(value: &[u8], count: usize, out: &mut Vec<u8>) {
-    let total = value.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
-    let mut hidden = if total > count { total - count } else { total };
-    out.extend(value.iter().map(|byte| {
-        if hidden > 0 && byte.is_ascii_alphanumeric() {
-            hidden -= 1;
-            b'*'
-        } else {
-            *byte
+    let start = out.len();
+    let mut total = 0;
+    let (blocks, rest) = value.as_chunks::<BLOCK>();
+    for block in blocks {
+        let (starred, stars) = dispatch!(Level::baseline(), simd => star(simd, block));
+        out.extend_from_slice(&starred);
+        total += stars;
+    }
+    if !rest.is_empty() {
+        let mut block = [0; BLOCK];
+        for (slot, byte) in block.iter_mut().zip(rest) {
+            *slot = *byte;
         }
-    }));
+        let (starred, stars) = dispatch!(Level::baseline(), simd => star(simd, &block));
+        out.extend_from_slice(&starred);
+        out.truncate(start + value.len());
+        total += stars;
+    }
+    if total > count {
+        let masked = out.get_mut(start..).unwrap_or_default().iter_mut().zip(value);
+        let shown = masked.rev().filter(|(_, byte)| byte.is_ascii_alphanumeric());
+        for (masked, byte) in shown.take(count) {
+            *masked = *byte;
+        }
+    }
+}
+
+/// As many bytes as are starred at once.
+const BLOCK: usize = 16;
+
+/// Stars for ASCII letters and digits, and how many there are.
+#[inline(always)]
+fn star<S: Simd>(simd: S, block: &[u8; BLOCK]) -> ([u8; BLOCK], usize) {
+    let v = u8x16::simd_from(simd, *block);
+    let splat = |byte: u8| u8x16::splat(simd, byte);
+    let letters = ((v | splat(0x20)) - splat(b'a')).simd_lt(splat(26));
+    let digits = (v - splat(b'0')).simd_lt(splat(10));
+    let hidden = letters | digits;
+    let starred: [u8; BLOCK] = hidden.select(splat(b'*'), v).into();
+    (starred, hidden.to_bitmask().count_ones() as usize)
 }
 
 /// Letters, digits, marks on letters and bytes that are no characters: all that carries a value.
@@ -190,5 +234,31 @@ fn year(value: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(&[*a, *b, *c, *d]);
         }
         _ => out.extend_from_slice(b"***"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keep_last_of_ascii;
+
+    #[test]
+    fn so_many_letters_and_digits_are_left_at_any_length() {
+        let alphabet = b"a-Z9/@[`{ 0:";
+        for length in 0..50_usize {
+            for count in [0, 1, 4, 20, 60] {
+                let value: Vec<u8> = alphabet.iter().cycle().skip(length).take(length).copied().collect();
+                let total = value.iter().filter(|byte| byte.is_ascii_alphanumeric()).count();
+                let mut hidden = if total > count { total - count } else { total };
+                let mut star = |byte: &u8| {
+                    let hides = hidden > 0 && byte.is_ascii_alphanumeric();
+                    hidden -= usize::from(hides);
+                    if hides { b'*' } else { *byte }
+                };
+                let want: Vec<u8> = b"kept".iter().copied().chain(value.iter().map(&mut star)).collect();
+                let mut out = b"kept".to_vec();
+                keep_last_of_ascii(&value, count, &mut out);
+                assert_eq!(out, want, "{count} of {value:?}");
+            }
+        }
     }
 }

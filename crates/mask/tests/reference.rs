@@ -58,7 +58,40 @@ fn references() -> Vec<Reference> {
         (Detector::GcpApiKey, r"AIza[A-Za-z0-9_-]{35}", word, r"^[\w-]"),
         (Detector::GithubToken, github, r"\w$", r"^\w"),
         (Detector::StripeKey, r"(?:sk|rk)_live_[A-Za-z0-9]{24,}", r"\w$", r"^\w"),
-        (Detector::SlackToken, r"xox[abprs]-[A-Za-z0-9-]{10,}", r"\w$", r"^[\w-]"),
+        (
+            Detector::SlackToken,
+            r"(?:xox[a-eprs]|xapp)-[A-Za-z0-9-]{10,}",
+            r"\w$",
+            r"^[\w-]",
+        ),
+        (Detector::SendgridKey, r"SG\.[\w-]{22}\.[\w-]{43}", word, r"^[\w-]"),
+        (Detector::TwilioKey, r"(?:SK|AC)[0-9a-f]{32}", word, r"^[\w-]"),
+        (Detector::DatabricksToken, r"dapi[0-9a-f]{32}(?:-\d)?", word, r"^[\w-]"),
+        (
+            Detector::VaultToken,
+            r"hv[sbr]\.[A-Za-z0-9_-]{24,}",
+            word,
+            r"^[A-Za-z0-9_-]",
+        ),
+        (Detector::DigitaloceanToken, r"do[por]_v1_[0-9a-f]{64}", r"\w$", r"^\w"),
+        (
+            Detector::ShopifyToken,
+            r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}",
+            r"\w$",
+            r"^\w",
+        ),
+        (
+            Detector::HuggingfaceToken,
+            r"(?:hf|api_org)_[A-Za-z0-9]{34,40}",
+            r"\w$",
+            r"^\w",
+        ),
+        (
+            Detector::PypiToken,
+            r"pypi-AgE[A-Za-z0-9_-]{70,}",
+            word,
+            r"^[A-Za-z0-9_-]",
+        ),
     ];
     rows.into_iter()
         .map(|(detector, core, before, after)| Reference {
@@ -134,8 +167,14 @@ fn piece() -> impl proptest::strategy::Strategy<Value = String> {
             "ghp_aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5",
             "sk_live_aB3dE5fG7hI9jK1lM3nO5pQ7",
             "xoxb-1234567890-abc",
+            "xapp-1-A0B1C2D3E4",
+            "SK0123456789abcdef0123456789abcdef",
+            "ACfedcba9876543210fedcba9876543210",
+            "hvs.",
+            "GOCSPX-",
         ])
         .prop_map(str::to_owned),
+        proptest::sample::select(KEYS.to_vec()).prop_map(str::to_owned),
         proptest::sample::select(vec![
             " ", " ", ",", "-", ".", "_", "@", "/", ";", "=", "+", "(", "x", "7", "A", "\n",
         ])
@@ -164,6 +203,39 @@ proptest! {
         }
     }
 
+}
+
+/// The texts in the buffer are masked as if each were all there is.
+fn each_alone(
+    scanner: &Scanner,
+    buffer: &[u8],
+    ranges: &[std::ops::Range<usize>],
+    scratch: &mut Scratch,
+) -> Result<(), TestCaseError> {
+    let any = scanner.look_at_texts(buffer, scratch);
+    for range in ranges {
+        let text = buffer.get(range.clone()).unwrap();
+        let mut out = Vec::new();
+        let found = scanner.find_in_text(buffer, range, scratch);
+        prop_assert!(any || !found);
+        if found {
+            scanner.rewrite(text, scratch, &mut out);
+        } else {
+            out.extend_from_slice(text);
+        }
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        prop_assert_eq!(String::from_utf8(out).unwrap(), masked(scanner, &text));
+    }
+    Ok(())
+}
+
+/// Any of the bytes that part values.
+fn parting() -> impl proptest::strategy::Strategy<Value = u8> {
+    proptest::sample::select(
+        (0..=255)
+            .filter(|byte| Scanner::parts_values(*byte))
+            .collect::<Vec<u8>>(),
+    )
 }
 
 /// What a cell of a row holds: a value, pieces, letters of other scripts, nothing.
@@ -201,18 +273,33 @@ proptest! {
         for range in &ranges {
             scratch.add_text(range);
         }
-        let any = scanner.look_at_texts(&buffer, &mut scratch);
-        for (range, (text, _)) in ranges.iter().zip(&texts) {
-            let mut out = Vec::new();
-            let found = scanner.find_in_text(&buffer, range, &mut scratch);
-            prop_assert!(any || !found);
-            if found {
-                scanner.rewrite(text.as_bytes(), &scratch, &mut out);
-            } else {
-                out.extend(text.bytes());
+        each_alone(&scanner, &buffer, &ranges, &mut scratch)?;
+    }
+
+    #[test]
+    fn texts_that_certain_bytes_part_are_masked_as_each_alone(
+        lines in proptest::collection::vec(
+            (proptest::collection::vec((cell(), parting()), 1..6), "[0-9@+.A_ -]{0,6}"),
+            0..15,
+        ),
+    ) {
+        let (scanner, mut scratch) = (all(), Scratch::default());
+        let (mut buffer, mut ranges, mut heads) = (Vec::new(), Vec::new(), Vec::new());
+        for (cells, head) in &lines {
+            heads.push(buffer.len()..buffer.len() + head.len());
+            buffer.extend(head.bytes());
+            for (cell, gap) in cells {
+                let text: Vec<u8> = cell.bytes().filter(|byte| !Scanner::parts_values(*byte)).collect();
+                ranges.push(buffer.len()..buffer.len() + text.len());
+                buffer.extend(text);
+                buffer.push(*gap);
             }
-            prop_assert_eq!(String::from_utf8(out).unwrap(), masked(&scanner, text));
         }
+        scratch.begin_texts_everywhere(buffer.len());
+        for head in &heads {
+            scratch.leave_out(head);
+        }
+        each_alone(&scanner, &buffer, &ranges, &mut scratch)?;
     }
 
     #[test]
@@ -234,6 +321,140 @@ proptest! {
         let other = String::from_utf8(other).unwrap();
         prop_assert_eq!(other.len(), 16);
         prop_assert_ne!(masked(&all(), &other), other, "what replaces a card is one");
+    }
+}
+
+/// Keys of vendors, put together so that those who look for secrets in repositories find none.
+const KEYS: [&str; 19] = [
+    concat!("sk", "-aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9dE1fG3"),
+    concat!("sk", "-proj-aB3dE5fG7hI9jK1l_3nO5pQ7rS9tU1-W3xY5zA7bC9dE1fG3"),
+    concat!("sk", "-ant-api03-aB3dE5fG7hI9jK1lM3nO5pQ7_S9tU1vW3xY5-A7bC9dE1fAA"),
+    concat!(
+        "SG",
+        ".aB3dE5fG7hI9jK1lM3nO5p.aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"
+    ),
+    concat!("SK", "0a1b2c3d4e5f60718293a4b5c6d7e8f9"),
+    concat!(
+        "pypi",
+        "-AgEIcHlwaS5vcmcCJGFCM2RFNWZHN2hJOWpLMWxNM25PNXBRN3JTOXRVMXZXM3hZNXpBN2JDOWRFMWZHMw"
+    ),
+    concat!(
+        "AccountKey",
+        "=aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9dE1fG3+A/3dE5f=="
+    ),
+    concat!(
+        "?sv=2024-11-04&sr=b&sig",
+        "=aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7%2FC9d%3D"
+    ),
+    concat!(
+        "dop",
+        "_v1_0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9"
+    ),
+    concat!("shp", "at_0a1b2c3d4e5f60718293a4b5c6d7e8f9"),
+    concat!("hv", "s.CAESIaB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9dE1fG3"),
+    concat!(
+        "aB3dE5fG7hI9jK.atlas",
+        "v1.aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9dE1fG3aB3dE5fG7hI9jK1l"
+    ),
+    concat!("dap", "i0a1b2c3d4e5f60718293a4b5c6d7e8f9-3"),
+    concat!("h", "f_aBcDeFgHiJkLmNoPqRsTuVwXyZaBcDeFgH"),
+    concat!("dckr", "_pat_aB3dE5fG7hI9jK1lM3nO5pQ7rS9"),
+    concat!("GOCS", "PX-aB3dE5fG7hI9jK1lM3nO5pQ7rS9t"),
+    concat!("ya", "29.a0aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"),
+    concat!("ya", "29.01aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9d"),
+    concat!(
+        "aB3dE5fG7hI9jK.atlas",
+        "v1.7B3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9dE1fG3aB3dE5fG7hI9jK1l"
+    ),
+];
+
+/// What a reader must not see of a key: its last characters.
+fn end_of(key: &str) -> &str {
+    &key[key.len() - 12..]
+}
+
+#[test]
+fn keys_of_vendors_are_found_in_any_company() {
+    for key in KEYS {
+        for (before, after) in [
+            ("", ""),
+            ("key=", "\n"),
+            ("\"", "\","),
+            ("use ", " now"),
+            ("(", ")"),
+            ("日本:", "!"),
+        ] {
+            for pad in (0..50).chain([400]) {
+                let out = masked(&all(), &format!("{}{before}{key}{after}", " ".repeat(pad)));
+                assert!(!out.contains(end_of(key)), "{key} in {out}");
+                assert!(out.contains("[REDACTED:"), "{key} in {out}");
+                assert!(out.ends_with(after), "{key} in {out}");
+            }
+        }
+    }
+}
+
+#[test]
+fn keys_of_azure_are_found_by_the_mark_in_them() {
+    let drawn = |length: usize| {
+        "aB3dE5fG/hI9jK1lM+nO5pQ7rS9t"
+            .chars()
+            .cycle()
+            .take(length)
+            .collect::<String>()
+    };
+    for key in [
+        format!("{}+ASt{}==", drawn(76), drawn(6)),
+        format!("{}ACDb{}==", drawn(76), drawn(6)),
+        format!("{}+ASb{}=", drawn(33), drawn(6)),
+    ] {
+        assert_eq!(masked(&all(), &format!("'{key}'")), "'[REDACTED:azure_key]'");
+        // A digest is as long and has no mark.
+        let digest = key.replace("AS", "BS").replace("ACDb", "ACDc");
+        assert_eq!(masked(&all(), &digest), digest);
+    }
+}
+
+#[test]
+fn what_only_begins_like_a_key_stays() {
+    for text in [
+        "sk-loading-spinner-large-with-a-very-long-name-2",
+        "Slovak is sk-SK, task-0123456789abcdef0123456789abcdef0123456789abcdef",
+        "sk-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "SG.example.com",
+        "SKU12345 in TASK0123456789abcdef0123456789abcdef",
+        "AC0123456789ABCDEF0123456789ABCDEF",
+        "pypi-publish in pypi-AgE",
+        "AccountKey=none; PublicKeyToken=b77a5c561934e089",
+        "https://example.com/?sig=short&x=1",
+        "dapim daily-data dapi0123",
+        "hvs.example.org",
+        "hf_transfer_is_a_library_for_fast_downloads",
+        "shpat_short dop_v1_short api_org_name dckr_pat_x",
+        "GOCSPX-short HELLOW-orld",
+        "ya29.example.com/path",
+        "sha512-aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3xY5zA7bC9dE1fG3aB3dE5fG7hI9jK1lM3nO5pQ7rS9tU1vW3x==",
+    ] {
+        assert_eq!(masked(&all(), text), text);
+    }
+}
+
+#[test]
+fn what_seems_to_begin_a_key_everywhere_takes_no_longer() {
+    for piece in [
+        "sk-",
+        "sk-ant-",
+        "hvs.aaaaaaaaaaaa",
+        "ya29.aaaaaaaaaaaa.",
+        "AccountKey=",
+        "&sig=",
+        "pypi-AgE",
+        "ASt",
+    ] {
+        let text = piece.repeat(2_000_000 / piece.len());
+        let start = std::time::Instant::now();
+        masked(&all(), &text);
+        assert!(start.elapsed() < std::time::Duration::from_secs(20), "{piece}");
     }
 }
 

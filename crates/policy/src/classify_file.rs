@@ -251,3 +251,42 @@ fn classes(raw: &Raw, problems: &mut Vec<Problem>) -> BTreeMap<SmolStr, BTreeSet
     }
     classes
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use std::collections::BTreeSet;
+
+    use super::Raw;
+
+    const BOOK: &str = include_str!("../../../docs/src/policy.md");
+
+    /// The keys of a table, as the complaint about one that does not exist lists them.
+    fn accepted(table: &str) -> BTreeSet<String> {
+        let error = toml::from_str::<Raw>(&format!("{table}\nno-such-key = 1\n")).unwrap_err();
+        let (_, expected) = error.message().split_once("expected").unwrap();
+        expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_key_is_in_the_book_and_every_key_of_the_book_exists() {
+        let (_, rest) = BOOK.split_once("## Classes").unwrap();
+        let (_, rest) = rest.split_once("```toml\n").unwrap();
+        let example = rest.split_once("```").unwrap().0;
+        toml::from_str::<Raw>(example).unwrap();
+        let book: toml::Table = toml::from_str(example).unwrap();
+        let keys = |table: &toml::Table| table.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(keys(&book), accepted(""));
+        for name in book.keys() {
+            let mut shown = keys(book[name][0].as_table().unwrap());
+            if name == "columns" {
+                // Another way to write `column`, for a list.
+                shown.insert("columns".to_owned());
+            }
+            let mut accepted = accepted(&format!("[[{name}]]"));
+            accepted.extend((name == "columns").then(|| "columns".to_owned()));
+            assert_eq!(shown, accepted, "[[{name}]]");
+        }
+    }
+}

@@ -26,6 +26,8 @@ mod problem;
 mod rules;
 mod schema;
 mod standing;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod watcher;
 
 pub use act::{Act, ActionName, Attributes, Resource, Situation, Subject, SubjectKind, Value};

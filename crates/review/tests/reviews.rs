@@ -611,6 +611,38 @@ async fn of_many_who_approve_at_once_one_makes_the_grant() {
     assert_eq!(office.kinds(), [ActKind::Requested, ActKind::Granted, ActKind::Used]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_denial_and_an_approval_at_once_come_to_one_of_them() {
+    let office = Arc::new(Office::open().await);
+    for round in 0..24 {
+        let held = Held {
+            wait: Some(Duration::from_millis(1)),
+            ..held(&format!("ALTER TABLE t ADD c{round} int"))
+        };
+        let pending = office.reviews.request(held.clone()).await.unwrap();
+        let id = pending.id().to_owned();
+        assert!(matches!(outcome(pending).await, Outcome::TimedOut));
+        let barrier = Arc::new(tokio::sync::Barrier::new(2));
+        let decide = |denies: bool| {
+            let (office, id, barrier) = (Arc::clone(&office), id.clone(), Arc::clone(&barrier));
+            tokio::spawn(async move {
+                barrier.wait().await;
+                let reviews = &office.reviews;
+                match denies {
+                    true => reviews.deny(&id, &dba("dora"), None).await.is_ok(),
+                    false => reviews.approve(&id, &dba("dana"), None).await.is_ok(),
+                }
+            })
+        };
+        let (deny, approve) = (decide(true), decide(false));
+        let (denied, approved) = (deny.await.unwrap(), approve.await.unwrap());
+        // A denial takes an unused grant back, so it counts whichever came first.
+        assert!(denied, "round {round}, approved: {approved}");
+        assert_eq!(office.state(&id).await, RequestState::Denied);
+        assert!(office.take(&held).await.is_none());
+    }
+}
+
 #[tokio::test]
 async fn requests_are_bounded() {
     let office = Office::with(|config| {

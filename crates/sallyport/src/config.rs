@@ -73,6 +73,8 @@ pub(crate) struct Tls {
     pub(crate) key: Option<PathBuf>,
     /// Authorities whose client certificates are accepted.
     pub(crate) client_authorities: Option<PathBuf>,
+    /// Lists of the certificates that were revoked.
+    pub(crate) client_crl: Option<PathBuf>,
 }
 
 /// Room for large values, and a bound to what one client can make the gateway keep.
@@ -236,6 +238,7 @@ impl Config {
             &mut config.tls.certificate,
             &mut config.tls.key,
             &mut config.tls.client_authorities,
+            &mut config.tls.client_crl,
         ];
         let optional = tls.into_iter().filter_map(Option::as_mut).chain(people);
         for path in optional.chain([&mut config.state_dir, &mut config.policy]) {

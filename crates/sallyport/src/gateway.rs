@@ -22,6 +22,7 @@ use serde_json::json;
 use sallyport_api::Api;
 
 use crate::config::Config;
+use crate::descriptors;
 use crate::ports::{ApiJournal, Condition, LiveSessions, PolicyInForce, Recorded};
 use crate::reviewing::{ToJournal, ToReviewers};
 
@@ -39,6 +40,7 @@ pub(crate) struct Gateway {
     listener: Listener,
     api: (Listener, axum::Router, Option<Arc<ServerTls>>),
     protocol: Arc<Postgres>,
+    tls: ServerTls,
     workers: Workers,
     grace: Duration,
 }
@@ -93,10 +95,16 @@ impl Gateway {
             targets: Targets::default(),
             rooms: Rooms::new(config.limits.long_messages()),
         };
-        let listener = Listener::bind(config.listen.postgres, BACKLOG, config.limits.listener())
+        let (limits, api_limits) = descriptors::share(
+            descriptors::raise(),
+            config.limits.workers,
+            config.limits.listener(),
+            sallyport_listen::Limits::default(),
+        );
+        let listener = Listener::bind(config.listen.postgres, BACKLOG, limits)
             .with_context(|| format!("cannot listen on {}", config.listen.postgres))?;
         let house = Arc::new(house);
-        let api = Listener::bind(config.listen.api, BACKLOG, sallyport_listen::Limits::default())
+        let api = Listener::bind(config.listen.api, BACKLOG, api_limits)
             .with_context(|| format!("cannot listen on {}", config.listen.api))?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
         let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, config)?));
@@ -106,6 +114,7 @@ impl Gateway {
             api: (api, router, api_tls),
             postgres_address: listener.local_addr(),
             listener,
+            tls: tls.clone(),
             protocol: Arc::new(Postgres::new(Some(tls), mask_key).with_max_message(config.limits.max_message())),
             workers: Workers::start(NonZeroUsize::new(config.limits.workers))?,
             grace: Duration::from_secs(config.limits.shutdown_grace_s),
@@ -130,6 +139,10 @@ impl Gateway {
             async move { identities.maintain().await }
         });
         let counting = tokio::spawn(crate::metrics::keep());
+        let renewing = tokio::spawn({
+            let tls = self.tls.clone();
+            async move { tls.keep_current().await }
+        });
         let mut stop = std::pin::pin!(stop);
         loop {
             let accept = std::pin::pin!(self.listener.accept());
@@ -138,7 +151,7 @@ impl Gateway {
                 futures_util::future::Either::Right(_) => break,
             };
             let (protocol, house) = (Arc::clone(&self.protocol), Arc::clone(&self.house));
-            self.workers.spawn(move || async move {
+            self.workers.spawn(async move {
                 match accepted.into_wire() {
                     // Boxed: the future of a whole session is large.
                     Ok((wire, handshake)) => Box::pin(serve(&*protocol, wire, handshake, &house)).await,
@@ -157,6 +170,7 @@ impl Gateway {
         let _ = tokio::time::timeout(Duration::from_secs(5), self.workers.drain()).await;
         maintaining.abort();
         counting.abort();
+        renewing.abort();
         stopping.send_replace(true);
         let _ = serving.await;
         Ok(())
@@ -201,6 +215,7 @@ fn api_state(house: &House, reviews: &Reviews, config: &Config) -> anyhow::Resul
         policy: Arc::clone(&policy),
         recordings,
         reviews: reviews.clone(),
+        journal: Arc::clone(&house.journal),
     };
     Ok(Api {
         identities: Arc::clone(&house.identities),
@@ -228,6 +243,7 @@ fn server_tls(config: &Config) -> anyhow::Result<ServerTls> {
         certificate,
         key,
         client_authorities: config.tls.client_authorities.clone(),
+        client_crl: config.tls.client_crl.clone(),
         alpn: vec![sallyport_postgres::greet::ALPN.to_vec()],
     })?)
 }

@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod demo;
+mod descriptors;
 mod gateway;
 mod metrics;
 mod output;

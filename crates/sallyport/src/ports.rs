@@ -386,6 +386,8 @@ pub(crate) struct Condition {
     pub(crate) recordings: PathBuf,
     /// Held commands, by which the store is asked.
     pub(crate) reviews: Reviews,
+    /// Without it nobody logs in, and nothing is decided.
+    pub(crate) journal: Arc<Journal>,
 }
 
 impl ports::Health for Condition {
@@ -394,6 +396,13 @@ impl ports::Health for Condition {
         if let Err(error) = can_write(&self.recordings) {
             tracing::error!(%error, "the directory of recordings cannot be written, so no session can begin");
             problems.push("recordings".to_owned());
+        }
+        if let Some(error) = self.journal.failure() {
+            tracing::error!(
+                error,
+                "the journal takes nothing more until the gateway is started again"
+            );
+            problems.push("journal".to_owned());
         }
         if self.policy.is_rejected() {
             problems.push("policy".to_owned());

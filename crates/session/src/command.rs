@@ -6,8 +6,8 @@ use bytes::Bytes;
 use sallyport_policy::Act;
 use smol_str::SmolStr;
 
-/// Turns a protocol's parameters into words for people.
-pub type InWords = fn(&[u8]) -> Vec<String>;
+/// Turns a protocol's parameters into words for people, one after the other.
+pub type InWords = fn(&[u8], &mut dyn FnMut(&str));
 
 /// A command as a conversation puts it to the gate.
 #[derive(Debug, Clone)]
@@ -28,26 +28,43 @@ pub struct Command {
 }
 
 impl Command {
+    /// The parameters in words.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(readable) = self.readable {
+            readable(&self.parameters, &mut |word| words.push(word.to_owned()));
+        }
+        words
+    }
+
     /// Appends what a recording holds beside the text, in JSON; nothing for a command that runs without parameters.
     pub(crate) fn write_detail(&self, out: &mut Vec<u8>) {
         if self.parameters.is_empty() && self.phase == Phase::Run {
             return;
         }
-        let detail = Detail {
-            parameters: self.readable.map(|words| words(&self.parameters)).unwrap_or_default(),
-            prepare: self.phase == Phase::Prepare,
-        };
-        // Strings and a flag: there is nothing in them that JSON cannot say, nor a writer that fails.
-        let _ = serde_json::to_writer(out, &detail);
+        // Written by hand, for it is written for every command: a list would be made only to be read once.
+        out.push(b'{');
+        let mut count = 0;
+        if let Some(readable) = self.readable {
+            readable(&self.parameters, &mut |word| {
+                out.extend_from_slice(if count == 0 { br#""parameters":["# } else { b"," });
+                count += 1;
+                // A string: there is nothing in it that JSON cannot say, nor a writer that fails.
+                let _ = serde_json::to_writer(&mut *out, word);
+            });
+        }
+        if count > 0 {
+            out.push(b']');
+        }
+        if self.phase == Phase::Prepare {
+            out.extend_from_slice(if count == 0 {
+                br#""prepare":true"#
+            } else {
+                br#","prepare":true"#
+            });
+        }
+        out.push(b'}');
     }
-}
-
-#[derive(serde::Serialize)]
-struct Detail {
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    parameters: Vec<String>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    prepare: bool,
 }
 
 /// Whether a command runs or is only prepared.

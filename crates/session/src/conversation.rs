@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use sallyport_ledger::Event;
 use sallyport_policy::Classification;
 
@@ -135,9 +135,9 @@ pub struct Ask {
     pub command: Command,
 }
 
-/// A stretch of the client buffer that belongs to the recording of a command.
+/// A stretch of a buffer that belongs to the recording of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub(crate) struct Stretch {
     pub(crate) seq: u64,
     pub(crate) start: usize,
     pub(crate) end: usize,
@@ -148,8 +148,10 @@ pub(crate) struct Shown {
 pub struct Effects {
     client: BytesMut,
     target: BytesMut,
-    pub(crate) shown: Vec<Shown>,
-    pub(crate) data: Vec<(u64, Bytes)>,
+    /// What the client is shown, in the buffer for it.
+    pub(crate) shown: Vec<Stretch>,
+    /// Data of the client, in the buffer for the target. INVARIANT: nothing leaves the buffers before it is recorded.
+    pub(crate) data: Vec<Stretch>,
     pub(crate) finished: Vec<(u64, Finish)>,
     pub(crate) remarks: Vec<Vec<u8>>,
     pub(crate) ask: Option<Ask>,
@@ -202,6 +204,18 @@ impl Effects {
         self.target.extend_from_slice(bytes);
     }
 
+    /// Sends what continues a permitted command, and records what of it is data (COPY in): all but its first `head`
+    /// bytes. That is written before it leaves.
+    pub fn proceed_with(&mut self, of: Spent, bytes: &[u8], head: usize) {
+        let start = self.target.len() + head.min(bytes.len());
+        self.target.extend_from_slice(bytes);
+        self.data.push(Stretch {
+            seq: of.seq(),
+            start,
+            end: self.target.len(),
+        });
+    }
+
     /// Sends a message that carries no command.
     pub fn tend(&mut self, _what: Housekeeping, bytes: &[u8]) {
         self.target.extend_from_slice(bytes);
@@ -215,12 +229,7 @@ impl Effects {
     /// Moves the first `len` bytes of `bytes` to the client as [`Effects::tell`] does. Bytes of a permitted command that
     /// are told this way are opaque, and what the recording holds of them is said with [`Effects::remark`].
     pub fn tell_run(&mut self, bytes: &mut BytesMut, len: usize) {
-        if self.client.is_empty() && bytes.len() == len {
-            std::mem::swap(&mut self.client, bytes);
-        } else {
-            self.client.extend_from_slice(bytes.get(..len).unwrap_or_default());
-            bytes.advance(len.min(bytes.len()));
-        }
+        self.move_to_client(bytes, len);
     }
 
     /// Records something that the gateway saw, in JSON.
@@ -236,16 +245,23 @@ impl Effects {
     }
 
     /// Moves the first `len` bytes of `bytes` to the client as part of the response of command `seq`, and records
-    /// them. When nothing else waits the buffers change places, so a long result is not copied.
+    /// them.
     pub fn show_run(&mut self, seq: u64, bytes: &mut BytesMut, len: usize) {
-        if self.client.is_empty() && bytes.len() == len {
+        let start = self.client.len();
+        self.move_to_client(bytes, len);
+        self.mark_shown(seq, start);
+    }
+
+    /// When nothing else waits the buffers change places, so that of a long result only what stays is copied.
+    fn move_to_client(&mut self, bytes: &mut BytesMut, len: usize) {
+        let len = len.min(bytes.len());
+        if self.client.is_empty() && bytes.len() - len <= len {
             std::mem::swap(&mut self.client, bytes);
-            self.mark_shown(seq, 0);
+            bytes.extend_from_slice(self.client.get(len..).unwrap_or_default());
+            self.client.truncate(len);
         } else {
-            let start = self.client.len();
             self.client.extend_from_slice(bytes.get(..len).unwrap_or_default());
-            bytes.advance(len.min(bytes.len()));
-            self.mark_shown(seq, start);
+            bytes.advance(len);
         }
     }
 
@@ -254,11 +270,6 @@ impl Effects {
         let start = self.client.len();
         write(&mut self.client);
         self.mark_shown(seq, start);
-    }
-
-    /// Records data that the client sends as part of command `seq` (COPY in). Written before it is forwarded.
-    pub fn took(&mut self, seq: u64, data: &[u8]) {
-        self.data.push((seq, Bytes::copy_from_slice(data)));
     }
 
     /// Records how command `seq` ended.
@@ -332,6 +343,7 @@ impl Effects {
 
     /// What waits for the target. It leaves only once everything noted so far is written (I2).
     pub(crate) fn target(&mut self, _noted: &Written) -> &mut BytesMut {
+        debug_assert!(self.data.is_empty(), "data that was not recorded");
         &mut self.target
     }
 
@@ -346,10 +358,12 @@ impl Effects {
 
     /// Gives what happened since the last time to the record.
     pub(crate) fn record(&mut self, record: &mut Record) {
-        for (seq, bytes) in self.data.drain(..) {
-            record.note(Event::Input { seq, bytes: &bytes });
+        for Stretch { seq, start, end } in self.data.drain(..) {
+            if let Some(bytes) = self.target.get(start..end) {
+                record.note(Event::Input { seq, bytes });
+            }
         }
-        for Shown { seq, start, end } in self.shown.drain(..) {
+        for Stretch { seq, start, end } in self.shown.drain(..) {
             if let Some(bytes) = self.client.get(start..end) {
                 record.note(Event::Response { seq, bytes });
             }
@@ -370,7 +384,7 @@ impl Effects {
         match self.shown.last_mut() {
             Some(last) if last.seq == seq && last.end == start => last.end = end,
             _ if start == end => {}
-            _ => self.shown.push(Shown { seq, start, end }),
+            _ => self.shown.push(Stretch { seq, start, end }),
         }
     }
 }
@@ -383,6 +397,34 @@ impl Finish {
             Self::Failed => br#"{"outcome":"failed"}"#,
             Self::Skipped => br#"{"outcome":"skipped"}"#,
             Self::Unknown => br#"{"outcome":"unknown"}"#,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::BytesMut;
+    use sallyport_policy::Classification;
+
+    use super::{Effects, Stretch};
+
+    #[test]
+    fn what_is_shown_leaves_the_rest_where_it_was() {
+        for waiting in [&b""[..], b"told"] {
+            for len in 0..=8 {
+                let mut effects = Effects::new(Arc::new(Classification::default()), 0, false);
+                effects.tell(waiting);
+                let mut bytes = BytesMut::from(&b"response"[..]);
+                effects.show_run(7, &mut bytes, len);
+                let (shown, rest) = b"response".split_at(len);
+                assert_eq!(effects.client(), &[waiting, shown].concat(), "{len}");
+                assert_eq!(bytes, rest, "{len}");
+                let (start, end) = (waiting.len(), waiting.len() + len);
+                let marked = (len > 0).then_some(Stretch { seq: 7, start, end });
+                assert_eq!(effects.shown, Vec::from_iter(marked));
+            }
         }
     }
 }

@@ -188,6 +188,7 @@ where
                 if self.written(cx).is_err() {
                     cx.waker().wake_by_ref();
                 }
+                self.gate.record().rest();
             }
         }
         if self.conversation.is_idle() {

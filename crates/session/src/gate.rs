@@ -1,9 +1,9 @@
 //! The gate: every command is decided, written down, and only then permitted.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustc_hash::FxHashMap;
 use sallyport_ledger::{Event, LedgerError, Recorder, Root, SessionHeader};
 use sallyport_policy::{
     Bundle, Classification, Decision, Lifetime, Outcome, Resource, RuleId, Situation, Subject, Watcher,
@@ -97,7 +97,8 @@ pub struct Gate {
     reviewing: Arc<dyn Reviewing>,
     impact: Option<Arc<dyn Impact>>,
     meters: Meters,
-    decisions: HashMap<u64, Cached>,
+    /// By the shape's number, which this process gave it.
+    decisions: FxHashMap<u64, Cached>,
     session: Uuid,
     /// The digest of the policy that the recording's header names.
     opened_under: Box<str>,
@@ -138,7 +139,7 @@ impl Gate {
             reviewing,
             impact: None,
             meters,
-            decisions: HashMap::new(),
+            decisions: FxHashMap::default(),
             session: header.id,
             opened_under: header.policy_digest.as_str().into(),
             seq: 0,

@@ -63,10 +63,7 @@ impl Asking {
             text: command.text.clone(),
             parameters: command.parameters.clone(),
             state: command.state.clone(),
-            readable: command
-                .readable
-                .map(|words| words(&command.parameters))
-                .unwrap_or_default(),
+            readable: command.words(),
             rules: decision.rules.iter().map(ToString::to_string).collect(),
             message: decision.message.clone(),
             spec: decision.hold.clone().unwrap_or_else(|| HoldSpec {

@@ -118,6 +118,13 @@ impl Record {
         }
     }
 
+    /// The session waits.
+    pub(crate) fn rest(&mut self) {
+        if let Err(error) = self.recorder.rest() {
+            self.fail(&error);
+        }
+    }
+
     /// The session is over: its last event, and the seal.
     pub(crate) fn close(mut self, detail: &[u8]) -> Result<Root, LedgerError> {
         self.recorder.append(Event::Closed { detail })?;

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use sallyport_ledger::{Durability, RecordingKey, RecordingStore, SessionHeader};
+use sallyport_ledger::{Durability, Event, RecordingKey, RecordingStore, SessionHeader};
 use sallyport_policy::{Act, ActionName, Loader, Resource, Subject, SubjectKind, Watcher};
 use sallyport_session::{
     AskId, Asking, Command, Conversation, Effects, Ending, Gate, Granted, HoldInfo, HoldOutcome, Housekeeping,
-    Interrupt, Opened, Phase, Reason, Refusal, Reviewing, Rooms, Ruling, Shape, Side, Signals, Standing, Unparsed,
-    Waiting, WireError, relay,
+    Interrupt, Opened, Phase, Reason, Refusal, Reviewing, Rooms, Ruling, Shape, Side, Signals, Spent, Standing,
+    Unparsed, Waiting, WireError, relay,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
@@ -25,11 +25,13 @@ forbid (principal, action == Action::"unparsed", resource)
 unless { context.approved_by.contains(Group::"dba") };
 "#;
 
-/// A protocol of single bytes: `h` is held, every other byte is permitted and forwarded.
+/// A protocol of single bytes: `h` is held, `d` says that the next byte is data of the command before it, and every
+/// other byte is permitted and forwarded.
 #[derive(Default)]
 struct Bytewise {
     pending: Option<(AskId, u8)>,
     asks: u64,
+    last: Option<Spent>,
 }
 
 impl Conversation for Bytewise {
@@ -37,7 +39,13 @@ impl Conversation for Bytewise {
         if from == Side::Target {
             let len = bytes.len();
             out.show_run(0, bytes, len);
-        } else if self.pending.is_none() && !bytes.is_empty() {
+            return Ok(());
+        }
+        while let (Some(of), Some(&[b'd', data])) = (self.last, bytes.first_chunk()) {
+            out.proceed_with(of, &[b'd', data], 1);
+            bytes.advance(2);
+        }
+        if self.pending.is_none() && !bytes.is_empty() {
             let byte = bytes.get_u8();
             self.asks += 1;
             let id = AskId(self.asks);
@@ -51,7 +59,7 @@ impl Conversation for Bytewise {
         let (_, byte) = self.pending.take().expect("a question");
         match ruling {
             Ruling::Permitted { permit, .. } => {
-                out.forward(permit, &[byte]);
+                self.last = Some(out.forward(permit, &[byte]));
             }
             Ruling::Refused { .. } => out.tell(b"R"),
         }
@@ -156,7 +164,7 @@ struct Stage {
     end: Option<oneshot::Sender<Refusal>>,
     desk: mpsc::UnboundedReceiver<oneshot::Sender<HoldOutcome>>,
     relay: tokio::task::JoinHandle<(Ending, Gate)>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 fn killed() -> Refusal {
@@ -192,7 +200,7 @@ impl Stage {
             end,
             desk,
             relay,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -279,6 +287,23 @@ async fn an_approved_command_is_forwarded_and_then_what_came_behind_it() {
     stage.client_gets(b"w").await;
     stage.desk.recv().await.unwrap().send(granted()).unwrap();
     stage.target_gets(b"hb").await;
+}
+
+#[tokio::test]
+async fn data_of_a_command_is_recorded_as_the_target_gets_it() {
+    let mut stage = Stage::start(b"adxdybdz", false).await;
+    stage.target_gets(b"adxdybdz").await;
+    drop(stage.client);
+    let (ending, gate) = stage.relay.await.unwrap();
+    let id = gate.close(&ending).unwrap().id;
+    let store = RecordingStore::open(stage.dir.path(), RecordingKey::new([1; 32]), Durability::WriteAhead).unwrap();
+    let mut data = Vec::new();
+    for event in store.read(id).unwrap().events() {
+        if let Event::Input { seq, bytes } = event.unwrap().event() {
+            data.push((seq, bytes.to_vec()));
+        }
+    }
+    assert_eq!(data, [(1, b"x".to_vec()), (1, b"y".to_vec()), (2, b"z".to_vec())]);
 }
 
 #[tokio::test]

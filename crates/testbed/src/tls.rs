@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -20,6 +20,7 @@ pub struct Authority {
 /// A certificate with its key, both PEM.
 #[derive(Clone)]
 pub struct Issued {
+    serial: SerialNumber,
     /// The certificate and what leads from it to the root, without the root, PEM.
     pub certificate: String,
     /// The private key, PKCS #8 PEM.
@@ -73,10 +74,38 @@ impl Authority {
         self.issue(&params)
     }
 
+    /// The list of what this authority has revoked, PEM, valid for `hours` from two hours ago.
+    ///
+    /// # Errors
+    /// When the list cannot be made.
+    pub fn revoked(&self, issued: &[&Issued], hours: i64) -> Result<String, TestbedError> {
+        let begin = OffsetDateTime::now_utc() - Duration::hours(2);
+        let revoked = |issued: &&Issued| RevokedCertParams {
+            serial_number: issued.serial.clone(),
+            revocation_time: begin,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: begin,
+            next_update: begin + Duration::hours(hours),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: issued.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        Ok(list.signed_by(&self.issuer)?.pem()?)
+    }
+
     fn issue(&self, params: &CertificateParams) -> Result<Issued, TestbedError> {
         let key = KeyPair::generate()?;
+        // Random, as the authority's key is: no two are the same.
+        let serial = SerialNumber::from(key.public_key_raw().iter().rev().take(8).copied().collect::<Vec<_>>());
+        let mut params = params.clone();
+        params.serial_number = Some(serial.clone());
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued {
+            serial,
             certificate: certificate.pem() + &self.path,
             key: key.serialize_pem(),
         })
@@ -84,6 +113,16 @@ impl Authority {
 }
 
 impl Issued {
+    /// The same without what leads from it to the root.
+    #[must_use]
+    pub fn without_path(&self) -> Issued {
+        let leaf = self.certificate.split_inclusive("-----END CERTIFICATE-----\n").next();
+        Issued {
+            certificate: leaf.unwrap_or_default().to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Writes `<stem>.crt` and `<stem>.key` (mode 0600) into `dir` and returns the two paths.
     ///
     /// # Errors

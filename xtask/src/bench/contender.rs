@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use sallyport_testbed::{Auth, Gateway, GatewayOptions, Options, Person, Postgres, Role, Supervised};
+use sallyport_testbed::{Auth, Authority, Gateway, GatewayOptions, Options, Person, Postgres, Role, Supervised};
 use tempfile::TempDir;
 
 use super::proc;
@@ -33,6 +33,7 @@ pub(super) struct Contender {
     password: String,
     database: String,
     pid: Option<u32>,
+    tls: bool,
 }
 
 /// Everything that is compared, running.
@@ -66,6 +67,11 @@ impl Contender {
         &self.database
     }
 
+    /// Whether clients use TLS.
+    pub(super) fn tls(&self) -> bool {
+        self.tls
+    }
+
     /// The proxy's process; none for the direct way.
     pub(super) fn pid(&self) -> Option<u32> {
         self.pid
@@ -81,7 +87,7 @@ impl Contender {
         super::load::libpq(program, self)
     }
 
-    fn new(name: &'static str, address: SocketAddr, pid: Option<u32>) -> Contender {
+    fn new(name: &'static str, address: SocketAddr, pid: Option<u32>, tls: bool) -> Contender {
         let (user, password, database) = (USER.to_owned(), PASSWORD.to_owned(), DATABASE.to_owned());
         Contender {
             name,
@@ -90,19 +96,21 @@ impl Contender {
             password,
             database,
             pid,
+            tls,
         }
     }
 }
 
 impl Field {
     /// Installs and builds what is missing, and starts the server and all that stand before it.
-    pub(super) fn prepare(programs: Option<&Path>, settings: &str) -> Result<Field> {
+    /// With `tls`, what clients connect to speaks it: the server, PgBouncer and the gateway. The relay hands it through.
+    pub(super) fn prepare(programs: Option<&Path>, settings: &str, tls: bool) -> Result<Field> {
         setup::run(setup::FOR_BENCH)?;
         let programs = programs.map_or_else(build, |given| Ok(given.to_owned()))?;
-        let server = start_server()?;
+        let server = start_server(tls)?;
         let direct = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
         let (relay, relay_at) = start_relay(&programs, direct)?;
-        let (pgbouncer, pgbouncer_at) = start_pgbouncer(direct)?;
+        let (pgbouncer, pgbouncer_at) = start_pgbouncer(direct, tls)?;
         let secret = tempfile::Builder::new().prefix("sallyport-bench-").tempdir()?;
         let gateway = start_gateway(&programs, direct, secret.path(), settings)?;
         let sallyport = Contender {
@@ -112,11 +120,12 @@ impl Field {
             password: gateway.token(PERSON)?,
             database: TARGET.to_owned(),
             pid: Some(gateway.pid()),
+            tls,
         };
         let contenders = vec![
-            Contender::new("direct", direct, None),
-            Contender::new("relay", relay_at, Some(relay.pid())),
-            Contender::new("PgBouncer", pgbouncer_at, Some(pgbouncer.pid())),
+            Contender::new("direct", direct, None, tls),
+            Contender::new("relay", relay_at, Some(relay.pid()), tls),
+            Contender::new("PgBouncer", pgbouncer_at, Some(pgbouncer.pid()), tls),
             sallyport,
         ];
         Ok(Field {
@@ -148,9 +157,10 @@ fn build() -> Result<PathBuf> {
     Ok(process::target_dir()?.join("release"))
 }
 
-fn start_server() -> Result<Postgres> {
+fn start_server(tls: bool) -> Result<Postgres> {
     let server = Postgres::start(&Options {
         auth: Auth::Password,
+        tls,
         roles: vec![Role::new(USER, PASSWORD)],
         databases: vec![DATABASE.to_owned()],
         settings: vec![
@@ -160,7 +170,7 @@ fn start_server() -> Result<Postgres> {
         ..Options::default()
     })?;
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
-    let direct = Contender::new("direct", at, None);
+    let direct = Contender::new("direct", at, None, false);
     process::capture(direct.libpq("pgbench").args(["-i", "-q", "-s", "10"]))?;
     server.query(DATABASE, CUSTOMERS)?;
     server.query(DATABASE, "VACUUM ANALYZE")?;
@@ -175,16 +185,24 @@ fn start_relay(programs: &Path, server: SocketAddr) -> Result<(Supervised, Socke
 }
 
 /// Session mode, one server connection for each client, as the gateway has it.
-fn start_pgbouncer(server: SocketAddr) -> Result<(Supervised, SocketAddr)> {
+fn start_pgbouncer(server: SocketAddr, tls: bool) -> Result<(Supervised, SocketAddr)> {
     let at = free_address()?;
     let dir = new_dir("pgbouncer")?;
     let users = dir.join("users.txt");
     std::fs::write(&users, format!("\"{USER}\" \"{PASSWORD}\"\n"))?;
     let config = dir.join("pgbouncer.ini");
+    let certificate = if tls {
+        let (certificate, key) = Authority::new()?.server(&["localhost"])?.write(&dir, "pgbouncer")?;
+        process::capture(Command::new("chown").arg("postgres").arg(&key))?;
+        format!("client_tls_sslmode = require\nclient_tls_cert_file = {certificate:?}\nclient_tls_key_file = {key:?}\n")
+            .replace('"', "")
+    } else {
+        String::new()
+    };
     let text = format!(
         "[databases]\n{DATABASE} = host=127.0.0.1 port={} dbname={DATABASE}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
          listen_port = {}\nauth_type = plain\nauth_file = {}\npool_mode = session\nmax_client_conn = 2000\n\
-         default_pool_size = 500\nlog_connections = 0\nlog_disconnections = 0\nunix_socket_dir =\n",
+         default_pool_size = 500\nlog_connections = 0\nlog_disconnections = 0\nunix_socket_dir =\n{certificate}",
         server.port(),
         at.port(),
         users.display(),

@@ -82,6 +82,14 @@ impl Load {
         }
     }
 
+    /// Whether pgbench is the client, which can do TLS.
+    pub(super) fn is_of_pgbench(&self) -> bool {
+        match self {
+            Load::Select { .. } | Load::Connect { .. } => true,
+            Load::Rows { .. } | Load::Idle => false,
+        }
+    }
+
     /// Whether it is measured in the first round only.
     pub(super) fn once(&self) -> bool {
         match self {
@@ -260,6 +268,6 @@ pub(super) fn libpq(program: &str, contender: &Contender) -> Command {
         .env("PGPASSWORD", contender.password());
     command
         .env("PGDATABASE", contender.database())
-        .env("PGSSLMODE", "disable");
+        .env("PGSSLMODE", if contender.tls() { "require" } else { "disable" });
     command
 }

@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// Lines of `sallyport.toml` for the gateway, such as a number of workers
     #[arg(long, default_value_t)]
     settings: String,
+    /// With TLS between the client and what it connects to, and only what pgbench measures
+    #[arg(long)]
+    tls: bool,
     /// Only loads whose name contains this
     #[arg(long)]
     only: Option<String>,
@@ -86,13 +89,11 @@ fn mask(options: &MaskOptions) -> Result<()> {
 }
 
 fn postgres(options: &Options) -> Result<()> {
-    let field = Field::prepare(options.programs.as_deref(), &options.settings)?;
+    let field = Field::prepare(options.programs.as_deref(), &options.settings, options.tls)?;
     let loads = load::all(options.seconds, &options.clients);
     let wanted = |load: &&Load| {
-        options
-            .only
-            .as_ref()
-            .is_none_or(|only| load.name().contains(only.as_str()))
+        let named = |only: &String| load.name().contains(only.as_str());
+        options.only.as_ref().is_none_or(named) && (!options.tls || load.is_of_pgbench())
     };
     let mut tables: Vec<Table> = loads
         .iter()

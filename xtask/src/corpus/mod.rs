@@ -58,6 +58,9 @@ pub(crate) struct Options {
     /// Only cases whose id or class begins with this
     #[arg(long)]
     only: Vec<String>,
+    /// Only so many attacks and so many look-alikes of each class
+    #[arg(long)]
+    per_class: Option<usize>,
 }
 
 impl Options {
@@ -69,6 +72,15 @@ impl Options {
             program: None,
             jobs: 2,
             only: Vec::new(),
+            per_class: None,
+        }
+    }
+
+    /// The first attacks and look-alikes of each class of a file.
+    pub(crate) fn sample(file: PathBuf, per_class: usize) -> Self {
+        Self {
+            per_class: Some(per_class),
+            ..Self::of(file)
         }
     }
 

@@ -1,6 +1,6 @@
 //! The SQL corpora.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -29,6 +29,15 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let all = cases.len();
     cases.retain(|case| case.verdict != Verdict::Either);
     let unscored = all - cases.len();
+    if let Some(most) = options.per_class {
+        let mut taken: HashMap<(String, bool), usize> = HashMap::new();
+        cases.retain(|case| {
+            let attack = matches!(case.verdict, Verdict::MustBlock | Verdict::MustMask);
+            let count = taken.entry((case.class.clone(), attack)).or_default();
+            *count += 1;
+            *count <= most
+        });
+    }
     // Made here, so that the workers do not each make it.
     cluster::template()?;
     let program = options.program()?;

@@ -1,11 +1,12 @@
 //! A provider's keys (RFC 7517): fetched, kept for a while, and asked for again when a token names one that is new.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jsonwebtoken::DecodingKey;
 use reqwest::{Client, StatusCode};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::algorithm::{Algorithm, KeyType};
 use super::discovery::discover;

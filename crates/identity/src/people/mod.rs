@@ -54,6 +54,9 @@ pub enum PeopleError {
     /// Others than its owner may change it.
     #[error("the people file `{}` can be written by others than its owner (chmod 600)", .0.display())]
     Exposed(PathBuf),
+    /// It is longer than any is meant to be.
+    #[error("the people file `{}` is longer than {} MiB", .0.display(), MAX_FILE_BYTES >> 20)]
+    TooLong(PathBuf),
     /// It was there, and is no more.
     #[error("the people file `{}` is gone", .0.display())]
     Gone(PathBuf),
@@ -128,6 +131,18 @@ struct AuthorityEntry {
     file: PathBuf,
 }
 
+/// What the fuzzers read of a people file: each name, and how many groups it has. Authorities are looked for where none
+/// are.
+///
+/// # Errors
+/// The first mistake.
+#[cfg(feature = "testing")]
+pub fn parsed(text: &str) -> Result<Vec<(SmolStr, usize)>, PeopleError> {
+    let people = People::parse(text, Path::new("/nonexistent/people.toml"))?;
+    let persons = people.iter();
+    Ok(persons.map(|person| (person.id.clone(), person.groups.len())).collect())
+}
+
 /// One person or machine of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
@@ -154,10 +169,14 @@ pub(crate) struct People {
 impl People {
     /// Reads the file. One that does not exist yet holds nobody.
     pub(crate) fn load(path: &Path) -> Result<Self, PeopleError> {
-        let Some(text) = read(path)? else {
-            return Ok(Self::default());
-        };
-        let file: File = toml::from_str(&text).map_err(|e| PeopleError::Syntax {
+        match read(path)? {
+            Some(text) => Self::parse(&text, path),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, PeopleError> {
+        let file: File = toml::from_str(text).map_err(|e| PeopleError::Syntax {
             path: path.to_owned(),
             message: e.message().to_owned(),
         })?;
@@ -320,7 +339,16 @@ fn read(path: &Path) -> Result<Option<String>, PeopleError> {
     if file.metadata().map_err(failed)?.permissions().mode() & 0o022 != 0 {
         return Err(PeopleError::Exposed(path.to_owned()));
     }
-    let mut text = String::new();
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
-    Ok(Some(text))
+    let mut text = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
+    // A part of it would be read as a file without the persons of the rest.
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(PeopleError::TooLong(path.to_owned()));
+    }
+    let not_text = |e| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, e));
+    String::from_utf8(text).map(Some).map_err(not_text)
 }
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod book_tests;

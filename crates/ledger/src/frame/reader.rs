@@ -8,9 +8,10 @@ use aws_lc_rs::aead::{Aad, LessSafeKey};
 
 use crate::damage::Damage;
 use crate::error::LedgerError;
+use crate::frame::output::MAX_MAPPED_BYTES;
 use crate::frame::preamble::{Content, PREAMBLE_BYTES, Preamble};
 use crate::frame::writer::Place;
-use crate::frame::{CHAIN_BYTES, FrameHeader, FrameKind, HEADER_BYTES, PREFIX_BYTES, nonce};
+use crate::frame::{CHAIN_BYTES, FrameHeader, FrameKind, HEADER_BYTES, PREFIX_BYTES, WORD_BYTES, nonce};
 use crate::key::{RecordingKey, aead_key};
 
 /// Reads the frames of one file, in order, holding one at a time.
@@ -24,6 +25,8 @@ pub(crate) struct FrameReader<R = BufReader<File>> {
     place: Place,
     /// Chain value, header, body: as the writer laid it out.
     buffer: Vec<u8>,
+    /// Whether the file's end may have been reserved and not used.
+    reserves: bool,
 }
 
 /// What is at the reader's place.
@@ -80,6 +83,7 @@ impl<R: Read + Seek> FrameReader<R> {
                 segment_key: None,
                 place,
                 buffer: Vec::new(),
+                reserves: content == Content::Session,
             },
             preamble,
         ))
@@ -125,8 +129,14 @@ impl<R: Read + Seek> FrameReader<R> {
             0 => return Ok(Next::End),
             HEADER_BYTES => {}
             short => {
-                return Ok(Next::Torn { bytes: short as u64 });
+                return match bytes.get(..short) {
+                    Some(start) if self.reserves && start.iter().all(|byte| *byte == 0) => Ok(Next::End),
+                    _ => Ok(Next::Torn { bytes: short as u64 }),
+                };
             }
+        }
+        if self.reserves && bytes.starts_with(&[0; WORD_BYTES]) {
+            return self.reserved(at, &bytes);
         }
         let header = FrameHeader::decode(&bytes).ok_or(Damage::FrameHeader { offset: at.offset })?;
         if header.sequence != at.sequence {
@@ -176,6 +186,34 @@ impl<R: Read + Seek> FrameReader<R> {
             at,
             plain,
         })
+    }
+
+    /// The end of a file that was reserved ahead: from `at` on there is nothing but zeros, or a frame that was not put
+    /// whole, of which `start` was read.
+    fn reserved(&mut self, at: Place, start: &[u8; HEADER_BYTES]) -> Result<Next<'_>, LedgerError> {
+        // A small frame may have got there in any order, a larger one from its beginning on.
+        let most = FrameHeader::without_word(start).map_or(0, |header| HEADER_BYTES + header.body_len);
+        let most = most.max(MAX_MAPPED_BYTES);
+        let mut last = start.iter().rposition(|byte| *byte != 0);
+        let mut offset = start.len();
+        let mut bytes = [0; 4096];
+        loop {
+            let read = read_up_to(&mut self.source, &mut bytes)
+                .map_err(|source| LedgerError::io("read", &self.path, source))?;
+            let found = bytes
+                .get(..read)
+                .unwrap_or_default()
+                .iter()
+                .rposition(|byte| *byte != 0);
+            last = found.map(|place| offset + place).or(last);
+            if last.is_some_and(|last| last >= most) {
+                return Err(Damage::FrameHeader { offset: at.offset }.into());
+            }
+            if read == 0 {
+                return Ok(last.map_or(Next::End, |last| Next::Torn { bytes: last as u64 + 1 }));
+            }
+            offset += read;
+        }
     }
 }
 

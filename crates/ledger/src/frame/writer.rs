@@ -1,12 +1,9 @@
 //! Writing frames: plaintext gathers in one buffer, which is encrypted in place and written whole.
 
-use std::fs::File;
-use std::io::Write;
-use std::sync::Arc;
-
 use aws_lc_rs::aead::{Aad, LessSafeKey};
 
 use crate::error::LedgerError;
+use crate::frame::output::Output;
 use crate::frame::pool::{Pool, SMALL_BYTES};
 use crate::frame::{
     CHAIN_BYTES, FrameHeader, FrameKind, HEADER_BYTES, MAX_PLAIN_BYTES, PREFIX_BYTES, TAG_BYTES, nonce,
@@ -17,7 +14,7 @@ use crate::frame::{
 /// The buffer holds the chain value, room for the header, then plaintext. So the associated data, the bytes to
 /// hash and the bytes to write are each one slice of it, and nothing is copied.
 pub(crate) struct FrameWriter {
-    file: Arc<File>,
+    output: Output,
     key: LessSafeKey,
     sequence: u64,
     /// INVARIANT: at least `PREFIX_BYTES` long, and the first `CHAIN_BYTES` are the chain value so far.
@@ -25,8 +22,6 @@ pub(crate) struct FrameWriter {
     /// The small buffer, while a large one is in use.
     small: Option<Vec<u8>>,
     pool: Pool,
-    /// Bytes of the file so far.
-    offset: u64,
     /// Why the file takes nothing more.
     failed: Option<String>,
 }
@@ -40,19 +35,17 @@ pub(crate) struct Place {
 }
 
 impl FrameWriter {
-    /// Continues `file` at `place`, where its end is.
-    pub(crate) fn new(file: Arc<File>, key: LessSafeKey, place: Place, pool: Pool) -> Self {
+    /// Continues a file at `place`, where `output` is.
+    pub(crate) fn new(output: Output, key: LessSafeKey, place: Place, pool: Pool) -> Self {
         let mut buffer = Vec::with_capacity(SMALL_BYTES);
         start_buffer(&mut buffer, &place.chain);
-        let (sequence, offset) = (place.sequence, place.offset);
         Self {
-            file,
+            output,
             key,
-            sequence,
+            sequence: place.sequence,
             buffer,
             small: None,
             pool,
-            offset,
             failed: None,
         }
     }
@@ -61,7 +54,7 @@ impl FrameWriter {
     pub(crate) fn place(&self) -> Place {
         let chain = self.buffer.first_chunk().copied().unwrap_or_default();
         Place {
-            offset: self.offset,
+            offset: self.output.end(),
             sequence: self.sequence,
             chain,
         }
@@ -92,7 +85,7 @@ impl FrameWriter {
         }
     }
 
-    /// Encrypts the open frame, chains it and hands it to the operating system with one call. Nothing
+    /// Encrypts the open frame, chains it and hands it to the operating system. Nothing
     /// happens if it is empty.
     pub(crate) fn close(&mut self, kind: FrameKind) -> Result<(), LedgerError> {
         self.check()?;
@@ -117,14 +110,25 @@ impl FrameWriter {
         self.key = key;
     }
 
+    /// From now on the file may end in zeros that were reserved, up to [`FrameWriter::settle`].
+    pub(crate) fn reserve_ahead(&mut self) {
+        self.output.reserve_ahead();
+    }
+
+    /// Gives memory back that a file at rest does not need.
+    pub(crate) fn rest(&mut self) -> Result<(), LedgerError> {
+        self.output.rest().map_err(|error| self.fail(&error.to_string()))
+    }
+
+    /// Cuts off what was reserved and not used.
+    pub(crate) fn settle(&mut self) -> Result<(), LedgerError> {
+        self.output.settle().map_err(|error| self.fail(&error.to_string()))
+    }
+
     /// Writes bytes that are no frame, after the last one.
     pub(crate) fn write_raw(&mut self, bytes: &[u8]) -> Result<(), LedgerError> {
         self.check()?;
-        (&*self.file)
-            .write_all(bytes)
-            .map_err(|error| self.fail(&error.to_string()))?;
-        self.offset += bytes.len() as u64;
-        Ok(())
+        self.output.put(bytes).map_err(|error| self.fail(&error.to_string()))
     }
 
     fn write_frame(&mut self, kind: FrameKind) -> Result<[u8; CHAIN_BYTES], LedgerError> {
@@ -145,10 +149,9 @@ impl FrameWriter {
         self.buffer.extend_from_slice(tag.as_ref());
         let chain = *blake3::hash(&self.buffer).as_bytes();
         let frame = self.buffer.get(CHAIN_BYTES..).ok_or_else(failed)?;
-        (&*self.file)
-            .write_all(frame)
+        self.output
+            .put(frame)
             .map_err(|error| LedgerError::Failed(error.to_string()))?;
-        self.offset += frame.len() as u64;
         self.sequence += 1;
         Ok(chain)
     }
@@ -160,6 +163,11 @@ impl FrameWriter {
             large.extend_from_slice(&self.buffer);
             self.small = Some(std::mem::replace(&mut self.buffer, large));
         }
+    }
+
+    /// Why nothing more is taken, if so.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.failed.as_deref()
     }
 
     fn check(&self) -> Result<(), LedgerError> {

@@ -93,7 +93,7 @@ impl Recorder {
         }
     }
 
-    /// Hands everything appended so far to the operating system, with one call. Nothing of a command may be
+    /// Hands everything appended so far to the operating system. Nothing of a command may be
     /// forwarded before the receipt is ready.
     ///
     /// # Errors
@@ -103,6 +103,14 @@ impl Recorder {
         Ok(self.receipt())
     }
 
+    /// Called now and then while the session waits: gives memory back if hardly anything was flushed since the last time.
+    ///
+    /// # Errors
+    /// [`LedgerError::Failed`]
+    pub fn rest(&mut self) -> Result<(), LedgerError> {
+        self.frames.rest()
+    }
+
     /// Ends the recording: what was appended is written, then the seal. The root is what the ledger keeps.
     ///
     /// # Errors
@@ -110,6 +118,7 @@ impl Recorder {
     pub fn seal(mut self) -> Result<(Root, Receipt), LedgerError> {
         self.sealed = true;
         self.frames.close(FrameKind::Events)?;
+        self.frames.settle()?;
         let sealed = Sealed {
             ended_micros: self.elapsed_micros(),
             events: self.events,
@@ -193,7 +202,7 @@ impl Recorder {
 impl Drop for Recorder {
     fn drop(&mut self) {
         if !self.sealed
-            && let Err(error) = self.frames.close(FrameKind::Events)
+            && let Err(error) = self.frames.close(FrameKind::Events).and_then(|()| self.frames.settle())
         {
             tracing::error!(session = %self.id, %error, "the end of a recording was lost");
         }

@@ -14,6 +14,7 @@ use crate::damage::Damage;
 use crate::durable::{Committer, Durability};
 use crate::error::LedgerError;
 use crate::frame::FrameKind;
+use crate::frame::output::Output;
 use crate::frame::pool::Pool;
 use crate::frame::preamble::{Content, PREAMBLE_BYTES, Preamble};
 use crate::frame::writer::{FrameWriter, Place};
@@ -117,7 +118,7 @@ impl RecordingStore {
             chain: preamble.chain(),
         };
         let mut frames = FrameWriter::new(
-            Arc::clone(&file),
+            Output::new(Arc::clone(&file), 0),
             aead_key(&preamble.data_key)?,
             place,
             self.pool.clone(),
@@ -137,7 +138,10 @@ impl RecordingStore {
                     .map_err(io("sync the directory of"))?;
                 Some(committer.attach(Arc::clone(&file)))
             }
-            None => None,
+            None => {
+                frames.reserve_ahead();
+                None
+            }
         };
         debug_assert!(frames.place().offset > PREAMBLE_BYTES as u64, "the header is written");
         Ok(Recorder::new(header.id, file, frames, synced))
@@ -245,7 +249,12 @@ impl RecordingStore {
 }
 
 fn create_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Names in a directory, sorted.

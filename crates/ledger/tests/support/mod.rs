@@ -102,3 +102,20 @@ pub fn joined(events: impl IntoIterator<Item = Owned>) -> Vec<Owned> {
     }
     joined
 }
+
+/// Byte ranges of the frames in `file`, found by their headers.
+pub fn frames(file: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut at = 92;
+    while let Some(word) = file.get(at..at + 4) {
+        let len = u32::from_le_bytes(word.try_into().unwrap());
+        // Zero is the reserved end.
+        if !(1..=4).contains(&(len >> 24)) {
+            break;
+        }
+        let end = at + 16 + (len & 0x00ff_ffff) as usize;
+        ranges.push(at..end);
+        at = end;
+    }
+    ranges
+}

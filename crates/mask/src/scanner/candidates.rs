@@ -39,7 +39,7 @@ const STARTS: u64 = (1 << STRIDE) - 1;
 /// Which positions count, one set per way to look: all, or none where no detector wants them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Wanted {
-    detectors: u32,
+    detectors: u64,
     card: u64,
     ssn: u64,
     phone: u64,
@@ -48,6 +48,12 @@ pub(super) struct Wanted {
     iban: u64,
     pem: u64,
     token: u64,
+    /// Two capitals and a long word.
+    capitals: u64,
+    /// Capitals and a hyphen.
+    dashed: u64,
+    /// A dot and a long word.
+    dotted: u64,
 }
 
 impl Wanted {
@@ -60,12 +66,24 @@ impl Wanted {
             Detector::Ip => self.ip = STARTS,
             Detector::Iban => self.iban = STARTS,
             Detector::PrivateKey => self.pem = STARTS,
+            Detector::TwilioKey => (self.token, self.capitals) = (STARTS, STARTS),
+            Detector::SendgridKey | Detector::VaultToken | Detector::TerraformToken => self.dotted = STARTS,
+            Detector::GoogleOauth => (self.dotted, self.dashed) = (STARTS, STARTS),
             Detector::UrlPassword
             | Detector::SlackWebhook
             | Detector::Email
             | Detector::GithubToken
             | Detector::NpmToken
             | Detector::StripeKey
+            | Detector::OpenaiKey
+            | Detector::AnthropicKey
+            | Detector::PypiToken
+            | Detector::AzureKey
+            | Detector::DigitaloceanToken
+            | Detector::ShopifyToken
+            | Detector::DatabricksToken
+            | Detector::HuggingfaceToken
+            | Detector::DockerToken
             | Detector::AwsSecretKey
             | Detector::Jwt
             | Detector::SlackToken
@@ -259,8 +277,13 @@ impl<B: Bits> Found<B> {
         let ip6 = colons(c.colon) & wanted.ip;
         let dashes = dash & (dash >> 1);
         let pem = dashes & (dashes >> 2) & (dash >> 4) & (upper >> 5) & wanted.pem;
+        let capitals = fresh_upper & (upper >> 1) & (word12(!(c.space | c.colon | c.lead | dot | dash | upper)) >> 2);
+        let four_upper = upper & (upper >> 1) & (upper >> 2) & (upper >> 3);
+        let dashed = fresh_upper & four_upper & (upper >> 4) & (upper >> 5) & (dash >> 6) & wanted.dashed;
+        let dotted = dot & (word12(!(c.space | c.colon | c.lead | dot)) >> 1) & wanted.dotted;
+        let vendors = (capitals & wanted.capitals) | dashed | dotted;
         let numbers = card | ssn | phone | ip4 | (marked & wanted.marked_phone);
-        let tokens = (c.token & wanted.token) | iban | pem;
+        let tokens = (c.token & wanted.token) | iban | pem | vendors;
         Self {
             any: numbers | tokens | ip6,
             card,
@@ -296,6 +319,14 @@ fn run14<B: Bits>(x: B) -> B {
     let four = two & (two >> 2);
     let eight = four & (four >> 4);
     eight & (eight >> 6)
+}
+
+/// Where twelve set bits start.
+#[inline(always)]
+fn word12<B: Bits>(x: B) -> B {
+    let two = x & (x >> 1);
+    let four = two & (two >> 2);
+    four & (four >> 4) & (four >> 8)
 }
 
 /// Where a set bit follows two to four places later: the dots of an IPv4 address.

@@ -16,6 +16,15 @@ pub(super) const SEEN: usize = WINDOW + 8;
 /// With these bits alone, `K`, `I` and `S` are an `A`, as few others are.
 const LIKE_KIS: u8 = !0x1A;
 
+/// With this bit, `p` is an `x`, and no other letter.
+const LIKE_PX: u8 = 0x08;
+
+/// With these bits, `i`, `k` and `y` are a `{`, and no other letter.
+const LIKE_IKY: u8 = 0x12;
+
+/// With this bit, `-` is a `=`.
+const LIKE_SIGN: u8 = 0x10;
+
 /// So many windows are put together.
 pub(super) const BATCH: usize = 8;
 
@@ -70,7 +79,8 @@ classes! {
     colon,
     /// `(` and `+`, with which phone numbers start.
     lead,
-    /// `@`, `_`, and the first bytes of what looks like `yJ`, `x.x.-`, `g....-`, `A` and `I`, `K` or `S`, or `://`.
+    /// `@`, `_`, and the first bytes of what looks like `yJ`, `x.x.-`, `g....-`, `A` and `I`, `K` or `S`, `://`,
+    /// `k-` or `y=`, `g=` or `dap`.
     token,
     /// Bytes of 0x80 and above.
     high,
@@ -94,11 +104,16 @@ macro_rules! classifier {
                 // Zero where the bytes are those; the lesser of two is zero where either is.
                 let secret_key = (v ^ splat(b'A')) | ((v1 & splat(LIKE_KIS)) ^ splat(b'A'));
                 let jwt = (v ^ splat(b'y')) | (v1 ^ splat(b'J'));
-                let slack = (v ^ splat(b'x')) | (v2 ^ splat(b'x')) | (v4 ^ splat(b'-'));
+                let slack =
+                    ((v | splat(LIKE_PX)) ^ splat(b'x')) | ((v2 | splat(LIKE_PX)) ^ splat(b'x')) | (v4 ^ splat(b'-'));
                 let gitlab = (v ^ splat(b'g')) | (v5 ^ splat(b'-'));
+                let named = ((v | splat(LIKE_IKY)) ^ splat(b'{')) | ((v1 | splat(LIKE_SIGN)) ^ splat(b'='));
+                let signature = (v ^ splat(b'g')) | (v1 ^ splat(b'='));
+                let databricks = (v ^ splat(b'd')) | (v1 ^ splat(b'a')) | (v2 ^ splat(b'p'));
                 let url = (v ^ splat(b':')) | (v1 ^ splat(b'/')) | (v2 ^ splat(b'/'));
                 let mark = (v ^ splat(b'@')).min(v ^ splat(b'_'));
                 let token = mark.min(secret_key).min(jwt).min(slack).min(gitlab).min(url);
+                let token = token.min(named).min(signature).min(databricks);
                 let lead = (v ^ splat(b'(')).min(v ^ splat(b'+'));
                 let within = |from: u8, count: u8| (v - splat(from)).simd_lt(splat(count)).to_bitmask();
                 classes.digit |= within(b'0', 10) << shift;
@@ -146,9 +161,11 @@ mod tests {
             lead: set(&|_, byte| b"(+".contains(&byte)),
             token: set(&|at, byte| match byte {
                 b'@' | b'_' => true,
-                b'y' => next(at + 1, b'J'),
-                b'x' => next(at + 2, b'x') && next(at + 4, b'-'),
-                b'g' => next(at + 5, b'-'),
+                b'y' => b"J-=".contains(&window[at + 1]),
+                b'x' | b'p' => b"xp".contains(&window[at + 2]) && next(at + 4, b'-'),
+                b'g' => next(at + 5, b'-') || next(at + 1, b'='),
+                b'd' => next(at + 1, b'a') && next(at + 2, b'p'),
+                b'i' | b'k' | b'{' => b"-=".contains(&window[at + 1]),
                 b':' => next(at + 1, b'/') && next(at + 2, b'/'),
                 b'A' => b"ACIKQSY[".contains(&window[at + 1]),
                 _ => false,
@@ -161,7 +178,7 @@ mod tests {
         #[test]
         fn the_sets_hold_the_bytes_of_their_class(
             bytes in proptest::collection::vec(
-                prop_oneof![any::<u8>(), proptest::sample::select(b"yJxg--://@_AKISC[".to_vec())],
+                prop_oneof![any::<u8>(), proptest::sample::select(b"yJxpg--==://@_AKISC[kidap".to_vec())],
                 SEEN,
             ),
         ) {

@@ -15,6 +15,7 @@ mod row;
 mod search;
 mod spans;
 mod tokens;
+mod vendors;
 
 use std::fmt;
 use std::ops::Range;

@@ -1,5 +1,7 @@
 //! What stands in the place of a value that was found.
 
+use fearless_simd::{Level, Select, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x16};
+
 use super::spans::{Found, Span};
 use super::{Scanner, email, ip};
 use crate::{Detector, Strategy, apply, words};
@@ -29,7 +31,7 @@ fn partial(detector: Detector, value: &[u8], out: &mut Vec<u8>) {
         Detector::Phone => star_digits(value, 2, out),
         Detector::Ssn => star_digits(value, 0, out),
         Detector::Email => {
-            let at = memchr::memrchr(b'@', value).unwrap_or(value.len());
+            let at = value.iter().position(|byte| *byte == b'@').unwrap_or(value.len());
             let (local, domain) = value.split_at_checked(at).unwrap_or_default();
             out.extend_from_slice(local.get(..email::shown(local)).unwrap_or_default());
             out.extend_from_slice(b"***");
@@ -57,26 +59,29 @@ fn partial(detector: Detector, value: &[u8], out: &mut Vec<u8>) {
         | Detector::SlackToken
         | Detector::SlackWebhook
         | Detector::StripeKey
+        | Detector::OpenaiKey
+        | Detector::AnthropicKey
+        | Detector::SendgridKey
+        | Detector::TwilioKey
+        | Detector::PypiToken
+        | Detector::AzureKey
+        | Detector::DigitaloceanToken
+        | Detector::ShopifyToken
+        | Detector::VaultToken
+        | Detector::TerraformToken
+        | Detector::DatabricksToken
+        | Detector::HuggingfaceToken
+        | Detector::DockerToken
+        | Detector::GoogleOauth
         | Detector::UrlPassword => out.extend_from_slice(detector.redacted().as_bytes()),
     }
 }
 
 /// A star for every digit but the last `shown`; separators stay.
 fn star_digits(value: &[u8], shown: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(value);
-    let (mut digits, mut high) = (0, 0);
-    for byte in out.get_mut(start..).unwrap_or_default().iter_mut().rev() {
-        high |= *byte;
-        let digit = byte.is_ascii_digit();
-        // Without branches: where digits stand is as good as chance.
-        *byte = if digit & (digits >= shown) { b'*' } else { *byte };
-        digits += usize::from(digit);
-    }
-    if high < 0x80 {
+    if star_digits_of_ascii(value, shown, out) {
         return;
     }
-    out.truncate(start);
     let digit = |c: Option<char>| c.is_some_and(char::is_numeric);
     let total = words::characters(value).filter(|c| digit(c.char)).count();
     let mut seen = 0;
@@ -90,6 +95,88 @@ fn star_digits(value: &[u8], shown: usize, out: &mut Vec<u8>) {
             out.extend_from_slice(c.bytes);
         } else {
             out.push(b'*');
+        }
+    }
+}
+
+/// The same, if there is nothing but ASCII; else appends nothing and says false.
+fn star_digits_of_ascii(value: &[u8], shown: usize, out: &mut Vec<u8>) -> bool {
+    let start = out.len();
+    let mut ascii = true;
+    let (blocks, rest) = value.as_chunks::<BLOCK>();
+    for block in blocks {
+        let (starred, plain) = dispatch!(Level::baseline(), simd => star(simd, block));
+        out.extend_from_slice(&starred);
+        ascii &= plain;
+    }
+    if !rest.is_empty() {
+        let mut block = [0; BLOCK];
+        for (slot, byte) in block.iter_mut().zip(rest) {
+            *slot = *byte;
+        }
+        let (starred, plain) = dispatch!(Level::baseline(), simd => star(simd, &block));
+        out.extend_from_slice(&starred);
+        ascii &= plain;
+    }
+    if !ascii {
+        out.truncate(start);
+        return false;
+    }
+    out.truncate(start + value.len());
+    let starred = out.get_mut(start..).unwrap_or_default().iter_mut().zip(value);
+    let digits = starred.rev().filter(|(_, byte)| byte.is_ascii_digit());
+    for (starred, byte) in digits.take(shown) {
+        *starred = *byte;
+    }
+    true
+}
+
+/// As many bytes as are starred at once.
+const BLOCK: usize = 16;
+
+/// Stars for ASCII digits, and whether all is ASCII.
+#[inline(always)]
+fn star<S: Simd>(simd: S, block: &[u8; BLOCK]) -> ([u8; BLOCK], bool) {
+    let v = u8x16::simd_from(simd, *block);
+    let splat = |byte: u8| u8x16::splat(simd, byte);
+    let digits = (v - splat(b'0')).simd_lt(splat(10));
+    let starred = digits.select(splat(b'*'), v).into();
+    (starred, !v.simd_ge(splat(0x80)).any_true())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::star_digits_of_ascii;
+
+    #[test]
+    fn so_many_digits_are_left_at_any_length() {
+        for length in 0..50_usize {
+            for shown in [0, 2, 4, 60] {
+                let value: Vec<u8> = b"12-3 /9:(0"
+                    .iter()
+                    .cycle()
+                    .skip(length)
+                    .take(length)
+                    .copied()
+                    .collect();
+                let total = value.iter().filter(|byte| byte.is_ascii_digit()).count();
+                let mut seen = 0;
+                let mut star = |byte: &u8| {
+                    seen += usize::from(byte.is_ascii_digit());
+                    if byte.is_ascii_digit() && seen + shown <= total {
+                        b'*'
+                    } else {
+                        *byte
+                    }
+                };
+                let want: Vec<u8> = b"kept".iter().copied().chain(value.iter().map(&mut star)).collect();
+                let mut out = b"kept".to_vec();
+                assert!(star_digits_of_ascii(&value, shown, &mut out));
+                assert_eq!(out, want, "{shown} of {value:?}");
+                let high = [&value[..], "\u{661}".as_bytes()].concat();
+                assert!(!star_digits_of_ascii(&high, shown, &mut out));
+                assert_eq!(out, want);
+            }
         }
     }
 }

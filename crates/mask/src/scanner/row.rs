@@ -21,8 +21,18 @@ pub(super) struct Texts {
 impl Scratch {
     /// Begins with a buffer of so many bytes without any text.
     pub fn begin_texts(&mut self, length: usize) {
+        self.begin(length, 0);
+    }
+
+    /// Begins with a buffer of so many bytes that all belong to texts, but for what [`Scratch::leave_out`] names. Between
+    /// two texts must be a byte that is no part of any value and touches none: see [`Scanner::parts_values`].
+    pub fn begin_texts_everywhere(&mut self, length: usize) {
+        self.begin(length, u64::MAX);
+    }
+
+    fn begin(&mut self, length: usize, live: u64) {
         self.texts.live.clear();
-        self.texts.live.resize(length.div_ceil(64), 0);
+        self.texts.live.resize(length.div_ceil(64), live);
         self.texts.windows.clear();
         self.texts.next = 0;
     }
@@ -30,21 +40,39 @@ impl Scratch {
     /// Adds a text of the buffer. Two texts must not touch.
     #[inline]
     pub fn add_text(&mut self, text: &Range<usize>) {
-        let (first, last) = (text.start / 64, text.end / 64);
-        let from = u64::MAX << (text.start % 64);
-        let to = !(u64::MAX << (text.end % 64));
-        if first == last {
-            if let Some(word) = self.texts.live.get_mut(first) {
-                *word |= from & to;
+        let (from, to) = ends(text);
+        match self.texts.live.get_mut(text.start / 64..).unwrap_or_default() {
+            [word, ..] if text.start / 64 == text.end / 64 => *word |= from & to,
+            [first, last, ..] if text.start / 64 + 1 == text.end / 64 => {
+                *first |= from;
+                *last |= to;
             }
-            return;
+            [first, rest @ ..] => {
+                *first |= from;
+                let between = text.end / 64 - text.start / 64 - 1;
+                for word in rest.iter_mut().take(between) {
+                    *word = u64::MAX;
+                }
+                if let Some(last) = rest.get_mut(between) {
+                    *last |= to;
+                }
+            }
+            [] => {}
         }
-        for (number, word) in self.texts.live.iter_mut().enumerate().take(last + 1).skip(first) {
-            *word |= match number {
-                _ if number == first => from,
-                _ if number == last => to,
-                _ => u64::MAX,
-            };
+    }
+
+    /// Says that these bytes, no more than 64, belong to no text.
+    #[inline]
+    pub fn leave_out(&mut self, bytes: &Range<usize>) {
+        let (from, to) = ends(bytes);
+        match self.texts.live.get_mut(bytes.start / 64..).unwrap_or_default() {
+            [word, ..] if bytes.start / 64 == bytes.end / 64 => *word &= !(from & to),
+            [first, last, ..] => {
+                *first &= !from;
+                *last &= !to;
+            }
+            [first] => *first &= !from,
+            [] => {}
         }
     }
 
@@ -64,7 +92,18 @@ impl Scratch {
     }
 }
 
+/// The bits of a range in the word that it starts in, and in the one that it ends in.
+#[inline]
+fn ends(range: &Range<usize>) -> (u64, u64) {
+    (u64::MAX << (range.start % 64), !(u64::MAX << (range.end % 64)))
+}
+
 impl Scanner {
+    /// Whether a byte is part of no value, and what is right behind it is found as if nothing were before it.
+    pub fn parts_values(byte: u8) -> bool {
+        matches!(byte, b'\t' | b'\n' | b',' | b';' | b'|' | b'"' | b'\'')
+    }
+
     /// Looks at all texts of a buffer that were added, and says whether something could be in any. Then
     /// [`Scratch::could_hold`] says of which, and [`Scanner::find_in_text`] searches it. Memory of about the buffer's
     /// length is used.
@@ -79,9 +118,13 @@ impl Scanner {
     /// Searches a text of the buffer that was looked at last, and says whether anything is in it. Texts must come in
     /// order. [`Scanner::rewrite`] replaces what was found.
     pub fn find_in_text(&self, buffer: &[u8], text: &Range<usize>, scratch: &mut Scratch) -> bool {
-        let bytes = buffer.get(text.clone()).unwrap_or_default();
         scratch.spans.clear();
-        if scratch.could_hold(text) {
+        let could_hold = scratch.could_hold(text);
+        if !could_hold && self.customs.is_empty() {
+            return false;
+        }
+        let bytes = buffer.get(text.clone()).unwrap_or_default();
+        if could_hold {
             let texts = &scratch.texts;
             let mut search = Search::new(self, bytes, &mut scratch.spans, &mut scratch.headers);
             let mut high = 0;

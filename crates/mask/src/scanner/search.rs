@@ -6,7 +6,7 @@ use super::candidates::{STRIDE, Window, look};
 use super::classes::SEEN;
 use super::jwt::Headers;
 use super::spans::{Found, Span};
-use super::{Scanner, card, email, iban, ip, jwt, numbers, pem, tokens};
+use super::{Scanner, card, email, iban, ip, jwt, numbers, pem, tokens, vendors};
 use crate::Detector;
 
 /// So many bytes are looked at before what could be in them is verified: few enough for the fastest cache.
@@ -96,14 +96,20 @@ impl<'a> Search<'a> {
                 }
             }
             b'-' => self.verify_pem(at),
-            b'g' => self.add(Detector::GitlabToken, tokens::gitlab_token(self.text, at + 5)),
+            b'g' => {
+                self.add(Detector::GitlabToken, tokens::gitlab_token(self.text, at + 5));
+                self.add_found(vendors::at_letter(self.text, at));
+            }
+            b'.' => self.verify_dot(at),
             _ if at < self.jwt_end => {}
             b'0'..=b'9' => self.verify_number(at, window, bit),
             b'_' => self.verify_underscore(at),
-            b'.' => self.add(Detector::Ip, ip::v4(self.text, at)),
             b':' => self.verify_colon(at, window.ip6 >> bit & 1 == 1),
             b'+' | b'(' => self.add(Detector::Phone, numbers::phone_marked(self.text, at)),
+            b'i' | b'k' | b'd' => self.add_found(vendors::at_letter(self.text, at)),
+            b'p' | b'{' => {}
             b'y' => {
+                self.add_found(vendors::at_letter(self.text, at));
                 if let Some(range) = jwt::find(self.text, at + 1, self.headers) {
                     if self.scanner.looks_for(Detector::Jwt) {
                         self.jwt_end = range.end;
@@ -154,6 +160,7 @@ impl<'a> Search<'a> {
             self.add(Detector::AwsAccessKey, tokens::aws_access_key(self.text, at));
             self.add(Detector::GcpApiKey, tokens::gcp_api_key(self.text, at));
         }
+        self.add_found(vendors::at_capital(self.text, at));
     }
 
     /// The hyphen of a Slack token is at `at`.
@@ -166,6 +173,14 @@ impl<'a> Search<'a> {
             Some(Err(end)) => self.slack_end = end,
             None => {}
         }
+    }
+
+    /// A dot of an IPv4 address, or the last of a key's prefix.
+    fn verify_dot(&mut self, at: usize) {
+        if at >= self.jwt_end {
+            self.add(Detector::Ip, ip::v4(self.text, at));
+        }
+        self.add_found(vendors::at_dot(self.text, at));
     }
 
     /// The first of five hyphens is at `start`.
@@ -197,6 +212,18 @@ impl<'a> Search<'a> {
             }
             Some(b'k') => self.add(Detector::StripeKey, tokens::stripe_key(text, at)),
             Some(_) | None => {}
+        }
+        if matches!(
+            before,
+            Some(b'p' | b'o' | b'r' | b't' | b'a' | b's' | b'f' | b'i' | b'c')
+        ) {
+            self.add_found(vendors::at_underscore(text, at));
+        }
+    }
+
+    fn add_found(&mut self, found: Option<(Detector, Range<usize>)>) {
+        if let Some((detector, range)) = found {
+            self.push(detector, range);
         }
     }
 

@@ -104,13 +104,13 @@ pub(super) fn aws_secret(text: &[u8], start: usize) -> Option<Range<usize>> {
     (end - start == 40).then_some(start..end)
 }
 
-/// `xoxb-` and its kin with the hyphen at `at`, and at least ten characters. `Err` is the end of a run that cannot be
+/// `xoxb-` and its kin, and `xapp-`, with the hyphen at `at`, and at least ten characters. `Err` is the end of a run that cannot be
 /// one, so that no part of it is looked at again.
 pub(super) fn slack_token(text: &[u8], at: usize) -> Option<Result<Range<usize>, usize>> {
     let start = at.checked_sub(4)?;
     let kind = matches!(
         text.get(start..)?,
-        [b'x', b'o', b'x', b'a' | b'b' | b'p' | b'r' | b's', b'-', ..]
+        [b'x', b'o', b'x', b'a'..=b'e' | b'p' | b'r' | b's', b'-', ..] | [b'x', b'a', b'p', b'p', b'-', ..]
     );
     if !kind || word_before(text, start, b"") {
         return None;
@@ -121,10 +121,11 @@ pub(super) fn slack_token(text: &[u8], at: usize) -> Option<Result<Range<usize>,
     Some(if whole { Ok(start..end) } else { Err(end) })
 }
 
-/// `glpat-` around the hyphen at `at`, and at least twenty characters.
+/// `glpat-` and its kin of the same length around the hyphen at `at`, and at least twenty characters.
 pub(super) fn gitlab_token(text: &[u8], at: usize) -> Option<Range<usize>> {
     let start = at.checked_sub(5)?;
-    if !starts(text, start, b"glpat-") || word_before(text, start, b"") {
+    let kinds: [&[u8]; 5] = [b"glpat-", b"glcbt-", b"glptt-", b"glimt-", b"gloas-"];
+    if !kinds.iter().any(|kind| starts(text, start, kind)) || word_before(text, start, b"") {
         return None;
     }
     let member = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

@@ -1,26 +1,28 @@
 //! Watches a database for changes that are made beside the gateway.
 //!
 //! While a database has sessions, one connection asks for a fingerprint of its names. Sessions judge statements by a
-//! snapshot of the names, and take a fresh one when the fingerprint differs.
+//! snapshot of the names, and take a fresh one when the fingerprint differs. For a session whose transaction cannot see
+//! what others changed the same connection takes the snapshot.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sallyport_sql::Catalog;
 use sallyport_target::Lease;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::conversation::SharedNames;
 use crate::dial::Dialer;
-use crate::side::{SideError, SideLine};
+use crate::side::{Row, SideError, SideLine};
 
 /// How often the target is asked.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// The longest pause between two attempts to reach a target.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
-/// Keeps the names of one database fresh, until no session uses them.
-pub(crate) async fn keep(names: Weak<SharedNames>, lease: Arc<Mutex<Lease>>, dialer: Arc<Dialer>) {
+/// Keeps the names of one database fresh, as long as sessions are `watched`.
+pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<()>, lease: Arc<Mutex<Lease>>, dialer: Arc<Dialer>) {
     let mut keeper = Keeper {
         lease,
         dialer,
@@ -28,18 +30,12 @@ pub(crate) async fn keep(names: Weak<SharedNames>, lease: Arc<Mutex<Lease>>, dia
         pause: INTERVAL,
         not_before: Instant::now(),
     };
-    let mut known = None;
-    loop {
-        let print = keeper.fingerprint().await;
-        let Some(names) = names.upgrade() else { return };
-        // Without an answer nothing is known, so each session finds out for itself. Nor does the first answer say what
-        // happened before it.
-        if print.is_none() || print != known {
-            names.changed();
+    while watched.strong_count() > 0 {
+        // Without an answer nothing is known, so each session finds out for itself.
+        names.seen(keeper.fingerprint().await.as_deref());
+        if timeout(INTERVAL, poll_fn(|cx| names.poll_wished(cx))).await.is_ok() {
+            keeper.snapshot(&names).await;
         }
-        known = print.or(known);
-        drop(names);
-        sleep(INTERVAL).await;
     }
 }
 
@@ -56,10 +52,27 @@ impl Keeper {
         if self.line.is_none() && Instant::now() < self.not_before {
             return None;
         }
-        match self.ask().await {
-            Ok(print) => {
+        let print = self.ask_fingerprint().await;
+        self.known(print).flatten()
+    }
+
+    /// Publishes all names, as somebody sees them who is in no transaction.
+    async fn snapshot(&mut self, names: &SharedNames) {
+        let epoch = names.epoch();
+        if let Some((print, catalog)) = {
+            let answer = self.ask_names().await;
+            self.known(answer)
+        } {
+            names.publish(epoch, print.as_deref(), &Arc::new(catalog));
+        }
+    }
+
+    /// An answer; without one the target is left alone for a while.
+    fn known<T>(&mut self, answer: Result<T, SideError>) -> Option<T> {
+        match answer {
+            Ok(answer) => {
                 self.pause = INTERVAL;
-                print
+                Some(answer)
             }
             Err(error) => {
                 tracing::warn!(%error, "whether names change beside the gateway cannot be asked; sessions ask for themselves");
@@ -71,7 +84,25 @@ impl Keeper {
         }
     }
 
-    async fn ask(&mut self) -> Result<Option<String>, SideError> {
+    async fn ask_names(&mut self) -> Result<(Option<String>, Catalog), SideError> {
+        let before = self.ask_fingerprint().await?;
+        let mut builder = Catalog::builder();
+        for query in Catalog::QUERIES {
+            for row in self.ask(query.sql).await? {
+                let row: Vec<_> = row.iter().map(Option::as_deref).collect();
+                builder.feed(query.name, &row).map_err(|_| SideError::Shape)?;
+            }
+        }
+        let after = self.ask_fingerprint().await?;
+        Ok((before.filter(|before| after.as_ref() == Some(before)), builder.build()))
+    }
+
+    async fn ask_fingerprint(&mut self) -> Result<Option<String>, SideError> {
+        let rows = self.ask(Catalog::fingerprint_query()).await?;
+        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    async fn ask(&mut self, text: &str) -> Result<Vec<Row>, SideError> {
         let line = match &mut self.line {
             Some(line) => line,
             None => {
@@ -80,7 +111,6 @@ impl Keeper {
                 self.line.insert(SideLine::open(&self.dialer, &lease).await?)
             }
         };
-        let rows = line.ask(Catalog::fingerprint_query()).await?;
-        Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+        line.ask(text).await
     }
 }

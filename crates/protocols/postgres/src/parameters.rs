@@ -1,5 +1,7 @@
 //! Bound parameters: the bytes that an approval is bound to, words for people, and values that conditions are judged by.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use sallyport_sql::{Bound, Parameters};
@@ -16,17 +18,12 @@ pub(crate) fn of_bind(body: &[u8], portal: &[u8], statement: &[u8]) -> Bytes {
 }
 
 /// The parameters in words, from what [`of_bind`] gave.
-pub(crate) fn readable(parameters: &[u8]) -> Vec<String> {
-    let mut body = BytesMut::from(&b"\0\0"[..]);
-    body.put_slice(parameters);
-    let Ok(bind) = frontend::Bind::decode(&body) else {
-        return Vec::new();
-    };
-    let word = |(index, value): (usize, &Option<&[u8]>)| match value {
-        None => "NULL".to_owned(),
-        Some(value) => words(value, bind.parameter_format(index)),
-    };
-    bind.parameters.iter().enumerate().map(word).collect()
+pub(crate) fn readable(parameters: &[u8], take: &mut dyn FnMut(&str)) {
+    // They were read once before, so there is no error to tell of.
+    let _ = frontend::each_parameter(parameters, |format, value| match value {
+        None => take("NULL"),
+        Some(value) => take(&words(value, format)),
+    });
 }
 
 /// The parameters as conditions are judged by them, from what [`of_bind`] gave; `types` are those that the client named.
@@ -51,7 +48,7 @@ pub(crate) fn values(parameters: &[u8], types: &[u32]) -> Parameters {
     }
 }
 
-fn words(value: &[u8], format: Format) -> String {
+fn words(value: &[u8], format: Format) -> Cow<'_, str> {
     match (format, std::str::from_utf8(value)) {
         (Format::Text, Ok(text)) => shortened(text),
         (Format::Binary, Ok(text)) if !text.is_empty() && text.chars().all(|c| !c.is_control()) => shortened(text),
@@ -61,7 +58,7 @@ fn words(value: &[u8], format: Format) -> String {
                 2 | 4 | 8 => signed(value).map(|n| format!(" ({n})")).unwrap_or_default(),
                 _ => String::new(),
             };
-            format!("0x{digits}{number}")
+            format!("0x{digits}{number}").into()
         }
     }
 }
@@ -78,9 +75,9 @@ fn signed(value: &[u8]) -> Result<i64, WireError> {
     }
 }
 
-fn shortened(text: &str) -> String {
+fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_WORDS) {
-        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
-        None => text.to_owned(),
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()).into(),
+        None => text.into(),
     }
 }

@@ -38,13 +38,18 @@ pub struct Postgres {
     limits: Limits,
 }
 
-/// The names of a database while it has sessions.
+/// The names of a database. While it has sessions they are watched; between sessions they are only kept, and the next
+/// session asks whether they are still the same.
 #[derive(Debug)]
 struct Kept {
-    names: Weak<SharedNames>,
+    names: Arc<SharedNames>,
+    watched: Weak<()>,
     /// How the newest session logged in.
     lease: Arc<Mutex<Lease>>,
 }
+
+/// Databases without a session whose names are kept. Beyond it they are all forgotten.
+const KEPT_NAMES: usize = 32;
 
 /// How long somebody who asked to cancel may take to close.
 const CANCEL_FAREWELL: Duration = Duration::from_secs(1);
@@ -79,30 +84,37 @@ impl Postgres {
         self
     }
 
-    /// The names that the sessions of one database share. They are kept fresh as long as somebody has them, and not kept
-    /// longer: what was changed beside the gateway since must not be missed by whoever comes next.
-    fn shared_names(&self, target: &str, database: &str, lease: &Lease) -> Arc<SharedNames> {
+    /// The names that the sessions of one database share. They are kept fresh as long as somebody has the token.
+    fn shared_names(&self, target: &str, database: &str, lease: &Lease) -> (Arc<SharedNames>, Arc<()>) {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.retain(|_, kept| kept.names.strong_count() > 0);
         let key = (target.to_owned(), database.to_owned());
-        if let Some(kept) = names.get(&key)
-            && let Some(shared) = kept.names.upgrade()
-        {
-            lease.clone_into(&mut kept.lease.lock().unwrap_or_else(PoisonError::into_inner));
-            return shared;
+        if !names.contains_key(&key) {
+            let idle = |kept: &Kept| kept.watched.strong_count() == 0;
+            if names.values().filter(|kept| idle(kept)).count() >= KEPT_NAMES {
+                names.retain(|_, kept| !idle(kept));
+            }
         }
-        let shared = Arc::new(SharedNames::default());
-        let kept = Kept {
-            names: Arc::downgrade(&shared),
+        let kept = names.entry(key).or_insert_with(|| Kept {
+            names: Arc::default(),
+            watched: Weak::new(),
             lease: Arc::new(Mutex::new(lease.clone())),
-        };
+        });
+        if let Some(watched) = kept.watched.upgrade() {
+            lease.clone_into(&mut kept.lease.lock().unwrap_or_else(PoisonError::into_inner));
+            return (Arc::clone(&kept.names), watched);
+        }
+        // Nobody watched since: whoever comes must ask.
+        kept.names.changed();
+        let watched = Arc::new(());
+        kept.watched = Arc::downgrade(&watched);
+        kept.lease = Arc::new(Mutex::new(lease.clone()));
         tokio::spawn(keeper::keep(
-            kept.names.clone(),
+            Arc::clone(&kept.names),
+            Arc::downgrade(&watched),
             Arc::clone(&kept.lease),
             Arc::clone(&self.dialer),
         ));
-        names.insert(key, kept);
-        shared
+        (Arc::clone(&kept.names), watched)
     }
 }
 
@@ -163,7 +175,7 @@ impl Protocol for Postgres {
         }));
         let Caller { mut wire, startup, .. } = caller;
         let standing = gate.standing();
-        let shared = self.shared_names(&standing.target.name, &standing.database, &lease);
+        let (shared, watched) = self.shared_names(&standing.target.name, &standing.database, &lease);
         let registered = self
             .cancels
             .register(startup.version, &signals.interrupt, lease, &upstream);
@@ -189,7 +201,7 @@ impl Protocol for Postgres {
             walsender: startup.replication.asked(),
         });
         let ended = relay(conversation, wire, upstream.wire, gate, signals).await;
-        drop(registered);
+        drop((registered, watched));
         ended
     }
 }

@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits {
     data: 1 << 20,
 };
 /// What a target may answer to one question, in bytes.
-const MAX_ANSWER: usize = 4 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 /// How long the target may take over one question.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -40,6 +40,9 @@ pub(crate) enum SideError {
     /// The target answered with an error.
     #[error("the target answered with SQLSTATE {0}")]
     Refused(String),
+    /// A row is not what was asked for.
+    #[error("the target's answer has another shape than its question")]
+    Shape,
     /// The answer is longer than any question here has.
     #[error("the target's answer has no end")]
     TooLong,

@@ -35,7 +35,12 @@ pub fn conversation(classification: &Arc<Classification>, reveals: Arc<Reveals>)
 /// The statements that the gateway sends of its own accord: its questions about names, and what stands for a refused
 /// message. Each reads only.
 pub fn own_statements() -> impl Iterator<Item = &'static str> {
-    let questions = [SessionState::QUERY, conversation::SETTINGS_QUERY, refuse::POISON];
+    let questions = [
+        SessionState::QUERY,
+        conversation::SETTINGS_QUERY,
+        conversation::PREPARED_QUERY,
+        refuse::POISON,
+    ];
     questions
         .into_iter()
         .chain(Catalog::QUERIES.iter().map(|query| query.sql))
@@ -44,7 +49,10 @@ pub fn own_statements() -> impl Iterator<Item = &'static str> {
 /// The parameters of a `Bind` message's body in words, as a reviewer sees them.
 #[must_use]
 pub fn readable(bind: &[u8], portal: &[u8], statement: &[u8]) -> Vec<String> {
-    parameters::readable(&parameters::of_bind(bind, portal, statement))
+    let mut words = Vec::new();
+    let parameters = parameters::of_bind(bind, portal, statement);
+    parameters::readable(&parameters, &mut |word| words.push(word.to_owned()));
+    words
 }
 
 /// A SCRAM exchange with a server that says `challenge` and then `last`; `{nonce}` in the challenge becomes the

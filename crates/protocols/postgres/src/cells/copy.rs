@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use sallyport_mask::{MaskKey, Scanner};
 
+use super::batch::{Batch, Look, Rows as Taken, in_chunks};
 use super::copy_binary::Binary;
+use super::marks::Marks;
 use super::masker::{Masker, Outcome};
-use super::{CellError, ColumnPlan, Encoding, Format, ROW_LIMIT, TypeKind, TypeMap, copy_csv, copy_text};
+use super::row::Lengths;
+use super::{CellError, ColumnPlan, Encoding, Format, ROW_LIMIT, TypeMap, copy_batch, copy_csv, copy_text};
 
 /// How the rows are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,17 +86,16 @@ pub struct CopyMasker {
     carry: Vec<u8>,
     limit: usize,
     columns: Columns,
+    marks: Marks,
 }
 
 enum Rows {
     Text {
         options: TextOptions,
-        header: bool,
         searched: usize,
     },
     Csv {
         options: CsvOptions,
-        header: bool,
         search: copy_csv::Search,
     },
     Binary(Binary),
@@ -101,15 +103,17 @@ enum Rows {
 
 /// The columns of a COPY, and what masks their values.
 pub(super) struct Columns {
-    pub(super) masker: Masker,
-    /// Empty if nothing is known of them, not even how many there are.
-    plans: Vec<ColumnPlan>,
-    kinds: Vec<TypeKind>,
-    watched: Vec<bool>,
+    /// No columns if nothing is known of them, not even how many there are.
+    pub(super) batch: Batch,
     /// Every column is scanned as the text that it is, or not at all.
     plain: bool,
+    /// The row is the columns' names. They are no values of theirs, but a target could say any value there.
+    names: bool,
     pub(super) cell: Vec<u8>,
 }
+
+/// `CopyData`'s type byte.
+const TAG: u8 = b'd';
 
 impl CopyMasker {
     /// A masker for a COPY with these columns. An empty list means that nothing is known of them: each value is
@@ -126,24 +130,25 @@ impl CopyMasker {
             CopyFormat::Text(_) | CopyFormat::Csv(_) => Format::Text,
         };
         let format = match format {
-            CopyFormat::Text(options) => Rows::Text {
-                header: options.header,
-                options,
-                searched: 0,
-            },
+            CopyFormat::Text(options) => Rows::Text { options, searched: 0 },
             CopyFormat::Csv(options) => Rows::Csv {
-                header: options.header,
                 options,
                 search: copy_csv::Search::default(),
             },
             CopyFormat::Binary => Rows::Binary(Binary::default()),
         };
-        let columns = Columns::new(columns, wire, Masker::new(scanner, key, types));
+        let mut columns = Columns::new(columns, wire, Masker::new(scanner, key, types));
+        columns.names = match &format {
+            Rows::Text { options, .. } => options.header,
+            Rows::Csv { options, .. } => options.header,
+            Rows::Binary(_) => false,
+        };
         Self {
             format,
             carry: Vec::new(),
             limit: ROW_LIMIT,
             columns,
+            marks: Marks::default(),
         }
     }
 
@@ -176,6 +181,35 @@ impl CopyMasker {
         Ok(())
     }
 
+    /// Takes the whole `CopyData` messages that `input` starts with, as many as hold whole rows, perhaps none: then
+    /// [`CopyMasker::data`] takes the first one. If a value changes, appends what is to be sent on instead of them to
+    /// `out`; if none does, `out` is as it was. The more messages at once, the less each costs.
+    ///
+    /// # Errors
+    /// As [`CopyMasker::data`]; `out` is as it was.
+    pub fn messages(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Taken, CellError> {
+        in_chunks(input, TAG, out, |chunk, before, out| {
+            let batch = &mut self.columns.batch;
+            let marks = &mut self.marks;
+            let nothing = (0, 0);
+            let (taken, count) = match &self.format {
+                _ if !self.carry.is_empty() || self.columns.names || batch.columns.is_empty() => nothing,
+                Rows::Text { options, .. } => copy_batch::add_text(batch, marks, options, chunk),
+                Rows::Csv { options, .. } => copy_batch::add_csv(batch, marks, options, chunk),
+                Rows::Binary(Binary::Tuples) => copy_batch::add_binary(batch, chunk),
+                Rows::Binary(Binary::Header | Binary::Over) => nothing,
+            };
+            let chunk = chunk.get(..taken).unwrap_or_default();
+            let changed = count > 0
+                && match &self.format {
+                    Rows::Text { options, .. } => batch.mask(chunk, options, before, out)?,
+                    Rows::Csv { options, .. } => batch.mask(chunk, options, before, out)?,
+                    Rows::Binary(_) => batch.mask(chunk, &Lengths, before, out)?,
+                };
+            Ok(Taken { taken, count, changed })
+        })
+    }
+
     /// Appends what is left when the data ends.
     ///
     /// # Errors
@@ -187,10 +221,6 @@ impl CopyMasker {
         }
         let start = out.len();
         let done = match &mut self.format {
-            Rows::Text { header: true, .. } | Rows::Csv { header: true, .. } => {
-                out.extend_from_slice(&rest);
-                Ok(())
-            }
             Rows::Text { options, .. } => copy_text::row(options, &mut self.columns, &rest, out),
             Rows::Csv { options, .. } => copy_csv::row(options, &mut self.columns, &rest, out),
             Rows::Binary(_) => Err(CellError::Malformed("COPY data")),
@@ -203,20 +233,13 @@ impl CopyMasker {
         let columns = &mut self.columns;
         match &mut self.format {
             Rows::Binary(binary) => binary.rows(columns, data, out),
-            Rows::Text {
-                options,
-                header,
-                searched,
-            } => {
+            Rows::Text { options, searched } => {
                 let mut used = 0;
                 let mut from = std::mem::take(searched);
                 while let Some(end) = data.get(from..).and_then(|rest| memchr::memchr(b'\n', rest)) {
                     let row = data.get(used..from + end).unwrap_or_default();
-                    if std::mem::take(header) {
-                        out.extend_from_slice(row);
-                    } else {
-                        copy_text::row(options, columns, row, out)?;
-                    }
+                    copy_text::row(options, columns, row, out)?;
+                    columns.names = false;
                     out.push(b'\n');
                     from += end + 1;
                     used = from;
@@ -224,19 +247,12 @@ impl CopyMasker {
                 *searched = data.len() - used;
                 Ok(used)
             }
-            Rows::Csv {
-                options,
-                header,
-                search,
-            } => {
+            Rows::Csv { options, search } => {
                 let mut used = 0;
                 while let Some(end) = search.row_end(options, data, used) {
                     let row = data.get(used..end).unwrap_or_default();
-                    if std::mem::take(header) {
-                        out.extend_from_slice(row);
-                    } else {
-                        copy_csv::row(options, columns, row, out)?;
-                    }
+                    copy_csv::row(options, columns, row, out)?;
+                    columns.names = false;
                     out.push(b'\n');
                     used = end + 1;
                 }
@@ -248,44 +264,35 @@ impl CopyMasker {
 
 impl Columns {
     fn new(plans: Vec<ColumnPlan>, wire: Format, masker: Masker) -> Self {
-        let plans: Vec<ColumnPlan> = plans
-            .into_iter()
-            .map(|plan| ColumnPlan { format: wire, ..plan })
-            .collect();
-        let watched: Vec<bool> = plans
+        let plans = plans.into_iter().map(|plan| ColumnPlan { format: wire, ..plan });
+        let batch = Batch::new(plans.collect(), masker);
+        let plain = batch
+            .columns
             .iter()
-            .map(|plan| plan.rule.is_some() || masker.can_change(plan.type_oid))
-            .collect();
-        let kinds = plans.iter().map(|plan| masker.types.kind(plan.type_oid)).collect();
-        let plain = plans
-            .iter()
-            .zip(&watched)
-            .all(|(plan, watched)| !watched || masker.is_plain_text(plan));
+            .all(|column| column.look == Look::Never || batch.masker.is_plain_text(&column.plan));
         Self {
-            masker,
-            plans,
-            kinds,
-            watched,
+            batch,
             plain,
+            names: false,
             cell: Vec::new(),
         }
     }
 
     fn untouched(&self) -> bool {
-        if self.plans.is_empty() {
-            return self.masker.scanner.is_empty();
+        if self.batch.columns.is_empty() {
+            return self.batch.masker.scanner.is_empty();
         }
-        !self.watched.contains(&true)
+        self.batch.untouched() && (!self.names || self.batch.masker.scanner.is_empty())
     }
 
     /// Whether a search through the whole row finds whatever a search through its columns would.
     pub(super) fn searchable(&self, delimiter: u8) -> bool {
-        self.plain && matches!(delimiter, b'\t' | b',' | b';' | b'|')
+        (self.plain || self.names) && matches!(delimiter, b'\t' | b',' | b';' | b'|')
     }
 
     /// A row must have the columns that are known.
     pub(super) fn check(&self, got: usize) -> Result<(), CellError> {
-        let expected = self.plans.len();
+        let expected = self.batch.columns.len();
         if expected == 0 || got == expected {
             Ok(())
         } else {
@@ -295,20 +302,30 @@ impl Columns {
 
     /// Masks the value of a column; the new one is in `cell`.
     pub(super) fn value(&mut self, number: usize, format: Format, value: &[u8]) -> Outcome {
-        if self.watched.get(number) == Some(&false) {
-            return Outcome::Same;
-        }
         self.cell.clear();
-        match (self.plans.get(number), self.kinds.get(number)) {
-            (Some(plan), Some(kind)) => self.masker.value_of(plan, kind, value, &mut self.cell),
-            _ => {
+        let masker = &mut self.batch.masker;
+        if self.names {
+            return masker.scanned(value, &mut self.cell);
+        }
+        match self.batch.columns.get(number) {
+            Some(column) if column.look == Look::Never => Outcome::Same,
+            Some(column) => masker.value_of(&column.plan, &column.kind, value, &mut self.cell),
+            None => {
                 let ColumnPlan { rule, type_oid, format } = ColumnPlan::unknown(format);
-                self.masker.value(rule, type_oid, format, value, &mut self.cell)
+                masker.value(rule, type_oid, format, value, &mut self.cell)
             }
         }
     }
+
+    /// Whether nothing is found in a row.
+    pub(super) fn holds_nothing(&mut self, row: &[u8]) -> bool {
+        self.batch.masker.holds_nothing(row)
+    }
 }
 
+#[cfg(test)]
+#[path = "copy_batch_tests.rs"]
+mod batch_tests;
 #[cfg(test)]
 #[path = "copy_tests.rs"]
 mod tests;

@@ -62,7 +62,7 @@ pub(super) fn row(options: &CsvOptions, columns: &mut Columns, row: &[u8], out: 
     if columns.searchable(options.delimiter)
         && options.encoding == Encoding::Plain
         && memchr::memchr(options.quote, row).is_none()
-        && columns.masker.holds_nothing(row)
+        && columns.holds_nothing(row)
     {
         out.extend_from_slice(row);
         return Ok(());
@@ -93,7 +93,7 @@ pub(super) fn row(options: &CsvOptions, columns: &mut Columns, row: &[u8], out: 
 }
 
 /// Reads the first field into `value`, without its quotes: where it ends, and whether it had any.
-fn field(options: &CsvOptions, row: &[u8], value: &mut Vec<u8>) -> (usize, bool) {
+pub(super) fn field(options: &CsvOptions, row: &[u8], value: &mut Vec<u8>) -> (usize, bool) {
     value.clear();
     let mut at = 0;
     let mut quoted = false;
@@ -123,10 +123,17 @@ fn field(options: &CsvOptions, row: &[u8], value: &mut Vec<u8>) -> (usize, bool)
     (at, any)
 }
 
+/// Whether a value must be written in quotes.
+#[inline]
+pub(super) fn needs_quotes(options: &CsvOptions, value: &[u8]) -> bool {
+    let special = |byte: u8| (byte == options.delimiter) | (byte == options.quote) | (byte == b'\n') | (byte == b'\r');
+    // All of them, which is quicker than to stop at one.
+    value == options.null || value.iter().fold(false, |any, byte| any | special(*byte))
+}
+
 /// Appends a value, in quotes if it must be or needs them.
-fn write(options: &CsvOptions, value: &[u8], forced: bool, out: &mut Vec<u8>) {
-    let special = |byte: &u8| *byte == options.delimiter || *byte == options.quote || matches!(byte, b'\n' | b'\r');
-    if !forced && value != options.null && !value.iter().any(special) {
+pub(super) fn write(options: &CsvOptions, value: &[u8], forced: bool, out: &mut Vec<u8>) {
+    if !forced && !needs_quotes(options, value) {
         out.extend_from_slice(value);
         return;
     }

@@ -8,7 +8,7 @@ use secrecy::SecretSlice;
 
 use super::super::{CellError, ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, TextOptions, TypeMap};
 
-fn masker(format: CopyFormat, columns: Vec<ColumnPlan>) -> CopyMasker {
+pub(super) fn masker(format: CopyFormat, columns: Vec<ColumnPlan>) -> CopyMasker {
     let key = MaskKey::new(&SecretSlice::from(vec![7; 32]));
     let rules = Detector::ALL.map(|detector| (detector, Strategy::Partial));
     let scanner = Scanner::new(&rules, &key);
@@ -21,7 +21,7 @@ fn masker(format: CopyFormat, columns: Vec<ColumnPlan>) -> CopyMasker {
     )
 }
 
-fn column(type_oid: u32, rule: Option<Strategy>) -> ColumnPlan {
+pub(super) fn column(type_oid: u32, rule: Option<Strategy>) -> ColumnPlan {
     ColumnPlan {
         rule,
         type_oid,
@@ -49,7 +49,7 @@ fn csv(columns: Vec<ColumnPlan>, data: &[u8]) -> String {
 }
 
 /// The binary COPY of one row.
-fn tuple(fields: &[Option<&[u8]>]) -> Vec<u8> {
+pub(super) fn tuple(fields: &[Option<&[u8]>]) -> Vec<u8> {
     let mut out = i16::try_from(fields.len()).unwrap().to_be_bytes().to_vec();
     for field in fields {
         match field {
@@ -63,7 +63,7 @@ fn tuple(fields: &[Option<&[u8]>]) -> Vec<u8> {
     out
 }
 
-const HEADER: &[u8] = b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0";
+pub(super) const HEADER: &[u8] = b"PGCOPY\n\xFF\r\n\0\0\0\0\0\0\0\0\0";
 
 fn binary(rows: &[Vec<u8>]) -> Vec<u8> {
     [HEADER.to_vec(), rows.concat(), vec![0xFF, 0xFF]].concat()
@@ -114,13 +114,40 @@ fn csv_fields_keep_their_quotes() {
 
 #[test]
 fn the_names_in_a_header_are_no_values() {
-    let options = CsvOptions {
-        header: true,
-        ..CsvOptions::default()
-    };
-    let masker = masker(CopyFormat::Csv(options), vec![column(25, Some(Strategy::Redact))]);
-    let out = through(masker, &[b"name\nAda\n"]).unwrap();
-    assert_eq!(out, b"name\n***\n");
+    for format in with_header() {
+        let masker = masker(format, vec![column(25, Some(Strategy::Redact))]);
+        let out = through(masker, &[b"name\nAda\n"]).unwrap();
+        assert_eq!(out, b"name\n***\n");
+    }
+}
+
+#[test]
+fn a_value_that_stands_where_a_name_should_is_found() {
+    for format in with_header() {
+        // Nothing would be looked for in a column of this type.
+        for columns in [vec![column(16, None)], vec![column(25, Some(Strategy::Redact))], vec![]] {
+            let ends = [&b"532-71-9001\n"[..], b"532-71-9001"];
+            for header in ends {
+                let masker = masker(format.clone(), columns.clone());
+                assert!(!masker.untouched());
+                let out = through(masker, &[header]).unwrap();
+                assert!(out.starts_with(b"***-**-****"), "{format:?} {columns:?}");
+            }
+        }
+    }
+}
+
+fn with_header() -> [CopyFormat; 2] {
+    [
+        CopyFormat::Csv(CsvOptions {
+            header: true,
+            ..CsvOptions::default()
+        }),
+        CopyFormat::Text(TextOptions {
+            header: true,
+            ..TextOptions::default()
+        }),
+    ]
 }
 
 #[test]
@@ -186,11 +213,11 @@ fn value() -> impl proptest::strategy::Strategy<Value = String> {
     ]
 }
 
-fn csv_field(value: &str) -> String {
+pub(super) fn csv_field(value: &str) -> String {
     format!("\"{}\"", value.replace('"', "\"\""))
 }
 
-fn text_field(value: &str) -> String {
+pub(super) fn text_field(value: &str) -> String {
     value.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")
 }
 

@@ -1,5 +1,7 @@
 //! `FORMAT text`: delimiters, backslashes (`CopyAttributeOutText` in PostgreSQL's `copyto.c`).
 
+use fearless_simd::{Level, Simd, SimdBase, SimdFrom, SimdMask, dispatch, u8x16};
+
 use super::copy::{Columns, TextOptions};
 use super::masker::Outcome;
 use super::{CellError, Encoding, Format};
@@ -14,7 +16,7 @@ pub(super) fn row(
     if columns.searchable(options.delimiter)
         && options.encoding == Encoding::Plain
         && memchr::memchr(b'\\', row).is_none()
-        && columns.masker.holds_nothing(row)
+        && columns.holds_nothing(row)
     {
         out.extend_from_slice(row);
         return Ok(());
@@ -90,7 +92,8 @@ fn field_end(options: &TextOptions, row: &[u8]) -> usize {
     row.len()
 }
 
-fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
+/// Reads a field without its backslashes into `value`.
+pub(super) fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
     value.clear();
     let mut at = 0;
     while let Some(byte) = raw.get(at) {
@@ -114,9 +117,45 @@ fn unescape(encoding: Encoding, raw: &[u8], value: &mut Vec<u8>) {
     }
 }
 
-fn escape(options: &TextOptions, value: &[u8], out: &mut Vec<u8>) {
-    let plain = |byte: &u8| !matches!(byte, 0x08..=0x0D | b'\\') && *byte != options.delimiter;
-    if options.encoding == Encoding::Plain && value.iter().all(plain) {
+/// Whether a value must be written with backslashes.
+#[inline]
+pub(super) fn needs_escapes(options: &TextOptions, value: &[u8]) -> bool {
+    if options.encoding != Encoding::Plain {
+        return true;
+    }
+    let special = |byte: &u8| matches!(byte, 0x08..=0x0D | b'\\') || *byte == options.delimiter;
+    might_need_escapes(value, options.delimiter) && value.iter().any(special)
+}
+
+/// As many bytes as are looked at in one go.
+const BLOCK: usize = 16;
+
+/// Whether any byte is one of those that need a backslash, or another control character.
+#[inline]
+fn might_need_escapes(value: &[u8], delimiter: u8) -> bool {
+    let Some(last) = value.last_chunk::<BLOCK>() else {
+        let special = |byte: u8| (byte < 0x20) | (byte == b'\\') | (byte == delimiter);
+        return value.iter().fold(false, |any, byte| any | special(*byte));
+    };
+    // The last block may lie across the one before it.
+    let mut any = dispatch!(Level::baseline(), simd => has_special(simd, last, delimiter));
+    let (blocks, _) = value.as_chunks();
+    for block in blocks {
+        any |= dispatch!(Level::baseline(), simd => has_special(simd, block, delimiter));
+    }
+    any
+}
+
+#[inline(always)]
+fn has_special<S: Simd>(simd: S, block: &[u8; BLOCK], delimiter: u8) -> bool {
+    let v = u8x16::simd_from(simd, *block);
+    let splat = |byte: u8| u8x16::splat(simd, byte);
+    (v.simd_lt(splat(0x20)) | v.simd_eq(splat(b'\\')) | v.simd_eq(splat(delimiter))).any_true()
+}
+
+/// Appends a value, with backslashes where it needs them.
+pub(super) fn escape(options: &TextOptions, value: &[u8], out: &mut Vec<u8>) {
+    if !needs_escapes(options, value) {
         out.extend_from_slice(value);
         return;
     }

@@ -27,9 +27,9 @@ pub(super) fn some_day(number: u64) -> i32 {
     i32::try_from(number % 36_524).unwrap_or_default() - EPOCH_DAYS as i32
 }
 
-/// That day as a binary `timestamp`.
-pub(super) fn midnight(days: i32) -> i64 {
-    i64::from(days) * DAY_MICROS
+/// That day as a binary `timestamp`; `None` for a `date` that no timestamp can be.
+pub(super) fn midnight(days: i32) -> Option<i64> {
+    i64::from(days).checked_mul(DAY_MICROS)
 }
 
 /// `yyyy-mm-dd` of a binary `date` after the year 0.

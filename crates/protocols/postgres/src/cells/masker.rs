@@ -87,6 +87,12 @@ impl Masker {
                 || plan.type_oid == 0 && plan.format == Format::Text)
     }
 
+    /// Whether each value of the column is replaced as the text that it is, whatever it is.
+    pub(super) fn is_replaced_as_text(&self, plan: &ColumnPlan) -> bool {
+        let text = matches!(self.types.kind(plan.type_oid), TypeKind::Text);
+        text && plan.rule.is_some_and(|strategy| strategy != Strategy::Null)
+    }
+
     /// Whether anything that is found in a value of the column is found by a search through its bytes as they are, in
     /// one go: what masks the value need not look at one in which nothing could be.
     pub(super) fn is_searched_as_it_is(&self, plan: &ColumnPlan) -> bool {

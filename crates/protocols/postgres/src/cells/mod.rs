@@ -6,17 +6,21 @@
 //!
 //! Everything here is pure, and takes what servers send as hostile: lengths are checked, nothing panics.
 
+mod batch;
 mod composite;
 mod containers;
 mod copy;
+mod copy_batch;
 mod copy_binary;
 mod copy_csv;
 mod copy_text;
 mod dates;
 mod documents;
 mod encoding;
+mod marks;
 mod masker;
 mod numeric;
+mod rewrite;
 mod row;
 mod scalars;
 mod types;
@@ -24,9 +28,10 @@ mod types;
 use sallyport_mask::Strategy;
 
 pub use crate::wire::Format;
+pub use batch::Rows;
 pub use copy::{CopyFormat, CopyMasker, CsvOptions, TextOptions};
 pub use encoding::Encoding;
-pub use row::{RowMasker, Rows};
+pub use row::RowMasker;
 pub use types::{Scalar, TypeKind, TypeMap};
 
 /// What is known of a result column.

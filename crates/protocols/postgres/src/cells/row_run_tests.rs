@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use proptest::strategy::Strategy as _;
 use sallyport_mask::Strategy;
 
+use super::super::batch::{CHUNK, LOOK_LIMIT};
 use super::super::masker::{Masker, Outcome};
 use super::super::{CellError, ColumnPlan, Format, Rows};
 use super::tests::{body, edge, key, masker, message, scanner, types};
-use super::{CHUNK, LOOK_LIMIT};
 
 /// What becomes of rows if each value is looked at by itself, as messages.
 fn slowly(plans: &[ColumnPlan], rows: &[Vec<Option<Vec<u8>>>]) -> Vec<u8> {

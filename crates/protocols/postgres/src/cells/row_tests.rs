@@ -318,6 +318,27 @@ pub(super) fn edge() -> impl proptest::strategy::Strategy<Value = String> {
     })
 }
 
+#[test]
+fn a_day_beyond_all_timestamps_is_masked_as_any() {
+    for days in [
+        100_000_512_i32,
+        106_751_991,
+        106_751_992,
+        -106_751_993,
+        i32::MAX - 1,
+        i32::MIN + 1,
+    ] {
+        let value = days.to_be_bytes();
+        for rule in [Strategy::Redact, Strategy::Hash, Strategy::Year] {
+            assert_ne!(
+                binary(Some(rule), 1082, &value).as_deref(),
+                Some(&value[..]),
+                "{days} {rule}"
+            );
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_row_is_masked_as_its_cells_are(values in proptest::collection::vec(edge(), 1..9)) {

@@ -252,7 +252,9 @@ impl Masker {
             }
             Format::Binary => {
                 let old = i64::from_be_bytes(*exact(value)?);
-                let new = days.map(dates::midnight).or_else(|| dates::year_start_micros(old))?;
+                let new = days
+                    .and_then(dates::midnight)
+                    .or_else(|| dates::year_start_micros(old))?;
                 out.extend_from_slice(&new.to_be_bytes());
             }
             Format::Text => {
@@ -286,7 +288,9 @@ fn moment(kind: Scalar, format: Format, value: &[u8]) -> Option<i64> {
         Format::Text => dates::iso_micros(std::str::from_utf8(value).ok()?),
         Format::Binary if kind == Scalar::Date => {
             let days = i32::from_be_bytes(*exact(value)?);
-            (days != i32::MAX && days != i32::MIN).then(|| dates::midnight(days))
+            (days != i32::MAX && days != i32::MIN)
+                .then(|| dates::midnight(days))
+                .flatten()
         }
         Format::Binary => {
             let micros = i64::from_be_bytes(*exact(value)?);

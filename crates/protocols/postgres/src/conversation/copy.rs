@@ -1,6 +1,5 @@
 //! COPY in both directions.
 
-use bytes::BytesMut;
 use sallyport_session::{Effects, Housekeeping, WireError};
 use sallyport_sql::{Copy, StatementFacts};
 
@@ -8,9 +7,9 @@ use super::PostgresConversation;
 use super::client::Step;
 use super::expect::Expect;
 use super::results::{Column, Described, Masking};
-use super::target::{MAX_SCRATCH, Verdict, front_run, target_error, unexpected};
+use super::target::{Verdict, front_run, target_error, unexpected};
 use crate::cells::{CopyFormat, CopyMasker, CsvOptions, Encoding, TextOptions};
-use crate::wire::backend::{self, CopyResponse, Tag};
+use crate::wire::backend::{CopyResponse, Tag};
 use crate::wire::frontend;
 
 impl PostgresConversation {
@@ -27,10 +26,11 @@ impl PostgresConversation {
         };
         match tag {
             frontend::Tag::CopyData => {
-                if !self.is_reply(body) {
-                    out.took(spent.seq(), body);
+                if self.is_reply(body) {
+                    out.proceed(spent, whole);
+                } else {
+                    out.proceed_with(spent, whole, whole.len() - body.len());
                 }
-                out.proceed(spent, whole);
             }
             frontend::Tag::CopyDone | frontend::Tag::CopyFail => {
                 out.proceed(spent, whole);
@@ -115,36 +115,6 @@ impl PostgresConversation {
     pub(super) fn on_copy_done(&mut self) -> Result<Verdict, WireError> {
         self.on_copy_data()
     }
-
-    pub(super) fn mask_copy(&mut self, seq: u64, body: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let mut data = std::mem::take(&mut self.scratch);
-        data.clear();
-        let Some(Masking::Copy(masker)) = front_run(self).map(|run| &mut run.masking) else {
-            return Err(unexpected(Tag::CopyData));
-        };
-        let masked = masker.data(body, &mut data);
-        masked.map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
-        show_copy_data(seq, &data, out);
-        if data.capacity() <= MAX_SCRATCH {
-            self.scratch = data;
-        }
-        Ok(())
-    }
-
-    pub(super) fn mask_copy_end(&mut self, seq: u64, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Masking::Copy(masker)) = front_run(self).map(|run| &mut run.masking) else {
-            return Err(unexpected(Tag::CopyDone));
-        };
-        let mut data = Vec::new();
-        masker
-            .finish(&mut data)
-            .map_err(|e| WireError::target(format!("COPY data that cannot be masked ({e})")))?;
-        show_copy_data(seq, &data, out);
-        let mut done = BytesMut::new();
-        backend::copy_done(&mut done);
-        out.show(seq, &done);
-        Ok(())
-    }
 }
 
 /// The columns of COPY data: `described` by the target if they come from a query, known by the catalogue if from a
@@ -198,11 +168,4 @@ fn format(copy: &Copy, client_encoding: &str) -> Option<CopyFormat> {
             encoding,
         }),
     })
-}
-
-fn show_copy_data(seq: u64, data: &[u8], out: &mut Effects) {
-    if data.is_empty() {
-        return;
-    }
-    out.show_with(seq, |message| crate::wire::CopyData { data }.encode(message));
 }

@@ -9,11 +9,13 @@
 //! one's place ("poison"), and the target's error is replaced by the refusal on its way back.
 
 mod answered;
+mod by_name;
 mod client;
 mod copied;
 mod copy;
 mod expect;
 mod function;
+mod mask;
 mod names;
 mod outcome;
 mod oversize;
@@ -24,6 +26,7 @@ mod replication;
 mod results;
 mod ruling;
 mod scope;
+mod shared;
 mod target;
 mod titles;
 mod understand;
@@ -37,10 +40,13 @@ use sallyport_session::{
 };
 use smol_str::SmolStr;
 
+#[cfg(feature = "testing")]
+pub(crate) use names::PREPARED_QUERY;
 pub(crate) use results::Masks;
 #[cfg(feature = "testing")]
 pub(crate) use scope::SETTINGS_QUERY;
-pub(crate) use scope::{Scope, SharedNames};
+pub(crate) use scope::Scope;
+pub(crate) use shared::SharedNames;
 
 use self::expect::{Awaited, Expect};
 use self::names::Names;

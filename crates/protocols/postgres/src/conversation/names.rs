@@ -12,6 +12,7 @@ use sallyport_session::Spent;
 use sallyport_sql::{Prepared as SqlNames, StatementFacts, Transaction};
 use smol_str::SmolStr;
 
+use super::by_name::ByName;
 use super::results::Described;
 use crate::understanding::Understood;
 use crate::wire::Format;
@@ -129,16 +130,16 @@ impl Portal {
 /// What a session's names mean.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    statements: HashMap<Box<[u8]>, Arc<Prepared>>,
+    statements: ByName<Arc<Prepared>>,
     /// Statements that may be gone or be others since: the target is asked before one of them is used.
     doubted: HashMap<Box<[u8]>, Arc<Prepared>>,
-    portals: HashMap<Box<[u8]>, Arc<Portal>>,
+    portals: ByName<Arc<Portal>>,
     cursors: HashMap<Box<[u8]>, Cursor>,
     bytes: usize,
 }
 
 /// The named statements of the session as the target has them: name, text, and whether `PREPARE` made it.
-pub(super) const PREPARED_QUERY: &str = "SELECT name, statement, from_sql FROM pg_catalog.pg_prepared_statements";
+pub(crate) const PREPARED_QUERY: &str = "SELECT name, statement, from_sql FROM pg_catalog.pg_prepared_statements";
 
 #[derive(Debug)]
 struct Cursor {
@@ -161,7 +162,7 @@ impl Names {
         let before = match to {
             Some(statement) if self.statements.len() < MAX_NAMES => {
                 self.bytes += statement.understood.text.len();
-                self.statements.insert(name.into(), statement)
+                self.statements.insert(name, statement)
             }
             _ => self.statements.remove(name),
         };
@@ -195,7 +196,7 @@ impl Names {
         let before = match to {
             Some(portal) if self.portals.len() < MAX_NAMES => {
                 self.bytes += portal.parameters.len();
-                self.portals.insert(name.into(), portal)
+                self.portals.insert(name, portal)
             }
             _ => self.portals.remove(name),
         };
@@ -292,7 +293,7 @@ impl Names {
         if self.portals.is_empty() && self.cursors.is_empty() {
             return;
         }
-        self.portals.retain(|_, portal| portal.batch >= now);
+        self.portals.retain(|portal| portal.batch >= now);
         self.cursors.retain(|_, cursor| cursor.hold);
         self.weigh();
     }
@@ -305,10 +306,7 @@ impl Names {
     /// Code that the gateway cannot see into ran: it may have given any name another meaning, but for the statement
     /// without one, which no SQL can name.
     pub(super) fn doubt(&mut self) {
-        let unnamed = self.statements.remove(&b""[..]);
-        self.doubted.extend(self.statements.drain());
-        self.statements
-            .extend(unnamed.map(|statement| (Box::default(), statement)));
+        self.doubted.extend(self.statements.drain_named());
         self.portals.clear();
         self.cursors.clear();
         self.weigh();
@@ -328,7 +326,7 @@ impl Names {
         if self.doubted.get(name.as_bytes()).is_some_and(same)
             && let Some((name, statement)) = self.doubted.remove_entry(name.as_bytes())
         {
-            self.statements.insert(name, statement);
+            self.statements.insert(&name, statement);
         }
     }
 

@@ -133,9 +133,10 @@ impl PostgresConversation {
 
     /// The gateway's questions are over: with answers, or cut short by an error.
     pub(super) fn own_ended(&mut self) {
-        if let Some((strings, encoding)) = self.scope.end_refresh() {
-            self.settings.set(b"standard_conforming_strings", strings.as_bytes());
-            self.settings.set(b"client_encoding", encoding.as_bytes());
+        if let Some(now) = self.scope.end_refresh(self.in_transaction()) {
+            self.settings
+                .set(b"standard_conforming_strings", now.strings.as_bytes());
+            self.settings.set(b"client_encoding", now.encoding.as_bytes());
             self.settings.are_sure();
             self.names.settle();
         }

@@ -1,8 +1,8 @@
 //! How results are masked, remembered: a statement that runs again with the same columns is masked the same way.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
 use sallyport_sql::Facts;
 
 use super::results::{Column, Masking};
@@ -28,7 +28,7 @@ impl ResultOf {
 /// The maskers of results that are not being read, made under one policy and one view of the names.
 #[derive(Debug, Default)]
 pub(super) struct Plans {
-    known: HashMap<(usize, usize), Plan>,
+    known: FxHashMap<(usize, usize), Plan>,
 }
 
 #[derive(Debug)]

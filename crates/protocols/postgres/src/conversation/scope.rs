@@ -1,11 +1,14 @@
 //! The names of the target's database as this session sees them.
 //!
-//! Sessions of a target share a snapshot of its catalogue. A session asks the target for a fresh one, on its own
-//! connection and within its own transaction, when it has changed something itself, when another session or somebody
-//! beside the gateway has, and for its search path whenever that may differ.
+//! Sessions of a target share a snapshot of its catalogue. A session asks the target on its own connection and within
+//! its own transaction: for a fresh one when it has changed something itself, or when another session or somebody beside
+//! the gateway may have and the fingerprint of the names is another one; and for its search path whenever that may
+//! differ.
+//!
+//! A transaction at `REPEATABLE READ` reads the catalogue as it was when it began, but the target resolves names as they
+//! are now: its answers say nothing of changes by others, so names must then come from elsewhere.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sallyport_policy::Classification;
@@ -13,76 +16,8 @@ use sallyport_session::WireError;
 use sallyport_sql::{Catalog, CatalogBuilder, SessionState};
 
 use super::names::PREPARED_QUERY;
+use super::shared::SharedNames;
 use super::view::View;
-
-/// The snapshot that the sessions of one database share.
-#[derive(Debug)]
-pub(crate) struct SharedNames {
-    /// Counts the changes of the catalogue that are known of.
-    epoch: AtomicU64,
-    snapshot: Mutex<Option<(u64, Arc<Catalog>)>>,
-    /// What a session knows that has not asked.
-    nothing: Arc<Catalog>,
-    state: Arc<SessionState>,
-    /// The views that were made last, newest first.
-    views: Mutex<Vec<Arc<View>>>,
-}
-
-/// Views that are kept for the next session. Different ones are for other search paths and users, or already past.
-const KEPT_VIEWS: usize = 8;
-
-impl Default for SharedNames {
-    fn default() -> Self {
-        Self {
-            epoch: AtomicU64::default(),
-            snapshot: Mutex::default(),
-            nothing: Arc::new(Catalog::builder().build()),
-            state: Arc::default(),
-            views: Mutex::default(),
-        }
-    }
-}
-
-impl SharedNames {
-    /// Something in the database changed: every session asks again.
-    pub(crate) fn changed(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-    }
-
-    fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
-    fn current(&self) -> Option<(u64, Arc<Catalog>)> {
-        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        snapshot.filter(|(epoch, _)| *epoch == self.epoch())
-    }
-
-    /// The view of `names` in `state` under `policy`.
-    fn view(
-        &self,
-        names: &Arc<Catalog>,
-        state: &Arc<SessionState>,
-        classification: &Classification,
-        policy: u64,
-    ) -> Arc<View> {
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = views.iter().find(|view| view.is_of(names, state, policy)) {
-            return Arc::clone(known);
-        }
-        let view = Arc::new(View::make(names, state, classification, policy));
-        views.truncate(KEPT_VIEWS - 1);
-        views.insert(0, Arc::clone(&view));
-        view
-    }
-
-    pub(super) fn publish(&self, epoch: u64, catalog: &Arc<Catalog>) {
-        let mut slot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-        if slot.as_ref().is_none_or(|(have, _)| *have <= epoch) {
-            *slot = Some((epoch, Arc::clone(catalog)));
-        }
-    }
-}
 
 /// What must be asked of the target before the next statement is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +41,12 @@ pub(crate) struct Scope {
     uncommitted: bool,
     /// Settings were changed in a transaction that may still be rolled back.
     settings_uncommitted: bool,
+    /// The fingerprint was another one than that of the shared snapshot.
+    differs: bool,
+    /// What names mean now cannot be told within this transaction.
+    outdated: bool,
+    /// How often the target was asked again while somebody else was to say what names mean.
+    waits: u32,
     /// Counts the changes of what names mean here: facts made under another number are stale.
     version: u64,
     /// The state in one canonical form, for digests.
@@ -121,15 +62,30 @@ struct Refresh {
     at: usize,
     builder: Option<CatalogBuilder>,
     state: Option<SessionState>,
-    settings: Option<(String, String)>,
+    settings: Option<ReadingSettings>,
+    /// The fingerprint of the names, asked for before and after them, or alone.
+    prints: Vec<String>,
 }
 
+/// How the target reads text, and which changes of others a transaction sees.
+#[derive(Debug)]
+pub(super) struct ReadingSettings {
+    /// `standard_conforming_strings`
+    pub(super) strings: String,
+    pub(super) encoding: String,
+    isolation: String,
+}
+
+/// Rounds with the target that a transaction waits for names that somebody else asks for.
+const MAX_WAITS: u32 = 200;
+
+const PRINT: &str = "fingerprint";
 const STATE: &str = "state";
 const SETTINGS: &str = "settings";
 const PREPARED: &str = "prepared statements";
 /// How the target reads text, here and now: it reports a change of these only when the batch ends.
 pub(crate) const SETTINGS_QUERY: &str = "SELECT pg_catalog.current_setting('standard_conforming_strings'), \
-     pg_catalog.current_setting('client_encoding')";
+     pg_catalog.current_setting('client_encoding'), pg_catalog.current_setting('transaction_isolation')";
 
 impl Scope {
     /// A scope that knows nothing yet. `own_name` is a name that no client will use: it holds random characters.
@@ -142,6 +98,9 @@ impl Scope {
             stale: Stale::Catalog,
             uncommitted: false,
             settings_uncommitted: false,
+            differs: false,
+            outdated: false,
+            waits: 0,
             version: 1,
             meaning: Bytes::new(),
             own_name: own_name.as_bytes().into(),
@@ -156,6 +115,11 @@ impl Scope {
 
     /// What statements are understood with now, under `policy`.
     pub(super) fn view(&self, classification: &Classification, policy: u64) -> Arc<View> {
+        if self.outdated {
+            // Nobody else's, so that all that is known of statements is understood anew.
+            let view = View::make(&self.catalog, &self.state, classification, policy);
+            return Arc::new(view);
+        }
         self.shared.view(&self.catalog, &self.state, classification, policy)
     }
 
@@ -184,15 +148,25 @@ impl Scope {
             self.catalog = catalog;
             self.epoch = epoch;
             self.stale = Stale::State;
+            self.set_outdated(false);
         }
-        self.stale != Stale::Fresh
+        self.stale != Stale::Fresh && !self.outdated
+    }
+
+    /// Whether statements cannot be judged until the transaction ends, or somebody else has asked.
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated
     }
 
     /// The catalogue may have changed through this session.
     pub(super) fn catalog_changed(&mut self, in_transaction: bool) {
         self.stale = Stale::Catalog;
         self.uncommitted |= in_transaction;
-        self.shared.changed();
+        let before = self.shared.changed();
+        if self.epoch == before {
+            // It is this session's own change.
+            self.epoch = before + 1;
+        }
     }
 
     /// The search path, the user or another setting that names depend on may have changed.
@@ -209,6 +183,8 @@ impl Scope {
     /// The transaction ended, one way or the other.
     pub(super) fn transaction_ended(&mut self) {
         self.settings_uncommitted = false;
+        self.set_outdated(false);
+        self.waits = 0;
         if self.uncommitted {
             self.uncommitted = false;
             self.stale = Stale::Catalog;
@@ -219,7 +195,7 @@ impl Scope {
 
     /// The target is idle: nothing is uncommitted any more.
     pub(super) fn batch_ended(&mut self) {
-        if self.uncommitted || self.settings_uncommitted {
+        if self.uncommitted || self.settings_uncommitted || self.waits > 0 {
             self.transaction_ended();
         }
     }
@@ -235,23 +211,32 @@ impl Scope {
     /// Begins to ask the target: about its catalogue only where it is `needed`, about the session's statements where they
     /// are in doubt. Returns the queries to send, in order.
     pub(super) fn begin_refresh(&mut self, needed: bool, prepared: bool) -> Vec<&'static str> {
-        let whole = needed && self.stale == Stale::Catalog;
+        let asks = needed && self.stale == Stale::Catalog;
+        let compares = asks && !self.uncommitted && !self.differs && self.shared.has_print();
         let mut queries = vec![(STATE, SessionState::QUERY), (SETTINGS, SETTINGS_QUERY)];
         if prepared {
             queries.push((PREPARED, PREPARED_QUERY));
         }
+        let print = (PRINT, Catalog::fingerprint_query());
+        if asks && !self.uncommitted {
+            queries.push(print);
+        }
+        let whole = asks && !compares;
         if whole {
             queries.extend(Catalog::QUERIES.iter().map(|q| (q.name, q.sql)));
         }
+        if whole && !self.uncommitted {
+            queries.push(print);
+        }
         let texts = queries.iter().map(|(_, sql)| *sql).collect();
-        let builder = whole.then(Catalog::builder);
         self.refresh = Some(Refresh {
             epoch: self.shared.epoch(),
             queries,
             at: 0,
-            builder,
+            builder: whole.then(Catalog::builder),
             state: None,
             settings: None,
+            prints: Vec::new(),
         });
         texts
     }
@@ -273,10 +258,19 @@ impl Scope {
         if *name == STATE {
             refresh.state = SessionState::from_row(row);
         } else if *name == SETTINGS {
-            let [Some(strings), Some(encoding)] = row else {
+            let [Some(strings), Some(encoding), Some(isolation)] = row else {
                 return Err(unasked());
             };
-            refresh.settings = Some(((*strings).to_owned(), (*encoding).to_owned()));
+            refresh.settings = Some(ReadingSettings {
+                strings: (*strings).to_owned(),
+                encoding: (*encoding).to_owned(),
+                isolation: (*isolation).to_owned(),
+            });
+        } else if *name == PRINT {
+            let [Some(print)] = row else {
+                return Err(unasked());
+            };
+            refresh.prints.push((*print).to_owned());
         } else if let Some(builder) = &mut refresh.builder {
             builder.feed(name, row).map_err(|e| WireError::target(e.to_string()))?;
         }
@@ -290,30 +284,72 @@ impl Scope {
         }
     }
 
-    /// All queries are answered (or an error cut them short, and the next statement asks again). Returns
-    /// `standard_conforming_strings` and `client_encoding`.
-    pub(super) fn end_refresh(&mut self) -> Option<(String, String)> {
-        let refresh = self.refresh.take()?;
-        let mut state = refresh.state.filter(|_| refresh.at >= refresh.queries.len())?;
-        let settings = refresh.settings?;
+    /// All queries are answered (or an error cut them short, and the next statement asks again). Returns how the target
+    /// reads text.
+    pub(super) fn end_refresh(&mut self, in_transaction: bool) -> Option<ReadingSettings> {
+        let mut refresh = self.refresh.take()?;
+        let mut state = refresh.state.take().filter(|_| refresh.at >= refresh.queries.len())?;
+        let settings = refresh.settings.take()?;
         state.uncommitted = self.uncommitted || self.settings_uncommitted;
-        if refresh.builder.is_some() || self.stale != Stale::Catalog {
-            self.stale = Stale::Fresh;
-        }
         if *self.state != state {
             self.meaning = format!("{state:?}").into_bytes().into();
             self.state = Arc::new(state);
             self.version += 1;
         }
-        if let Some(builder) = refresh.builder {
-            self.catalog = Arc::new(builder.build());
-            self.epoch = refresh.epoch;
-            self.version += 1;
-            if !self.uncommitted {
-                self.shared.publish(refresh.epoch, &self.catalog);
-            }
+        let old = in_transaction && !matches!(&*settings.isolation, "read committed" | "read uncommitted");
+        if self.stale != Stale::Catalog {
+            self.stale = Stale::Fresh;
+        } else if refresh.asked_names() {
+            self.take_names(refresh, old);
         }
         Some(settings)
+    }
+
+    /// Takes up what the target answered. `old`: it may have told what names meant when the transaction began.
+    fn take_names(&mut self, refresh: Refresh, old: bool) {
+        let print = match &*refresh.prints {
+            [print] => Some(print.as_str()),
+            [before, after] if before == after => Some(before.as_str()),
+            _ => None,
+        };
+        if old && self.epoch != self.shared.epoch() {
+            // Somebody whose transaction sees all must say what names mean. Meanwhile the target is asked again.
+            self.shared.wish();
+            self.waits += 1;
+            self.set_outdated(self.waits >= MAX_WAITS);
+            return;
+        }
+        let same = print.and_then(|print| self.shared.of_print(print));
+        let names = match (refresh.builder, same) {
+            (_, Some(same)) if !self.uncommitted => same,
+            (Some(builder), _) => Arc::new(builder.build()),
+            (None, _) => {
+                self.differs = true;
+                return;
+            }
+        };
+        self.differs = false;
+        self.set_outdated(false);
+        self.waits = 0;
+        self.stale = Stale::Fresh;
+        self.version += u64::from(!Arc::ptr_eq(&self.catalog, &names));
+        self.catalog = names;
+        self.epoch = refresh.epoch;
+        if !self.uncommitted {
+            self.shared.publish(refresh.epoch, print, &self.catalog);
+        }
+    }
+
+    fn set_outdated(&mut self, outdated: bool) {
+        self.version += u64::from(self.outdated != outdated);
+        self.outdated = outdated;
+    }
+}
+
+impl Refresh {
+    /// Whether names, or their fingerprint, were asked for.
+    fn asked_names(&self) -> bool {
+        self.builder.is_some() || !self.prints.is_empty()
     }
 }
 

@@ -80,9 +80,12 @@ impl PostgresConversation {
                 Verdict::Rewrite(of) => {
                     send(seq, bytes, run, out);
                     run = 0;
-                    if frame.tag == Tag::DataRow {
-                        self.mask_rows(of, bytes, out)?;
+                    let taken = if frame.tag == Tag::DataRow {
+                        self.mask_rows(of, bytes, out)?
                     } else {
+                        frame.tag == Tag::CopyData && self.mask_copied_rows(of, bytes, out)?
+                    };
+                    if !taken {
                         self.rewrite(of, frame, bytes, out)?;
                         bytes.advance(frame.total_len.min(bytes.len()));
                     }
@@ -262,33 +265,6 @@ impl PostgresConversation {
             Tag::ParameterStatus => self.on_setting(seq, body, out),
             other => Err(unexpected(other)),
         }
-    }
-
-    /// Masks all the rows that have come whole; they are of one result.
-    fn mask_rows(&mut self, seq: u64, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
-        let Some(run) = self.awaited.front().and_then(Expect::run) else {
-            return Err(unexpected(Tag::DataRow));
-        };
-        let Masking::Rows(masker) = &mut run.masking else {
-            // Nothing has described this result, so nothing can be said of its cells: withheld.
-            return Err(WireError::target("rows that were never described"));
-        };
-        self.scratch.clear();
-        let rows = masker.rows(bytes, &mut self.scratch);
-        let rows = rows.map_err(|e| WireError::target(format!("a row that cannot be masked ({e})")))?;
-        if rows.count == 0 {
-            return Err(unexpected(Tag::DataRow));
-        }
-        if rows.changed {
-            out.show(seq, &self.scratch);
-            bytes.advance(rows.taken.min(bytes.len()));
-            if self.scratch.capacity() > MAX_SCRATCH {
-                self.scratch = Vec::new();
-            }
-        } else {
-            out.show_run(seq, bytes, rows.taken);
-        }
-        Ok(())
     }
 
     fn on_complete(&mut self, out: &mut Effects) -> Result<Verdict, WireError> {

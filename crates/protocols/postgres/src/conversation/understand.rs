@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sallyport_session::Effects;
-use sallyport_sql::{StatementFacts, SyntaxError};
+use sallyport_sql::{StatementFacts, SyntaxError, Transaction};
 
 use super::names::Prepared;
 use super::{PostgresConversation, owned};
@@ -56,6 +56,11 @@ impl PostgresConversation {
 
     fn understand_text(&mut self, text: &[u8], readable: &str, out: &Effects) -> Arc<Understood> {
         let understood = self.view.library.understand(text, readable, &self.sources(out));
+        if self.scope.is_outdated() && !understood.single().is_some_and(|s| ends_transaction(&s)) {
+            let why = "names were changed since this transaction began, and what they mean now cannot be told within it: \
+                       end it and run it again";
+            return self.not_understood(owned(text), why);
+        }
         if self.names_are_stale() && understood.facts.statements.len() > 1 {
             let why = "a failed transaction must be ended by itself before other statements can be judged";
             return self.not_understood(owned(text), why);
@@ -156,4 +161,9 @@ impl PostgresConversation {
             under: self.view.under,
         }
     }
+}
+
+fn ends_transaction(statement: &StatementFacts) -> bool {
+    let effect = &statement.effects.transaction;
+    matches!(effect, Some(Transaction::Commit { .. } | Transaction::Rollback { .. }))
 }

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod fresh;
 mod names;
 mod order;
 mod oversize;

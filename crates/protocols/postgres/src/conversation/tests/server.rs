@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::{Buf, BytesMut};
+use sallyport_sql::Catalog;
 
 use crate::wire::backend::{self, ReadyForQuery, TransactionStatus};
 use crate::wire::frontend::{self, Subject, Tag};
@@ -27,6 +28,12 @@ pub(super) struct Server {
     strings: &'static str,
     /// The current role.
     pub(super) role: &'static str,
+    /// `transaction_isolation`.
+    pub(super) isolation: &'static str,
+    /// The fingerprint of the names that it has; the names themselves are none.
+    pub(super) print: &'static str,
+    /// The gateway's own questions, as they ran.
+    pub(super) asked: Vec<String>,
     /// The types of parameters, as it describes every statement.
     pub(super) parameter_types: Vec<u32>,
     /// The gateway's own questions fail.
@@ -38,6 +45,8 @@ impl Server {
         Self {
             strings: "on",
             role: "app",
+            isolation: "read committed",
+            print: "first",
             ..Self::default()
         }
     }
@@ -135,6 +144,9 @@ impl Server {
                 let execute = frontend::Execute::decode(body).unwrap();
                 let text = self.portals.get(execute.portal).ok_or("no such portal")?.clone();
                 let own = execute.portal.starts_with(b"own");
+                if own {
+                    self.asked.push(text.clone());
+                }
                 self.statement(&text, false, !own)?;
             }
             _ => {
@@ -241,7 +253,13 @@ impl Server {
                 Some(b"app"),
             ]
         } else if text.contains("current_setting") {
-            vec![Some(self.strings.as_bytes()), Some(b"UTF8")]
+            vec![
+                Some(self.strings.as_bytes()),
+                Some(b"UTF8"),
+                Some(self.isolation.as_bytes()),
+            ]
+        } else if text == Catalog::fingerprint_query() {
+            vec![Some(self.print.as_bytes())]
         } else if text.contains("pg_catalog.") {
             return;
         } else {
@@ -307,7 +325,7 @@ fn columns(text: &str) -> usize {
     if text.contains("current_schemas") && text.contains("session_user") {
         4
     } else if text.contains("current_setting") {
-        2
+        3
     } else {
         1
     }

@@ -24,7 +24,7 @@ fn no_blanket_writes(command: &Command) -> Says {
     }
 }
 
-fn clinic() -> Arc<Catalog> {
+pub(super) fn clinic() -> Arc<Catalog> {
     let mut builder = Catalog::builder();
     for line in include_str!("../../../../../sql/tests/fixture/catalogue.jsonl").lines() {
         let cells: Vec<Option<String>> = serde_json::from_str(line).unwrap();
@@ -37,7 +37,7 @@ fn clinic() -> Arc<Catalog> {
 /// A session with a clinic's catalogue.
 fn play(rule: fn(&Command) -> Says) -> Play {
     let play = Play::new(true, rule);
-    play.names.publish(0, &clinic());
+    play.names.publish(0, None, &clinic());
     play
 }
 
@@ -109,7 +109,7 @@ fn a_portal_is_still_judged_by_its_values_when_names_have_changed_since() {
     let bind = bind_values("p", "s", Format::Text, &[Some(b"0")]);
     play.send(&[bind, sync()].concat());
     play.names.changed();
-    play.names.publish(1, &clinic());
+    play.names.publish(1, None, &clinic());
     play.send(&[execute("p"), sync()].concat());
     assert!(ran(&play), "{}", play.answers());
     let asked = play
@@ -135,7 +135,7 @@ fn a_held_binding_goes_on_as_what_was_approved() {
         if other_names {
             // of the same meaning: it is understood anew, with the same values
             play.names.changed();
-            play.names.publish(1, &clinic());
+            play.names.publish(1, None, &clinic());
         }
         play.approve();
         play.send(&[execute(""), sync()].concat());

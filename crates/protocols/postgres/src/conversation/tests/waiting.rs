@@ -14,6 +14,19 @@ fn a_held_command_runs_when_it_is_approved_and_what_follows_it_after() {
     assert_eq!(play.answers(), "CZTDCZ");
 }
 
+/// pa-175: an approval is of the whole message, and all of it waits.
+#[test]
+fn several_statements_of_one_message_are_held_and_approved_together() {
+    let text = "SELECT 1; DELETE FROM t; SELECT 2";
+    let mut play = Play::new(true, house_rule);
+    play.send(&query(text));
+    let (_, held) = play.held.as_ref().expect("it is held");
+    assert_eq!(&*held.text, text.as_bytes());
+    assert!(play.server.ran.is_empty());
+    play.approve();
+    assert_eq!(play.server.ran, [text]);
+}
+
 #[test]
 fn names_that_changed_elsewhere_are_asked_for_again_before_an_approved_command_goes_on() {
     let mut play = Play::new(true, house_rule);

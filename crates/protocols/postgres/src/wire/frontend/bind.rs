@@ -74,6 +74,24 @@ impl<'a> Bind<'a> {
     }
 }
 
+/// Reads what follows the names in a `Bind`: calls `take` with each parameter, without keeping any.
+///
+/// # Errors
+/// A [`WireError`] when it is not what the message has there. Some parameters may have been taken by then.
+pub fn each_parameter(rest: &[u8], mut take: impl FnMut(Format, Option<&[u8]>)) -> Result<(), WireError> {
+    let mut cursor = Cursor::new(rest);
+    let formats = usize::from(cursor.u16()?);
+    let mut format = Cursor::new(cursor.bytes(formats * 2)?);
+    let mut all = Format::Text;
+    for index in 0..usize::from(cursor.u16()?) {
+        if formats > 1 || (formats == 1 && index == 0) {
+            all = Format::from_code(format.i16()?)?;
+        }
+        take(all, cursor.value()?);
+    }
+    Ok(())
+}
+
 fn of(formats: &[Format], index: usize) -> Format {
     match formats {
         [] => Format::Text,

@@ -10,7 +10,7 @@ mod parse;
 mod password;
 mod query;
 
-pub use bind::Bind;
+pub use bind::{Bind, each_parameter};
 pub use close::Close;
 pub use copy_fail::CopyFail;
 pub use describe::Describe;

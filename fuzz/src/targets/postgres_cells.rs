@@ -1,10 +1,8 @@
 //! Rows and COPY data of a hostile server are masked or refused, never passed on broken: what comes out is a message
 //! with as many columns, and COPY data that is cut into pieces is masked as if it came whole.
-#![no_main]
 
 use std::sync::{Arc, OnceLock};
 
-use libfuzzer_sys::fuzz_target;
 use sallyport_mask::{Detector, MaskKey, Scanner, Strategy};
 use sallyport_postgres::cells::{
     ColumnPlan, CopyFormat, CopyMasker, CsvOptions, Encoding, Format, RowMasker, TextOptions, TypeMap,
@@ -78,7 +76,8 @@ fn values(message: &[u8]) -> Option<usize> {
     (cells.is_empty() && usize::try_from(u32::from_be_bytes(*length)).ok()? == rest.len()).then_some(count)
 }
 
-fuzz_target!(|data: &[u8]| {
+/// One input.
+pub fn run(data: &[u8]) {
     let [how, count, cut, rest @ ..] = data else {
         return;
     };
@@ -112,7 +111,7 @@ fuzz_target!(|data: &[u8]| {
         ),
         _ => copy(&CopyFormat::Binary, &columns, bytes, *cut),
     }
-});
+}
 
 fn row(columns: Vec<ColumnPlan>, body: &[u8]) {
     let Shared { scanner, key, types } = shared();

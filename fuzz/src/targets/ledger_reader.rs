@@ -2,13 +2,11 @@
 //! panics, never gives an event that was not written, and never takes an altered file for a complete one.
 //!
 //! The input is a list of edits to a real recording: random bytes alone would never get past its encryption.
-#![no_main]
 
 use std::io::Cursor;
 use std::sync::OnceLock;
 
-use libfuzzer_sys::fuzz_target;
-use sallyport_fuzz::edits::edited;
+use crate::edits::edited;
 use sallyport_ledger::{
     Caller, Durability, Ending, Event, LedgerError, Reader, RecordedEvent, RecordingKey, RecordingStore, SessionHeader,
 };
@@ -79,7 +77,8 @@ fn header() -> SessionHeader {
     }
 }
 
-fuzz_target!(|edits: &[u8]| {
+/// One input.
+pub fn run(edits: &[u8]) {
     let original = original();
     let bytes = edited(&original.bytes, edits);
     let same = bytes == original.bytes;
@@ -101,4 +100,4 @@ fuzz_target!(|edits: &[u8]| {
     }
     assert_eq!(events.ending().is_none(), damaged);
     assert_eq!(matches!(events.ending(), Some(Ending::Sealed { .. })), same);
-});
+}

@@ -1,10 +1,8 @@
 //! What an OpenID provider says, or somebody who plays one, is understood or refused: no token counts that the provider's
 //! key did not sign, and one that counts names somebody, in bounds, for this login.
-#![no_main]
 
 use std::sync::OnceLock;
 
-use libfuzzer_sys::fuzz_target;
 use sallyport_identity::oidc::{OidcConfig, testing};
 use sallyport_identity::{MAX_GROUPS, check_id};
 
@@ -13,7 +11,8 @@ fn config() -> &'static OidcConfig {
     CONFIG.get_or_init(|| testing::config().unwrap())
 }
 
-fuzz_target!(|data: &[u8]| {
+/// One input.
+pub fn run(data: &[u8]) {
     let [what, data @ ..] = data else { return };
     match what % 4 {
         0 => drop(testing::key_set(data)),
@@ -24,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
         }
         _ => claims(data),
     }
-});
+}
 
 fn claims(data: &[u8]) {
     let Ok((id, email, groups)) = testing::claims(data, config()) else {

@@ -1,8 +1,6 @@
 //! What a hostile peer sends is framed and decoded, or refused with an error; and a stream that is cut anywhere
 //! has the same frames.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use sallyport_postgres::wire::{Limits, Tag, backend, frontend, next_frame, startup};
 
 /// The frames that `data` begins with: their types and ends.
@@ -40,7 +38,8 @@ fn fed<T: Tag>(data: &[u8]) -> (Vec<(T, usize)>, bool) {
     (found, false)
 }
 
-fuzz_target!(|data: &[u8]| {
+/// One input.
+pub fn run(data: &[u8]) {
     let _ = startup::next_packet(data);
     let (client, refused) = frames::<frontend::Tag>(data);
     assert_eq!((client.clone(), refused), fed(data));
@@ -56,4 +55,4 @@ fuzz_target!(|data: &[u8]| {
         let _ = backend::Message::decode(tag, &data[start + 5..end]);
         start = end;
     }
-});
+}

@@ -1,13 +1,12 @@
 //! What peers say before a session begins is understood or refused: startup packets, requests to cancel, and a
 //! target's side of a SCRAM exchange. Nothing that a client says at connect comes through twice, or unbounded.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use sallyport_postgres::greet::Startup;
 use sallyport_postgres::testing;
 use sallyport_postgres::wire::startup::{self, Opening};
 
-fuzz_target!(|data: &[u8]| {
+/// One input.
+pub fn run(data: &[u8]) {
     let [what, data @ ..] = data else { return };
     if what % 4 == 0 {
         return scram(data);
@@ -43,7 +42,7 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(names.len(), count, "a setting came twice");
     assert!(count <= 64);
     assert!(names.iter().all(|name| **name == name.to_ascii_lowercase()));
-});
+}
 
 /// No challenge and no last word, short of the right one, makes a login count.
 fn scram(data: &[u8]) {

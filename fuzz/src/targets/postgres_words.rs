@@ -1,8 +1,6 @@
 //! What people are shown of a session, whatever bytes it had: replays say the same however a response was cut, and bound
 //! parameters become a bounded number of words.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use sallyport_postgres::wire::frontend::Bind;
 use sallyport_postgres::{Told, Transcript, testing};
 
@@ -15,7 +13,8 @@ fn told<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Vec<Told> {
     lines
 }
 
-fuzz_target!(|data: &[u8]| {
+/// One input.
+pub fn run(data: &[u8]) {
     let [cut, data @ ..] = data else { return };
     let whole = told(std::iter::once(data));
     let pieces = told(data.chunks(usize::from(*cut).max(1)));
@@ -25,4 +24,4 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(words.len(), bind.parameters.len());
         assert!(words.iter().all(|word| word.chars().count() <= 300));
     }
-});
+}

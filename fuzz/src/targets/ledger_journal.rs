@@ -2,12 +2,10 @@
 //! and opening it again never loses one that was.
 //!
 //! The input is a list of edits to a real journal: random bytes alone would never get past its encryption.
-#![no_main]
 
 use std::sync::OnceLock;
 
-use libfuzzer_sys::fuzz_target;
-use sallyport_fuzz::edits::edited;
+use crate::edits::edited;
 use sallyport_ledger::{Durability, Entries, Entry, Journal, LedgerError, RecordingKey};
 
 const FILE: &str = "journal.rec";
@@ -37,7 +35,8 @@ fn original() -> &'static (Vec<u8>, Vec<Entry>) {
     })
 }
 
-fuzz_target!(|edits: &[u8]| {
+/// One input.
+pub fn run(edits: &[u8]) {
     let (bytes, written) = original();
     let bytes = edited(bytes, edits);
     let memory = std::path::Path::new("/dev/shm");
@@ -65,4 +64,4 @@ fuzz_target!(|edits: &[u8]| {
         }
         Err(error) => assert!(damaged(&error), "{error}"),
     }
-});
+}

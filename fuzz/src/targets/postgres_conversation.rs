@@ -5,23 +5,15 @@
 //!
 //! The input is a script: what the client sends (anything, or statements of a list), what the target sends (anything,
 //! or what a real server would answer), and how the gate rules.
-#![no_main]
 
-use std::sync::Once;
-
-use libfuzzer_sys::fuzz_target;
-use sallyport_fuzz::play::Play;
-use sallyport_fuzz::script::Script;
+use crate::play::Play;
+use crate::script::Script;
 
 /// A card number that the honest target puts into every result, error and notice.
-const NEEDLE: &[u8] = sallyport_fuzz::server::SECRET.as_bytes();
+const NEEDLE: &[u8] = crate::server::SECRET.as_bytes();
 
-static SETUP: Once = Once::new();
-
-fuzz_target!(|data: &[u8]| {
-    // The analysis survives a panic of the tree's library on text that is not UTF-8. The fuzzer's own hook would end
-    // the process there; a panic that nobody catches still does.
-    SETUP.call_once(|| drop(std::panic::take_hook()));
+/// One input.
+pub fn run(data: &[u8]) {
     let Some(script) = Script::read(data) else { return };
     let whole = Play::run(&script, usize::MAX);
     let pieces = Play::run(&script, script.cut);
@@ -35,4 +27,4 @@ fuzz_target!(|data: &[u8]| {
         let found = whole.to_client.windows(NEEDLE.len()).any(|window| window == NEEDLE);
         assert!(!found, "a value that must be masked reached the client");
     }
-});
+}
