@@ -6,7 +6,7 @@ use sallyport_session::{Effects, WireError};
 use super::PostgresConversation;
 use super::expect::Expect;
 use super::results::Masking;
-use super::target::{MAX_SCRATCH, front_run, unexpected};
+use super::target::{front_run, unexpected};
 use crate::cells::{CellError, Rows};
 use crate::wire::backend::{self, Tag};
 
