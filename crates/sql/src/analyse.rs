@@ -44,7 +44,7 @@ pub fn analyse_bound(
     names: &dyn Prepared,
 ) -> Result<Facts, SyntaxError> {
     let mut here = Names::new(catalog, state);
-    here.literals = Rc::new(Literals::bound(parameters));
+    here.literals = Rc::new(Literals::in_year(state.year).bound(parameters));
     analyse_as(parsed, here, state, names)
 }
 

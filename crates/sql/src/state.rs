@@ -21,7 +21,12 @@ pub struct SessionState {
     /// COMMIT or ROLLBACK may then change what names mean within one string of statements. Whoever
     /// follows the session sets this.
     pub uncommitted: bool,
+    /// The year at the server: what is from later is not there yet. Without one, the last that is surely over.
+    pub year: i32,
 }
+
+/// A year that is over, whatever the server says.
+const PAST_YEAR: i32 = 2025;
 
 impl Default for SessionState {
     fn default() -> SessionState {
@@ -31,6 +36,7 @@ impl Default for SessionState {
             user: SmolStr::default(),
             session_user: SmolStr::default(),
             uncommitted: false,
+            year: PAST_YEAR,
         }
     }
 }
@@ -38,11 +44,12 @@ impl Default for SessionState {
 impl SessionState {
     /// One row that [`SessionState::from_row`] reads; nothing in it depends on the search path.
     pub const QUERY: &'static str = "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(true))::pg_catalog.text, \
-         pg_catalog.current_schema()::pg_catalog.text, current_user::pg_catalog.text, session_user::pg_catalog.text";
+         pg_catalog.current_schema()::pg_catalog.text, current_user::pg_catalog.text, session_user::pg_catalog.text, \
+         pg_catalog.date_part('year', pg_catalog.now())::pg_catalog.text";
 
     /// Reads the row of [`SessionState::QUERY`], in text format. `None` when it has another shape.
     pub fn from_row(row: &[Option<&str>]) -> Option<SessionState> {
-        let [Some(path), creation, Some(user), Some(session_user)] = row else {
+        let [Some(path), creation, Some(user), Some(session_user), Some(year)] = row else {
             return None;
         };
         Some(SessionState {
@@ -51,6 +58,7 @@ impl SessionState {
             user: SmolStr::new(user),
             session_user: SmolStr::new(session_user),
             uncommitted: false,
+            year: year.parse().ok()?,
         })
     }
 }

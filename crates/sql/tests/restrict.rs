@@ -20,6 +20,7 @@ const RESTRICTING: &[&str] = &[
     "lower(email) = 'x'",
     "admitted < now() - interval '30 days'",
     "admitted < DATE '2024-01-01'",
+    "admitted < '2026-03-01'",
     "name LIKE 'Ada%'",
     "(id, ward) = (1, 'a')",
     "id = 1 AND true",
@@ -61,6 +62,13 @@ const RESTRICTING: &[&str] = &[
 
 /// Conditions on `patients` that do not, or not provably.
 const NOT_RESTRICTING: &[&str] = &[
+    // from a year that has not come
+    "admitted < '2027-01-01'",
+    "admitted <= DATE '2099-12-31'",
+    "admitted BETWEEN '1900-01-01' AND '2050-01-01'",
+    "admitted < make_date(2027, 1, 1)",
+    "admitted < to_timestamp(4000000000)",
+    "admitted < to_date('2030-01-31', 'YYYY-MM-DD')",
     "true",
     "1 = 1",
     "NOT false",

@@ -19,6 +19,8 @@ pub(crate) struct Literals {
     /// The values of parameters; none as long as nothing is bound to them.
     parameters: RefCell<Option<Rc<Parameters>>>,
     weighed: Cell<bool>,
+    /// The year at the server.
+    year: i32,
 }
 
 impl Literals {
@@ -27,12 +29,25 @@ impl Literals {
         self.read.get()
     }
 
-    /// As `self`, with these values of parameters.
-    pub(crate) fn bound(parameters: Parameters) -> Literals {
+    /// Those of a statement that runs in this year.
+    pub(crate) fn in_year(year: i32) -> Literals {
         Literals {
-            parameters: RefCell::new(Some(Rc::new(parameters))),
+            year,
             ..Literals::default()
         }
+    }
+
+    /// As `self`, with these values of parameters.
+    pub(crate) fn bound(self, parameters: Parameters) -> Literals {
+        Literals {
+            parameters: RefCell::new(Some(Rc::new(parameters))),
+            ..self
+        }
+    }
+
+    /// The year at the server.
+    pub(crate) fn year(&self) -> i32 {
+        self.year
     }
 
     /// Does something with other values of parameters, or none bound to them yet.

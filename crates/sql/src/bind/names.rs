@@ -1,10 +1,12 @@
 //! Relations by name: the snapshot, what the same string did before, the search path.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use pg_raw_parse::nodes::RangeVar;
 use smol_str::SmolStr;
 
+use super::literal::Literals;
 use super::{Binder, Names};
 use crate::catalog::{Catalog, Relation};
 use crate::facts::RelName;
@@ -28,7 +30,7 @@ impl<'a> Names<'a> {
             began: false,
             lost: false,
             budget: Default::default(),
-            literals: Default::default(),
+            literals: Rc::new(Literals::in_year(state.year)),
         }
     }
 

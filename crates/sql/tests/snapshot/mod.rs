@@ -47,6 +47,7 @@ pub(crate) fn state() -> SessionState {
         user: "alice".into(),
         session_user: "alice".into(),
         uncommitted: false,
+        year: 2026,
     }
 }
 

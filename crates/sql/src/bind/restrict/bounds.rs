@@ -11,8 +11,8 @@ use crate::catalog::TypeId;
 const TEXT: TypeId = 25;
 const INTERVAL: TypeId = 1186;
 
-/// Rows are not older, and not from later, than these years.
-const YEARS: std::ops::Range<i32> = 1971..2100;
+/// Rows are not older than this year; nor are they from later than the server's own.
+const FIRST_YEAR: i32 = 1971;
 /// The longest time back, in years, that is taken for a part of a table's life.
 const LIFE: f64 = 30.0;
 
@@ -80,7 +80,7 @@ impl Literals {
         match column.kind {
             Kind::Number => number(),
             Kind::Time => match self.signed_text(value, column.near) {
-                Some(text) => is_bounding_text(lower, &text),
+                Some(text) => self.is_bounding_text(lower, &text),
                 None => self.is_bounding_time(lower, value),
             },
             Kind::Text => self
@@ -123,7 +123,7 @@ impl Literals {
             Node::FuncCall(f) => self.is_bounding_call(lower, f),
             Node::A_Expr(e) if e.kind == nodes::A_Expr_Kind::AEXPR_OP => {
                 let base = match self.signed_text(e.lexpr(), None) {
-                    Some(text) => is_bounding_text(lower, &text),
+                    Some(text) => self.is_bounding_text(lower, &text),
                     None => self.is_bounding_time(lower, e.lexpr()),
                 };
                 base && self.is_bounding_distance(lower, strings(e.name()).as_slice(), e.rexpr())
@@ -152,20 +152,34 @@ impl Literals {
                 let format = second.and_then(|format| self.text(format)).unwrap_or_default();
                 let text = first.and_then(|t| self.text(t)).filter(|_| begins_with_year(&format));
                 text.and_then(|t| year_of(&t))
-                    .is_some_and(|year| is_bounding_year(lower, year))
+                    .is_some_and(|year| self.is_bounding_year(lower, f64::from(year)))
             }
             // seconds since 1970
             "to_timestamp" => first.and_then(|n| self.number(n, None, 0)).is_some_and(|n| {
-                let years = n / (365.25 * 86_400.0);
-                if lower { years > 1.0 } else { years < 130.0 }
+                self.is_bounding_year(lower, 1970.0 + (n / (365.25 * 86_400.0)).floor())
             }),
             "make_date" | "make_timestamp" | "make_timestamptz" => {
-                first.and_then(|n| self.number(n, None, 0)).is_some_and(|year| {
-                    let (start, end) = (f64::from(YEARS.start), f64::from(YEARS.end));
-                    if lower { year >= start } else { year < end }
-                })
+                let year = first.and_then(|n| self.number(n, None, 0));
+                year.is_some_and(|year| self.is_bounding_year(lower, year))
             }
             _ => false,
+        }
+    }
+
+    fn is_bounding_year(&self, lower: bool, year: f64) -> bool {
+        if lower {
+            year >= f64::from(FIRST_YEAR)
+        } else {
+            year <= f64::from(self.year())
+        }
+    }
+
+    /// A date that is written with its year first, or a word for today. What else a server may read as a date, and which,
+    /// it alone knows.
+    fn is_bounding_text(&self, lower: bool, text: &str) -> bool {
+        match year_of(text) {
+            Some(year) => self.is_bounding_year(lower, f64::from(year)),
+            None => matches!(text.trim().to_ascii_lowercase().as_str(), "now" | "today" | "yesterday"),
         }
     }
 
@@ -342,19 +356,6 @@ fn is_written_number(node: Node<'_>) -> bool {
             is_written_number(e.rexpr()) && (matches!(e.lexpr(), Node::None) || is_written_number(e.lexpr()))
         }
         _ => false,
-    }
-}
-
-fn is_bounding_year(lower: bool, year: i32) -> bool {
-    if lower { year >= YEARS.start } else { year < YEARS.end }
-}
-
-/// A date that is written with its year first, or a word for today. What else a server may read as a date, and which, it
-/// alone knows.
-fn is_bounding_text(lower: bool, text: &str) -> bool {
-    match year_of(text) {
-        Some(year) => is_bounding_year(lower, year),
-        None => matches!(text.trim().to_ascii_lowercase().as_str(), "now" | "today" | "yesterday"),
     }
 }
 

@@ -251,6 +251,7 @@ impl Server {
                 Some(b"public"),
                 Some(self.role.as_bytes()),
                 Some(b"app"),
+                Some(b"2026"),
             ]
         } else if text.contains("current_setting") {
             vec![
@@ -323,7 +324,7 @@ impl Server {
 
 fn columns(text: &str) -> usize {
     if text.contains("current_schemas") && text.contains("session_user") {
-        4
+        5
     } else if text.contains("current_setting") {
         3
     } else {
