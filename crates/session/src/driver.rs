@@ -189,17 +189,22 @@ where
                     cx.waker().wake_by_ref();
                 }
                 self.gate.record().rest();
+                self.rest();
             }
         }
-        if self.conversation.is_idle() {
-            // The buffers change places, so what one held says nothing of how large it is now.
-            let large = self.client.was_large() || self.target.was_large();
-            if large && self.out.rest() {
-                self.client.shrink();
-                self.target.shrink();
-            }
+        // The buffers change places, so what one held says nothing of how large it is now.
+        if self.client.was_large() || self.target.was_large() {
+            self.rest();
         }
         Poll::Pending
+    }
+
+    /// Gives the buffers' memory back if nothing is owed to anybody.
+    fn rest(&mut self) {
+        if self.conversation.is_idle() && self.out.rest() {
+            self.client.shrink();
+            self.target.shrink();
+        }
     }
 
     fn flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
