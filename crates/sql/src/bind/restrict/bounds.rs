@@ -155,9 +155,9 @@ impl Literals {
                     .is_some_and(|year| self.is_bounding_year(lower, f64::from(year)))
             }
             // seconds since 1970
-            "to_timestamp" => first.and_then(|n| self.number(n, None, 0)).is_some_and(|n| {
-                self.is_bounding_year(lower, 1970.0 + (n / (365.25 * 86_400.0)).floor())
-            }),
+            "to_timestamp" => first
+                .and_then(|n| self.number(n, None, 0))
+                .is_some_and(|n| self.is_bounding_year(lower, 1970.0 + (n / (365.25 * 86_400.0)).floor())),
             "make_date" | "make_timestamp" | "make_timestamptz" => {
                 let year = first.and_then(|n| self.number(n, None, 0));
                 year.is_some_and(|year| self.is_bounding_year(lower, year))
