@@ -182,4 +182,6 @@ pub(super) const FINGERPRINT: &str = "SELECT pg_catalog.concat_ws('/', pg_catalo
       UNION ALL SELECT ctid::pg_catalog.text || xmin::pg_catalog.text, oid FROM pg_catalog.pg_extension \
       UNION ALL SELECT ctid::pg_catalog.text || xmin::pg_catalog.text, oid FROM pg_catalog.pg_event_trigger \
       UNION ALL SELECT ctid::pg_catalog.text || xmin::pg_catalog.text, oid FROM pg_catalog.pg_language \
+      UNION ALL SELECT ctid::pg_catalog.text || xmin::pg_catalog.text, objid FROM pg_catalog.pg_depend WHERE deptype OPERATOR(pg_catalog.=) 'e' \
+      UNION ALL SELECT ctid::pg_catalog.text || xmin::pg_catalog.text, oid FROM pg_catalog.pg_statistic_ext \
       UNION ALL SELECT ctid::pg_catalog.text || xmin::pg_catalog.text, indexrelid FROM pg_catalog.pg_index WHERE indexrelid OPERATOR(pg_catalog.>=) 16384) AS versions";

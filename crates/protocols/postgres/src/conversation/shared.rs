@@ -40,8 +40,7 @@ impl Drop for Watch {
 #[derive(Debug, Clone)]
 struct Snapshot {
     epoch: u64,
-    /// The fingerprint of the names, if they did not change while they were asked for. The same names never come
-    /// back under it once they have changed.
+    /// The fingerprint of the names, if they did not change while they were asked for. Other names have another one.
     print: Option<Box<str>>,
     names: Arc<Catalog>,
 }
