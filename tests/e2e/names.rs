@@ -50,3 +50,28 @@ fn a_transaction_that_sees_the_past_shows_nothing_that_others_made_of_its_names(
     ensure!(found == [[Some("***".to_owned())]], "{found:?}");
     Ok(())
 }
+
+#[test]
+fn a_transaction_with_changes_of_its_own_sees_those_of_others() -> Result<()> {
+    let classify = "[[columns]]\ncolumn = [\"public.people.card\"]\nclass = \"personal\"\n";
+    let policy = bundle(classify, &mask("personal", "redact"))?;
+    let stage = Stage::start(&Plan::with_bundle(&policy))?;
+    let schema =
+        "SET ROLE app; CREATE TABLE people (name text, card text); INSERT INTO people VALUES ('kim', 'secret');
+                  CREATE VIEW shown AS SELECT name AS x FROM people; CREATE SCHEMA first";
+    stage.server.query(
+        "shop",
+        &format!("GRANT ALL ON SCHEMA public TO app; GRANT CREATE ON DATABASE shop TO app; {schema}"),
+    )?;
+    let endpoint = stage.through("alice")?;
+    let (mut one, mut other) = (Wire::open(&endpoint)?, Wire::open(&endpoint)?);
+    one.simple("SET search_path = first, public")?;
+    one.simple("BEGIN")?;
+    one.simple("CREATE TEMP TABLE mine (a int)")?;
+    one.simple("SELECT a FROM mine")?;
+    // Another `shown` comes before the one that it knows.
+    other.simple("CREATE VIEW first.shown AS SELECT card AS x FROM people")?;
+    let found = rows(&one.simple("SELECT x || '' FROM shown")?)?;
+    ensure!(found == [[Some("***".to_owned())]], "{found:?}");
+    Ok(())
+}

@@ -137,7 +137,7 @@ impl Scope {
         if self.refresh.is_some() {
             return true;
         }
-        if self.epoch != self.shared.epoch() && !self.uncommitted {
+        if self.epoch != self.shared.epoch() {
             self.stale = Stale::Catalog;
         }
         if self.stale == Stale::Catalog
