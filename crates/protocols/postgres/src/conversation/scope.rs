@@ -335,7 +335,7 @@ impl Scope {
         self.version += u64::from(!Arc::ptr_eq(&self.catalog, &names));
         self.catalog = names;
         self.epoch = refresh.epoch;
-        if !self.uncommitted {
+        if !self.uncommitted && !old {
             self.shared.publish(refresh.epoch, print, &self.catalog);
         }
     }
