@@ -33,7 +33,8 @@ pub struct Postgres {
     dialer: Arc<Dialer>,
     mask_key: Arc<MaskKey>,
     cancels: Arc<Cancels>,
-    names: Mutex<HashMap<(String, String), Kept>>,
+    /// By the target's name and address, and the database there: a target that moves is another server.
+    names: Mutex<HashMap<(String, String, String), Kept>>,
     planning: Arc<Semaphore>,
     limits: Limits,
 }
@@ -87,7 +88,7 @@ impl Postgres {
     /// The names that the sessions of one database share. They are kept fresh as long as somebody watches.
     fn watch_names(&self, target: &str, database: &str, lease: &Lease) -> Arc<Watch> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (target.to_owned(), database.to_owned());
+        let key = (target.to_owned(), lease.address.to_string(), database.to_owned());
         if !names.contains_key(&key) {
             let idle = |kept: &Kept| kept.watched.strong_count() == 0;
             if names.values().filter(|kept| idle(kept)).count() >= KEPT_NAMES {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use sallyport_sql::Catalog;
-use sallyport_testbed::{Options, Postgres};
+use sallyport_testbed::{Options, Postgres, Template};
 
 /// One change after the other; each is seen.
 const CHANGES: &[&str] = &[
@@ -57,4 +57,21 @@ fn it_changes_with_every_change_of_a_name() {
         assert_ne!(before, now, "`{change}` is not seen");
         before = now;
     }
+}
+
+/// A server that was restored goes on counting where the copy was made, so other changes look alike.
+#[test]
+fn copies_of_one_server_are_told_apart() {
+    let template = Template::empty("postgres").unwrap();
+    let print = |body: &str| {
+        let server = Postgres::from_template(&template, &Options::default()).unwrap();
+        let change = format!("CREATE FUNCTION same() RETURNS int LANGUAGE sql AS 'SELECT {body}'");
+        server.query("postgres", &change).unwrap();
+        let place = "SELECT ctid, xmin, oid FROM pg_proc WHERE proname = 'same'";
+        let place = server.query("postgres", place).unwrap();
+        (place, server.query("postgres", Catalog::fingerprint_query()).unwrap())
+    };
+    let (one, other) = (print("1"), print("2"));
+    assert_eq!(one.0, other.0, "as a row they look alike");
+    assert_ne!(one.1, other.1);
 }

@@ -164,8 +164,11 @@ pub(super) const ALL: &[CatalogQuery] = &[
 ];
 
 /// A row version is known by its place and the transaction that wrote it, so the sum over all of them
-/// changes with any change; a count guards against two changes that cancel out.
-pub(super) const FINGERPRINT: &str = "SELECT pg_catalog.concat_ws('/', pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtextextended(k, o::pg_catalog.int8))) FROM ( \
+/// changes with any change; a count guards against two changes that cancel out. A server that was started from a copy counts
+/// transactions as the one that was copied did, so when it started is a part of it. Nothing depends on a session's settings.
+pub(super) const FINGERPRINT: &str = "SELECT pg_catalog.concat_ws('/', \
+      (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.*) 1e6::pg_catalog.float8)::pg_catalog.int8, \
+      pg_catalog.count(*), pg_catalog.sum(pg_catalog.hashtextextended(k, o::pg_catalog.int8))) FROM ( \
       SELECT ctid::pg_catalog.text || xmin::pg_catalog.text AS k, oid AS o FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.>=) 16384 \
       UNION ALL SELECT ctid::pg_catalog.text || xmin::pg_catalog.text, attrelid FROM pg_catalog.pg_attribute WHERE attrelid OPERATOR(pg_catalog.>=) 16384 \
       UNION ALL SELECT ctid::pg_catalog.text || xmin::pg_catalog.text, oid FROM pg_catalog.pg_proc WHERE xmin::pg_catalog.text OPERATOR(pg_catalog.<>) '1' \
