@@ -254,3 +254,12 @@ fn a_statement_that_selects_nothing_is_no_row() {
         sallyport_sql::Outputs::Columns(Vec::new())
     );
 }
+
+#[test]
+fn a_catalogue_without_end_is_refused() {
+    let mut builder = sallyport_sql::Catalog::builder();
+    let name = "n".repeat(64 << 20);
+    let fed = (0..9).map(|_| builder.feed("schemas", &[Some(&name)]));
+    let fed: Vec<bool> = fed.map(|fed| fed.is_ok()).collect();
+    assert_eq!(fed.iter().filter(|fed| **fed).count(), 7, "{fed:?}");
+}

@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::conversation::{SharedNames, Watch};
 use crate::dial::Dialer;
-use crate::side::{Row, SideError, SideLine};
+use crate::side::{SideError, SideLine};
 
 /// How often the target is asked.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -99,29 +99,27 @@ impl Keeper {
         let before = self.ask_fingerprint().await?;
         let mut builder = Catalog::builder();
         for query in Catalog::QUERIES {
-            for row in self.ask(query.sql).await? {
-                let row: Vec<_> = row.iter().map(Option::as_deref).collect();
-                builder.feed(query.name, &row).map_err(|_| SideError::Shape)?;
-            }
+            let mut feed = |row: &[Option<&str>]| builder.feed(query.name, row).map_err(|_| SideError::Shape);
+            self.line().await?.ask_each(query.sql, &mut feed).await?;
         }
         let after = self.ask_fingerprint().await?;
         Ok((before.filter(|before| after.as_ref() == Some(before)), builder.build()))
     }
 
     async fn ask_fingerprint(&mut self) -> Result<Option<String>, SideError> {
-        let rows = self.ask(Catalog::fingerprint_query()).await?;
+        let rows = self.line().await?.ask(Catalog::fingerprint_query()).await?;
         Ok(rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
     }
 
-    async fn ask(&mut self, text: &str) -> Result<Vec<Row>, SideError> {
-        let line = match &mut self.line {
+    async fn line(&mut self) -> Result<&mut SideLine, SideError> {
+        let line = match self.line.take() {
             Some(line) => line,
             None => {
                 // Today's: the credential may have been changed since the first session.
                 let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                self.line.insert(SideLine::open(&self.dialer, &lease).await?)
+                SideLine::open(&self.dialer, &lease).await?
             }
         };
-        line.ask(text).await
+        Ok(self.line.insert(line))
     }
 }

@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits {
     data: 1 << 20,
 };
 /// What a target may answer to one question, in bytes.
-const MAX_ANSWER: usize = 64 << 20;
+const MAX_ANSWER: usize = 4 << 20;
 /// How long the target may take over one question.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -53,6 +53,8 @@ pub(crate) enum SideError {
 
 /// One row, in text.
 pub(crate) type Row = Vec<Option<String>>;
+/// Takes the rows of an answer, one after the other.
+type Take<'a> = dyn FnMut(&[Option<&str>]) -> Result<(), SideError> + Send + 'a;
 
 /// A connection of the gateway's own.
 #[derive(Debug)]
@@ -89,29 +91,47 @@ impl SideLine {
 
     /// Sends messages that end with one that the target answers with `ReadyForQuery`, and gives the rows of the answer.
     pub(crate) async fn exchange(&mut self, messages: &[u8]) -> Result<Vec<Row>, SideError> {
-        timeout(PATIENCE, self.answer(messages))
+        let (mut rows, mut bytes) = (Vec::new(), 0_usize);
+        self.exchange_each(messages, &mut |row| {
+            bytes += row.iter().map(|cell| 32 + cell.map_or(0, str::len)).sum::<usize>();
+            if bytes > MAX_ANSWER {
+                return Err(SideError::TooLong);
+            }
+            rows.push(row.iter().map(|cell| cell.map(str::to_owned)).collect());
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
+    }
+
+    /// Asks with a string of statements, and gives each row to `take` as it comes, which bounds how many there are.
+    pub(crate) async fn ask_each(&mut self, text: &str, take: &mut Take<'_>) -> Result<(), SideError> {
+        let mut out = BytesMut::new();
+        frontend::Query { text: text.as_bytes() }.encode(&mut out);
+        self.exchange_each(&out, take).await
+    }
+
+    async fn exchange_each(&mut self, messages: &[u8], take: &mut Take<'_>) -> Result<(), SideError> {
+        timeout(PATIENCE, self.answer(messages, take))
             .await
             .map_err(|_elapsed| SideError::Late)?
     }
 
-    async fn answer(&mut self, messages: &[u8]) -> Result<Vec<Row>, SideError> {
+    async fn answer(&mut self, messages: &[u8], take: &mut Take<'_>) -> Result<(), SideError> {
         self.wire.write_all(messages).await?;
         self.wire.flush().await?;
-        let (mut rows, mut refused, mut bytes) = (Vec::new(), None, 0_usize);
+        let mut refused = None;
         loop {
             let (tag, body) = self.message().await?;
-            bytes = bytes.saturating_add(body.len());
-            if bytes > MAX_ANSWER {
-                return Err(SideError::TooLong);
-            }
             if tag == Tag::DataRow {
-                let words = |value: Option<&[u8]>| value.map(|v| String::from_utf8_lossy(v).into_owned());
+                let words = |value: Option<&'_ [u8]>| value.map(|v| String::from_utf8_lossy(v).into_owned());
                 let row = DataRow::decode(&body)?;
-                rows.push(row.columns().map(|v| v.map(words)).collect::<Result<_, _>>()?);
+                let row: Row = row.columns().map(|v| v.map(words)).collect::<Result<_, _>>()?;
+                take(&row.iter().map(Option::as_deref).collect::<Vec<_>>())?;
             } else if tag == Tag::ErrorResponse {
                 refused = Some(Diagnostic::decode(&body)?.sqlstate().into_owned());
             } else if tag == Tag::ReadyForQuery {
-                return refused.map_or(Ok(rows), |state| Err(SideError::Refused(state)));
+                return refused.map_or(Ok(()), |state| Err(SideError::Refused(state)));
             }
         }
     }

@@ -14,6 +14,12 @@ use crate::state::json_strings;
 /// Why rows do not make a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CatalogError {
+    /// There are more names than a snapshot holds.
+    #[error("the names of the database take more than {limit} bytes")]
+    TooLarge {
+        /// Bytes.
+        limit: usize,
+    },
     /// There is no query of this name.
     #[error("`{0}` is not a query of the catalogue snapshot")]
     UnknownQuery(String),
@@ -34,7 +40,14 @@ pub struct CatalogBuilder {
     relations: HashMap<u32, Relation>,
     functions: Vec<(u32, Function)>,
     inherits: Vec<(u32, u32)>,
+    /// Bytes of the rows so far, about.
+    bytes: usize,
 }
+
+/// Bytes of rows that a snapshot is made of, at most: some two million columns. A target can answer without end.
+const MAX_BYTES: usize = 512 << 20;
+/// What a cell counts beside its text.
+const CELL_BYTES: usize = 16;
 
 /// A row with the name of its query, to read typed values from.
 struct Row<'a> {
@@ -97,8 +110,13 @@ impl CatalogBuilder {
     /// Takes one row of the query `name`, in text format.
     ///
     /// # Errors
-    /// When there is no such query or the row has another shape.
+    /// When there is no such query, the row has another shape, or there are too many.
     pub fn feed(&mut self, name: &str, cells: &[Option<&str>]) -> Result<(), CatalogError> {
+        let texts: usize = cells.iter().flatten().map(|cell| cell.len()).sum();
+        self.bytes = self.bytes.saturating_add(texts + cells.len() * CELL_BYTES);
+        if self.bytes > MAX_BYTES {
+            return Err(CatalogError::TooLarge { limit: MAX_BYTES });
+        }
         let row = Row { query: name, cells };
         match name {
             "path" => self.inner.path = json_strings(row.text(0)?).ok_or_else(|| row.bad(0))?,
