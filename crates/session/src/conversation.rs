@@ -1,6 +1,8 @@
 //! The pure side of a relay: a machine that is fed bytes and answers with effects.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use sallyport_ledger::Event;
@@ -99,6 +101,19 @@ pub trait Conversation: Send {
         0
     }
 
+    /// Whether reading the target can raise questions, so that the policy in force is taken up before.
+    fn judges_target(&self) -> bool {
+        false
+    }
+
+    /// How long to wait before [`Conversation::quiet`] is called, if neither side says anything meanwhile.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Nothing came for as long as [`Conversation::patience`] said: what was kept back for more to come can be let go.
+    fn quiet(&mut self, _out: &mut Effects) {}
+
     /// Whether nothing is owed to anybody: where a graceful shutdown may end the session.
     fn is_idle(&self) -> bool;
 
@@ -143,6 +158,14 @@ pub(crate) struct Stretch {
     pub(crate) end: usize,
 }
 
+/// A stretch of what is recorded in other bytes than are sent.
+#[derive(Debug, Clone, Copy)]
+struct Plain {
+    stretch: Stretch,
+    /// Where its encrypted form begins in the buffer for the client; `None` for what the client sent.
+    shown_at: Option<usize>,
+}
+
 /// What a conversation wants done. The driver does it in this order: record, then target, then client, then ask.
 #[derive(Debug)]
 pub struct Effects {
@@ -153,9 +176,13 @@ pub struct Effects {
     /// Data of the client, in the buffer for the target. INVARIANT: nothing leaves the buffers before it is recorded.
     pub(crate) data: Vec<Stretch>,
     pub(crate) finished: Vec<(u64, Finish)>,
+    pub(crate) ended: Vec<(u64, Vec<u8>)>,
     pub(crate) remarks: Vec<Vec<u8>>,
-    pub(crate) ask: Option<Ask>,
-    pub(crate) withdraw: Option<AskId>,
+    pub(crate) asks: VecDeque<Ask>,
+    pub(crate) withdrawn: Vec<AskId>,
+    /// What is recorded in other bytes than are sent, because those are encrypted.
+    plain: BytesMut,
+    plain_runs: Vec<Plain>,
     classification: Arc<Classification>,
     generation: u64,
     needs_names: bool,
@@ -183,9 +210,12 @@ impl Effects {
             shown: Vec::new(),
             data: Vec::new(),
             finished: Vec::new(),
+            ended: Vec::new(),
             remarks: Vec::new(),
-            ask: None,
-            withdraw: None,
+            asks: VecDeque::new(),
+            withdrawn: Vec::new(),
+            plain: BytesMut::new(),
+            plain_runs: Vec::new(),
             classification,
             generation,
             needs_names,
@@ -195,7 +225,12 @@ impl Effects {
 
     /// Sends a permitted command to the target.
     pub fn forward(&mut self, permit: Permit, bytes: &[u8]) -> Spent {
-        self.target.extend_from_slice(bytes);
+        self.forward_with(permit, |target| target.extend_from_slice(bytes))
+    }
+
+    /// The same for bytes that `write` appends.
+    pub fn forward_with(&mut self, permit: Permit, write: impl FnOnce(&mut BytesMut)) -> Spent {
+        write(&mut self.target);
         permit.spend()
     }
 
@@ -204,9 +239,14 @@ impl Effects {
         self.target.extend_from_slice(bytes);
     }
 
+    /// The same for bytes that `write` appends.
+    pub fn proceed_with(&mut self, _of: Spent, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.target);
+    }
+
     /// Sends what continues a permitted command, and records what of it is data (COPY in): all but its first `head`
     /// bytes. That is written before it leaves.
-    pub fn proceed_with(&mut self, of: Spent, bytes: &[u8], head: usize) {
+    pub fn proceed_data(&mut self, of: Spent, bytes: &[u8], head: usize) {
         let start = self.target.len() + head.min(bytes.len());
         self.target.extend_from_slice(bytes);
         self.data.push(Stretch {
@@ -221,9 +261,40 @@ impl Effects {
         self.target.extend_from_slice(bytes);
     }
 
+    /// The same for bytes that `write` appends.
+    pub fn tend_with(&mut self, _what: Housekeeping, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.target);
+    }
+
     /// Sends bytes to the client that belong to no command.
     pub fn tell(&mut self, bytes: &[u8]) {
         self.client.extend_from_slice(bytes);
+    }
+
+    /// The same for bytes that `write` appends.
+    pub fn tell_with(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.client);
+    }
+
+    /// Records `bytes` as part of the response of command `seq`. Called before what says the same to the client, in
+    /// encrypted form, is given to [`Effects::tell_with`]: neither leaves if the other cannot be written.
+    pub fn shown_as(&mut self, seq: u64, bytes: &[u8]) {
+        let shown_at = Some(self.client.len());
+        self.note_plain(seq, bytes, shown_at);
+    }
+
+    /// Records `bytes` as what the client sent within command `seq`, before their encrypted form is given to
+    /// [`Effects::proceed_with`].
+    pub fn sent_as(&mut self, seq: u64, bytes: &[u8]) {
+        self.note_plain(seq, bytes, None);
+    }
+
+    fn note_plain(&mut self, seq: u64, bytes: &[u8], shown_at: Option<usize>) {
+        let start = self.plain.len();
+        self.plain.extend_from_slice(bytes);
+        let end = self.plain.len();
+        let stretch = Stretch { seq, start, end };
+        self.plain_runs.push(Plain { stretch, shown_at });
     }
 
     /// Moves the first `len` bytes of `bytes` to the client as [`Effects::tell`] does. Bytes of a permitted command that
@@ -277,15 +348,19 @@ impl Effects {
         self.finished.push((seq, how));
     }
 
-    /// Puts a question to the gate. One question at a time: the conversation stops reading its client until the answer.
+    /// Records how command `seq` ended, with JSON of the protocol's own.
+    pub fn ended(&mut self, seq: u64, detail: Vec<u8>) {
+        self.ended.push((seq, detail));
+    }
+
+    /// Puts a question to the gate. Questions are answered in their order, unless they are held.
     pub fn ask(&mut self, id: AskId, command: Command) {
-        debug_assert!(self.ask.is_none(), "one question at a time");
-        self.ask = Some(Ask { id, command });
+        self.asks.push_back(Ask { id, command });
     }
 
     /// Gives a held question up.
     pub fn withdraw(&mut self, id: AskId) {
-        self.withdraw = Some(id);
+        self.withdrawn.push(id);
     }
 
     /// Ends the session once everything written so far has been sent.
@@ -323,6 +398,7 @@ impl Effects {
         if empty {
             self.client = BytesMut::new();
             self.target = BytesMut::new();
+            self.plain = BytesMut::new();
         }
         empty
     }
@@ -343,7 +419,10 @@ impl Effects {
 
     /// What waits for the target. It leaves only once everything noted so far is written (I2).
     pub(crate) fn target(&mut self, _noted: &Written) -> &mut BytesMut {
-        debug_assert!(self.data.is_empty(), "data that was not recorded");
+        debug_assert!(
+            self.data.is_empty() && self.plain_runs.is_empty(),
+            "data that was not recorded"
+        );
         &mut self.target
     }
 
@@ -368,6 +447,15 @@ impl Effects {
                 record.note(Event::Response { seq, bytes });
             }
         }
+        for Plain { stretch, shown_at } in self.plain_runs.drain(..) {
+            let Stretch { seq, start, end } = stretch;
+            let bytes = self.plain.get(start..end).unwrap_or_default();
+            record.note(match shown_at {
+                Some(_) => Event::Response { seq, bytes },
+                None => Event::Input { seq, bytes },
+            });
+        }
+        self.plain.clear();
         for detail in self.remarks.drain(..) {
             record.note(Event::Notice { detail: &detail });
         }
@@ -377,6 +465,16 @@ impl Effects {
                 detail: how.as_json(),
             });
         }
+        for (seq, detail) in self.ended.drain(..) {
+            record.note(Event::Ended { seq, detail: &detail });
+        }
+    }
+
+    /// Where in the buffer for the client begins what is not recorded yet.
+    pub(crate) fn first_shown(&self) -> Option<usize> {
+        let plain = self.plain_runs.iter().find_map(|run| run.shown_at);
+        let shown = self.shown.first().map(|stretch| stretch.start);
+        plain.into_iter().chain(shown).min()
     }
 
     fn mark_shown(&mut self, seq: u64, start: usize) {

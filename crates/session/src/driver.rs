@@ -3,6 +3,7 @@
 //! It is a single poll function over both sockets, the hold, and the signals; nothing in it waits inside a handler.
 //! Each round records first, then writes to the target, then to the client, and only then reads more.
 
+mod holds;
 mod long;
 
 use std::future::{Future, poll_fn};
@@ -16,9 +17,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
 use crate::bell::Bell;
-use crate::conversation::{Ask, AskId, Conversation, Effects, Finish, Side, WireError};
-use crate::gate::{Asked, Gate, Ruling};
-use crate::hold::{Hold, HoldOutcome, HoldStep, Waiting};
+use crate::conversation::{AskId, Conversation, Effects, Finish, Side, WireError};
+use crate::gate::Gate;
+use crate::hold::{Hold, Waiting};
 use crate::peer::{Peer, poll_write};
 use crate::record::Written;
 use crate::refusal::{Reason, Refusal};
@@ -97,12 +98,14 @@ struct Relay<C, K, T> {
     target: Peer<T>,
     out: Effects,
     gate: Gate,
-    hold: Option<(AskId, Box<Hold>)>,
+    holds: Vec<(AskId, Box<Hold>)>,
     signals: Signals,
     /// Rings when a signal has something to say.
     bell: Bell,
     interrupted: Option<Waiting<()>>,
     lag: Option<Pin<Box<Sleep>>>,
+    /// Runs out while the conversation keeps something back for more to come.
+    patience: Option<Pin<Box<Sleep>>>,
     /// Runs out while the last words wait to be read.
     linger: Option<Pin<Box<Sleep>>>,
     ending: Option<Ending>,
@@ -128,12 +131,13 @@ where
             target: Peer::new(target),
             out,
             gate,
-            hold: None,
+            holds: Vec::new(),
             room: signals.rooms.room(),
             signals,
             bell: Bell::new(),
             interrupted: None,
             lag: None,
+            patience: None,
             linger: None,
             ending: None,
             closing: None,
@@ -156,6 +160,7 @@ where
             if !moved {
                 return self.pause(cx);
             }
+            self.patience = None;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -170,7 +175,7 @@ where
         if self.out.is_over() {
             return Ok(true);
         }
-        moved |= self.poll_hold(cx)?;
+        moved |= self.poll_holds(cx)?;
         moved |= self.poll_read_client(cx)?;
         moved |= self.poll_write_target(cx)?;
         moved |= self.poll_read_target(cx)?;
@@ -192,11 +197,35 @@ where
                 self.rest();
             }
         }
+        if self.wait_quietly(cx) {
+            cx.waker().wake_by_ref();
+        }
         // The buffers change places, so what one held says nothing of how large it is now.
         if self.client.was_large() || self.target.was_large() {
             self.rest();
         }
         Poll::Pending
+    }
+
+    /// Lets the conversation say what it kept back, once both sides have been silent for as long as it asked for.
+    fn wait_quietly(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(patience) = self.conversation.patience() else {
+            self.patience = None;
+            return false;
+        };
+        let sleep = self
+            .patience
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        if sleep.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        self.patience = None;
+        self.conversation.quiet(&mut self.out);
+        if let Err(ending) = self.settle() {
+            self.ending.get_or_insert(ending);
+            self.out.end();
+        }
+        true
     }
 
     /// Gives the buffers' memory back if nothing is owed to anybody.
@@ -235,7 +264,7 @@ where
             self.end_for(refusal);
             return Ok(true);
         }
-        if self.hold.is_none() {
+        if self.holds.is_empty() {
             return Ok(false);
         }
         let interrupt = Arc::clone(&self.signals.interrupt);
@@ -254,45 +283,16 @@ where
         Ok(gave_up)
     }
 
-    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        let Some((id, hold)) = self.hold.as_mut() else {
-            return Ok(false);
-        };
-        let id = *id;
-        match hold.poll_step(cx) {
-            Poll::Pending => return Ok(false),
-            Poll::Ready(HoldStep::Opened(info)) => {
-                let detail = serde_json::json!({ "request": info.request, "groups": info.groups, "rules": info.rules });
-                self.gate.record().note(Event::Hold {
-                    seq: hold.seq(),
-                    detail: detail.to_string().as_bytes(),
-                });
-                self.conversation.held(id, &info, &mut self.out);
-                self.settle()?;
-            }
-            Poll::Ready(HoldStep::Ended(outcome)) => {
-                let Some((_, hold)) = self.hold.take() else {
-                    return Ok(false);
-                };
-                self.signals.interrupt.end();
-                let ruling = self.gate.resume(*hold, outcome);
-                self.answer(id, ruling)?;
-                self.advance_client()?;
-            }
-        }
-        Ok(true)
-    }
-
     fn poll_read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         let room = self.out.target_len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
-        let stalled = self.hold.is_none() && !self.conversation.wants_client();
+        let stalled = self.holds.is_empty() && !self.conversation.wants_client();
         if self.client.eof || !room || (stalled && self.client.input.len() >= MAX_STALLED_INPUT) {
             return Ok(false);
         }
         if !self.has_room(Side::Client, cx)? {
             return Ok(false);
         }
-        if self.hold.is_some() && self.client.input.len() > MAX_HELD_INPUT {
+        if !self.holds.is_empty() && self.client.input.len() > MAX_HELD_INPUT {
             return Err(self.end_for(too_much_behind_a_hold()));
         }
         match self.client.poll_read(cx) {
@@ -333,6 +333,10 @@ where
             Poll::Ready(Err(_) | Ok(0)) => Err(self.target_left()),
             Poll::Ready(Ok(_)) => {
                 self.target.note_peak();
+                if self.conversation.judges_target() {
+                    self.gate.refresh();
+                    self.renew();
+                }
                 let result = self
                     .conversation
                     .read(Side::Target, &mut self.target.input, &mut self.out);
@@ -347,53 +351,6 @@ where
         }
     }
 
-    /// Records what happened, and puts a waiting question to the gate. True when a question was answered.
-    fn settle(&mut self) -> Result<bool, Ending> {
-        self.record()?;
-        if let Some(id) = self.out.withdraw.take()
-            && let Some((_, hold)) = self.hold.take_if(|(held, _)| *held == id)
-        {
-            let withdrawn = HoldOutcome::Refused(Refusal::new(Reason::Withdrawn, "whoever asked gave it up"));
-            self.gate.record().note_review(hold.seq(), &withdrawn);
-            self.signals.interrupt.end();
-        }
-        let Some(Ask { id, command }) = self.out.ask.take() else {
-            return Ok(false);
-        };
-        match self.gate.ask(command) {
-            Asked::Ruled(ruling) => {
-                self.answer(id, ruling)?;
-                self.record()?;
-                Ok(true)
-            }
-            Asked::Held(hold) => {
-                self.hold = Some((id, hold));
-                self.interrupted = None;
-                self.signals.interrupt.begin();
-                Ok(false)
-            }
-        }
-    }
-
-    /// Tells the conversation what the gate said. A refusal that ends the session is its last word: nothing that the
-    /// client sent behind it is looked at.
-    fn answer(&mut self, id: AskId, ruling: Ruling) -> Result<(), Ending> {
-        match ruling {
-            Ruling::Refused { seq, refusal } if refusal.ends => {
-                let start = self.out.client().len();
-                let ending = self.end_for(refusal);
-                if let Some(bytes) = self.out.client().get(start..) {
-                    self.gate.record().note(Event::Response { seq, bytes });
-                }
-                Err(ending)
-            }
-            Ruling::Permitted { .. } | Ruling::Refused { .. } => {
-                self.conversation.answer(id, ruling, &mut self.out);
-                Ok(())
-            }
-        }
-    }
-
     fn renew(&mut self) {
         if self.gate.generation() != self.out.generation() {
             let classification = self.gate.bundle().classification(&self.gate.standing().target.name);
@@ -404,7 +361,7 @@ where
 
     /// Nothing of a response that could not be recorded is shown.
     fn record(&mut self) -> Result<(), Ending> {
-        let recorded = self.out.shown.first().map(|stretch| stretch.start);
+        let recorded = self.out.first_shown();
         self.out.record(self.gate.record());
         self.gate.record().check().map_err(|refusal| {
             if let Some(recorded) = recorded {
@@ -451,7 +408,7 @@ where
             let message = "the target closed the connection";
             self.conversation
                 .farewell(&Refusal::new(Reason::Unavailable, message), &mut self.out);
-            self.hold = None;
+            self.holds.clear();
             self.out.end();
             // The record's own failure would say no more than that the session is over.
             let _ = self.record();
@@ -461,7 +418,7 @@ where
 
     fn client_left(&mut self) -> Ending {
         self.client.eof = true;
-        self.hold = None;
+        self.holds.clear();
         self.out.client().clear();
         Ending::Client
     }
@@ -472,7 +429,7 @@ where
         }
         let ending = Ending::Gateway(refusal);
         self.ending.get_or_insert(ending.clone());
-        self.hold = None;
+        self.holds.clear();
         self.out.end();
         ending
     }

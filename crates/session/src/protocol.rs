@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use sallyport_identity::Credential;
 use sallyport_listen::Wire;
 use sallyport_target::Lease;
 use secrecy::SecretString;
@@ -38,6 +39,8 @@ pub enum Proof {
     Token(SecretString),
     /// The certificate of its TLS connection, the key of which it has.
     Certificate,
+    /// What the protocol's own login has already shown to be right, such as a key of SSH.
+    Shown(Box<Credential>),
 }
 
 /// A client that has said what it wants and waits to be let in.

@@ -118,6 +118,7 @@ async fn identify<C: Caller>(caller: &C, house: &House) -> Result<(Credential, A
             let shown = caller.wire().tls().map(|tls| tls.peer_certificates.as_slice());
             house.identities.by_certificate(shown.unwrap_or_default(), &claim.user)
         }
+        Proof::Shown(credential) => Ok(Credential::clone(credential)),
     };
     let credential = credential.map_err(|error| {
         Refusal::new(

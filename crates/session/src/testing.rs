@@ -67,8 +67,8 @@ pub fn take(effects: &mut Effects) -> Taken {
     Taken {
         client: effects.client().split(),
         target: effects.target(&Written::for_tests()).split(),
-        ask: effects.ask.take(),
-        withdrawn: effects.withdraw.take(),
+        ask: effects.asks.pop_front(),
+        withdrawn: effects.withdrawn.pop(),
         finished: std::mem::take(&mut effects.finished),
         remarks: std::mem::take(&mut effects.remarks),
         over: effects.is_over(),

@@ -42,7 +42,7 @@ impl Conversation for Bytewise {
             return Ok(());
         }
         while let (Some(of), Some(&[b'd', data])) = (self.last, bytes.first_chunk()) {
-            out.proceed_with(of, &[b'd', data], 1);
+            out.proceed_data(of, &[b'd', data], 1);
             bytes.advance(2);
         }
         if self.pending.is_none() && !bytes.is_empty() {

@@ -40,7 +40,7 @@ where
         let coming = [(Side::Client, &self.client.input), (Side::Target, &self.target.input)];
         let coming = coming.map(|(side, input)| self.conversation.keeps(side, input));
         let short = waiting.into_iter().chain(coming).all(|len| len <= SHORT) && self.out.client().len() <= SHORT;
-        if short && self.hold.is_none() && self.conversation.wants_client() {
+        if short && self.holds.is_empty() && self.conversation.wants_client() {
             self.client.fit();
             self.target.fit();
             self.out.fit();

@@ -29,7 +29,7 @@ impl PostgresConversation {
                 if self.is_reply(body) {
                     out.proceed(spent, whole);
                 } else {
-                    out.proceed_with(spent, whole, whole.len() - body.len());
+                    out.proceed_data(spent, whole, whole.len() - body.len());
                 }
             }
             frontend::Tag::CopyDone | frontend::Tag::CopyFail => {
