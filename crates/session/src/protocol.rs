@@ -4,7 +4,7 @@ use std::future::Future;
 
 use sallyport_identity::Credential;
 use sallyport_listen::Wire;
-use sallyport_target::Lease;
+use sallyport_target::{Lease, OtherProtocol};
 use secrecy::SecretString;
 
 use crate::driver::Ending;
@@ -82,7 +82,7 @@ pub struct GreetError(pub String);
 pub struct DialError(pub String);
 
 /// What a relay is run with.
-pub struct Relaying {
+pub struct Relaying<L> {
     /// The session's gate.
     pub gate: Gate,
     /// What ends or interrupts it.
@@ -90,13 +90,15 @@ pub struct Relaying {
     /// What this person may see.
     pub reveals: std::sync::Arc<Reveals>,
     /// The lease, for what the protocol must do beside the session (cancel requests).
-    pub lease: Lease,
+    pub lease: L,
 }
 
 /// A protocol: greets clients, logs in to targets, and relays between them.
 pub trait Protocol: Send + Sync + 'static {
     /// A client that has said what it wants.
     type Caller: Caller;
+    /// What is needed to log in to a target of this protocol.
+    type Lease: TryFrom<Lease, Error = OtherProtocol> + Send + Sync;
     /// A target that has let the gateway in.
     type Upstream: Send;
     /// The protocol's name in `targets.toml`.
@@ -110,7 +112,7 @@ pub trait Protocol: Send + Sync + 'static {
     /// Reaches the target and logs in.
     fn dial(
         &self,
-        lease: &Lease,
+        lease: &Self::Lease,
         caller: &Self::Caller,
     ) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
 
@@ -119,6 +121,6 @@ pub trait Protocol: Send + Sync + 'static {
         &self,
         caller: Self::Caller,
         upstream: Self::Upstream,
-        relaying: Relaying,
+        relaying: Relaying<Self::Lease>,
     ) -> impl Future<Output = (Ending, Gate)> + Send;
 }

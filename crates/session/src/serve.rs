@@ -95,7 +95,7 @@ pub async fn serve<P: Protocol>(protocol: &P, wire: Wire, handshake: Handshake, 
         let refusal = Refusal::new(Reason::Unavailable, "the gateway has all the sessions it may have");
         return caller.refuse(&refusal.with_hint("try again later")).await;
     };
-    let (credential, target) = match identify(&caller, house).await {
+    let (credential, target) = match identify::<P>(&caller, house).await {
         Ok(known) => known,
         Err(refusal) => {
             meters::handshake("refused");
@@ -110,7 +110,7 @@ pub async fn serve<P: Protocol>(protocol: &P, wire: Wire, handshake: Handshake, 
 }
 
 /// The claim becomes a principal, and the name a target.
-async fn identify<C: Caller>(caller: &C, house: &House) -> Result<(Credential, Arc<Target>), Refusal> {
+async fn identify<P: Protocol>(caller: &P::Caller, house: &House) -> Result<(Credential, Arc<Target>), Refusal> {
     let claim = caller.claim();
     let credential = match &claim.proof {
         Proof::Token(token) => house.identities.by_token(token, &claim.user, &claim.target).await,
@@ -127,7 +127,9 @@ async fn identify<C: Caller>(caller: &C, house: &House) -> Result<(Credential, A
         )
         .with_hint("get a token with `sallyport token` and give it as the password")
     })?;
-    let target = house.targets.get(&house.policy, &claim.target).ok_or_else(|| {
+    // A target of another protocol is none: what it is called there says nothing here.
+    let target = house.targets.get(&house.policy, &claim.target);
+    let target = target.filter(|target| target.protocol() == P::NAME).ok_or_else(|| {
         Refusal::new(Reason::Denied, format!("there is no target `{}`", claim.target))
             .with_hint("the database name chooses the target; `sallyport targets` lists those there are")
     })?;
@@ -238,13 +240,10 @@ async fn connected<P: Protocol>(
     gate: Gate,
     signals: Signals,
 ) -> (Ending, Gate) {
-    let lease = target.lease().map(|mut lease| {
-        lease.database = Some(gate.standing().database.to_string());
-        lease
-    });
+    let lease = lease::<P>(target, &gate.standing().database);
     let dialled = match &lease {
         Ok(lease) => protocol.dial(lease, &caller).await.map_err(|e| e.to_string()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.clone()),
     };
     match (dialled, lease) {
         (Ok(upstream), Ok(lease)) => {
@@ -271,6 +270,11 @@ async fn connected<P: Protocol>(
             (Ending::Gateway(refusal), gate)
         }
     }
+}
+
+fn lease<P: Protocol>(target: &Target, place: &str) -> Result<P::Lease, String> {
+    let lease = target.lease(place).map_err(|error| error.to_string())?;
+    P::Lease::try_from(lease).map_err(|error| error.to_string())
 }
 
 fn connect_command<C: Caller>(caller: &C, gate: &Gate) -> Command {
@@ -314,7 +318,7 @@ fn describe<P: Protocol>(
     let principal = &credential.principal;
     let bundle = house.policy.current();
     let started = OffsetDateTime::now_utc();
-    let database = claim.database.clone().unwrap_or_else(|| target.database.clone());
+    let database = claim.database.clone().unwrap_or_else(|| target.place().to_owned());
     let groups: Vec<String> = principal.groups.iter().map(ToString::to_string).collect();
     let kind = match principal.kind {
         sallyport_identity::Kind::User => SubjectKind::User,
@@ -339,7 +343,7 @@ fn describe<P: Protocol>(
     let header = header(&info, kind, house.version);
     let resource = Resource {
         name: target.name.to_string(),
-        protocol: target.protocol.to_string(),
+        protocol: target.protocol().to_owned(),
         environment: target.environment.as_ref().map(ToString::to_string),
         tags: target.tags.iter().map(ToString::to_string).collect(),
     };

@@ -8,14 +8,16 @@ use std::{
     time::Duration,
 };
 
-use sallyport_listen::{ClientIdentity, ClientTls, Roots, Verification};
 use smol_str::SmolStr;
 use toml::Spanned;
 
 use crate::{
-    Address, AuthMethod, ChannelBinding, Credential, CredentialError, Lease, Tls,
-    file::{Entry, File},
+    Address, Lease, LeaseError, Postgres, PostgresLease, SecretSource, Ssh, SshLease,
+    file::{Entry, File, Place},
 };
+
+mod postgres;
+mod ssh;
 
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,53 +29,83 @@ const MAX_NAME_LEN: usize = 128;
 pub struct Target {
     /// The name that clients connect to.
     pub name: SmolStr,
-    /// The protocol it speaks.
-    pub protocol: SmolStr,
     /// Where it listens.
     pub address: Address,
     /// The environment that rules speak of.
     pub environment: Option<SmolStr>,
     /// Tags that rules speak of.
     pub tags: Vec<SmolStr>,
-    /// The database at the target.
-    pub database: String,
-    /// Whom to log in as.
-    pub user: String,
-    /// Where the password is.
-    pub credential: Credential,
-    /// Whether and how TLS is spoken.
-    pub tls: Tls,
-    /// The ways to log in that are good enough.
-    pub auth: Vec<AuthMethod>,
-    /// Whether the login must be bound to the TLS channel.
-    pub channel_binding: ChannelBinding,
-    /// Settings that clients may give at connect besides those that are always allowed; lower case.
-    pub startup_settings: Vec<SmolStr>,
+    /// What its protocol needs.
+    pub access: Access,
     /// How long reaching the target may take.
     pub connect_timeout: Duration,
-    /// How long TLS and login may take after that.
+    /// How long the login may take after that.
     pub login_timeout: Duration,
 }
 
+/// How a target is logged in to, by the protocol that it speaks.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// `protocol = "postgres"`
+    Postgres(Postgres),
+    /// `protocol = "ssh"`
+    Ssh(Ssh),
+}
+
 impl Target {
-    /// Fetches the credential and gives what one session needs.
+    /// The name of the protocol that it speaks, as in `targets.toml`.
+    pub fn protocol(&self) -> &'static str {
+        match &self.access {
+            Access::Postgres(_) => "postgres",
+            Access::Ssh(_) => "ssh",
+        }
+    }
+
+    /// Where within the target a client is that names no place: the database, or the account at an SSH host.
+    pub fn place(&self) -> &str {
+        match &self.access {
+            Access::Postgres(postgres) => &postgres.database,
+            Access::Ssh(ssh) => &ssh.user,
+        }
+    }
+
+    /// Fetches the credential and gives what one session needs, which is to be at `place` within the target.
     ///
     /// # Errors
-    /// When the credential is not where it should be.
-    pub fn lease(&self) -> Result<Lease, CredentialError> {
-        Ok(Lease {
-            target: self.name.clone(),
-            address: self.address.clone(),
-            tls: self.tls.clone(),
-            user: self.user.clone(),
-            secret: self.credential.fetch()?,
-            auth: self.auth.clone(),
-            channel_binding: self.channel_binding,
-            database: Some(self.database.clone()),
-            startup_settings: self.startup_settings.clone(),
-            connect_timeout: self.connect_timeout,
-            login_timeout: self.login_timeout,
-        })
+    /// When the credential is not where it should be, or nobody can be at that place.
+    pub fn lease(&self, place: &str) -> Result<Lease, LeaseError> {
+        match &self.access {
+            Access::Postgres(postgres) => Ok(Lease::Postgres(PostgresLease {
+                target: self.name.clone(),
+                address: self.address.clone(),
+                tls: postgres.tls.clone(),
+                user: postgres.user.clone(),
+                secret: postgres.secret()?,
+                auth: postgres.auth.clone(),
+                channel_binding: postgres.channel_binding,
+                database: Some(place.to_owned()),
+                startup_settings: postgres.startup_settings.clone(),
+                connect_timeout: self.connect_timeout,
+                login_timeout: self.login_timeout,
+            })),
+            Access::Ssh(ssh) if !ssh.has_login(place) => Err(LeaseError::Login {
+                target: self.name.clone(),
+                login: place.to_owned(),
+            }),
+            Access::Ssh(ssh) => Ok(Lease::Ssh(SshLease {
+                target: self.name.clone(),
+                address: self.address.clone(),
+                user: place.to_owned(),
+                secret: ssh.credential.fetch()?,
+                trust: ssh.trust.clone(),
+                accept_env: ssh.accept_env.clone(),
+                shell: ssh.shell,
+                files: ssh.files,
+                login_shell: ssh.login_shell,
+                connect_timeout: self.connect_timeout,
+                login_timeout: self.login_timeout,
+            })),
+        }
     }
 }
 
@@ -163,31 +195,44 @@ impl Reader<'_> {
 
     fn target(&self, spanned: &Spanned<Entry>) -> Result<Target, CatalogueError> {
         let entry = spanned.get_ref();
-        let name = self.name(&entry.name)?;
         let address: Address = match entry.address.get_ref().parse() {
             Ok(address) => address,
             Err(error) => return self.at(&entry.address, format!("{error}")),
         };
-        let (tls, verification) = self.tls(spanned, &address)?;
-        let auth = self.auth(entry)?;
-        let credential = self.credential(spanned, &auth)?;
-        self.check_cleartext(entry, &address, verification, &auth)?;
+        let access = match entry.protocol.get_ref().as_str() {
+            "postgres" => {
+                self.misplaced("postgres", &entry.of_ssh())?;
+                Access::Postgres(self.postgres(spanned, &address)?)
+            }
+            "ssh" => {
+                self.misplaced("ssh", &entry.of_postgres())?;
+                Access::Ssh(self.ssh(spanned, &address)?)
+            }
+            other => {
+                let message = format!("`{other}` is no protocol; there are `postgres` and `ssh`");
+                return self.at(&entry.protocol, message);
+            }
+        };
         Ok(Target {
-            protocol: self.name(&entry.protocol)?,
+            name: self.name(&entry.name)?,
             environment: entry.environment.as_deref().map(SmolStr::from),
             tags: entry.tags.iter().map(SmolStr::from).collect(),
-            database: entry.database.clone().unwrap_or_else(|| name.to_string()),
-            user: self.user(&entry.user)?,
-            channel_binding: self.channel_binding(entry, &tls)?,
-            startup_settings: self.startup_settings(entry)?,
             connect_timeout: self.seconds(&entry.connect_timeout_s, DEFAULT_CONNECT_TIMEOUT)?,
             login_timeout: self.seconds(&entry.login_timeout_s, DEFAULT_LOGIN_TIMEOUT)?,
-            name,
             address,
-            credential,
-            tls,
-            auth,
+            access,
         })
+    }
+
+    /// An option of another protocol is a mistake: whoever wrote it believes that it does something.
+    fn misplaced(&self, protocol: &str, others: &[Place]) -> Result<(), CatalogueError> {
+        for (option, span) in others {
+            if let Some(span) = span {
+                let message = format!("a target with `protocol = \"{protocol}\"` has no `{option}`");
+                return Err(self.error(span.clone(), message));
+            }
+        }
+        Ok(())
     }
 
     fn name(&self, name: &Spanned<String>) -> Result<SmolStr, CatalogueError> {
@@ -207,132 +252,35 @@ impl Reader<'_> {
         }
     }
 
-    fn tls(&self, spanned: &Spanned<Entry>, address: &Address) -> Result<(Tls, Verification), CatalogueError> {
+    /// Where the password is, if there is one.
+    fn password(&self, spanned: &Spanned<Entry>) -> Result<Option<SecretSource>, CatalogueError> {
         let entry = spanned.get_ref();
-        let verification = match &entry.tls {
-            None => Verification::Full,
-            Some(mode) => match mode.get_ref().as_str() {
-                "disable" => return Ok((Tls::Disable, Verification::None)),
-                "require" => Verification::None,
-                "verify-ca" => Verification::Authority,
-                "verify-full" => Verification::Full,
-                other => {
-                    let known = "`disable`, `require`, `verify-ca` and `verify-full`";
-                    return self.at(mode, format!("`{other}` is no TLS mode; there are {known}"));
-                }
-            },
-        };
-        let roots = match &entry.ca_file {
-            Some(path) => Roots::File(self.path(path)),
-            None => Roots::System,
-        };
-        let identity = match (&entry.client_certificate, &entry.client_key) {
-            (None, None) => None,
-            (Some(certificate), Some(key)) => Some(ClientIdentity {
-                certificate: self.path(certificate),
-                key: self.path(key),
-            }),
-            _ => {
-                return self.at(spanned, "`client_certificate` and `client_key` belong together");
-            }
-        };
-        let name = entry
-            .server_name
-            .as_ref()
-            .map_or(address.host.as_str(), |name| name.get_ref());
-        match ClientTls::new(verification, &roots, name, identity.as_ref(), &[]) {
-            Ok(tls) => Ok((Tls::Require(tls), verification)),
-            Err(error) => self.at(spanned, format!("TLS of `{}`: {error}", entry.name.get_ref())),
-        }
-    }
-
-    fn auth(&self, entry: &Entry) -> Result<Vec<AuthMethod>, CatalogueError> {
-        let Some(list) = &entry.auth else {
-            return Ok(vec![AuthMethod::ScramSha256]);
-        };
-        if list.get_ref().is_empty() {
-            return self.at(list, "`auth` is empty: name at least one way to log in");
-        }
-        let mut methods = Vec::new();
-        for name in list.get_ref() {
-            match AuthMethod::parse(name.get_ref()) {
-                Some(method) => methods.push(method),
-                None => {
-                    let known = "`scram-sha-256`, `md5`, `password` and `trust`";
-                    let message = format!("`{}` is no way to log in; there are {known}", name.get_ref());
-                    return self.at(name, message);
-                }
-            }
-        }
-        Ok(methods)
-    }
-
-    fn credential(&self, spanned: &Spanned<Entry>, auth: &[AuthMethod]) -> Result<Credential, CatalogueError> {
-        let entry = spanned.get_ref();
-        let name = entry.name.get_ref();
         match (&entry.password_file, &entry.password_env) {
-            (Some(path), None) => Ok(Credential::File(self.path(path))),
-            (None, Some(variable)) => Ok(Credential::Environment(variable.clone())),
-            (None, None) if auth == [AuthMethod::Trust] => Ok(Credential::None),
-            (None, None) => self.at(
-                spanned,
-                format!("`{name}` needs `password_file` or `password_env`, or `auth = [\"trust\"]`"),
-            ),
-            (Some(_), Some(_)) => self.at(spanned, format!("`{name}` has both `password_file` and `password_env`")),
-        }
-    }
-
-    /// A password in clear must not go to whoever answers.
-    fn check_cleartext(
-        &self,
-        entry: &Entry,
-        address: &Address,
-        verification: Verification,
-        auth: &[AuthMethod],
-    ) -> Result<(), CatalogueError> {
-        let Some(list) = &entry.auth else {
-            return Ok(());
-        };
-        let verified = verification != Verification::None || address.is_loopback();
-        if auth.contains(&AuthMethod::Password) && !verified {
-            let message = "`password` sends the password in clear, so `tls` must be `verify-ca` or \
-                           `verify-full`";
-            return self.at(list, message);
-        }
-        Ok(())
-    }
-
-    fn channel_binding(&self, entry: &Entry, tls: &Tls) -> Result<ChannelBinding, CatalogueError> {
-        let Some(mode) = &entry.channel_binding else {
-            return Ok(ChannelBinding::default());
-        };
-        match (mode.get_ref().as_str(), tls) {
-            ("prefer", _) => Ok(ChannelBinding::Prefer),
-            ("disable", _) => Ok(ChannelBinding::Disable),
-            ("require", Tls::Require(_)) => Ok(ChannelBinding::Require),
-            ("require", Tls::Disable) => self.at(mode, "there is no channel to bind to without TLS"),
-            (other, _) => {
-                let known = "`prefer`, `require` and `disable`";
-                self.at(mode, format!("`{other}` is not known; there are {known}"))
+            (Some(path), None) => Ok(Some(SecretSource::File(self.path(path)))),
+            (None, Some(variable)) => Ok(Some(SecretSource::Environment(variable.clone()))),
+            (None, None) => Ok(None),
+            (Some(_), Some(_)) => {
+                let name = entry.name.get_ref();
+                self.at(spanned, format!("`{name}` has both `password_file` and `password_env`"))
             }
         }
     }
 
-    fn startup_settings(&self, entry: &Entry) -> Result<Vec<SmolStr>, CatalogueError> {
-        let mut settings = Vec::new();
-        for name in &entry.startup_settings {
-            let lower = name.get_ref().to_ascii_lowercase();
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
-            if lower.is_empty() || !lower.chars().all(plain) {
-                return self.at(name, format!("`{}` is no setting's name", name.get_ref()));
+    /// One of a few words.
+    fn word<T>(&self, word: &Spanned<String>, what: &str, known: &[(&str, T)]) -> Result<T, CatalogueError>
+    where
+        T: Copy,
+    {
+        match known.iter().find(|(name, _)| name == word.get_ref()) {
+            Some((_, meaning)) => Ok(*meaning),
+            None => {
+                let names: Vec<String> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
+                self.at(
+                    word,
+                    format!("`{}` is no {what}; there are {}", word.get_ref(), names.join(", ")),
+                )
             }
-            if IDENTITY_SETTINGS.contains(&lower.as_str()) {
-                let message = format!("`{lower}` would change who the session is or what it loads");
-                return self.at(name, message);
-            }
-            settings.push(lower.into());
         }
-        Ok(settings)
     }
 
     fn seconds(&self, value: &Option<Spanned<u64>>, default: Duration) -> Result<Duration, CatalogueError> {
@@ -345,24 +293,6 @@ impl Reader<'_> {
         }
     }
 }
-
-/// Settings that no client may ever give at connect: they change identity, code or parsing.
-const IDENTITY_SETTINGS: &[&str] = &[
-    "role",
-    "session_authorization",
-    "session_preload_libraries",
-    "local_preload_libraries",
-    "shared_preload_libraries",
-    "dynamic_library_path",
-    "user",
-    "database",
-    "replication",
-    "options",
-    "standard_conforming_strings",
-    "backslash_quote",
-    "session_replication_role",
-    "row_security",
-];
 
 #[cfg(test)]
 mod tests;

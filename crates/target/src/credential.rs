@@ -1,77 +1,130 @@
-//! Where a target's password is.
+//! Where a target's secrets are.
 
-use std::{env, io, path::PathBuf};
+use std::{
+    env, fmt,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
 
 use secrecy::{SecretString, zeroize::Zeroize};
 
-/// Where a target's password is. It is fetched anew for each session, so a changed one is used at once.
+/// Where a password or a passphrase is. It is fetched anew for each session, so a changed one is used at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
-    /// None is needed: the target trusts the gateway, or asks for its certificate.
-    None,
+pub enum SecretSource {
     /// The first line of a file.
     File(PathBuf),
     /// An environment variable of the gateway.
     Environment(String),
 }
 
-/// A password could not be fetched. Never says what was found.
+/// What a secret is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// A password.
+    Password,
+    /// The passphrase of a private key.
+    Passphrase,
+    /// A private key.
+    PrivateKey,
+}
+
+impl fmt::Display for SecretKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password => "password",
+            Self::Passphrase => "passphrase",
+            Self::PrivateKey => "private key",
+        })
+    }
+}
+
+/// A secret could not be fetched. Never says what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// The file cannot be read.
-    #[error("cannot read the password file `{}`: {source}", .path.display())]
+    #[error("cannot read the {kind} file `{}`: {source}", .path.display())]
     File {
+        /// What should be in it.
+        kind: SecretKind,
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
     /// The file's first line is empty, or it is too long or not text.
-    #[error("the password file `{}` holds no password in its first line", .path.display())]
+    #[error("the {kind} file `{}` holds no {kind} in its first line", .path.display())]
     Content {
+        /// What should be in it.
+        kind: SecretKind,
         /// The file.
         path: PathBuf,
     },
     /// The variable is not set, or is not text.
-    #[error("the environment variable `{0}` holds no password")]
-    Environment(String),
+    #[error("the environment variable `{name}` holds no {kind}")]
+    Environment {
+        /// What should be in it.
+        kind: SecretKind,
+        /// Its name.
+        name: String,
+    },
+    /// The private key cannot be used, or its passphrase is wrong.
+    #[error("the private key file `{}` cannot be used: {why}", .path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why, without anything of the key.
+        why: String,
+    },
 }
 
-/// Longer files hold something else than a password, in bytes.
-const MAX_PASSWORD_FILE: u64 = 64 * 1024;
+/// Longer files hold something else than a secret, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
 
-impl Credential {
-    /// Fetches the password; `None` when none is needed.
+impl SecretSource {
+    /// Fetches the secret.
     ///
     /// # Errors
     /// A [`CredentialError`] when it is not where it should be.
-    pub fn fetch(&self) -> Result<Option<SecretString>, CredentialError> {
+    pub fn fetch(&self, kind: SecretKind) -> Result<SecretString, CredentialError> {
         match self {
-            Self::None => Ok(None),
-            Self::File(path) => read(path).map(Some),
+            Self::File(path) => first_line(kind, path),
             Self::Environment(name) => match env::var(name) {
-                Ok(value) if !value.is_empty() => Ok(Some(value.into())),
-                _ => Err(CredentialError::Environment(name.clone())),
+                Ok(value) if !value.is_empty() => Ok(value.into()),
+                _ => Err(CredentialError::Environment {
+                    kind,
+                    name: name.clone(),
+                }),
             },
         }
     }
 }
 
-fn read(path: &PathBuf) -> Result<SecretString, CredentialError> {
-    use std::io::Read;
+fn first_line(kind: SecretKind, path: &Path) -> Result<SecretString, CredentialError> {
+    let mut text = read(kind, path)?;
+    let line = text.lines().next().filter(|line| !line.is_empty());
+    let secret = line.map(SecretString::from);
+    text.zeroize();
+    secret.ok_or_else(|| CredentialError::Content {
+        kind,
+        path: path.to_owned(),
+    })
+}
+
+/// The text of a file, which the caller must wipe.
+pub(crate) fn read(kind: SecretKind, path: &Path) -> Result<String, CredentialError> {
     let fail = |source| CredentialError::File {
-        path: path.clone(),
+        kind,
+        path: path.to_owned(),
         source,
     };
-    let file = std::fs::File::open(path).map_err(fail)?;
+    let file = File::open(path).map_err(fail)?;
     let mut text = String::new();
-    let read = file.take(MAX_PASSWORD_FILE).read_to_string(&mut text);
-    let password = text
-        .lines()
-        .next()
-        .filter(|line| !line.is_empty())
-        .map(SecretString::from);
-    text.zeroize();
-    read.map_err(fail)?;
-    password.ok_or_else(|| CredentialError::Content { path: path.clone() })
+    match file.take(MAX_FILE).read_to_string(&mut text) {
+        Ok(_) => Ok(text),
+        Err(source) => {
+            text.zeroize();
+            Err(fail(source))
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Reaching a target over TCP.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use sallyport_listen::Wire;
 use tokio::{
@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{Address, Lease};
+use crate::Address;
 
 /// A target could not be reached.
 #[derive(Debug, thiserror::Error)]
@@ -42,17 +42,16 @@ pub enum ConnectError {
 /// More addresses of one host than this are not tried.
 const MAX_ADDRESSES: usize = 16;
 
-/// Reaches the target of a lease: all addresses of its host are tried in order, each with its share of
-/// the time that is left.
+/// Reaches `address` within `patience`: all addresses of its host are tried in order, each with its share of the time
+/// that is left.
 ///
 /// # Errors
 /// A [`ConnectError`], with what the last address said.
-pub async fn dial_tcp(lease: &Lease) -> Result<Wire, ConnectError> {
-    let address = &lease.address;
-    let deadline = Instant::now() + lease.connect_timeout;
+pub async fn dial_tcp(address: &Address, patience: Duration) -> Result<Wire, ConnectError> {
+    let deadline = Instant::now() + patience;
     let late = || ConnectError::Timeout {
         address: address.clone(),
-        seconds: lease.connect_timeout.as_secs(),
+        seconds: patience.as_secs(),
     };
     let resolve = |source| ConnectError::Resolve {
         address: address.clone(),

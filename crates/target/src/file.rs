@@ -1,6 +1,6 @@
-//! The form of `targets.toml`. Every option is declared here, once.
+//! The form of `targets.toml`. Every option is declared here, once, and so is whose it is.
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -17,7 +17,7 @@ pub(crate) struct File {
 pub(crate) struct Entry {
     /// The name that clients connect to.
     pub(crate) name: Spanned<String>,
-    /// The protocol it speaks, like `postgres`.
+    /// The protocol it speaks, `postgres` or `ssh`.
     pub(crate) protocol: Spanned<String>,
     /// `host:port`.
     pub(crate) address: Spanned<String>,
@@ -26,19 +26,6 @@ pub(crate) struct Entry {
     /// Tags that rules speak of.
     #[serde(default)]
     pub(crate) tags: Vec<String>,
-    /// The database at the target; the target's own name when absent.
-    pub(crate) database: Option<String>,
-
-    /// `disable`, `require`, `verify-ca` or `verify-full` (the default).
-    pub(crate) tls: Option<Spanned<String>>,
-    /// Authorities to trust, PEM; the operating system's when absent.
-    pub(crate) ca_file: Option<PathBuf>,
-    /// The name that the certificate must be for; the address's host when absent.
-    pub(crate) server_name: Option<Spanned<String>>,
-    /// A certificate (PEM) to show to the target, with `client_key`.
-    pub(crate) client_certificate: Option<PathBuf>,
-    /// Its key (PEM).
-    pub(crate) client_key: Option<PathBuf>,
 
     /// Whom to log in as.
     pub(crate) user: Spanned<String>,
@@ -46,16 +33,94 @@ pub(crate) struct Entry {
     pub(crate) password_file: Option<PathBuf>,
     /// An environment variable that holds the password.
     pub(crate) password_env: Option<String>,
-    /// Ways to log in that are good enough: `scram-sha-256` (the default), `md5`, `password`, `trust`.
-    pub(crate) auth: Option<Spanned<Vec<Spanned<String>>>>,
-    /// `prefer` (the default), `require` or `disable`.
-    pub(crate) channel_binding: Option<Spanned<String>>,
-    /// Settings that clients may give at connect besides those that are always allowed.
-    #[serde(default)]
-    pub(crate) startup_settings: Vec<Spanned<String>>,
-
     /// How long reaching the target may take, in seconds; 10 when absent.
     pub(crate) connect_timeout_s: Option<Spanned<u64>>,
-    /// How long TLS and login may take after that, in seconds; 30 when absent.
+    /// How long TLS, or the first key exchange, and login may take after that, in seconds; 30 when absent.
     pub(crate) login_timeout_s: Option<Spanned<u64>>,
+
+    /// PostgreSQL: the database at the target; the target's own name when absent.
+    pub(crate) database: Option<Spanned<String>>,
+    /// PostgreSQL: `disable`, `require`, `verify-ca` or `verify-full` (the default).
+    pub(crate) tls: Option<Spanned<String>>,
+    /// PostgreSQL: authorities to trust, PEM; the operating system's when absent.
+    pub(crate) ca_file: Option<Spanned<PathBuf>>,
+    /// PostgreSQL: the name that the certificate must be for; the address's host when absent.
+    pub(crate) server_name: Option<Spanned<String>>,
+    /// PostgreSQL: a certificate (PEM) to show to the target, with `client_key`.
+    pub(crate) client_certificate: Option<Spanned<PathBuf>>,
+    /// PostgreSQL: its key (PEM).
+    pub(crate) client_key: Option<Spanned<PathBuf>>,
+    /// PostgreSQL: ways to log in that are good enough: `scram-sha-256` (the default), `md5`, `password`, `trust`.
+    pub(crate) auth: Option<Spanned<Vec<Spanned<String>>>>,
+    /// PostgreSQL: `prefer` (the default), `require` or `disable`.
+    pub(crate) channel_binding: Option<Spanned<String>>,
+    /// PostgreSQL: settings that clients may give at connect besides those that are always allowed.
+    pub(crate) startup_settings: Option<Spanned<Vec<Spanned<String>>>>,
+
+    /// SSH: accounts besides `user` that a person may ask for.
+    pub(crate) logins: Option<Spanned<Vec<Spanned<String>>>>,
+    /// SSH: a private key (PEM) to log in with.
+    pub(crate) private_key_file: Option<Spanned<PathBuf>>,
+    /// SSH: a file whose first line is the passphrase of the private key.
+    pub(crate) private_key_passphrase_file: Option<Spanned<PathBuf>>,
+    /// SSH: an environment variable that holds the passphrase of the private key.
+    pub(crate) private_key_passphrase_env: Option<Spanned<String>>,
+    /// SSH: log in with a certificate that the gateway's authority makes for the session.
+    pub(crate) certificate: Option<Spanned<bool>>,
+    /// SSH: the host's keys, as in `known_hosts` without the name.
+    pub(crate) host_keys: Option<Spanned<Vec<Spanned<String>>>>,
+    /// SSH: authorities whose host certificates are good.
+    pub(crate) host_ca: Option<Spanned<Vec<Spanned<String>>>>,
+    /// SSH: the name that a host certificate must be for; the address's host when absent.
+    pub(crate) host_name: Option<Spanned<String>>,
+    /// SSH: environment variables that clients may set, with `*` and `?`; `LANG` and `LC_*` when absent.
+    pub(crate) accept_env: Option<Spanned<Vec<Spanned<String>>>>,
+    /// SSH: what an interactive shell is: `guarded` (the default), `gated` or `recorded`.
+    pub(crate) shell: Option<Spanned<String>>,
+    /// SSH: what is recorded of a file's content: its `digest` (the default) or its `content`.
+    pub(crate) files: Option<Spanned<String>>,
+    /// SSH: which shell runs the lines of a guarded shell: `bash` (the default) or `sh`.
+    pub(crate) login_shell: Option<Spanned<String>>,
+}
+
+/// An option and where it is, if it is there.
+pub(crate) type Place = (&'static str, Option<Range<usize>>);
+
+impl Entry {
+    /// The options that targets of PostgreSQL alone have.
+    pub(crate) fn of_postgres(&self) -> [Place; 9] {
+        [
+            ("database", span(&self.database)),
+            ("tls", span(&self.tls)),
+            ("ca_file", span(&self.ca_file)),
+            ("server_name", span(&self.server_name)),
+            ("client_certificate", span(&self.client_certificate)),
+            ("client_key", span(&self.client_key)),
+            ("auth", span(&self.auth)),
+            ("channel_binding", span(&self.channel_binding)),
+            ("startup_settings", span(&self.startup_settings)),
+        ]
+    }
+
+    /// The options that targets of SSH alone have.
+    pub(crate) fn of_ssh(&self) -> [Place; 12] {
+        [
+            ("logins", span(&self.logins)),
+            ("private_key_file", span(&self.private_key_file)),
+            ("private_key_passphrase_file", span(&self.private_key_passphrase_file)),
+            ("private_key_passphrase_env", span(&self.private_key_passphrase_env)),
+            ("certificate", span(&self.certificate)),
+            ("host_keys", span(&self.host_keys)),
+            ("host_ca", span(&self.host_ca)),
+            ("host_name", span(&self.host_name)),
+            ("accept_env", span(&self.accept_env)),
+            ("shell", span(&self.shell)),
+            ("files", span(&self.files)),
+            ("login_shell", span(&self.login_shell)),
+        ]
+    }
+}
+
+fn span<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
+    value.as_ref().map(Spanned::span)
 }

@@ -1,68 +1,28 @@
-//! What one session needs to reach its target and log in there.
+//! What one session needs to reach its target and log in there: one type for each protocol, so that nothing in it is
+//! without meaning.
 
 use std::time::Duration;
 
-use sallyport_listen::ClientTls;
 use secrecy::SecretString;
 use smol_str::SmolStr;
 
-use crate::Address;
+use crate::{
+    AcceptEnv, Address, AuthMethod, ChannelBinding, CredentialError, FileRecording, HostTrust, LoginShell, ShellMode,
+    SshSecret, Tls,
+};
 
-/// A way to log in to a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum AuthMethod {
-    /// SCRAM-SHA-256, with channel binding over TLS: the target proves that it knows the password too.
-    ScramSha256,
-    /// MD5 challenge: weak, only where a target knows nothing better.
-    Md5,
-    /// The password in clear: only to a verified peer or on this machine.
-    Password,
-    /// No proof at all: the target lets the gateway in by its address or certificate.
-    Trust,
-}
-
-impl AuthMethod {
-    /// Its name in `targets.toml`, which is PostgreSQL's.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ScramSha256 => "scram-sha-256",
-            Self::Md5 => "md5",
-            Self::Password => "password",
-            Self::Trust => "trust",
-        }
-    }
-
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        [Self::ScramSha256, Self::Md5, Self::Password, Self::Trust]
-            .into_iter()
-            .find(|method| method.as_str() == name)
-    }
-}
-
-/// Whether the login must be bound to the TLS channel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChannelBinding {
-    /// When the target offers it.
-    #[default]
-    Prefer,
-    /// Always.
-    Require,
-    /// Never.
-    Disable,
-}
-
-/// Whether and how TLS is spoken to a target.
+/// What one session needs, whichever protocol its target speaks. `Debug` shows no secret.
 #[derive(Clone, Debug)]
-pub enum Tls {
-    /// In clear.
-    Disable,
-    /// Always, or there is no connection.
-    Require(ClientTls),
+pub enum Lease {
+    /// A PostgreSQL server.
+    Postgres(PostgresLease),
+    /// An SSH host.
+    Ssh(SshLease),
 }
 
-/// What one session needs to reach its target and log in there. `Debug` shows no secret.
+/// What one session needs to reach a PostgreSQL server and log in there. `Debug` shows no secret.
 #[derive(Clone, Debug)]
-pub struct Lease {
+pub struct PostgresLease {
     /// The target's name.
     pub target: SmolStr,
     /// Where it listens.
@@ -87,9 +47,79 @@ pub struct Lease {
     pub login_timeout: Duration,
 }
 
-impl Lease {
+impl PostgresLease {
     /// Whether the target may choose this way to log in.
     pub fn allows(&self, method: AuthMethod) -> bool {
         self.auth.contains(&method)
+    }
+}
+
+/// What one session needs to reach an SSH host and log in there. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+pub struct SshLease {
+    /// The target's name.
+    pub target: SmolStr,
+    /// Where it listens.
+    pub address: Address,
+    /// The account to log in to.
+    pub user: String,
+    /// How to log in.
+    pub secret: SshSecret,
+    /// What the host must show, or it is not spoken to.
+    pub trust: HostTrust,
+    /// Which environment variables of the client are passed on.
+    pub accept_env: AcceptEnv,
+    /// What an interactive shell is.
+    pub shell: ShellMode,
+    /// What is recorded of a file's content.
+    pub files: FileRecording,
+    /// Which shell runs the lines of a guarded shell.
+    pub login_shell: LoginShell,
+    /// How long reaching the target may take, over all its addresses.
+    pub connect_timeout: Duration,
+    /// How long key exchange and login may take after that.
+    pub login_timeout: Duration,
+}
+
+/// Why there is no lease. Free of secrets.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// The credential is not where it should be.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The account is not among those that may be asked for.
+    #[error("nobody can log in to `{target}` as `{login}`")]
+    Login {
+        /// The target.
+        target: SmolStr,
+        /// What was asked for.
+        login: String,
+    },
+}
+
+/// A lease is for a target of another protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the target speaks another protocol")]
+pub struct OtherProtocol;
+
+impl TryFrom<Lease> for PostgresLease {
+    type Error = OtherProtocol;
+
+    fn try_from(lease: Lease) -> Result<Self, OtherProtocol> {
+        match lease {
+            Lease::Postgres(lease) => Ok(lease),
+            Lease::Ssh(_) => Err(OtherProtocol),
+        }
+    }
+}
+
+impl TryFrom<Lease> for SshLease {
+    type Error = OtherProtocol;
+
+    fn try_from(lease: Lease) -> Result<Self, OtherProtocol> {
+        match lease {
+            Lease::Ssh(lease) => Ok(lease),
+            Lease::Postgres(_) => Err(OtherProtocol),
+        }
     }
 }

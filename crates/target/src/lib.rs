@@ -22,6 +22,21 @@
 //!
 //! A certificate must carry the name that is dialled as a subject alternative name; the common name alone
 //! does not count. A server's own self-signed certificate as `ca_file` pins it.
+//!
+//! ```toml
+//! [[target]]
+//! name = "web-1"
+//! protocol = "ssh"
+//! address = "web1.internal:22"
+//! user = "deploy"                       # whom to log in as
+//! logins = ["root"]                     # further accounts that a person may ask for
+//! certificate = true                    # or password_file, password_env, private_key_file
+//! host_keys = ["ssh-ed25519 AAAA…"]     # or host_ca, with host_name; one of them there must be
+//! accept_env = ["LANG", "LC_*"]         # the default
+//! shell = "guarded"                     # the default; or gated, recorded
+//! files = "digest"                      # the default; or content
+//! login_shell = "bash"                  # the default; or sh
+//! ```
 
 mod address;
 mod catalogue;
@@ -29,9 +44,13 @@ mod credential;
 mod dial;
 mod file;
 mod lease;
+mod postgres;
+mod ssh;
 
 pub use address::{Address, AddressError};
-pub use catalogue::{Catalogue, CatalogueError, Target};
-pub use credential::{Credential, CredentialError};
+pub use catalogue::{Access, Catalogue, CatalogueError, Target};
+pub use credential::{CredentialError, SecretKind, SecretSource};
 pub use dial::{ConnectError, dial_tcp};
-pub use lease::{AuthMethod, ChannelBinding, Lease, Tls};
+pub use lease::{Lease, LeaseError, OtherProtocol, PostgresLease, SshLease};
+pub use postgres::{AuthMethod, ChannelBinding, Postgres, Tls};
+pub use ssh::{AcceptEnv, FileRecording, HostTrust, KeyFile, LoginShell, ShellMode, Ssh, SshCredential, SshSecret};

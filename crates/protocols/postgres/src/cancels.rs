@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sallyport_session::Interrupt;
-use sallyport_target::Lease;
+use sallyport_target::PostgresLease;
 use tokio::sync::Semaphore;
 
 use crate::cancel_key::{CancelKey, NoRandomness};
@@ -43,7 +43,7 @@ pub(crate) struct Cancels {
 struct Cancellable {
     key: CancelKey,
     interrupt: Arc<Interrupt>,
-    target: Option<(Lease, CancelKey)>,
+    target: Option<(PostgresLease, CancelKey)>,
     places: Arc<Semaphore>,
     turn: Arc<Semaphore>,
 }
@@ -85,7 +85,7 @@ impl Cancels {
         self: &Arc<Self>,
         version: Version,
         interrupt: &Arc<Interrupt>,
-        lease: Lease,
+        lease: PostgresLease,
         upstream: &Upstream,
     ) -> Result<(CancelKey, Registered), NoRandomness> {
         let target = upstream.backend_key.clone().map(|key| (lease, key));
@@ -96,7 +96,7 @@ impl Cancels {
         self: &Arc<Self>,
         version: Version,
         interrupt: &Arc<Interrupt>,
-        target: Option<(Lease, CancelKey)>,
+        target: Option<(PostgresLease, CancelKey)>,
     ) -> Result<(CancelKey, Registered), NoRandomness> {
         let mut sessions = self.sessions();
         let pid = loop {

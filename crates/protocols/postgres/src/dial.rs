@@ -13,7 +13,7 @@ use std::{io, time::Duration};
 
 use bytes::BytesMut;
 use sallyport_listen::{Wire, connect_tls};
-use sallyport_target::{Lease, Tls, dial_tcp};
+use sallyport_target::{PostgresLease, Tls, dial_tcp};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -71,9 +71,9 @@ impl Dialer {
     ///
     /// # Cancel safety
     /// When dropped, the connection is closed.
-    pub async fn dial(&self, lease: &Lease, startup: &Startup) -> Result<Upstream, DialError> {
+    pub async fn dial(&self, lease: &PostgresLease, startup: &Startup) -> Result<Upstream, DialError> {
         let packet = packet(lease, startup)?;
-        let wire = dial_tcp(lease).await?;
+        let wire = dial_tcp(&lease.address, lease.connect_timeout).await?;
         let login = async {
             let wire = encrypted(wire, lease).await?;
             login::Login::new(wire, lease, &self.keys).run(&packet).await
@@ -90,8 +90,8 @@ impl Dialer {
 ///
 /// # Errors
 /// When the target cannot be reached. Whether anything was cancelled is not told by the protocol.
-pub async fn cancel(lease: &Lease, key: &CancelKey) -> Result<(), DialError> {
-    let wire = dial_tcp(lease).await?;
+pub async fn cancel(lease: &PostgresLease, key: &CancelKey) -> Result<(), DialError> {
+    let wire = dial_tcp(&lease.address, lease.connect_timeout).await?;
     let send = async {
         let mut wire = encrypted(wire, lease).await?;
         let mut out = Vec::new();
@@ -114,7 +114,7 @@ pub async fn cancel(lease: &Lease, key: &CancelKey) -> Result<(), DialError> {
 }
 
 /// The startup packet for the target.
-fn packet(lease: &Lease, startup: &Startup) -> Result<Vec<u8>, DialError> {
+fn packet(lease: &PostgresLease, startup: &Startup) -> Result<Vec<u8>, DialError> {
     if let Some(name) = startup.refused_setting(&lease.startup_settings) {
         return Err(DialError::Setting(name.to_owned()));
     }
@@ -135,7 +135,7 @@ fn packet(lease: &Lease, startup: &Startup) -> Result<Vec<u8>, DialError> {
 
 /// TLS, if the lease says so. Only the one byte of the answer is read before it, so nothing that arrived in
 /// clear can be taken for what came through TLS (CVE-2021-23222).
-async fn encrypted(mut wire: Wire, lease: &Lease) -> Result<Wire, DialError> {
+async fn encrypted(mut wire: Wire, lease: &PostgresLease) -> Result<Wire, DialError> {
     let Tls::Require(tls) = &lease.tls else {
         return Ok(wire);
     };

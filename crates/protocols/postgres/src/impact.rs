@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use sallyport_session::{Asking, Estimate, Impact, Waiting};
 use sallyport_sql::SessionState;
-use sallyport_target::Lease;
+use sallyport_target::PostgresLease;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -31,7 +31,7 @@ const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = 
 #[derive(Debug)]
 pub(crate) struct Planner {
     pub(crate) dialer: Arc<Dialer>,
-    pub(crate) lease: Lease,
+    pub(crate) lease: PostgresLease,
     /// Shared by all sessions: a crowd of held statements must not become a crowd of connections.
     pub(crate) turns: Arc<Semaphore>,
 }
@@ -71,7 +71,7 @@ struct Question {
     state: Vec<u8>,
 }
 
-async fn plan(dialer: &Dialer, lease: &Lease, question: &Question) -> Result<Option<String>, SideError> {
+async fn plan(dialer: &Dialer, lease: &PostgresLease, question: &Question) -> Result<Option<String>, SideError> {
     let mut line = SideLine::open(dialer, lease).await?;
     line.ask(BEGIN).await?;
     // Only where names mean the same as in the session would the plan be that of the statement.

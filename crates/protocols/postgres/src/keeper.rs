@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sallyport_sql::Catalog;
-use sallyport_target::Lease;
+use sallyport_target::PostgresLease;
 use tokio::time::{Instant, timeout};
 
 use crate::conversation::{SharedNames, Watch};
@@ -23,7 +23,12 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Keeps the names of one database fresh, as long as sessions are `watched`.
-pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<Watch>, lease: Arc<Mutex<Lease>>, dialer: Arc<Dialer>) {
+pub(crate) async fn keep(
+    names: Arc<SharedNames>,
+    watched: Weak<Watch>,
+    lease: Arc<Mutex<PostgresLease>>,
+    dialer: Arc<Dialer>,
+) {
     let mut keeper = Keeper {
         lease,
         dialer,
@@ -51,7 +56,7 @@ pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<Watch>, lease: A
 }
 
 struct Keeper {
-    lease: Arc<Mutex<Lease>>,
+    lease: Arc<Mutex<PostgresLease>>,
     dialer: Arc<Dialer>,
     line: Option<SideLine>,
     pause: Duration,

@@ -10,7 +10,7 @@ use sallyport_mask::MaskKey;
 use sallyport_session::{
     Claim, DialError, Ending, Gate, GreetError, Greeting, HoldInfo, Proof, Protocol, Refusal, Relaying, relay,
 };
-use sallyport_target::Lease;
+use sallyport_target::PostgresLease;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
@@ -46,7 +46,7 @@ struct Kept {
     names: Arc<SharedNames>,
     watched: Weak<Watch>,
     /// How the newest session logged in.
-    lease: Arc<Mutex<Lease>>,
+    lease: Arc<Mutex<PostgresLease>>,
 }
 
 /// Databases without a session whose names are kept. Beyond it they are all forgotten.
@@ -86,7 +86,7 @@ impl Postgres {
     }
 
     /// The names that the sessions of one database share. They are kept fresh as long as somebody watches.
-    fn watch_names(&self, target: &str, database: &str, lease: &Lease) -> Arc<Watch> {
+    fn watch_names(&self, target: &str, database: &str, lease: &PostgresLease) -> Arc<Watch> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (target.to_owned(), lease.address.to_string(), database.to_owned());
         if !names.contains_key(&key) {
@@ -121,6 +121,7 @@ impl Postgres {
 
 impl Protocol for Postgres {
     type Caller = Caller;
+    type Lease = PostgresLease;
     type Upstream = Upstream;
     const NAME: &'static str = "postgres";
     const SCHEMA: &'static str = include_str!("schema.cedarschema");
@@ -151,7 +152,7 @@ impl Protocol for Postgres {
         }
     }
 
-    async fn dial(&self, lease: &Lease, caller: &Caller) -> Result<Upstream, DialError> {
+    async fn dial(&self, lease: &PostgresLease, caller: &Caller) -> Result<Upstream, DialError> {
         // A session is dialled once policy has permitted its `connect`, of which replication is a fact.
         let mut startup = caller.startup.clone();
         startup.permit_replication();
@@ -161,7 +162,7 @@ impl Protocol for Postgres {
             .map_err(|error| DialError(error.to_string()))
     }
 
-    async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying) -> (Ending, Gate) {
+    async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<PostgresLease>) -> (Ending, Gate) {
         let Relaying {
             mut gate,
             signals,

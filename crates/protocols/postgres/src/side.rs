@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use sallyport_listen::Wire;
-use sallyport_target::Lease;
+use sallyport_target::PostgresLease;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -65,7 +65,7 @@ pub(crate) struct SideLine {
 
 impl SideLine {
     /// Reaches the target of `lease` and logs in.
-    pub(crate) async fn open(dialer: &Dialer, lease: &Lease) -> Result<Self, SideError> {
+    pub(crate) async fn open(dialer: &Dialer, lease: &PostgresLease) -> Result<Self, SideError> {
         let packet = StartupPacket {
             version: Version::V3_0,
             parameters: vec![

@@ -19,7 +19,7 @@ use sallyport_postgres::{
         startup::{StartupPacket, Version},
     },
 };
-use sallyport_target::{Catalogue, Lease};
+use sallyport_target::{Catalogue, PostgresLease};
 use sallyport_testbed::{Auth, Options, Postgres, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -45,7 +45,7 @@ fn server(auth: Auth, tls: bool, tls_only: bool) -> Postgres {
 }
 
 /// A lease for `server` with the rest of its table in `targets.toml` as given.
-fn lease(server: &Postgres, host: &str, rest: &str) -> Lease {
+fn lease(server: &Postgres, host: &str, rest: &str) -> PostgresLease {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("pw"), format!("{PASSWORD}\n")).unwrap();
     let ca = server
@@ -57,7 +57,8 @@ fn lease(server: &Postgres, host: &str, rest: &str) -> Lease {
         server.port()
     );
     let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
-    catalogue.get("orders").unwrap().lease().unwrap()
+    let target = catalogue.get("orders").unwrap();
+    target.lease(target.place()).unwrap().try_into().unwrap()
 }
 
 fn startup(parameters: &[(&str, &str)]) -> Startup {
@@ -74,7 +75,7 @@ fn startup(parameters: &[(&str, &str)]) -> Startup {
     .unwrap()
 }
 
-async fn dial(lease: &Lease) -> Result<Upstream, DialError> {
+async fn dial(lease: &PostgresLease) -> Result<Upstream, DialError> {
     Dialer::default().dial(lease, &startup(&[])).await
 }
 
@@ -180,7 +181,8 @@ fn other_tls(rest: &str) -> sallyport_target::Tls {
         "[[target]]\nname = 't'\nprotocol = 'postgres'\naddress = 'localhost:1'\nuser = 'app'\nauth = ['trust']\n{rest}\n"
     );
     let catalogue = Catalogue::parse(&text, "targets.toml", Path::new("/")).unwrap();
-    catalogue.get("t").unwrap().tls.clone()
+    let lease = PostgresLease::try_from(catalogue.get("t").unwrap().lease("t").unwrap());
+    lease.unwrap().tls
 }
 
 #[tokio::test]

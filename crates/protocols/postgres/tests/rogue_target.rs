@@ -17,7 +17,7 @@ use sallyport_postgres::{
         startup::{StartupPacket, Version, next_packet},
     },
 };
-use sallyport_target::{AuthMethod, Catalogue, Lease};
+use sallyport_target::{AuthMethod, Catalogue, PostgresLease};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -25,19 +25,16 @@ use tokio::{
 
 const PASSWORD: &str = "do-not-tell";
 
-fn lease(port: u16, tls: &str) -> Lease {
+fn lease(port: u16, tls: &str) -> PostgresLease {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("pw"), PASSWORD).unwrap();
     let text = format!(
         "[[target]]\nname = 't'\nprotocol = 'postgres'\naddress = '127.0.0.1:{port}'\nuser = 'app'\n\
          password_file = 'pw'\ntls = '{tls}'\n"
     );
-    Catalogue::parse(&text, "targets.toml", dir.path())
-        .unwrap()
-        .get("t")
-        .unwrap()
-        .lease()
-        .unwrap()
+    let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
+    let lease = catalogue.get("t").unwrap().lease("t").unwrap();
+    lease.try_into().unwrap()
 }
 
 fn startup() -> Startup {
@@ -98,7 +95,7 @@ async fn play(stream: &mut TcpStream, answers: Vec<Answer>) -> Vec<u8> {
     heard
 }
 
-async fn meet_with(answers: Vec<Answer>, adjust: impl FnOnce(&mut Lease), tls: &str) -> (DialError, Vec<u8>) {
+async fn meet_with(answers: Vec<Answer>, adjust: impl FnOnce(&mut PostgresLease), tls: &str) -> (DialError, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut lease = lease(listener.local_addr().unwrap().port(), tls);
     adjust(&mut lease);
@@ -152,7 +149,7 @@ async fn weaker_ways_to_log_in_are_refused() {
     assert!(matches!(error, DialError::Method { .. }), "{error}");
     assert!(!String::from_utf8_lossy(&heard).contains(PASSWORD));
     // md5 allowed does not mean that cleartext is.
-    let allow = |lease: &mut Lease| lease.auth = vec![AuthMethod::Md5];
+    let allow = |lease: &mut PostgresLease| lease.auth = vec![AuthMethod::Md5];
     let (error, heard) = meet_with(vec![say(r(5, b"salt")), say(r(3, b""))], allow, "disable").await;
     assert!(matches!(error, DialError::Method { .. }), "{error}");
     assert!(!String::from_utf8_lossy(&heard).contains(PASSWORD));
@@ -224,7 +221,7 @@ async fn nonsense_ends_the_login() {
     let (error, _) = meet(vec![say(Vec::new())]).await;
     assert!(matches!(error, DialError::Closed), "{error}");
     let status = raw(b'S', b"a\0b\0");
-    let trusted = |lease: &mut Lease| lease.auth = vec![AuthMethod::Trust];
+    let trusted = |lease: &mut PostgresLease| lease.auth = vec![AuthMethod::Trust];
     let flood = [r(0, b""), status.repeat(2000)].concat();
     let (error, _) = meet_with(vec![say(flood)], trusted, "disable").await;
     assert!(

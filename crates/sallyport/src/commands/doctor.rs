@@ -277,13 +277,10 @@ fn state(dir: &Path) -> Finding {
 /// Whether a target's credential can be had and its port be reached. Nobody logs in.
 async fn reach(target: &Target) -> Finding {
     let what = format!("target {}", target.name);
-    let lease = match target.lease() {
-        Ok(lease) => lease,
-        Err(error) => {
-            return Finding::bad(what, error.to_string(), "check the target's credential in targets.toml");
-        }
-    };
-    match dial_tcp(&lease).await {
+    if let Err(error) = target.lease(target.place()) {
+        return Finding::bad(what, error.to_string(), "check the target's credential in targets.toml");
+    }
+    match dial_tcp(&target.address, target.connect_timeout).await {
         Ok(_) => Finding::good(what, "its credential is there and its port can be reached"),
         Err(error) => Finding::bad(what, error.to_string(), "check the target's address, and that it runs"),
     }

@@ -1,11 +1,12 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::{fs, path::Path};
 
 use sallyport_testbed::Authority;
 use secrecy::ExposeSecret;
 
-use super::{AuthMethod, Catalogue, Tls};
+use super::{Access, Catalogue, Target};
+use crate::{AuthMethod, FileRecording, LoginShell, Postgres, PostgresLease, ShellMode, Ssh, SshLease, SshSecret, Tls};
 
 fn parse(text: &str) -> Result<Catalogue, super::CatalogueError> {
     Catalogue::parse(text, "targets.toml", Path::new("/nowhere"))
@@ -25,13 +26,31 @@ user = "app"
 password_file = "pw"
 "#;
 
+fn postgres(target: &Target) -> &Postgres {
+    match &target.access {
+        Access::Postgres(postgres) => postgres,
+        Access::Ssh(_) => panic!("{target:?}"),
+    }
+}
+
+fn ssh(target: &Target) -> &Ssh {
+    match &target.access {
+        Access::Ssh(ssh) => ssh,
+        Access::Postgres(_) => panic!("{target:?}"),
+    }
+}
+
+fn lease(target: &Target) -> PostgresLease {
+    target.lease(target.place()).unwrap().try_into().unwrap()
+}
+
 #[test]
 fn a_target_is_read_with_its_defaults() {
     let catalogue = parse(ORDERS).unwrap();
     let target = catalogue.get("orders").unwrap();
-    assert_eq!(target.database, "orders");
-    assert_eq!(target.auth, [AuthMethod::ScramSha256]);
-    assert!(matches!(target.tls, Tls::Disable));
+    assert_eq!((target.protocol(), target.place()), ("postgres", "orders"));
+    assert_eq!(postgres(target).auth, [AuthMethod::ScramSha256]);
+    assert!(matches!(postgres(target).tls, Tls::Disable));
     assert_eq!(catalogue.targets().len(), 1);
     assert!(catalogue.get("other").is_none());
     assert!(parse("").unwrap().targets().is_empty());
@@ -75,19 +94,25 @@ fn a_lease_has_the_secret_of_now_and_does_not_show_it() {
     let target = catalogue.get("orders").unwrap();
     assert!(
         target
-            .lease()
+            .lease("orders")
             .unwrap_err()
             .to_string()
             .contains("cannot read the password file")
     );
     fs::write(dir.path().join("pw"), "hunter2\nrest\n").unwrap();
-    let lease = target.lease().unwrap();
-    assert_eq!(lease.secret.as_ref().unwrap().expose_secret(), "hunter2");
-    assert!(!format!("{lease:?} {target:?}").contains("hunter2"));
+    let leased = lease(target);
+    assert_eq!(leased.secret.as_ref().unwrap().expose_secret(), "hunter2");
+    assert!(!format!("{leased:?} {target:?}").contains("hunter2"));
     fs::write(dir.path().join("pw"), "changed").unwrap();
-    assert_eq!(target.lease().unwrap().secret.unwrap().expose_secret(), "changed");
+    assert_eq!(lease(target).secret.unwrap().expose_secret(), "changed");
     fs::write(dir.path().join("pw"), "\n").unwrap();
-    assert!(target.lease().unwrap_err().to_string().contains("holds no password"));
+    assert!(
+        target
+            .lease("orders")
+            .unwrap_err()
+            .to_string()
+            .contains("holds no password")
+    );
 }
 
 #[test]
@@ -108,7 +133,126 @@ fn authorities_are_read_with_the_catalogue() {
     assert!(empty.contains("holds no certificate"), "{empty}");
     fs::write(dir.path().join("ca.crt"), Authority::new().unwrap().certificate()).unwrap();
     let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
-    assert!(matches!(catalogue.targets()[0].tls, Tls::Require(_)));
+    assert!(matches!(postgres(&catalogue.targets()[0]).tls, Tls::Require(_)));
+}
+
+const WEB: &str = r#"
+[[target]]
+name = "web-1"
+protocol = "ssh"
+address = "web1.internal:22"
+user = "deploy"
+certificate = true
+host_keys = ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJYQp1mS0Z3cS5s8OQbSYjTCyUwCsR3b4Nm0EIuNXVfP"]
+"#;
+
+fn web(from: &str, to: &str) -> String {
+    assert!(WEB.contains(from), "{from}");
+    WEB.replace(from, to)
+}
+
+#[test]
+fn a_host_is_read_with_its_defaults() {
+    let catalogue = parse(WEB).unwrap();
+    let target = catalogue.get("web-1").unwrap();
+    assert_eq!((target.protocol(), target.place()), ("ssh", "deploy"));
+    let ssh = ssh(target);
+    assert_eq!((ssh.shell, ssh.files), (ShellMode::Guarded, FileRecording::Digest));
+    assert_eq!(ssh.login_shell, LoginShell::Bash);
+    assert_eq!(ssh.trust.name, "web1.internal");
+    assert!(ssh.accept_env.accepts("LC_ALL") && ssh.accept_env.accepts("LANG"));
+    assert!(!ssh.accept_env.accepts("EDITOR") && !ssh.accept_env.accepts("COLORTERM"));
+    assert!(PostgresLease::try_from(target.lease("deploy").unwrap()).is_err());
+}
+
+#[test]
+fn an_account_that_the_target_does_not_list_gets_no_lease() {
+    let catalogue = parse(&format!("{WEB}logins = [\"root\"]\n")).unwrap();
+    let target = catalogue.get("web-1").unwrap();
+    for login in ["deploy", "root"] {
+        let lease = SshLease::try_from(target.lease(login).unwrap()).unwrap();
+        assert_eq!(lease.user, login);
+        assert!(matches!(lease.secret, SshSecret::Certificate));
+    }
+    for login in ["", "Root", "root ", "admin", "*"] {
+        let error = target.lease(login).unwrap_err().to_string();
+        assert!(error.starts_with("nobody can log in to `web-1`"), "{error}");
+    }
+}
+
+#[test]
+fn a_host_that_nothing_vouches_for_is_refused() {
+    let line = WEB.lines().find(|line| line.starts_with("host_keys")).unwrap();
+    let unpinned = error(&web(line, ""));
+    assert!(
+        unpinned.starts_with("targets.toml:2: `web-1` needs `host_keys` or `host_ca`"),
+        "{unpinned}"
+    );
+    assert!(error(&web(line, "host_keys = []")).contains("`host_keys` is empty"));
+    assert!(error(&web(line, "host_ca = []")).contains("`host_ca` is empty"));
+    assert!(error(&web(line, "host_name = \"web\"")).contains("needs `host_keys`"));
+    let named = error(&format!("{WEB}host_name = \"web\"\n"));
+    assert!(named.contains("there is no `host_ca`"), "{named}");
+    let signed = web("host_keys", "host_name = \"web\"\nhost_ca");
+    let catalogue = parse(&signed).unwrap();
+    let trust = &ssh(catalogue.get("web-1").unwrap()).trust;
+    assert_eq!(
+        (trust.keys.len(), trust.authorities.len(), trust.name.as_str()),
+        (0, 1, "web")
+    );
+}
+
+#[test]
+fn mistakes_of_hosts_name_their_line() {
+    let add = |line: &str| error(&format!("{WEB}{line}\n"));
+    assert!(add("shell = \"open\"").starts_with("targets.toml:9: `open` is no mode of a shell; there are `guarded`"));
+    assert!(add("files = \"all\"").contains("`all` is no way to record files"));
+    assert!(add("login_shell = \"fish\"").contains("`fish` is no shell"));
+    assert!(add("logins = [\"root\", \"a@b\"]").contains("`a@b` is no account's name"));
+    assert!(add("logins = [\"-oProxyCommand=x\"]").contains("is no account's name"));
+    assert!(error(&web("user = \"deploy\"", "user = \"de\\tploy\"")).contains("is no account's name"));
+    assert!(add("accept_env = [\"LD_PRELOAD\"]").contains("would change which code"));
+    assert!(add("accept_env = [\"A=B\"]").contains("is no variable's name"));
+    assert!(add("password_file = \"pw\"").contains("has two ways to log in"));
+    assert!(error(&web("certificate = true\n", "")).contains("needs a way to log in"));
+    assert!(error(&web("certificate = true", "certificate = false")).contains("leave it out"));
+    assert!(add("private_key_passphrase_env = \"P\"").contains("no `private_key_file`"));
+    let many = format!("logins = [{}]", "\"a\",".repeat(65));
+    assert!(add(&many).contains("there can be 64"));
+    assert!(error(&web("\"ssh\"", "\"telnet\"")).starts_with("targets.toml:4: `telnet` is no protocol"));
+}
+
+/// Whoever writes an option of another protocol believes that it does something.
+#[test]
+fn options_of_another_protocol_are_mistakes() {
+    let tls = error(&format!("{WEB}tls = \"disable\"\n"));
+    assert_eq!(tls, "targets.toml:9: a target with `protocol = \"ssh\"` has no `tls`");
+    let shell = error(&format!("{ORDERS}shell = \"guarded\"\n"));
+    assert_eq!(
+        shell,
+        "targets.toml:9: a target with `protocol = \"postgres\"` has no `shell`"
+    );
+}
+
+#[test]
+fn secrets_of_hosts_are_fetched_for_each_session_and_not_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |credential: &str| {
+        let text = web("certificate = true", credential);
+        let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
+        catalogue.get("web-1").unwrap().lease("deploy")
+    };
+    let missing = with("private_key_file = \"key\"").unwrap_err().to_string();
+    assert!(missing.starts_with("cannot read the private key file"), "{missing}");
+    fs::write(dir.path().join("key"), "hunter2-key").unwrap();
+    fs::write(dir.path().join("pw"), "hunter2-pw\n").unwrap();
+    let key = with("private_key_file = \"key\"\nprivate_key_passphrase_file = \"pw\"").unwrap();
+    let password = with("password_file = \"pw\"").unwrap();
+    assert!(!format!("{key:?} {password:?}").contains("hunter2"));
+    let SshSecret::Password(password) = SshLease::try_from(password).unwrap().secret else {
+        panic!("a password was configured");
+    };
+    assert_eq!(password.expose_secret(), "hunter2-pw");
 }
 
 /// The example in the book has every option, and no other.
@@ -119,13 +263,31 @@ fn every_option_is_in_the_book_and_every_option_of_the_book_exists() {
     let (_, rest) = rest.split_once("```toml\n").unwrap();
     let example = rest.split_once("```").unwrap().0;
     let file: crate::file::File = toml::from_str(example).unwrap();
-    assert_eq!(file.target.len(), 1);
+    let protocols: Vec<_> = file
+        .target
+        .iter()
+        .map(|t| t.get_ref().protocol.get_ref().as_str())
+        .collect();
+    assert_eq!(protocols, ["postgres", "ssh"]);
     let wrong = toml::from_str::<crate::file::File>("[[target]]\nno-such-key = 1\n")
         .err()
         .unwrap();
     let (_, options) = wrong.message().split_once("expected").unwrap();
     let mut options = options.split('`').skip(1).step_by(2).peekable();
     assert!(options.peek().is_some());
+    let (postgres, ssh) = example.rsplit_once("[[target]]").unwrap();
+    let entry = file.target[0].get_ref();
+    let (of_postgres, of_ssh) = (entry.of_postgres().map(|o| o.0), entry.of_ssh().map(|o| o.0));
+    for (options, its, others) in [(&of_postgres[..], postgres, ssh), (&of_ssh[..], ssh, postgres)] {
+        for option in options {
+            let given = |text: &str| {
+                ["\n", " "]
+                    .iter()
+                    .any(|before| text.contains(&format!("{before}{option} = ")))
+            };
+            assert!(given(its) && !given(others), "{option}");
+        }
+    }
     for option in options {
         assert!(
             example.contains(&format!("{option} = ")),

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use sallyport_listen::Wire;
-use sallyport_target::{AuthMethod, ChannelBinding, Lease};
+use sallyport_target::{AuthMethod, ChannelBinding, PostgresLease};
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -38,12 +38,12 @@ pub(super) struct Login<'a> {
     wire: Wire,
     buf: BytesMut,
     messages: usize,
-    lease: &'a Lease,
+    lease: &'a PostgresLease,
     cache: &'a KeyCache,
 }
 
 impl<'a> Login<'a> {
-    pub(super) fn new(wire: Wire, lease: &'a Lease, cache: &'a KeyCache) -> Self {
+    pub(super) fn new(wire: Wire, lease: &'a PostgresLease, cache: &'a KeyCache) -> Self {
         Self {
             wire,
             buf: BytesMut::with_capacity(1024),

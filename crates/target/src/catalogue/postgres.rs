@@ -1,0 +1,173 @@
+//! Targets that speak PostgreSQL.
+
+use sallyport_listen::{ClientIdentity, ClientTls, Roots, Verification};
+use smol_str::SmolStr;
+use toml::Spanned;
+
+use super::{CatalogueError, Reader};
+use crate::{Address, AuthMethod, ChannelBinding, Postgres, SecretSource, Tls, file::Entry};
+
+impl Reader<'_> {
+    pub(super) fn postgres(&self, spanned: &Spanned<Entry>, address: &Address) -> Result<Postgres, CatalogueError> {
+        let entry = spanned.get_ref();
+        let (tls, verification) = self.tls(spanned, address)?;
+        let auth = self.auth(entry)?;
+        let password = self.password_or_trust(spanned, &auth)?;
+        self.check_cleartext(entry, address, verification, &auth)?;
+        let database = entry.database.as_ref().unwrap_or(&entry.name);
+        Ok(Postgres {
+            database: database.get_ref().clone(),
+            user: self.user(&entry.user)?,
+            channel_binding: self.channel_binding(entry, &tls)?,
+            startup_settings: self.startup_settings(entry)?,
+            password,
+            tls,
+            auth,
+        })
+    }
+
+    fn tls(&self, spanned: &Spanned<Entry>, address: &Address) -> Result<(Tls, Verification), CatalogueError> {
+        let entry = spanned.get_ref();
+        let verification = match &entry.tls {
+            None => Verification::Full,
+            Some(mode) => match mode.get_ref().as_str() {
+                "disable" => return Ok((Tls::Disable, Verification::None)),
+                "require" => Verification::None,
+                "verify-ca" => Verification::Authority,
+                "verify-full" => Verification::Full,
+                other => {
+                    let known = "`disable`, `require`, `verify-ca` and `verify-full`";
+                    return self.at(mode, format!("`{other}` is no TLS mode; there are {known}"));
+                }
+            },
+        };
+        let roots = match &entry.ca_file {
+            Some(path) => Roots::File(self.path(path.get_ref())),
+            None => Roots::System,
+        };
+        let identity = match (&entry.client_certificate, &entry.client_key) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(ClientIdentity {
+                certificate: self.path(certificate.get_ref()),
+                key: self.path(key.get_ref()),
+            }),
+            _ => {
+                return self.at(spanned, "`client_certificate` and `client_key` belong together");
+            }
+        };
+        let name = entry
+            .server_name
+            .as_ref()
+            .map_or(address.host.as_str(), |name| name.get_ref());
+        match ClientTls::new(verification, &roots, name, identity.as_ref(), &[]) {
+            Ok(tls) => Ok((Tls::Require(tls), verification)),
+            Err(error) => self.at(spanned, format!("TLS of `{}`: {error}", entry.name.get_ref())),
+        }
+    }
+
+    fn auth(&self, entry: &Entry) -> Result<Vec<AuthMethod>, CatalogueError> {
+        let Some(list) = &entry.auth else {
+            return Ok(vec![AuthMethod::ScramSha256]);
+        };
+        if list.get_ref().is_empty() {
+            return self.at(list, "`auth` is empty: name at least one way to log in");
+        }
+        let mut methods = Vec::new();
+        for name in list.get_ref() {
+            match AuthMethod::parse(name.get_ref()) {
+                Some(method) => methods.push(method),
+                None => {
+                    let known = "`scram-sha-256`, `md5`, `password` and `trust`";
+                    let message = format!("`{}` is no way to log in; there are {known}", name.get_ref());
+                    return self.at(name, message);
+                }
+            }
+        }
+        Ok(methods)
+    }
+
+    fn password_or_trust(
+        &self,
+        spanned: &Spanned<Entry>,
+        auth: &[AuthMethod],
+    ) -> Result<Option<SecretSource>, CatalogueError> {
+        let password = self.password(spanned)?;
+        if password.is_none() && auth != [AuthMethod::Trust] {
+            let name = spanned.get_ref().name.get_ref();
+            let message = format!("`{name}` needs `password_file` or `password_env`, or `auth = [\"trust\"]`");
+            return self.at(spanned, message);
+        }
+        Ok(password)
+    }
+
+    /// A password in clear must not go to whoever answers.
+    fn check_cleartext(
+        &self,
+        entry: &Entry,
+        address: &Address,
+        verification: Verification,
+        auth: &[AuthMethod],
+    ) -> Result<(), CatalogueError> {
+        let Some(list) = &entry.auth else {
+            return Ok(());
+        };
+        let verified = verification != Verification::None || address.is_loopback();
+        if auth.contains(&AuthMethod::Password) && !verified {
+            let message = "`password` sends the password in clear, so `tls` must be `verify-ca` or \
+                           `verify-full`";
+            return self.at(list, message);
+        }
+        Ok(())
+    }
+
+    fn channel_binding(&self, entry: &Entry, tls: &Tls) -> Result<ChannelBinding, CatalogueError> {
+        let Some(mode) = &entry.channel_binding else {
+            return Ok(ChannelBinding::default());
+        };
+        match (mode.get_ref().as_str(), tls) {
+            ("prefer", _) => Ok(ChannelBinding::Prefer),
+            ("disable", _) => Ok(ChannelBinding::Disable),
+            ("require", Tls::Require(_)) => Ok(ChannelBinding::Require),
+            ("require", Tls::Disable) => self.at(mode, "there is no channel to bind to without TLS"),
+            (other, _) => {
+                let known = "`prefer`, `require` and `disable`";
+                self.at(mode, format!("`{other}` is not known; there are {known}"))
+            }
+        }
+    }
+
+    fn startup_settings(&self, entry: &Entry) -> Result<Vec<SmolStr>, CatalogueError> {
+        let mut settings = Vec::new();
+        for name in entry.startup_settings.iter().flat_map(Spanned::get_ref) {
+            let lower = name.get_ref().to_ascii_lowercase();
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.');
+            if lower.is_empty() || !lower.chars().all(plain) {
+                return self.at(name, format!("`{}` is no setting's name", name.get_ref()));
+            }
+            if IDENTITY_SETTINGS.contains(&lower.as_str()) {
+                let message = format!("`{lower}` would change who the session is or what it loads");
+                return self.at(name, message);
+            }
+            settings.push(lower.into());
+        }
+        Ok(settings)
+    }
+}
+
+/// Settings that no client may ever give at connect: they change identity, code or parsing.
+const IDENTITY_SETTINGS: &[&str] = &[
+    "role",
+    "session_authorization",
+    "session_preload_libraries",
+    "local_preload_libraries",
+    "shared_preload_libraries",
+    "dynamic_library_path",
+    "user",
+    "database",
+    "replication",
+    "options",
+    "standard_conforming_strings",
+    "backslash_quote",
+    "session_replication_role",
+    "row_security",
+];

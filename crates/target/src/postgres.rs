@@ -1,0 +1,84 @@
+//! What a target that speaks PostgreSQL has.
+
+use sallyport_listen::ClientTls;
+use smol_str::SmolStr;
+
+use crate::{CredentialError, SecretKind, SecretSource};
+
+/// How a PostgreSQL server is logged in to.
+#[derive(Clone, Debug)]
+pub struct Postgres {
+    /// The database at the target, when a client names none.
+    pub database: String,
+    /// Whom to log in as.
+    pub user: String,
+    /// Where the password is, where one is needed.
+    pub password: Option<SecretSource>,
+    /// Whether and how TLS is spoken.
+    pub tls: Tls,
+    /// The ways to log in that are good enough.
+    pub auth: Vec<AuthMethod>,
+    /// Whether the login must be bound to the TLS channel.
+    pub channel_binding: ChannelBinding,
+    /// Settings that clients may give at connect besides those that are always allowed; lower case.
+    pub startup_settings: Vec<SmolStr>,
+}
+
+impl Postgres {
+    pub(crate) fn secret(&self) -> Result<Option<secrecy::SecretString>, CredentialError> {
+        let fetch = |source: &SecretSource| source.fetch(SecretKind::Password);
+        self.password.as_ref().map(fetch).transpose()
+    }
+}
+
+/// A way to log in to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AuthMethod {
+    /// SCRAM-SHA-256, with channel binding over TLS: the target proves that it knows the password too.
+    ScramSha256,
+    /// MD5 challenge: weak, only where a target knows nothing better.
+    Md5,
+    /// The password in clear: only to a verified peer or on this machine.
+    Password,
+    /// No proof at all: the target lets the gateway in by its address or certificate.
+    Trust,
+}
+
+impl AuthMethod {
+    /// Its name in `targets.toml`, which is PostgreSQL's.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ScramSha256 => "scram-sha-256",
+            Self::Md5 => "md5",
+            Self::Password => "password",
+            Self::Trust => "trust",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::ScramSha256, Self::Md5, Self::Password, Self::Trust]
+            .into_iter()
+            .find(|method| method.as_str() == name)
+    }
+}
+
+/// Whether the login must be bound to the TLS channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// When the target offers it.
+    #[default]
+    Prefer,
+    /// Always.
+    Require,
+    /// Never.
+    Disable,
+}
+
+/// Whether and how TLS is spoken to a target.
+#[derive(Clone, Debug)]
+pub enum Tls {
+    /// In clear.
+    Disable,
+    /// Always, or there is no connection.
+    Require(ClientTls),
+}
