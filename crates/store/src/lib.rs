@@ -5,6 +5,7 @@
 //! process instead of meeting `SQLITE_BUSY`.
 
 pub mod requests;
+pub mod ssh_keys;
 pub mod tokens;
 
 use std::path::Path;

@@ -367,6 +367,7 @@ async fn merge(tx: &mut Transaction<'static, Sqlite>, from: &str, into: &str) ->
     for statement in [
         "UPDATE persons SET person = ?2 WHERE person = ?1",
         "UPDATE tokens SET person = ?2 WHERE person = ?1",
+        "UPDATE logins SET person = ?2 WHERE person = ?1",
         "UPDATE requests SET person = ?2 WHERE person = ?1",
         // In open requests: of two approvals by one person one counts, and the asker's own does not.
         "DELETE FROM request_votes WHERE person = ?1
