@@ -63,6 +63,11 @@ impl TextStream {
         self.show(self.held.len(), out);
     }
 
+    /// What is held back.
+    pub fn held(&self) -> &[u8] {
+        &self.held
+    }
+
     /// Ends the stream.
     pub fn finish(mut self, out: &mut Vec<u8>) {
         self.flush(out);

@@ -11,6 +11,7 @@ pub struct Classification {
     pub(crate) patterns: Vec<(ColumnName, SmolStr)>,
     pub(crate) declassified: Vec<(SmolStr, SmolStr)>,
     pub(crate) detectors: Vec<Detected>,
+    pub(crate) paths: Vec<ProtectedPath>,
     pub(crate) functions: BTreeMap<SmolStr, Trust>,
 }
 
@@ -36,6 +37,16 @@ impl ColumnName {
             column,
         })
     }
+}
+
+/// Files of a host, and the class of what they hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProtectedPath {
+    /// An absolute path; `*` and `?` stand for text within a component, `**` for any number of components. What lies
+    /// below is meant too.
+    pub pattern: SmolStr,
+    /// The class.
+    pub class: SmolStr,
 }
 
 /// A content detector and the class of what it finds.
@@ -149,6 +160,18 @@ impl Classification {
     pub fn column_classes(&self) -> BTreeSet<SmolStr> {
         let patterns = self.patterns.iter().map(|(_, class)| class);
         self.exact.values().flatten().chain(patterns).cloned().collect()
+    }
+
+    /// The paths of a host that are classified.
+    #[must_use]
+    pub fn paths(&self) -> &[ProtectedPath] {
+        &self.paths
+    }
+
+    /// The classes that a path can have.
+    #[must_use]
+    pub fn path_classes(&self) -> BTreeSet<SmolStr> {
+        self.paths.iter().map(|path| path.class.clone()).collect()
     }
 
     /// What to look for in values.

@@ -6,7 +6,7 @@ use cedar_policy::Entity;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-use crate::classify::{Classification, ColumnName, Detected, Trust, parts};
+use crate::classify::{Classification, ColumnName, Detected, ProtectedPath, Trust, parts};
 use crate::problem::Problem;
 use crate::schema::uid_of;
 
@@ -31,6 +31,8 @@ struct Raw {
     declassified: Vec<RawRelation>,
     #[serde(default)]
     detectors: Vec<RawDetector>,
+    #[serde(default)]
+    paths: Vec<RawPaths>,
     #[serde(default)]
     functions: Vec<RawFunction>,
 }
@@ -64,6 +66,14 @@ struct RawRelation {
 struct RawDetector {
     target: Option<SmolStr>,
     kind: toml::Spanned<SmolStr>,
+    class: SmolStr,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPaths {
+    target: Option<SmolStr>,
+    path: OneOrMany,
     class: SmolStr,
 }
 
@@ -114,14 +124,17 @@ impl ClassifyFile {
             columns,
             declassified,
             detectors,
+            paths,
             functions,
             classes: _,
         } = &self.raw;
         let columns = columns.iter().filter_map(|c| c.target.as_ref());
         let relations = declassified.iter().filter_map(|d| d.target.as_ref());
         let detectors = detectors.iter().filter_map(|d| d.target.as_ref());
+        let paths = paths.iter().filter_map(|p| p.target.as_ref());
         let functions = functions.iter().filter_map(|f| f.target.as_ref());
-        columns.chain(relations).chain(detectors).chain(functions).collect()
+        let columns = columns.chain(relations);
+        columns.chain(detectors).chain(paths).chain(functions).collect()
     }
 
     /// What concerns one target.
@@ -153,6 +166,12 @@ impl ClassifyFile {
             if !on.detectors.contains(&detected) {
                 on.detectors.push(detected);
             }
+        }
+        for paths in self.raw.paths.iter().filter(|p| here(&p.target)) {
+            on.paths.extend(paths.path.names().iter().map(|pattern| ProtectedPath {
+                pattern: pattern.clone(),
+                class: paths.class.clone(),
+            }));
         }
         for function in self.raw.functions.iter().filter(|f| here(&f.target)) {
             let sha256 = function.sha256.as_ref().map(|digest| digest.get_ref().clone());
@@ -191,6 +210,12 @@ fn check(raw: &Raw, text: &str, detectors: Option<&BTreeSet<SmolStr>>, problems:
             problems.push(Problem::at(FILE, text, relation.relation.span(), message));
         }
     }
+    for path in raw.paths.iter().flat_map(|p| p.path.names()) {
+        if !is_path_pattern(path) {
+            let message = format!("`{path}` is not a path; write one from `/` on, without `.` and `..`");
+            problems.push(Problem::in_file(FILE, message));
+        }
+    }
     for detector in &raw.detectors {
         let kind = detector.kind.get_ref();
         if let Some(known) = detectors.filter(|known| !known.contains(kind)) {
@@ -217,6 +242,13 @@ fn check(raw: &Raw, text: &str, detectors: Option<&BTreeSet<SmolStr>>, problems:
     }
 }
 
+/// Whether every component of an absolute path stands for what it says.
+fn is_path_pattern(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|rest| {
+        !path.contains('\0') && rest.split('/').all(|part| !matches!(part, "." | "..") && (part == "**" || !part.contains("**")))
+    })
+}
+
 /// Every class that is named, with its ancestors' names; a class must not lie within itself.
 fn classes(raw: &Raw, problems: &mut Vec<Problem>) -> BTreeMap<SmolStr, BTreeSet<SmolStr>> {
     let mut classes: BTreeMap<SmolStr, BTreeSet<SmolStr>> = BTreeMap::new();
@@ -225,6 +257,7 @@ fn classes(raw: &Raw, problems: &mut Vec<Problem>) -> BTreeMap<SmolStr, BTreeSet
         .iter()
         .map(|c| &c.class)
         .chain(raw.detectors.iter().map(|d| &d.class))
+        .chain(raw.paths.iter().map(|p| &p.class))
     {
         classes.entry(name.clone()).or_default();
     }

@@ -33,7 +33,7 @@ mod watcher;
 pub use act::{Act, ActionName, Attributes, Resource, Situation, Subject, SubjectKind, Value};
 pub use bundle::{Bundle, Loader};
 pub use cases::{Case, CaseReport};
-pub use classify::{Classification, ColumnName, Detected, Trust};
+pub use classify::{Classification, ColumnName, Detected, ProtectedPath, Trust};
 pub use decision::{Approvals, Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId};
 pub use mask::{MaskSyntaxError, stricter};
 pub use needs::Needs;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sallyport_policy::{Bundle, Disclosure, Lifetime, Reveal, Situation};
+use sallyport_mask::{MaskKey, Scanner, Strategy};
+use sallyport_policy::{Bundle, Classification, Disclosure, Lifetime, Reveal, Situation};
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 
@@ -57,6 +58,24 @@ impl Reveals {
     #[must_use]
     pub fn of(&self, class: &str) -> &Reveal {
         self.by_class.get(class).map_or(&Reveal::Withhold, |d| &d.reveal)
+    }
+
+    /// What looks for the values that content detectors know, and replaces those that may not be seen.
+    #[must_use]
+    pub fn scanner(&self, classification: &Classification, key: &MaskKey) -> Scanner {
+        let rules: Vec<_> = classification
+            .detectors()
+            .iter()
+            .filter_map(|detected| {
+                let strategy = match self.of(&detected.class) {
+                    Reveal::Clear => return None,
+                    Reveal::Mask(strategy) => strategy.parse().unwrap_or(Strategy::Redact),
+                    Reveal::Withhold => Strategy::Redact,
+                };
+                Some((detected.kind.parse().ok()?, strategy))
+            })
+            .collect();
+        Scanner::new(&rules, key)
     }
 
     /// The rules that withhold `class`, if it is withheld.

@@ -114,19 +114,7 @@ pub(crate) struct Masks {
 
 impl Masks {
     pub(crate) fn new(reveals: Arc<Reveals>, classification: &Arc<Classification>, key: Arc<MaskKey>) -> Self {
-        let rules: Vec<_> = classification
-            .detectors()
-            .iter()
-            .filter_map(|detected| {
-                let strategy = match reveals.of(&detected.class) {
-                    Reveal::Clear => return None,
-                    Reveal::Mask(strategy) => strategy.parse().unwrap_or(Strategy::Redact),
-                    Reveal::Withhold => Strategy::Redact,
-                };
-                Some((detected.kind.parse().ok()?, strategy))
-            })
-            .collect();
-        let scanner = Arc::new(Scanner::new(&rules, &key));
+        let scanner = Arc::new(reveals.scanner(classification, &key));
         Self {
             reveals,
             classification: Arc::clone(classification),

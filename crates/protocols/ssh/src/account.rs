@@ -1,0 +1,48 @@
+//! The account at the host that a session is for, and what `targets.toml` says of it.
+
+use sallyport_target::{AcceptEnv, FileRecording, LoginShell, ShellMode, SshLease};
+
+use crate::conversation::Setup;
+
+/// An account at a host.
+#[derive(Debug, Clone)]
+pub(crate) struct Account {
+    /// Its name at the host.
+    pub(crate) login: String,
+    /// Where a shell begins there.
+    pub(crate) home: String,
+    /// Which shell reads command lines there.
+    pub(crate) login_shell: LoginShell,
+    pub(crate) shell: ShellMode,
+    pub(crate) files: FileRecording,
+    accept_env: AcceptEnv,
+}
+
+impl Account {
+    pub(crate) fn new(lease: &SshLease) -> Self {
+        Self {
+            login: lease.user.clone(),
+            home: home(&lease.user),
+            login_shell: lease.login_shell,
+            shell: lease.shell,
+            files: lease.files,
+            accept_env: lease.accept_env.clone(),
+        }
+    }
+
+    /// Takes a variable that a client gives, if this host takes it. The task goes no further than the gateway.
+    pub(crate) fn take_variable(&self, name: &[u8], value: &[u8], setup: &mut Setup) -> bool {
+        let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
+            return false;
+        };
+        self.accept_env.accepts(name) && !value.contains('\0') && setup.set(name, value)
+    }
+}
+
+/// Where the account's home is by the custom of hosts.
+fn home(login: &str) -> String {
+    match login {
+        "root" => "/root".to_owned(),
+        login => format!("/home/{login}"),
+    }
+}

@@ -1,0 +1,350 @@
+//! One channel, with its two ends: the client's and the target's.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use sallyport_session::{AskId, Effects, Side, Spent, WireError};
+
+use super::link::{Authority, Link};
+use super::running::Running;
+use crate::connection::{ClientOpen, DataHead, Overrun, Packet, Pty, Receiving, Sending};
+
+/// Environment variables that a client may give to one command.
+const MAX_VARIABLES: usize = 64;
+/// Bytes of all of them.
+const MAX_ENVIRONMENT: usize = 32 * 1024;
+
+/// What a client asked for before it said what is to run.
+#[derive(Debug, Default)]
+pub(crate) struct Setup {
+    pub(crate) pty: Option<Pty>,
+    pub(crate) environment: Vec<(String, String)>,
+    /// Forwarding of the client's agent was asked for and permitted.
+    pub(crate) agent: bool,
+}
+
+impl Setup {
+    /// Takes a variable; false when there are too many.
+    pub(crate) fn set(&mut self, name: &str, value: &str) -> bool {
+        let size: usize = self.environment.iter().map(|(n, v)| n.len() + v.len()).sum();
+        if self.environment.len() >= MAX_VARIABLES || size + name.len() + value.len() > MAX_ENVIRONMENT {
+            return false;
+        }
+        self.environment.retain(|(known, _)| known != name);
+        self.environment.push((name.to_owned(), value.to_owned()));
+        true
+    }
+}
+
+/// What a session channel is to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Start {
+    Exec(Bytes),
+    Shell,
+    Subsystem(String),
+}
+
+/// Where a channel is in its life.
+pub(crate) enum State {
+    /// The client asked for it, and policy has not decided.
+    Asked(AskId),
+    /// The target was asked to open it.
+    Opening,
+    /// The client was asked to open it: the target wants to hand a connection on.
+    Offered,
+    /// A session channel on which nothing runs yet.
+    Idle(Setup),
+    /// Policy is asked what it may run.
+    Deciding { ask: AskId, setup: Setup, start: Start, want_reply: bool },
+    /// What policy permitted runs.
+    Running(Box<Running>),
+    /// Nothing will run on it: refused, or over.
+    Over,
+}
+
+/// Data that waits for a window.
+#[derive(Debug)]
+struct Chunk {
+    stream: u32,
+    data: Bytes,
+}
+
+/// One end of a channel.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// The peer's number of the channel, once it is known.
+    pub(crate) number: Option<u32>,
+    /// What the peer may send us.
+    receiving: Receiving,
+    /// What we may send the peer.
+    pub(crate) sending: Sending,
+    /// Bytes that the peer sent and that it was not granted anew.
+    pending: usize,
+    /// INVARIANT: what the other end may send bounds it, for that is granted anew only as this goes.
+    queue: VecDeque<Chunk>,
+    /// Bytes in the queue.
+    queued: usize,
+    /// No data follows the queue.
+    eof: Sent,
+    /// The channel is closed behind the queue.
+    close: Sent,
+    /// The peer has closed it.
+    pub(crate) closed: bool,
+}
+
+/// Whether a last word is still owed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    No,
+    Owed,
+    Yes,
+}
+
+impl End {
+    /// An end whose peer has not said anything of it.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            number: None,
+            receiving: Receiving::new(),
+            sending: Sending::default(),
+            pending: 0,
+            queue: VecDeque::new(),
+            queued: 0,
+            eof: Sent::No,
+            close: Sent::No,
+            closed: false,
+        }
+    }
+
+    /// The peer's numbers, as it opened or confirmed the channel.
+    pub(crate) fn known(&mut self, number: u32, window: u32, max_packet: u32) {
+        self.number = Some(number);
+        self.sending = Sending::new(window, max_packet);
+    }
+
+    /// Whether nothing more will be said to the peer nor heard of it.
+    pub(crate) fn is_over(&self) -> bool {
+        self.closed && self.close == Sent::Yes
+    }
+
+    /// Whether data can still be sent.
+    pub(crate) fn is_open(&self) -> bool {
+        self.number.is_some() && self.eof == Sent::No && self.close == Sent::No && !self.closed
+    }
+
+    /// The peer sent `len` bytes of data.
+    pub(crate) fn received(&mut self, len: usize) -> Result<(), Overrun> {
+        self.pending += len;
+        self.receiving.received(len)
+    }
+
+    /// Sends as much of `data` as the peer's window takes, and queues the rest.
+    pub(crate) fn send(
+        &mut self,
+        stream: u32,
+        mut data: &[u8],
+        link: &mut Link,
+        by: Authority,
+        out: &mut Effects,
+    ) -> Result<(), WireError> {
+        if !self.is_open() {
+            // Nobody is there to take it: it needs no memory.
+            return Ok(());
+        }
+        while self.queue.is_empty() && !data.is_empty() {
+            let room = self.sending.room(data.len());
+            if room == 0 {
+                break;
+            }
+            let (now, later) = data.split_at(room);
+            self.packet(stream, now, link, by, out)?;
+            data = later;
+        }
+        self.keep(stream, data);
+        Ok(())
+    }
+
+    /// Keeps `data` until [`End::flush`].
+    pub(crate) fn keep(&mut self, stream: u32, data: &[u8]) {
+        if !data.is_empty() {
+            self.queued += data.len();
+            let data = Bytes::copy_from_slice(data);
+            self.queue.push_back(Chunk { stream, data });
+        }
+    }
+
+    /// Sends what the window takes of what waits, and the last words behind it.
+    pub(crate) fn flush(&mut self, link: &mut Link, by: Authority, out: &mut Effects) -> Result<(), WireError> {
+        while let Some(mut chunk) = self.queue.pop_front() {
+            let room = self.sending.room(chunk.data.len());
+            let now = chunk.data.split_to(room);
+            if room > 0 {
+                self.packet(chunk.stream, &now, link, by, out)?;
+                self.queued -= room;
+            }
+            if !chunk.data.is_empty() {
+                self.queue.push_front(chunk);
+                if room == 0 {
+                    return Ok(());
+                }
+            }
+        }
+        let Some(channel) = self.number else { return Ok(()) };
+        if self.eof == Sent::Owed {
+            self.eof = Sent::Yes;
+            if self.close != Sent::Yes {
+                link.packet(&Packet::Eof { channel }, by, out)?;
+            }
+        }
+        if self.close == Sent::Owed {
+            self.close = Sent::Yes;
+            link.packet(&Packet::Close { channel }, by, out)?;
+        }
+        Ok(())
+    }
+
+    /// No data follows what was given so far.
+    pub(crate) fn end_data(&mut self) {
+        if self.eof == Sent::No {
+            self.eof = Sent::Owed;
+        }
+    }
+
+    /// The channel is to be closed behind what was given so far.
+    pub(crate) fn end(&mut self) {
+        if self.close == Sent::No {
+            self.close = Sent::Owed;
+        }
+    }
+
+    /// What waits is of no use any more.
+    pub(crate) fn forget(&mut self) {
+        self.queue.clear();
+        self.queued = 0;
+    }
+
+    /// The whole of what waits, in order, leaving nothing.
+    pub(crate) fn take_queue(&mut self) -> Vec<Bytes> {
+        self.queued = 0;
+        self.queue.drain(..).map(|chunk| chunk.data).collect()
+    }
+
+    fn packet(
+        &mut self,
+        stream: u32,
+        data: &[u8],
+        link: &mut Link,
+        by: Authority,
+        out: &mut Effects,
+    ) -> Result<(), WireError> {
+        let Some(channel) = self.number else { return Ok(()) };
+        let head = DataHead::new(channel, stream, data.len());
+        self.sending.sent(data.len());
+        link.send(&[head.as_bytes(), data], by, out)
+    }
+
+    /// Grants anew what the peer sent, but for `held` bytes that still need memory.
+    fn grant(&mut self, held: usize, link: &mut Link, out: &mut Effects) -> Result<(), WireError> {
+        let gone = self.pending.saturating_sub(held);
+        self.pending -= gone;
+        let (Some(channel), Some(bytes)) = (self.number, self.receiving.consumed(gone)) else {
+            return Ok(());
+        };
+        if self.closed || self.close == Sent::Yes {
+            return Ok(());
+        }
+        link.packet(&Packet::WindowAdjust { channel, bytes }, Authority::Own, out)
+    }
+}
+
+/// What is owed to whom for a request that the target has not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The client waits for it.
+    Client,
+    /// Nobody waits: the gateway wanted to know.
+    Nobody,
+    /// It is the start of what runs; `client` says whether the client waits for it.
+    Start { client: bool },
+}
+
+/// A channel.
+pub(crate) struct Channel {
+    pub(crate) client: End,
+    pub(crate) target: End,
+    pub(crate) state: State,
+    /// Requests that the target has yet to answer, in order.
+    pub(crate) replies: VecDeque<Reply>,
+    /// Where a forwarded connection leads, until it is open.
+    pub(crate) forward: Option<ClientOpen>,
+}
+
+impl Channel {
+    pub(crate) fn new(state: State) -> Self {
+        Self {
+            client: End::unknown(),
+            target: End::unknown(),
+            state,
+            replies: VecDeque::new(),
+            forward: None,
+        }
+    }
+
+    pub(crate) fn end(&self, side: Side) -> &End {
+        match side {
+            Side::Client => &self.client,
+            Side::Target => &self.target,
+        }
+    }
+
+    /// Whether a peer still has to say its number of the channel.
+    pub(crate) fn is_opening(&self) -> bool {
+        !self.client.closed && !self.target.closed && (self.client.number.is_none() || self.target.number.is_none())
+    }
+
+    /// Both peers may send anew what went on its way.
+    pub(crate) fn grant(&mut self, client: &mut Link, target: &mut Link, out: &mut Effects) -> Result<(), WireError> {
+        let inside = match &self.state {
+            State::Running(running) => running.keeps(),
+            State::Asked(_) | State::Opening | State::Offered | State::Idle(_) | State::Deciding { .. } | State::Over => 0,
+        };
+        self.client.grant(self.target.queued + inside, client, out)?;
+        self.target.grant(self.client.queued + inside, target, out)
+    }
+
+    /// What is sent to the target on this channel goes by the permit of what runs on it.
+    pub(crate) fn authority(&self) -> Authority {
+        match self.spent() {
+            Some(spent) => Authority::Of(spent),
+            None => Authority::Own,
+        }
+    }
+
+    pub(crate) fn spent(&self) -> Option<Spent> {
+        match &self.state {
+            State::Running(running) => Some(running.spent),
+            State::Asked(_)
+            | State::Opening
+            | State::Offered
+            | State::Idle(_)
+            | State::Deciding { .. }
+            | State::Over => None,
+        }
+    }
+
+    /// Whether both ends are through with it.
+    pub(crate) fn is_over(&self) -> bool {
+        let never_opened = |end: &End| end.number.is_none();
+        let opening = matches!(self.state, State::Opening | State::Offered | State::Asked(_));
+        !opening
+            && (self.client.is_over() || never_opened(&self.client))
+            && (self.target.is_over() || never_opened(&self.target))
+    }
+}
+
+impl From<Overrun> for WireError {
+    fn from(Overrun: Overrun) -> Self {
+        // Both peers are told the same; which one it was is said by whoever reads its message.
+        Self::client("more data than the window allows")
+    }
+}

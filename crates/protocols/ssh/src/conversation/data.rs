@@ -1,0 +1,114 @@
+//! Data on channels: recorded, masked, and passed on as windows allow.
+
+use sallyport_session::{Effects, WireError};
+
+use super::SshConversation;
+use super::channel::{Channel, State};
+use super::link::Authority;
+use super::running::{STDERR, STDOUT, What};
+
+impl SshConversation {
+    /// Data of the client for what runs.
+    pub(super) fn data_to_target(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let State::Running(running) = &mut channel.state else { return Ok(()) };
+        let spent = running.spent;
+        running.flow.from_client += data.len() as u64;
+        match &mut running.what {
+            What::Streams(streams) => {
+                streams.typed(data.len());
+                out.sent_as(spent.seq(), &[data]);
+            }
+            What::Opaque => {}
+            What::Files(_) => return self.files_from_client(at, data, out),
+        }
+        channel.target.send(0, data, &mut self.target, Authority::Of(spent), out)?;
+        channel.grant(&mut self.client, &mut self.target, out)
+    }
+
+    /// Data of the target. `stream` 0 is the standard output, 1 the standard error.
+    pub(super) fn data_to_client(
+        &mut self,
+        at: usize,
+        stream: u32,
+        data: &[u8],
+        out: &mut Effects,
+    ) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let State::Running(running) = &mut channel.state else {
+            return Err(super::fault(sallyport_session::Side::Target, "data on a channel where nothing runs"));
+        };
+        running.flow.from_target += data.len() as u64;
+        let shown = match &mut running.what {
+            What::Streams(streams) => {
+                let shown = streams.said(stream, data);
+                if !shown.is_empty() {
+                    out.shown_as(running.spent.seq(), &[&[tag(stream)], shown]);
+                }
+                shown
+            }
+            What::Opaque if stream == 0 => data,
+            What::Files(_) if stream == 0 => return self.files_from_target(at, data, out),
+            // Words of a server of SFTP beside its protocol are for its operator.
+            What::Opaque | What::Files(_) => &[],
+        };
+        channel.client.send(stream, shown, &mut self.client, Authority::Own, out)?;
+        channel.grant(&mut self.client, &mut self.target, out)
+    }
+
+    /// Shows what masks held back for more to come.
+    pub(super) fn let_go(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let State::Running(running) = &mut channel.state else { return Ok(()) };
+        let seq = running.spent.seq();
+        let What::Streams(streams) = &mut running.what else { return Ok(()) };
+        for stream in [0, 1] {
+            let rest = streams.rest(stream);
+            if rest.is_empty() {
+                continue;
+            }
+            out.shown_as(seq, &[&[tag(stream)], rest]);
+            channel.client.send(stream, rest, &mut self.client, Authority::Own, out)?;
+        }
+        Ok(())
+    }
+
+    /// Says something of the gateway's own on a channel: on the standard error, as its recording has it too.
+    pub(super) fn notice(&mut self, at: usize, words: &str, out: &mut Effects) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let terminal = match &channel.state {
+            State::Deciding { setup, .. } => setup.pty.is_some(),
+            State::Running(running) => match &running.what {
+                What::Streams(streams) => streams.terminal,
+                What::Files(_) | What::Opaque => return Ok(()),
+            },
+            State::Asked(_) | State::Opening | State::Offered | State::Idle(_) | State::Over => return Ok(()),
+        };
+        // A terminal in raw mode does not return to the start of the line by itself.
+        let words = if terminal { words.replace('\n', "\r\n") } else { words.to_owned() };
+        channel.client.send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
+        Ok(())
+    }
+}
+
+impl Channel {
+    /// Whether masks hold something back, and whether on a terminal.
+    pub(super) fn holds_text(&self) -> Option<bool> {
+        match &self.state {
+            State::Running(running) => match &running.what {
+                What::Streams(streams) if streams.is_holding() => Some(streams.terminal),
+                What::Streams(_) | What::Files(_) | What::Opaque => None,
+            },
+            State::Asked(_)
+            | State::Opening
+            | State::Offered
+            | State::Idle(_)
+            | State::Deciding { .. }
+            | State::Over => None,
+        }
+    }
+}
+
+fn tag(stream: u32) -> u8 {
+    if stream == 0 { STDOUT } else { STDERR }
+}

@@ -1,0 +1,319 @@
+//! The machine between a client and a target: two connections, the channels that go through both, and the commands on
+//! them. No sockets, no clock, no decisions.
+
+mod channel;
+mod client;
+mod data;
+mod files;
+mod forward;
+mod link;
+mod running;
+mod start;
+mod target;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use sallyport_mask::{MaskKey, Scanner};
+use sallyport_session::{
+    AskId, Command, Conversation, Effects, HoldInfo, Refusal, Reveals, Ruling, Side, WireError,
+};
+use sallyport_ssh_transport::{Step, Transport};
+
+pub(crate) use channel::Start;
+pub(crate) use running::{STDERR, STDOUT};
+
+use channel::{Channel, State};
+use link::{Authority, Link};
+
+use crate::account::Account;
+use crate::connection::{Listening, Packet};
+use crate::refuse;
+
+/// Channels of one connection.
+const MAX_CHANNELS: usize = 128;
+/// How long a piece of a line waits on a terminal for what follows it, before it is shown as it is.
+const TERMINAL_PATIENCE: Duration = Duration::from_millis(20);
+/// The same without a terminal, where nobody waits for a prompt.
+const STREAM_PATIENCE: Duration = Duration::from_millis(200);
+
+/// What a question to the gate is about.
+#[derive(Debug)]
+enum Question {
+    /// What runs on a channel, or where a forwarded connection goes.
+    Channel(usize),
+    /// A request of SFTP.
+    File { at: usize, ask: sallyport_sftp::AskId },
+    /// Forwarding of the client's agent.
+    Agent { at: usize, want_reply: bool },
+    /// The target is to listen for the client.
+    Listen { listening: Listening, want_reply: bool },
+}
+
+/// What a conversation begins with.
+pub(crate) struct Begin {
+    pub(crate) client: Transport,
+    pub(crate) target: Transport,
+    pub(crate) account: Account,
+    pub(crate) reveals: Arc<Reveals>,
+    pub(crate) mask_key: Arc<MaskKey>,
+}
+
+/// A session of SSH.
+pub struct SshConversation {
+    client: Link,
+    target: Link,
+    channels: Vec<Option<Channel>>,
+    questions: HashMap<AskId, Question>,
+    next_ask: u64,
+    account: Account,
+    mask_key: Arc<MaskKey>,
+    /// What looks for values in output, for this person under the policy of this number.
+    scanner: Option<(u64, Arc<Scanner>)>,
+    reveals: Arc<Reveals>,
+    /// Where the target listens for the client, with the number of the command that let it.
+    listening: Vec<(Listening, u64)>,
+    /// The client said that it opens no further session.
+    no_more_sessions: bool,
+    over: bool,
+}
+
+impl SshConversation {
+    pub(crate) fn new(begin: Begin) -> Self {
+        Self {
+            client: Link::new(Side::Client, begin.client),
+            target: Link::new(Side::Target, begin.target),
+            channels: Vec::new(),
+            questions: HashMap::new(),
+            next_ask: 0,
+            account: begin.account,
+            mask_key: begin.mask_key,
+            scanner: None,
+            reveals: begin.reveals,
+            listening: Vec::new(),
+            no_more_sessions: false,
+            over: false,
+        }
+    }
+
+    fn ask(&mut self, question: Question, command: Command, out: &mut Effects) -> AskId {
+        let id = AskId(self.next_ask);
+        self.next_ask += 1;
+        self.questions.insert(id, question);
+        out.ask(id, command);
+        id
+    }
+
+    fn link(&mut self, side: Side) -> &mut Link {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Target => &mut self.target,
+        }
+    }
+
+    /// A free place for a channel.
+    fn place(&mut self, channel: Channel) -> Option<usize> {
+        if let Some(at) = self.channels.iter().position(Option::is_none) {
+            if let Some(slot) = self.channels.get_mut(at) {
+                *slot = Some(channel);
+            }
+            return Some(at);
+        }
+        if self.channels.len() >= MAX_CHANNELS {
+            return None;
+        }
+        self.channels.push(Some(channel));
+        Some(self.channels.len() - 1)
+    }
+
+    /// The channel that a peer names by our number.
+    fn find(&mut self, side: Side, number: u32) -> Result<(usize, &mut Channel), WireError> {
+        let at = usize::try_from(number).ok();
+        let known = at.and_then(|at| Some((at, self.channels.get_mut(at)?.as_mut()?)));
+        let known = known.filter(|(_, channel)| channel.end(side).number.is_some() || channel.is_opening());
+        known.ok_or_else(|| fault(side, "a channel that is not open"))
+    }
+
+    /// Forgets a channel that is over on both sides, and notes how what ran on it ended.
+    fn tidy(&mut self, at: usize, out: &mut Effects) {
+        let Some(slot) = self.channels.get_mut(at) else { return };
+        if let Some(channel) = slot.take_if(|channel| channel.is_over()) {
+            end_command(&channel.state, out);
+        }
+    }
+
+    /// What looks for values, under the policy in force.
+    fn scanner(&mut self, out: &Effects) -> Arc<Scanner> {
+        let generation = self.reveals.generation;
+        match &self.scanner {
+            Some((of, scanner)) if *of == generation => Arc::clone(scanner),
+            Some(_) | None => {
+                let scanner = Arc::new(self.reveals.scanner(out.classification(), &self.mask_key));
+                self.scanner = Some((generation, Arc::clone(&scanner)));
+                scanner
+            }
+        }
+    }
+
+    fn handle(&mut self, from: Side, payload: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let packet = Packet::read(payload).map_err(|error| fault(from, error.to_string()))?;
+        let Some(packet) = packet else {
+            let kind = payload.first().copied().unwrap_or_default();
+            return Err(fault(from, format!("a message of type {kind}, which has no place here")));
+        };
+        match from {
+            Side::Client => self.from_client(&packet, out),
+            Side::Target => self.from_target(&packet, out),
+        }
+    }
+
+    /// What is owed behind a change of a channel: data, last words, memory.
+    fn pump(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let by = channel.authority();
+        channel.client.flush(&mut self.client, Authority::Own, out)?;
+        let held = matches!(channel.state, State::Deciding { .. } | State::Idle(_) | State::Opening | State::Asked(_));
+        if !held || channel.client.closed {
+            channel.target.flush(&mut self.target, by, out)?;
+        }
+        channel.grant(&mut self.client, &mut self.target, out)?;
+        self.tidy(at, out);
+        Ok(())
+    }
+}
+
+impl Conversation for SshConversation {
+    fn read(&mut self, from: Side, bytes: &mut BytesMut, out: &mut Effects) -> Result<(), WireError> {
+        while !self.over {
+            match self.link(from).read(bytes, out)? {
+                Step::More => return Ok(()),
+                Step::Ready => {}
+                Step::Packet { payload, whole } => {
+                    let packet = bytes.get(payload).unwrap_or_default();
+                    let handled = self.handle(from, packet, out);
+                    bytes.advance(whole.min(bytes.len()));
+                    handled?;
+                }
+                Step::Disconnected { text, .. } => {
+                    if from == Side::Target {
+                        let words = format!("the target ended the connection: {}", refuse::printable(&text));
+                        self.client.disconnect(refuse::BY_APPLICATION, &words, out);
+                    }
+                    self.over = true;
+                    out.end();
+                }
+            }
+        }
+        bytes.clear();
+        Ok(())
+    }
+
+    fn answer(&mut self, ask: AskId, ruling: Ruling, out: &mut Effects) {
+        if let Ruling::Permitted { reveals, .. } = &ruling {
+            self.reveals = Arc::clone(reveals);
+        }
+        let done = match self.questions.remove(&ask) {
+            Some(Question::Channel(at)) => self.decided(at, ruling, out),
+            Some(Question::File { at, ask }) => self.decided_file(at, ask, ruling, out),
+            Some(Question::Agent { at, want_reply }) => self.decided_agent(at, want_reply, ruling, out),
+            Some(Question::Listen { listening, want_reply }) => {
+                self.decided_listen(listening, want_reply, ruling, out)
+            }
+            None => Ok(()),
+        };
+        if let Err(error) = done {
+            self.fail(&error, out);
+        }
+    }
+
+    fn held(&mut self, ask: AskId, hold: &HoldInfo, out: &mut Effects) {
+        let at = match self.questions.get(&ask) {
+            Some(Question::Channel(at) | Question::File { at, .. } | Question::Agent { at, .. }) => *at,
+            Some(Question::Listen { .. }) | None => return,
+        };
+        if let Err(error) = self.notice(at, &refuse::held(hold), out) {
+            self.fail(&error, out);
+        }
+    }
+
+    fn interrupt(&mut self, _out: &mut Effects) -> bool {
+        // Nobody cancels over another connection: a client of SSH says it on the channel.
+        false
+    }
+
+    fn named_facts(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn wants_client(&self) -> bool {
+        true
+    }
+
+    fn judges_target(&self) -> bool {
+        true
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        let holding = self.channels.iter().flatten().filter_map(Channel::holds_text);
+        let terminal = holding.fold(None, |some: Option<bool>, terminal| Some(terminal || some.unwrap_or(false)));
+        terminal.map(|terminal| if terminal { TERMINAL_PATIENCE } else { STREAM_PATIENCE })
+    }
+
+    fn quiet(&mut self, out: &mut Effects) {
+        for at in 0..self.channels.len() {
+            if let Err(error) = self.let_go(at, out) {
+                self.fail(&error, out);
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.channels.iter().flatten().all(|channel| channel.spent().is_none()) && self.questions.is_empty()
+    }
+
+    fn unfinished(&self) -> Vec<u64> {
+        let running = self.channels.iter().flatten().filter_map(Channel::spent);
+        running.map(sallyport_session::Spent::seq).collect()
+    }
+
+    fn farewell(&mut self, refusal: &Refusal, out: &mut Effects) {
+        let words = refuse::words(refusal);
+        for at in 0..self.channels.len() {
+            // What cannot be said on a channel is still said with the end of the connection.
+            let _ = self.notice(at, &words, out);
+        }
+        self.client.disconnect(refuse::BY_APPLICATION, &refusal.message, out);
+        self.target.disconnect(refuse::BY_APPLICATION, "the session is over", out);
+        self.over = true;
+    }
+}
+
+impl SshConversation {
+    /// A connection is broken: nothing that follows would be understood.
+    fn fail(&mut self, error: &WireError, out: &mut Effects) {
+        self.client.disconnect(refuse::PROTOCOL_ERROR, &error.to_string(), out);
+        self.over = true;
+        out.end();
+    }
+}
+
+fn fault(side: Side, what: impl Into<String>) -> WireError {
+    match side {
+        Side::Client => WireError::client(what),
+        Side::Target => WireError::target(what),
+    }
+}
+
+/// Notes how the command of a channel ended, if one ran.
+fn end_command(state: &State, out: &mut Effects) {
+    if let State::Running(running) = state {
+        out.ended(running.spent.seq(), running.ending());
+    }
+}
+
+/// Facts for the recording, in JSON.
+fn remark(words: &BTreeMap<&str, serde_json::Value>) -> Vec<u8> {
+    serde_json::json!(words).to_string().into_bytes()
+}

@@ -1,0 +1,203 @@
+//! What is known of each command, as policy judges it.
+
+mod file;
+mod line;
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use sallyport_policy::{Act, ActionName, Attributes, Classification, Value};
+use sallyport_session::{Command, Phase, Shape, Unparsed};
+use sallyport_ssh_transport::wire;
+use serde_json::json;
+use smol_str::SmolStr;
+
+use crate::account::Account;
+use crate::connection::{ClientOpen, ClientRequest, Listening, TargetOpen};
+use crate::conversation::{Setup, Start};
+
+pub(crate) use file::file;
+
+/// The facts of one act while they are collected.
+struct Facts(Vec<(SmolStr, Value)>);
+
+impl Facts {
+    fn of(account: &Account) -> Self {
+        Self(Vec::new()).text("login", &account.login)
+    }
+
+    fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.0.push((SmolStr::new_static(name), value));
+        self
+    }
+
+    fn text(self, name: &'static str, value: &str) -> Self {
+        self.with(name, Value::String(value.into()))
+    }
+
+    fn flag(self, name: &'static str, value: bool) -> Self {
+        self.with(name, Value::Bool(value))
+    }
+
+    fn texts<S: AsRef<str>>(self, name: &'static str, values: impl IntoIterator<Item = S>) -> Self {
+        let values = values.into_iter().map(|value| SmolStr::new(value.as_ref()));
+        self.with(name, Value::strings(values))
+    }
+
+    fn classes<S: AsRef<str>>(self, name: &'static str, values: impl IntoIterator<Item = S>) -> Self {
+        let values = values.into_iter().map(|value| SmolStr::new(value.as_ref()));
+        self.with(name, Value::entities("Classification", values))
+    }
+
+    fn act(self, action: &str) -> Act {
+        Act::new(ActionName::new("Ssh", action), Attributes::from(self.0))
+    }
+}
+
+/// A command of these acts.
+fn command(acts: Vec<Act>, text: Bytes, state: Bytes, facts: &serde_json::Value, unparsed: Option<Unparsed>) -> Command {
+    let shape = Shape {
+        id: Shape::next_id(),
+        acts,
+        shows: Vec::new(),
+        carries: Vec::new(),
+        unparsed,
+        empty: false,
+        facts: facts.to_string(),
+    };
+    Command {
+        shape: Arc::new(shape),
+        text,
+        parameters: Bytes::new(),
+        state,
+        readable: None,
+        phase: Phase::Run,
+    }
+}
+
+/// What else decides what a command means: the account, the terminal, the environment. An approval is bound to it (I4).
+fn state(account: &Account, setup: &Setup) -> Bytes {
+    let mut state = BytesMut::new();
+    wire::put_string(&mut state, account.login.as_bytes());
+    state.put_u8(setup.pty.is_some().into());
+    state.put_u8(setup.agent.into());
+    for (name, value) in &setup.environment {
+        wire::put_string(&mut state, name.as_bytes());
+        wire::put_string(&mut state, value.as_bytes());
+    }
+    state.freeze()
+}
+
+/// What a session channel is to run.
+pub(crate) fn start(start: &Start, setup: &Setup, account: &Account, classification: &Classification) -> Command {
+    let terminal = setup.pty.is_some();
+    let state = state(account, setup);
+    match start {
+        Start::Exec(text) => line::line(text, terminal, state, account, setup, classification),
+        Start::Shell => {
+            let facts = Facts::of(account)
+                .flag("terminal", terminal)
+                .text("mode", account.shell.as_str())
+                .text("name", "");
+            let words = json!({ "shell": account.shell.as_str(), "terminal": terminal });
+            command(vec![facts.act("shell")], Bytes::from_static(b"SHELL"), state, &words, None)
+        }
+        Start::Subsystem(name) => {
+            let facts = Facts::of(account)
+                .flag("terminal", terminal)
+                .text("mode", "")
+                .text("name", name);
+            let text = Bytes::from(format!("SUBSYSTEM {}", sallyport_sftp::shown(name.as_bytes())));
+            command(vec![facts.act("subsystem")], text, state, &json!({ "subsystem": name }), None)
+        }
+    }
+}
+
+/// Where a forwarded connection leads.
+pub(crate) fn forward(open: &ClientOpen, account: &Account) -> Command {
+    let (action, host, port, socket) = match open {
+        ClientOpen::Tcp { host, port, .. } => ("forward_local", host.as_str(), *port, ""),
+        ClientOpen::Socket { path } => ("forward_socket", "", 0, path.as_str()),
+        // Neither leads anywhere: what no rule can permit.
+        ClientOpen::Session | ClientOpen::Unknown => ("forward_local", "", 0, ""),
+    };
+    let text = if socket.is_empty() {
+        format!("FORWARD {}", endpoint(host, port))
+    } else {
+        format!("FORWARD {}", sallyport_sftp::shown(socket.as_bytes()))
+    };
+    forwarding(action, (host, port, socket), text, account)
+}
+
+/// Where the target is to listen.
+pub(crate) fn listen(listening: &Listening, account: &Account) -> Command {
+    match listening {
+        Listening::Tcp { address, port } => {
+            let text = format!("LISTEN {}", endpoint(address, *port));
+            forwarding("forward_remote", (address, *port, ""), text, account)
+        }
+        Listening::Socket { path } => {
+            let text = format!("LISTEN {}", sallyport_sftp::shown(path.as_bytes()));
+            forwarding("forward_socket", ("", 0, path), text, account)
+        }
+    }
+}
+
+fn forwarding(action: &str, to: (&str, u32, &str), text: String, account: &Account) -> Command {
+    let (host, port, socket) = to;
+    let facts = Facts::of(account)
+        .text("host", host)
+        .with("port", Value::Long(port.into()))
+        .text("socket", socket);
+    let words = json!({ "host": host, "port": port, "socket": socket });
+    let mut state = BytesMut::new();
+    wire::put_string(&mut state, account.login.as_bytes());
+    command(vec![facts.act(action)], text.into(), state.freeze(), &words, None)
+}
+
+fn endpoint(host: &str, port: u32) -> String {
+    let host = sallyport_sftp::shown(host.as_bytes());
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// Lending the client's agent.
+pub(crate) fn agent(account: &Account) -> Command {
+    let act = Facts::of(account).act("agent_forward");
+    let mut state = BytesMut::new();
+    wire::put_string(&mut state, account.login.as_bytes());
+    command(vec![act], Bytes::from_static(b"AGENT"), state.freeze(), &json!({}), None)
+}
+
+/// A connection that the target handed on, for the recording.
+pub(crate) fn forwarded(open: &TargetOpen) -> serde_json::Value {
+    match open {
+        TargetOpen::Tcp {
+            address,
+            port,
+            originator,
+        } => json!({ "to": endpoint(address, *port), "from": endpoint(&originator.0, originator.1) }),
+        TargetOpen::Socket { path } => json!({ "to": path }),
+        TargetOpen::Agent => json!({ "to": "agent" }),
+        TargetOpen::Unknown => json!({}),
+    }
+}
+
+/// A request that was passed on while a command ran, for the recording.
+pub(crate) fn request(seq: u64, request: &ClientRequest<'_>) -> Vec<u8> {
+    let what = match request {
+        ClientRequest::WindowChange(size) => json!({ "columns": size.columns, "rows": size.rows }),
+        ClientRequest::Signal(signal) => json!({ "signal": signal }),
+        ClientRequest::Break(length_ms) => json!({ "break_ms": length_ms }),
+        ClientRequest::Pty(_)
+        | ClientRequest::Env { .. }
+        | ClientRequest::Shell
+        | ClientRequest::Exec(_)
+        | ClientRequest::Subsystem(_)
+        | ClientRequest::AgentForwarding
+        | ClientRequest::X11
+        | ClientRequest::EndOfWrite
+        | ClientRequest::KeepAlive
+        | ClientRequest::Unknown => json!({}),
+    };
+    json!({ "command": seq, "request": what }).to_string().into_bytes()
+}

@@ -1,0 +1,126 @@
+//! A command line.
+
+use bytes::Bytes;
+use sallyport_policy::{Act, Classification, Value};
+use sallyport_session::{Command, Unparsed};
+use sallyport_shell::{Analysis, Code, LoginShell, PathUse, Protected, Run, Setting, Stdin};
+use serde::Serialize;
+use smol_str::SmolStr;
+
+use super::{Facts, command};
+use crate::account::Account;
+use crate::conversation::Setup;
+
+/// The command that a line is.
+pub(super) fn line(
+    text: &Bytes,
+    terminal: bool,
+    state: Bytes,
+    account: &Account,
+    setup: &Setup,
+    classification: &Classification,
+) -> Command {
+    let analysis = sallyport_shell::analyse(text, &setting(account, setup, classification));
+    let unparsed = analysis.unparsed.as_ref().map(|unparsed| Unparsed {
+        message: unparsed.message.clone(),
+        position: Some(unparsed.position + 1),
+    });
+    let acts = if unparsed.is_some() {
+        vec![Act::new(sallyport_policy::ActionName::unparsed(), Vec::new())]
+    } else {
+        acts(text, terminal, account, &analysis)
+    };
+    command(acts, text.clone(), state, &analysis.facts_json(), unparsed)
+}
+
+/// Where the line is going to run.
+fn setting(account: &Account, setup: &Setup, classification: &Classification) -> Setting {
+    let mut setting = Setting::new(&account.home).protecting(protected(classification));
+    setting.shell = match account.login_shell {
+        sallyport_target::LoginShell::Bash => LoginShell::Bash,
+        sallyport_target::LoginShell::Sh => LoginShell::Posix,
+    };
+    setting = setting.knowing("USER", &account.login);
+    for (name, value) in &setup.environment {
+        setting = setting.knowing(name, value);
+    }
+    setting
+}
+
+/// The paths that classify.toml speaks of.
+pub(super) fn protected(classification: &Classification) -> Protected {
+    let rules = classification.paths().iter().map(|path| (&path.pattern, path.class.as_str()));
+    // The bundle was checked when it was loaded. What is no pattern all the same protects everything.
+    Protected::new(rules).unwrap_or_else(|_| Protected::everything(classification.all_classes()))
+}
+
+fn acts(text: &Bytes, terminal: bool, account: &Account, analysis: &Analysis) -> Vec<Act> {
+    let whole = Facts::of(account)
+        .flag("terminal", terminal)
+        .text("command", &String::from_utf8_lossy(text))
+        .texts("programs", analysis.programs())
+        .texts("unknown_programs", analysis.unknown_programs())
+        .texts("opaque", names(&analysis.opaque))
+        .flag("background", analysis.background)
+        .flag("download_runs", download_runs(analysis))
+        .classes("reads_classes", analysis.reads_classes())
+        .classes("writes_classes", analysis.writes_classes())
+        .classes("removes_classes", analysis.removes_classes())
+        .texts("system", names(&analysis.system()))
+        .texts("kubernetes_deletes", analysis.kubernetes_deletes())
+        .with("runs", Value::Long(i64::try_from(analysis.runs.len()).unwrap_or(i64::MAX)));
+    let programs = analysis.runs.iter().map(|run| program(run, terminal, account));
+    std::iter::once(whole.act("exec")).chain(programs).collect()
+}
+
+fn program(run: &Run, terminal: bool, account: &Account) -> Act {
+    let paths = |uses: &[PathUse]| uses.iter().map(|used| used.path.clone()).collect::<Vec<_>>();
+    let classes = |uses: &[PathUse]| uses.iter().flat_map(|used| used.classes.clone()).collect::<Vec<_>>();
+    Facts::of(account)
+        .flag("terminal", terminal)
+        .text("program", &run.program)
+        .text("path", &run.path)
+        .texts("arguments", &run.arguments)
+        .text("line", &run.arguments.join(" "))
+        .flag("exact", run.exact)
+        .texts("via", &run.via)
+        .text("as_user", run.as_user.as_deref().unwrap_or_default())
+        .text("host", run.host.as_deref().unwrap_or_default())
+        .flag("known", run.known)
+        .flag("builtin", run.builtin)
+        .flag("network", run.network)
+        .flag("background", run.background)
+        .texts("interprets", run.interprets.iter().map(name))
+        .texts("reads", paths(&run.reads))
+        .texts("writes", paths(&run.writes))
+        .texts("removes", paths(&run.removes))
+        .texts("lists", paths(&run.lists))
+        .classes("reads_classes", classes(&run.reads))
+        .classes("writes_classes", classes(&run.writes))
+        .classes("removes_classes", classes(&run.removes))
+        .classes("lists_classes", classes(&run.lists))
+        .texts("system", names(&run.system))
+        .texts("kubernetes_deletes", &run.kubernetes_deletes)
+        .act("run")
+}
+
+/// Whether something that runs code reads what another program of the line had from the network.
+fn download_runs(analysis: &Analysis) -> bool {
+    let downloads = analysis.runs.iter().any(|run| run.network);
+    let runs = |run: &Run| match run.interprets {
+        Some(Code::Stdin | Code::File | Code::Text) => true,
+        Some(Code::Shell | Code::Interactive) => matches!(run.stdin, Stdin::Pipe(_)),
+        None => false,
+    };
+    downloads && analysis.runs.iter().any(runs)
+}
+
+/// The name of a variant, as it is serialised.
+fn name<T: Serialize>(value: &T) -> SmolStr {
+    let name = serde_json::to_value(value).unwrap_or_default();
+    name.as_str().unwrap_or("unknown").into()
+}
+
+fn names<'a, T: Serialize + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<SmolStr> {
+    values.into_iter().map(name).collect()
+}
