@@ -5,6 +5,7 @@ use std::time::Duration;
 use sallyport_store::StoreError;
 
 use crate::oidc::OidcError;
+use crate::oidc::flow::FlowError;
 use crate::people::{PasswordError, PeopleError};
 use crate::principal::NameError;
 use crate::secret::NoRandom;
@@ -58,6 +59,15 @@ pub enum LoginError {
     /// The ID token is not good, or the provider cannot be asked.
     #[error(transparent)]
     Oidc(#[from] OidcError),
+    /// The provider cannot be asked, refused, or nobody logged in there in time.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+    /// Nothing can be begun at the moment.
+    #[error("too many people are logging in: try again in a minute")]
+    Busy,
+    /// Who logged in is not who they said they are.
+    #[error("somebody else logged in than the user name that was given says")]
+    WrongUser,
     /// The login was not begun here, took too long, or was used before.
     #[error("the login was not begun here, took too long or was used before: log in again")]
     Stale,
@@ -73,6 +83,16 @@ pub enum LoginError {
     /// No token can be made.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
+}
+
+impl From<IssueError> for LoginError {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::Unavailable(error) => Self::Unavailable(error),
+            IssueError::NoRandom(error) => Self::NoRandom(error),
+            IssueError::Lifetime { .. } | IssueError::Label { .. } | IssueError::Ended => Self::Stale,
+        }
+    }
 }
 
 /// Why no token is issued.

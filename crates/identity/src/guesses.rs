@@ -50,7 +50,7 @@ impl Guesses {
 }
 
 /// One customer of an IPv6 provider has 2^64 addresses: the first 64 bits count.
-fn network(source: IpAddr) -> IpAddr {
+pub(crate) fn network(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
         v4 @ IpAddr::V4(_) => v4,

@@ -15,6 +15,7 @@ use time::OffsetDateTime;
 use tracing::{info, warn};
 
 use crate::config::IdentityConfig;
+use crate::device::WaitingRoom;
 use crate::errors::{IdentityError, Refusal};
 use crate::guesses::Guesses;
 use crate::live::{LiveToken, LiveTokens, Revocation};
@@ -56,6 +57,7 @@ pub struct Identities {
     pub(crate) verifier: Verifier,
     pub(crate) nonces: Nonces,
     pub(crate) providers: Vec<Provider>,
+    pub(crate) waiting: WaitingRoom,
     roster: ArcSwap<Roster>,
     /// One reload at a time, with the stamp of the file that was tried last.
     reloading: tokio::sync::Mutex<Stamp>,
@@ -92,6 +94,7 @@ impl Identities {
             verifier: Verifier::new()?,
             nonces: Nonces::new()?,
             providers,
+            waiting: WaitingRoom::default(),
             roster: ArcSwap::from_pointee(roster),
             reloading: tokio::sync::Mutex::new(stamp),
             config,
@@ -108,6 +111,11 @@ impl Identities {
     /// The reason, fit to be shown to the client.
     pub async fn by_token(&self, token: &SecretString, claimed: &str, target: &str) -> Result<Credential, Refusal> {
         let hash = hash_presented(token, TARGET_PREFIX).ok_or(Refusal::UnknownToken)?;
+        self.by_hash(hash, claimed, target).await
+    }
+
+    /// Who has the token for targets with this hash.
+    pub(crate) async fn by_hash(&self, hash: TokenHash, claimed: &str, target: &str) -> Result<Credential, Refusal> {
         let (token, revocation) = self.live_token(hash, Scope::Target).await?;
         let credential = self.credential(&token, revocation)?;
         if credential.principal.id != claimed {
@@ -117,6 +125,13 @@ impl Identities {
             return Err(Refusal::WrongTarget);
         }
         Ok(credential)
+    }
+
+    /// The credential of a token that was just made here for a login.
+    pub(crate) async fn by_own_token(&self, token: &SecretString) -> Result<Credential, Refusal> {
+        let hash = hash_presented(token, TARGET_PREFIX).ok_or(Refusal::UnknownToken)?;
+        let (token, revocation) = self.live_token(hash, Scope::Target).await?;
+        self.credential(&token, revocation)
     }
 
     /// Who calls the API with this token: that of a login, or one that was made for everything

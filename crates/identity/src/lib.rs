@@ -8,6 +8,7 @@
 pub mod client;
 mod config;
 pub mod credentials;
+mod device;
 mod errors;
 mod files;
 mod guesses;
@@ -23,6 +24,7 @@ mod secret;
 mod tokens;
 
 pub use config::IdentityConfig;
+pub use device::DeviceLogin;
 pub use errors::{IdentityError, IssueError, LoginError, Refusal, RevokeError};
 pub use http::HttpError;
 pub use identities::{Credential, Identities};

@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sallyport_store::StoreError;
+use sallyport_store::ssh_keys::LoginRow;
 use sallyport_store::tokens::Scope;
+use secrecy::SecretString;
 use time::OffsetDateTime;
 use tracing::info;
 
-use crate::errors::{IssueError, LoginError};
+use crate::errors::LoginError;
 use crate::identities::Identities;
 use crate::messages::{AuthConfig, LoginReply, OidcLogin, PasswordLogin};
 use crate::oidc::{Begun, Provider, Vouched};
@@ -76,20 +79,26 @@ impl Identities {
     /// # Errors
     /// The reason, fit to be shown to who tried.
     pub async fn login_oidc(&self, login: &OidcLogin) -> Result<Login, LoginError> {
-        let now = OffsetDateTime::now_utc();
         let provider = self.provider(login.provider.as_deref())?;
-        let at = self.nonces.issued_at(&login.nonce, now).ok_or(LoginError::Stale)?;
-        let begun = Begun {
-            nonce: &login.nonce,
-            at,
-        };
-        let vouched = provider.verify(&login.id_token.0, &begun, now).await?;
-        let used = [format!("nonce:{}", login.nonce), format!("id-token:{}", vouched.digest)];
+        let principal = self.vouched(provider, &login.id_token.0, &login.nonce).await?;
+        self.admit(Arc::new(principal)).await
+    }
+
+    /// Who a provider's ID token says logged in, in the login that had this nonce. Both are good for this once.
+    pub(crate) async fn vouched(
+        &self,
+        provider: &Provider,
+        id_token: &SecretString,
+        nonce: &str,
+    ) -> Result<Principal, LoginError> {
+        let now = OffsetDateTime::now_utc();
+        let at = self.nonces.issued_at(nonce, now).ok_or(LoginError::Stale)?;
+        let vouched = provider.verify(id_token, &Begun { nonce, at }, now).await?;
+        let used = [format!("nonce:{nonce}"), format!("id-token:{}", vouched.digest)];
         if !self.store.spend(&used, now + REMEMBER_USED).await? {
             return Err(LoginError::Stale);
         }
-        let principal = self.known(provider, vouched, now).await?;
-        self.admit(Arc::new(principal)).await
+        self.known(provider, vouched, now).await
     }
 
     /// The principal behind a provider's word. Its name is taken from the claims once checked that no other subject
@@ -129,14 +138,8 @@ impl Identities {
             parent: None,
             expires,
         };
-        let issued = self
-            .issue(&principal, &wanted, now)
-            .await
-            .map_err(|error| match error {
-                IssueError::Unavailable(error) => LoginError::Unavailable(error),
-                IssueError::NoRandom(error) => LoginError::NoRandom(error),
-                IssueError::Lifetime { .. } | IssueError::Label { .. } | IssueError::Ended => LoginError::Stale,
-            })?;
+        let issued = self.issue(&principal, &wanted, now).await.map_err(LoginError::from)?;
+        self.remember(&principal, now).await?;
         info!(user = %principal.id, issuer = %principal.issuer, token = %issued.info.id, "somebody logged in");
         let reply = LoginReply {
             token: issued.token.into(),
@@ -148,6 +151,19 @@ impl Identities {
         Ok(Login { principal, reply })
     }
 
+    /// Remembers a login: registered keys open something for some time after it.
+    pub(crate) async fn remember(&self, principal: &Principal, now: OffsetDateTime) -> Result<(), StoreError> {
+        let login = LoginRow {
+            principal: principal.id.to_string(),
+            issuer: principal.issuer.to_string(),
+            machine: principal.kind == Kind::Machine,
+            person: principal.person.to_string(),
+            groups: principal.groups.iter().map(ToString::to_string).collect(),
+            at: now,
+        };
+        self.store.record_login(&login).await
+    }
+
     fn provider(&self, name: Option<&str>) -> Result<&Provider, LoginError> {
         let found = match (name, self.providers.as_slice()) {
             (None, [only]) => Some(only),
@@ -157,7 +173,7 @@ impl Identities {
         found.ok_or_else(|| LoginError::UnknownProvider(name.unwrap_or_default().to_owned()))
     }
 
-    fn guesses(&self) -> std::sync::MutexGuard<'_, crate::guesses::Guesses> {
+    pub(crate) fn guesses(&self) -> std::sync::MutexGuard<'_, crate::guesses::Guesses> {
         self.guesses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,6 +12,8 @@ mod browser;
 mod gateway;
 mod idp;
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use browser::Browser;
 use gateway::Gateway;
 use idp::Idp;
@@ -21,6 +23,8 @@ use sallyport_identity::oidc::{OidcConfig, OidcError, TokenFault};
 use sallyport_identity::{Login, LoginError};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn config(idp: &Idp, client: &str) -> OidcConfig {
     toml::from_str(&format!(
@@ -110,6 +114,56 @@ async fn a_device_login_works_where_it_is_offered() {
         flow.device(|_| panic!("nothing to show")).await,
         Err(FlowError::NoDevice)
     ));
+}
+
+#[tokio::test]
+async fn a_client_that_only_shows_text_logs_in_by_device_code() {
+    let idp = Idp::start().await;
+    let gateway = Gateway::with(vec![config(&idp, "sallyport")]).await;
+    let begin = |claimed: &'static str| gateway.ids.begin_device_login(claimed, HERE);
+    let login = begin("dana@example.com").await.unwrap();
+    let page = login.code().page_with_code.clone().unwrap();
+    let finished = tokio::spawn(login.finish());
+    Browser::new().log_in(&page, "dana").await;
+    let credential = finished.await.unwrap().unwrap();
+    assert_eq!(credential.principal.id, "dana@example.com");
+    assert!(credential.expires.is_some() && !credential.revocation.is_revoked());
+    // It is listed, and ends as other tokens do.
+    let listed = gateway.ids.list_tokens(&credential.principal, false).await.unwrap();
+    assert_eq!(listed[0].name.as_deref(), Some("device code"));
+    gateway.ids.revoke(&credential.principal, &listed[0].id).await.unwrap();
+    assert!(credential.revocation.is_revoked());
+
+    // Who sends the link to somebody else does not become them by another name.
+    let login = begin("alice@example.com").await.unwrap();
+    let page = login.code().page_with_code.clone().unwrap();
+    let finished = tokio::spawn(login.finish());
+    Browser::new().log_in(&page, "dana").await;
+    assert!(matches!(finished.await.unwrap(), Err(LoginError::WrongUser)));
+
+    let none = Gateway::start().await;
+    assert!(!none.ids.offers_device_login() && gateway.ids.offers_device_login());
+    let refused = none.ids.begin_device_login("dana@example.com", HERE).await;
+    assert!(matches!(refused, Err(LoginError::Flow(FlowError::NoDevice))));
+}
+
+#[tokio::test]
+async fn device_logins_of_one_source_are_bounded() {
+    let idp = Idp::start().await;
+    let gateway = Gateway::with(vec![config(&idp, "sallyport")]).await;
+    let mut begun = Vec::new();
+    for n in 0..8 {
+        let claimed = format!("u{n}@example.com");
+        begun.push(gateway.ids.begin_device_login(&claimed, HERE).await.unwrap());
+    }
+    let full = gateway.ids.begin_device_login("more@example.com", HERE).await;
+    assert!(matches!(full, Err(LoginError::Busy)));
+    drop(begun);
+    for _ in 0..4 {
+        gateway.ids.begin_device_login("more@example.com", HERE).await.unwrap();
+    }
+    let often = gateway.ids.begin_device_login("more@example.com", HERE).await;
+    assert!(matches!(often, Err(LoginError::TooMany { .. })));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sallyport_ssh_transport::keys::KeyError;
 use secrecy::{SecretString, zeroize::Zeroize};
 
 /// Where a password or a passphrase is. It is fetched anew for each session, so a changed one is used at once.
@@ -69,12 +70,12 @@ pub enum CredentialError {
         name: String,
     },
     /// The private key cannot be used, or its passphrase is wrong.
-    #[error("the private key file `{}` cannot be used: {why}", .path.display())]
+    #[error("the private key file `{}` cannot be used: {source}", .path.display())]
     Key {
         /// The file.
         path: PathBuf,
-        /// Why, without anything of the key.
-        why: String,
+        /// Why.
+        source: KeyError,
     },
 }
 

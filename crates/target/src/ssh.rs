@@ -2,13 +2,11 @@
 
 use std::path::PathBuf;
 
-use secrecy::SecretString;
+use sallyport_ssh_transport::keys::{PrivateKey, PublicKey};
+use secrecy::{ExposeSecret, SecretString};
 use smol_str::SmolStr;
 
-use crate::{
-    CredentialError, SecretKind, SecretSource,
-    credential::{self},
-};
+use crate::{CredentialError, SecretKind, SecretSource, credential};
 
 /// How an SSH host is logged in to, and what people may do there that is no matter of rules.
 #[derive(Clone, Debug)]
@@ -86,21 +84,32 @@ pub enum SshSecret {
 /// A private key as it is in its file. `Debug` shows nothing of it.
 #[derive(Clone, Debug)]
 pub struct KeyFile {
-    /// The file.
-    pub path: PathBuf,
-    /// What is in it: PEM.
-    pub text: SecretString,
-    /// The passphrase that was given for it.
-    pub passphrase: Option<SecretString>,
+    path: PathBuf,
+    text: SecretString,
+    passphrase: Option<SecretString>,
+}
+
+impl KeyFile {
+    /// Decrypts the key. A passphrase makes this take long, by design: not on a thread that others wait for.
+    ///
+    /// # Errors
+    /// When the file is not a private key, or the passphrase not the right one.
+    pub fn open(&self) -> Result<PrivateKey, CredentialError> {
+        let passphrase = self.passphrase.as_ref().map(|secret| secret.expose_secret().as_bytes());
+        PrivateKey::from_pem(self.text.expose_secret(), passphrase).map_err(|source| CredentialError::Key {
+            path: self.path.clone(),
+            source,
+        })
+    }
 }
 
 /// What an SSH host must show before anything is said to it. At least one of the lists is not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostTrust {
     /// Keys of the host itself.
-    pub keys: Vec<SmolStr>,
+    pub keys: Vec<PublicKey>,
     /// Authorities that sign for hosts.
-    pub authorities: Vec<SmolStr>,
+    pub authorities: Vec<PublicKey>,
     /// The name for which an authority must have signed.
     pub name: SmolStr,
 }

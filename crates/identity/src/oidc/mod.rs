@@ -24,6 +24,7 @@ pub use error::{OidcError, TokenFault};
 use crate::http::{checked_url, client};
 use crate::messages::ProviderInfo;
 use algorithm::Algorithm;
+use flow::{Flow, FlowError};
 use keys::KeyCache;
 use token::Unverified;
 
@@ -182,6 +183,16 @@ impl Provider {
             acr: self.config.acr.clone(),
             max_age_s: self.config.max_age_s,
         }
+    }
+
+    /// A login that the gateway itself takes through. `nonce` is its one-time value.
+    pub(crate) async fn flow(&self, nonce: String) -> Result<Flow, FlowError> {
+        Flow::begin(self.info(), nonce, self.config.ca_file.as_deref()).await
+    }
+
+    /// Whether logging in by device code is offered.
+    pub(crate) fn offers_device(&self) -> bool {
+        self.config.device
     }
 
     /// Checks the ID token of a login.

@@ -1,5 +1,6 @@
 //! Targets that speak SSH.
 
+use sallyport_ssh_transport::keys::PublicKey;
 use smol_str::SmolStr;
 use toml::Spanned;
 
@@ -159,10 +160,17 @@ impl Reader<'_> {
         &self,
         option: &str,
         list: Option<&Spanned<Vec<Spanned<String>>>>,
-    ) -> Result<Vec<SmolStr>, CatalogueError> {
+    ) -> Result<Vec<PublicKey>, CatalogueError> {
         let Some(list) = list else { return Ok(Vec::new()) };
         self.bounded(option, list)?;
-        Ok(list.get_ref().iter().map(|line| line.get_ref().into()).collect())
+        let mut keys = Vec::with_capacity(list.get_ref().len());
+        for line in list.get_ref() {
+            match line.get_ref().parse() {
+                Ok(key) => keys.push(key),
+                Err(error) => return self.at(line, format!("`{option}`: {error}")),
+            }
+        }
+        Ok(keys)
     }
 
     fn accept_env(&self, entry: &Entry) -> Result<AcceptEnv, CatalogueError> {

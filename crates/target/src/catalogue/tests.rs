@@ -234,25 +234,87 @@ fn options_of_another_protocol_are_mistakes() {
     );
 }
 
+/// A key made by OpenSSH, with the line that a target's `host_keys` has.
+fn keygen(dir: &Path, name: &str, arguments: &[&str]) -> String {
+    let file = dir.join(name);
+    let mut command = std::process::Command::new("ssh-keygen");
+    command.args(["-q", "-f"]).arg(&file).args(arguments);
+    assert!(command.status().unwrap().success());
+    fs::read_to_string(file.with_extension("pub"))
+        .unwrap()
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn keys_that_protect_nothing_pin_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = WEB.lines().find(|line| line.starts_with("host_keys")).unwrap();
+    let pinned = |key: &str| parse(&web(line, &format!("host_keys = [\"{key}\"]")));
+    let good = keygen(dir.path(), "rsa", &["-t", "rsa", "-b", "2048", "-N", ""]);
+    pinned(&good).unwrap();
+    let weak = keygen(dir.path(), "weak", &["-t", "rsa", "-b", "1024", "-N", ""]);
+    let weak = pinned(&weak).unwrap_err().to_string();
+    assert!(
+        weak.starts_with("targets.toml:8: `host_keys`: an RSA key has 1024 bits"),
+        "{weak}"
+    );
+    let (_, blob) = good.split_once(' ').unwrap();
+    for nonsense in [
+        "",
+        "ssh-ed25519",
+        "ssh-dss AAAAB3NzaC1kc3M=",
+        &format!("ssh-ed25519 {blob}"),
+        "web1 ssh-rsa AAAA",
+    ] {
+        assert!(pinned(nonsense).is_err(), "{nonsense}");
+    }
+}
+
 #[test]
 fn secrets_of_hosts_are_fetched_for_each_session_and_not_shown() {
     let dir = tempfile::tempdir().unwrap();
     let with = |credential: &str| {
         let text = web("certificate = true", credential);
         let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
-        catalogue.get("web-1").unwrap().lease("deploy")
+        let lease = catalogue.get("web-1").unwrap().lease("deploy")?;
+        Ok::<_, crate::LeaseError>(SshLease::try_from(lease).unwrap())
     };
     let missing = with("private_key_file = \"key\"").unwrap_err().to_string();
     assert!(missing.starts_with("cannot read the private key file"), "{missing}");
-    fs::write(dir.path().join("key"), "hunter2-key").unwrap();
     fs::write(dir.path().join("pw"), "hunter2-pw\n").unwrap();
-    let key = with("private_key_file = \"key\"\nprivate_key_passphrase_file = \"pw\"").unwrap();
-    let password = with("password_file = \"pw\"").unwrap();
-    assert!(!format!("{key:?} {password:?}").contains("hunter2"));
-    let SshSecret::Password(password) = SshLease::try_from(password).unwrap().secret else {
+    let public = keygen(dir.path(), "key", &["-t", "ed25519", "-C", "", "-N", "hunter2-pw"]);
+    let lease = with("private_key_file = \"key\"\nprivate_key_passphrase_file = \"pw\"").unwrap();
+    let text = fs::read_to_string(dir.path().join("key")).unwrap();
+    let shown = format!("{lease:?}");
+    assert!(
+        !shown.contains("hunter2") && !shown.contains(text.lines().nth(1).unwrap()),
+        "{shown}"
+    );
+    let SshSecret::PrivateKey(key) = lease.secret else {
+        panic!("a private key was configured");
+    };
+    assert_eq!(key.open().unwrap().public_key().to_string(), public);
+
+    let open = |lease: SshLease| match lease.secret {
+        SshSecret::PrivateKey(key) => key.open().unwrap_err().to_string(),
+        SshSecret::Password(_) | SshSecret::Certificate => panic!("a private key was configured"),
+    };
+    let locked = open(with("private_key_file = \"key\"").unwrap());
+    assert!(locked.contains("a passphrase is needed"), "{locked}");
+    fs::write(dir.path().join("pw"), "hunter3").unwrap();
+    let wrong = open(with("private_key_file = \"key\"\nprivate_key_passphrase_file = \"pw\"").unwrap());
+    assert!(
+        wrong.contains("does not open the private key") && !wrong.contains("hunter3"),
+        "{wrong}"
+    );
+
+    let lease = with("password_file = \"pw\"").unwrap();
+    assert!(!format!("{lease:?}").contains("hunter3"));
+    let SshSecret::Password(password) = lease.secret else {
         panic!("a password was configured");
     };
-    assert_eq!(password.expose_secret(), "hunter2-pw");
+    assert_eq!(password.expose_secret(), "hunter3");
 }
 
 /// The example in the book has every option, and no other.

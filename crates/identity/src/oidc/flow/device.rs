@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
@@ -31,6 +31,16 @@ pub struct DeviceCode {
     pub expires_in: Duration,
 }
 
+/// A device login that somebody has yet to complete.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    /// What to show.
+    pub(crate) code: DeviceCode,
+    device_code: SecretString,
+    interval_s: u64,
+    end: Instant,
+}
+
 #[derive(Deserialize)]
 struct Started {
     device_code: SecretString,
@@ -47,7 +57,13 @@ impl Flow {
     /// # Errors
     /// When the flow is not offered, the provider refuses, or nobody logs in in time.
     pub async fn device(&self, show: impl FnOnce(&DeviceCode)) -> Result<SecretString, FlowError> {
-        use secrecy::ExposeSecret;
+        let pending = self.begin_device().await?;
+        show(&pending.code);
+        self.finish_device(pending).await
+    }
+
+    /// Gets a code.
+    pub(crate) async fn begin_device(&self) -> Result<Pending, FlowError> {
         let endpoint = self.metadata.device_authorization_endpoint.as_ref();
         let endpoint = endpoint.filter(|_| self.provider.device).ok_or(FlowError::NoDevice)?;
         let (status, body) = self.ask(endpoint, &self.parameters()).await?;
@@ -57,26 +73,31 @@ impl Flow {
         let started: Started =
             serde_json::from_slice(&body).map_err(|_| FlowError::Refused("its answer is not understood".to_owned()))?;
         let expires_in = Duration::from_secs(started.expires_in.min(MAX_WAIT_S));
-        let end = Instant::now() + expires_in;
-        show(&DeviceCode {
-            page: checked_url(&started.verification_uri)?,
-            page_with_code: started
-                .verification_uri_complete
-                .as_deref()
-                .map(checked_url)
-                .transpose()?,
-            code: plain(&started.user_code),
-            expires_in,
-        });
+        let page_with_code = started.verification_uri_complete.as_deref();
+        Ok(Pending {
+            code: DeviceCode {
+                page: checked_url(&started.verification_uri)?,
+                page_with_code: page_with_code.map(checked_url).transpose()?,
+                code: plain(&started.user_code),
+                expires_in,
+            },
+            device_code: started.device_code,
+            interval_s: started.interval.unwrap_or(DEFAULT_INTERVAL_S).clamp(1, MAX_INTERVAL_S),
+            end: Instant::now() + expires_in,
+        })
+    }
+
+    /// Waits until somebody logged in with the code.
+    pub(crate) async fn finish_device(&self, pending: Pending) -> Result<SecretString, FlowError> {
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:device_code".to_owned()),
-            ("device_code", started.device_code.expose_secret().to_owned()),
+            ("device_code", pending.device_code.expose_secret().to_owned()),
             ("client_id", self.provider.client_id.clone()),
         ];
-        let mut interval_s = started.interval.unwrap_or(DEFAULT_INTERVAL_S).clamp(1, MAX_INTERVAL_S);
+        let mut interval_s = pending.interval_s;
         loop {
             let next = Instant::now() + Duration::from_secs(interval_s);
-            if next > end {
+            if next > pending.end {
                 return Err(FlowError::TooLate);
             }
             tokio::time::sleep_until(next).await;

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use url::Url;
 
 pub use device::DeviceCode;
+pub(crate) use device::Pending;
 
 use super::OidcError;
 use super::discovery::{Metadata, discover};
