@@ -1,0 +1,143 @@
+//! What the target answers, to whom it goes, and what it says of the files.
+
+use super::flights::{Flight, Sent};
+use super::handles::{Handle, Life};
+use super::{Sftp, Stage};
+use crate::error::SftpError;
+use crate::out::Out;
+use crate::wire::{Body, Frame, Reply, code};
+
+impl Sftp {
+    /// One packet of the target.
+    pub(super) fn reply(&mut self, frame: &Frame<'_>, out: &mut Out) -> Result<(), SftpError> {
+        match self.stage {
+            Stage::Init => return Err(SftpError::target("it spoke before it was spoken to")),
+            Stage::Greeted => return self.version(frame, out),
+            Stage::Open | Stage::Broken => {}
+        }
+        let (id, _) = frame.id().map_err(|_| SftpError::target("an answer without an id"))?;
+        let sent = self
+            .flights
+            .get(id)
+            .ok_or(SftpError::target("an answer to what was not asked"))?;
+        let reply = Reply::parse(frame, sent.flight.expect()).map_err(SftpError::target)?;
+        self.flights.remove(id);
+        self.take(sent, &reply, out)
+    }
+
+    fn take(&mut self, sent: Sent, reply: &Reply<'_>, out: &mut Out) -> Result<(), SftpError> {
+        match sent.flight {
+            Flight::Path { op, .. } => return self.answered(op, reply, out),
+            Flight::Resolve { op, second, nth, .. } => return self.resolving(op, (second, nth), reply, out),
+            Flight::Probe { nth, .. } => return self.probed(nth, reply, out),
+            Flight::Limits => {
+                if let Body::Limits(told) = reply.body {
+                    self.limits(sent.client, told, out);
+                    return Ok(());
+                }
+            }
+            Flight::Read { handle, offset, .. } => {
+                if !self.has_read(handle, offset, reply) {
+                    let why = b"more bytes than are permitted";
+                    self.say(sent.client, code::PERMISSION_DENIED, why, out);
+                    self.landed(handle, out);
+                    return Ok(());
+                }
+                self.landed(handle, out);
+            }
+            Flight::Write { handle, len } => {
+                self.has_written(handle, len, reply);
+                self.landed(handle, out);
+            }
+            Flight::Close { handle } => {
+                if let Some(open) = self.handles.get_mut(handle) {
+                    open.life = Life::Closed(succeeded(reply));
+                }
+                self.landed(handle, out);
+            }
+            Flight::FStat { handle } => {
+                if let (Body::Attributes(attributes), Some(open)) = (reply.body, self.handles.get_mut(handle))
+                    && let Some(size) = attributes.size
+                {
+                    open.ends_at(size);
+                }
+                self.landed(handle, out);
+            }
+            Flight::OnHandle { handle, .. } => self.landed(handle, out),
+            Flight::Copy { from, to } => {
+                if let Some(open) = self.handles.get_mut(to).filter(|_| !succeeded(reply)) {
+                    open.write_failed = true;
+                }
+                self.landed(from, out);
+                self.landed(to, out);
+            }
+        }
+        self.pass(sent.client, reply.kind, reply.rest, out);
+        Ok(())
+    }
+
+    /// Something was read. False if it is more than was permitted: the client does not get it.
+    fn has_read(&mut self, number: usize, offset: u64, reply: &Reply<'_>) -> bool {
+        let Some(handle) = self.handles.get_mut(number) else {
+            return true;
+        };
+        match reply.body {
+            Body::Data(data) => handle.read(offset, data, &mut self.room),
+            Body::Status { code: code::EOF, .. } => {
+                handle.ends_at(offset);
+                true
+            }
+            Body::Status { .. }
+            | Body::Handle(_)
+            | Body::Names(_)
+            | Body::Attributes(_)
+            | Body::Limits(_)
+            | Body::Other => true,
+        }
+    }
+
+    fn has_written(&mut self, number: usize, len: u32, reply: &Reply<'_>) {
+        let Some(handle) = self.handles.get_mut(number) else {
+            return;
+        };
+        if succeeded(reply) {
+            handle.taken += u64::from(len);
+        } else {
+            handle.write_failed = true;
+        }
+    }
+
+    /// One answer less is outstanding on a handle.
+    fn landed(&mut self, number: usize, out: &mut Out) {
+        if let Some(handle) = self.handles.get_mut(number) {
+            handle.in_flight = handle.in_flight.saturating_sub(1);
+        }
+        self.handles.settle(number, &mut self.room, &mut out.done);
+    }
+}
+
+impl Handle {
+    fn read(&mut self, offset: u64, data: &[u8], room: &mut usize) -> bool {
+        let Some(stream) = &mut self.download else {
+            return false;
+        };
+        let all = stream
+            .bytes
+            .saturating_add(self.copied)
+            .saturating_add(data.len() as u64);
+        if self.exhausted || self.max_bytes.is_some_and(|most| all > most) {
+            self.exhausted = true;
+            return false;
+        }
+        stream.take(offset, data, room);
+        true
+    }
+
+    fn ends_at(&mut self, offset: u64) {
+        self.ends = Some(self.ends.map_or(offset, |known| known.min(offset)));
+    }
+}
+
+fn succeeded(reply: &Reply<'_>) -> bool {
+    matches!(reply.body, Body::Status { code: code::OK, .. })
+}

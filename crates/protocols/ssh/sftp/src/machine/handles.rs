@@ -1,0 +1,161 @@
+//! Open files and directories.
+
+use std::collections::{HashMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::act::Place;
+use crate::out::{AskId, Direction, Transfer};
+use crate::stream::Stream;
+
+/// How far a handle's life is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    Open,
+    /// The target was told to close it.
+    Closing,
+    /// The target answered; whether it succeeded.
+    Closed(bool),
+}
+
+/// One open file or directory.
+pub(super) struct Handle {
+    pub(super) name: Box<[u8]>,
+    pub(super) ask: AskId,
+    pub(super) at: Place,
+    pub(super) directory: bool,
+    /// What goes to the client, if it was opened for reading.
+    pub(super) download: Option<Stream>,
+    /// What comes from the client, if it was opened for writing.
+    pub(super) upload: Option<Stream>,
+    pub(super) append: bool,
+    pub(super) max_bytes: Option<u64>,
+    /// Bytes that the target was given to write, answered or not, copies included.
+    pub(super) given: u64,
+    /// Bytes that the target said it has written.
+    pub(super) taken: u64,
+    /// Bytes that the target copied from it.
+    pub(super) copied: u64,
+    /// No byte more may be read.
+    pub(super) exhausted: bool,
+    pub(super) write_failed: bool,
+    /// The least offset at which the target said that the file ends.
+    pub(super) ends: Option<u64>,
+    pub(super) in_flight: u32,
+    pub(super) life: Life,
+    /// A question about this handle is open: what comes for it waits.
+    pub(super) blocked: bool,
+    /// Packets (type and body) that wait.
+    pub(super) waiting: VecDeque<Bytes>,
+}
+
+impl Handle {
+    fn transfers(self, room: &mut usize) -> impl Iterator<Item = Transfer> {
+        let closed = self.life == Life::Closed(true);
+        let both = self.upload.is_some();
+        let whole = |stream: &Stream| self.ends.is_some_and(|end| stream.is_all_until(end));
+        let downloaded = self.download.as_ref().is_some_and(whole) && !self.exhausted;
+        let uploaded = closed && !self.write_failed && self.waiting.is_empty();
+        let download = self.download.filter(|stream| !both || stream.bytes > 0).map(|stream| {
+            let bytes = stream.bytes;
+            (Direction::Download, bytes, stream.finish(room), downloaded)
+        });
+        let upload = self.upload.map(|stream| {
+            let bytes = self.taken;
+            (Direction::Upload, bytes, stream.finish(room), uploaded)
+        });
+        let (ask, at, failed) = (self.ask, self.at, self.write_failed);
+        download
+            .into_iter()
+            .chain(upload)
+            .map(move |(direction, bytes, (ranges, digest, sequential), complete)| {
+                let broken = failed && direction == Direction::Upload;
+                Transfer {
+                    ask,
+                    at: at.clone(),
+                    direction,
+                    bytes,
+                    ranges,
+                    sha256: digest.filter(|_| !broken),
+                    sequential,
+                    complete,
+                }
+            })
+    }
+}
+
+/// All of them, by number and by the name that the target gave.
+#[derive(Default)]
+pub(super) struct Handles {
+    slots: Vec<Option<Handle>>,
+    free: Vec<usize>,
+    names: HashMap<Box<[u8]>, usize>,
+}
+
+impl Handles {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// A handle that the target gave. False if one of that name is open.
+    pub(super) fn insert(&mut self, handle: Handle) -> bool {
+        if self.find(&handle.name).is_some() {
+            return false;
+        }
+        let name = handle.name.clone();
+        let number = match self.free.pop() {
+            Some(number) => number,
+            None => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        if let Some(slot) = self.slots.get_mut(number) {
+            *slot = Some(handle);
+        }
+        self.names.insert(name, number);
+        true
+    }
+
+    /// The number of an open handle.
+    pub(super) fn find(&self, name: &[u8]) -> Option<usize> {
+        let number = *self.names.get(name)?;
+        self.get(number)
+            .filter(|handle| handle.life == Life::Open)
+            .map(|_| number)
+    }
+
+    pub(super) fn get(&self, number: usize) -> Option<&Handle> {
+        self.slots.get(number)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Handle> {
+        self.slots.get_mut(number)?.as_mut()
+    }
+
+    /// Takes a handle away that is closed and of which no answer is outstanding.
+    pub(super) fn settle(&mut self, number: usize, room: &mut usize, done: &mut Vec<Transfer>) {
+        let over = |handle: &Handle| matches!(handle.life, Life::Closed(_)) && handle.in_flight == 0;
+        if !self.get(number).is_some_and(over) {
+            return;
+        }
+        if let Some(handle) = self.slots.get_mut(number).and_then(Option::take) {
+            if self.names.get(&handle.name) == Some(&number) {
+                self.names.remove(&handle.name);
+            }
+            self.free.push(number);
+            if !handle.directory {
+                done.extend(handle.transfers(room));
+            }
+        }
+    }
+
+    /// The channel is over: what is still open is told.
+    pub(super) fn end(&mut self, room: &mut usize, done: &mut Vec<Transfer>) {
+        self.names.clear();
+        self.free.clear();
+        for handle in self.slots.drain(..).flatten().filter(|handle| !handle.directory) {
+            done.extend(handle.transfers(room));
+        }
+    }
+}

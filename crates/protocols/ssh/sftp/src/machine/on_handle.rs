@@ -1,0 +1,460 @@
+//! Requests on open handles. They belong to the request that opened the handle and need no verdict of their own, but for
+//! the few that do more than it said.
+
+use bytes::Bytes;
+
+use super::flights::Flight;
+use super::handles::{Handle, Life};
+use super::{Sftp, keep};
+use crate::act::{Attributes, FileAct, Place};
+use crate::error::SftpError;
+use crate::out::{Ask, AskId, Cause, Out, Verdict};
+use crate::path::shown;
+use crate::stream::Stream;
+use crate::wire::{Expect, Extension, Frame, Request, Verb, again, code, open};
+
+/// Bits of a mode that make a program run as somebody else.
+const SPECIAL: u32 = 0o7000;
+
+/// A request about handles that waits for its verdict. The handles are blocked meanwhile.
+pub(super) struct HandleAsk {
+    client: u32,
+    /// Type and body.
+    packet: Bytes,
+    first: usize,
+    second: Option<usize>,
+}
+
+impl Handle {
+    /// One that the target has just given for `verb`.
+    pub(super) fn opened(name: &[u8], ask: AskId, at: Place, verb: Verb, max_bytes: Option<u64>) -> Self {
+        let flags = if let Verb::Open { flags, .. } = verb {
+            Some(flags)
+        } else {
+            None
+        };
+        let writes = flags.is_some_and(|flags| flags & (open::WRITE | open::APPEND) != 0);
+        Self {
+            name: name.into(),
+            ask,
+            at,
+            directory: flags.is_none(),
+            download: flags.filter(|flags| Verb::reads(*flags)).map(|_| Stream::new()),
+            upload: writes.then(Stream::new),
+            append: flags.is_some_and(|flags| flags & open::APPEND != 0),
+            max_bytes,
+            given: 0,
+            taken: 0,
+            copied: 0,
+            exhausted: false,
+            write_failed: false,
+            ends: None,
+            in_flight: 0,
+            life: Life::Open,
+            blocked: false,
+            waiting: std::collections::VecDeque::new(),
+        }
+    }
+
+    /// Whether attributes may be set without a verdict of their own: on a file that is being written, and nothing that
+    /// makes it somebody else's or lets it run as somebody else.
+    fn may_set(&self, attributes: &Attributes) -> bool {
+        let special = attributes.mode.is_some_and(|mode| mode & SPECIAL != 0);
+        self.upload.is_some() && attributes.owner.is_none() && !special
+    }
+
+    fn fits(&self, size: u64) -> bool {
+        self.max_bytes.is_none_or(|most| size <= most)
+    }
+}
+
+/// Why a request on a handle is not forwarded.
+struct No(u32, &'static str);
+
+const NO_HANDLE: No = No(code::FAILURE, "the handle is not open");
+const NOT_READ: No = No(code::PERMISSION_DENIED, "the file was not opened for reading");
+const NOT_WRITTEN: No = No(code::PERMISSION_DENIED, "the file was not opened for writing");
+const TOO_MUCH: No = No(code::PERMISSION_DENIED, "more bytes than are permitted");
+const SAME: No = No(code::FAILURE, "a file cannot be copied to itself");
+const UNSUPPORTED: No = No(code::OP_UNSUPPORTED, "the target does not know this extension");
+
+/// What becomes of a request on a handle.
+enum Next {
+    Forward(usize, Flight),
+    /// It waits until the question about this handle is answered.
+    Wait(usize),
+    Ask(Box<FileAct>, usize, Option<usize>),
+    No(No),
+}
+
+impl Sftp {
+    /// A new request, or one that waited.
+    pub(super) fn on_handle(
+        &mut self,
+        id: u32,
+        frame: &Frame<'_>,
+        request: &Request<'_>,
+        out: &mut Out,
+    ) -> Result<(), SftpError> {
+        match self.judge(request) {
+            Next::Forward(number, flight) => self.forward(id, number, frame, flight, out),
+            Next::Wait(number) => {
+                let packet = keep(frame);
+                self.waiting += packet.len();
+                if let Some(handle) = self.handles.get_mut(number) {
+                    handle.waiting.push_back(packet);
+                }
+                Ok(())
+            }
+            Next::Ask(act, first, second) => {
+                self.block(first, true);
+                second.iter().for_each(|number| self.block(*number, true));
+                let seq = self.number();
+                let packet = keep(frame);
+                let mut request = bytes::BytesMut::new();
+                again(&mut request, frame.kind, 0, frame.body.get(4..).unwrap_or_default());
+                let request = request.split_off(4).freeze();
+                self.asks.insert(
+                    seq,
+                    HandleAsk {
+                        client: id,
+                        packet,
+                        first,
+                        second,
+                    },
+                );
+                out.asks.push_back(Ask {
+                    id: AskId(seq),
+                    text: act.text(),
+                    act: *act,
+                    request,
+                });
+                Ok(())
+            }
+            Next::No(No(code, why)) => {
+                self.refuse(id, code, described(request), why, out);
+                Ok(())
+            }
+        }
+    }
+
+    fn judge(&mut self, request: &Request<'_>) -> Next {
+        match request {
+            Request::Read { handle, offset, len } => self.judge_read(handle, *offset, *len),
+            Request::Write { handle, offset, data } => self.judge_write(handle, *offset, data),
+            Request::FSetStat { handle, attributes } => self.judge_set(handle, attributes),
+            Request::Copy { .. } => self.judge_copy(request),
+            Request::Close { handle } => self.simple(handle, |number| Flight::Close { handle: number }),
+            Request::FStat { handle } => self.simple(handle, |number| Flight::FStat { handle: number }),
+            Request::ReadDir { handle } => self.simple(handle, |number| on(number, Expect::Names)),
+            Request::FStatVfs { handle } if self.known.has(Extension::FStatVfs) => {
+                self.simple(handle, |number| on(number, Expect::FileSystem))
+            }
+            Request::FSync { handle } if self.known.has(Extension::FSync) => {
+                self.simple(handle, |number| on(number, Expect::Status))
+            }
+            Request::FStatVfs { .. } | Request::FSync { .. } => Next::No(UNSUPPORTED),
+            Request::Path { .. } | Request::Limits | Request::Unknown { .. } => Next::No(NO_HANDLE),
+        }
+    }
+
+    fn simple(&mut self, name: &[u8], flight: impl FnOnce(usize) -> Flight) -> Next {
+        match self.found(name) {
+            Ok((number, _)) => Next::Forward(number, flight(number)),
+            Err(next) => next,
+        }
+    }
+
+    fn found(&mut self, name: &[u8]) -> Result<(usize, &mut Handle), Next> {
+        let number = self.handles.find(name).ok_or(Next::No(NO_HANDLE))?;
+        let handle = self.handles.get_mut(number).ok_or(Next::No(NO_HANDLE))?;
+        if handle.blocked {
+            Err(Next::Wait(number))
+        } else {
+            Ok((number, handle))
+        }
+    }
+
+    fn judge_read(&mut self, name: &[u8], offset: u64, len: u32) -> Next {
+        let (number, handle) = match self.found(name) {
+            Ok(found) => found,
+            Err(next) => return next,
+        };
+        let exhausted = handle.exhausted;
+        match &mut handle.download {
+            None => Next::No(NOT_READ),
+            Some(_) if exhausted => Next::No(TOO_MUCH),
+            Some(stream) => {
+                stream.begins(offset);
+                Next::Forward(
+                    number,
+                    Flight::Read {
+                        handle: number,
+                        offset,
+                        len,
+                    },
+                )
+            }
+        }
+    }
+
+    /// The digest is of what is given to the target, in the order of the file; if a write fails there is none.
+    fn judge_write(&mut self, name: &[u8], offset: u64, data: &[u8]) -> Next {
+        let mut room = self.room;
+        let (number, handle) = match self.found(name) {
+            Ok(found) => found,
+            Err(next) => return next,
+        };
+        let len = data.len() as u64;
+        let given = handle.given.saturating_add(len);
+        let end = if handle.append {
+            given
+        } else {
+            offset.saturating_add(len)
+        };
+        if !handle.fits(given.max(end)) {
+            return Next::No(if handle.upload.is_some() { TOO_MUCH } else { NOT_WRITTEN });
+        }
+        let at = if handle.append { handle.given } else { offset };
+        let Some(stream) = &mut handle.upload else {
+            return Next::No(NOT_WRITTEN);
+        };
+        stream.take(at, data, &mut room);
+        handle.given = given;
+        self.room = room;
+        // A packet is no longer than its four bytes of length can say.
+        Next::Forward(
+            number,
+            Flight::Write {
+                handle: number,
+                len: data.len() as u32,
+            },
+        )
+    }
+
+    fn judge_set(&mut self, name: &[u8], attributes: &Attributes) -> Next {
+        let (number, handle) = match self.found(name) {
+            Ok(found) => found,
+            Err(next) => return next,
+        };
+        if attributes.size.is_some_and(|size| !handle.fits(size)) {
+            return Next::No(TOO_MUCH);
+        }
+        if handle.may_set(attributes) {
+            self.resized(number, attributes);
+            return Next::Forward(number, on(number, Expect::Status));
+        }
+        let act = FileAct::Attributes {
+            at: handle.at.clone(),
+            link: false,
+            handle: true,
+            attributes: *attributes,
+        };
+        Next::Ask(Box::new(act), number, None)
+    }
+
+    /// A size that is not where the writing ended makes another file of it.
+    fn resized(&mut self, number: usize, attributes: &Attributes) {
+        let Some(handle) = self.handles.get_mut(number) else {
+            return;
+        };
+        if let (Some(size), Some(stream)) = (attributes.size, &mut handle.upload)
+            && stream.end() != size
+        {
+            stream.give_up(&mut self.room);
+        }
+    }
+
+    fn judge_copy(&mut self, request: &Request<'_>) -> Next {
+        let Request::Copy { from, len, to, at, .. } = request else {
+            return Next::No(NO_HANDLE);
+        };
+        if !self.known.has(Extension::CopyData) {
+            return Next::No(UNSUPPORTED);
+        }
+        let (source, read) = match self.found(from) {
+            Ok((number, handle)) => (number, copy_source(handle, *len)),
+            Err(next) => return next,
+        };
+        let (target, written) = match self.found(to) {
+            Ok((number, handle)) => (number, copy_target(handle, *at, *len)),
+            Err(next) => return next,
+        };
+        if source == target {
+            return Next::No(SAME);
+        }
+        match (read, written) {
+            (Err(no), _) | (_, Err(no)) => Next::No(no),
+            (Ok(from), Ok(to)) => {
+                let length = Some(*len).filter(|len| *len > 0);
+                Next::Ask(Box::new(FileAct::Copy { from, to, length }), source, Some(target))
+            }
+        }
+    }
+
+    /// Hands the packet to the target, but for its id as it came.
+    fn forward(
+        &mut self,
+        id: u32,
+        number: usize,
+        frame: &Frame<'_>,
+        flight: Flight,
+        out: &mut Out,
+    ) -> Result<(), SftpError> {
+        let Some(handle) = self.handles.get_mut(number) else {
+            return Ok(());
+        };
+        handle.in_flight += 1;
+        if matches!(flight, Flight::Close { .. }) {
+            handle.life = Life::Closing;
+        }
+        let cause = Cause::Asked(handle.ask);
+        let rest = frame.body.get(4..).unwrap_or_default();
+        self.send(id, flight, cause, out, |to, id| again(to, frame.kind, id, rest))
+    }
+
+    fn block(&mut self, number: usize, blocked: bool) {
+        if let Some(handle) = self.handles.get_mut(number) {
+            handle.blocked = blocked;
+        }
+    }
+
+    /// The verdict on a request about handles.
+    pub(super) fn answer_on_handle(
+        &mut self,
+        ask: AskId,
+        held: HandleAsk,
+        verdict: &Verdict,
+        out: &mut Out,
+    ) -> Result<(), SftpError> {
+        let HandleAsk {
+            client,
+            packet,
+            first,
+            second,
+        } = held;
+        self.block(first, false);
+        second.iter().for_each(|number| self.block(*number, false));
+        match verdict {
+            Verdict::Refused { message } => {
+                self.say(client, code::PERMISSION_DENIED, message.as_bytes(), out);
+            }
+            Verdict::Permitted { .. } => {
+                let frame = frame_of(&packet)?;
+                self.note_asked(&Request::parse(&frame).map_err(SftpError::client)?, first, second);
+                for number in [Some(first), second].into_iter().flatten() {
+                    if let Some(handle) = self.handles.get_mut(number) {
+                        handle.in_flight += 1;
+                    }
+                }
+                let flight = match second {
+                    None => on(first, Expect::Status),
+                    Some(second) => Flight::Copy {
+                        from: first,
+                        to: second,
+                    },
+                };
+                let rest = frame.body.get(4..).unwrap_or_default();
+                let write = |to: &mut bytes::BytesMut, id| again(to, frame.kind, id, rest);
+                self.send(client, flight, Cause::Asked(ask), out, write)?;
+            }
+        }
+        self.drain(first, out)?;
+        second.map_or(Ok(()), |number| self.drain(number, out))
+    }
+
+    /// What a permitted request about handles does to what is known of them.
+    fn note_asked(&mut self, request: &Request<'_>, first: usize, second: Option<usize>) {
+        match request {
+            Request::FSetStat { attributes, .. } => self.resized(first, attributes),
+            Request::Copy { len, .. } => {
+                if let Some(handle) = self.handles.get_mut(first) {
+                    handle.copied = handle.copied.saturating_add(*len);
+                }
+                if let Some(handle) = second.and_then(|number| self.handles.get_mut(number)) {
+                    handle.given = handle.given.saturating_add(*len);
+                    if let Some(stream) = &mut handle.upload {
+                        stream.give_up(&mut self.room);
+                    }
+                }
+            }
+            Request::Path { .. }
+            | Request::Close { .. }
+            | Request::Read { .. }
+            | Request::Write { .. }
+            | Request::FStat { .. }
+            | Request::ReadDir { .. }
+            | Request::FStatVfs { .. }
+            | Request::FSync { .. }
+            | Request::Limits
+            | Request::Unknown { .. } => {}
+        }
+    }
+
+    /// What waited for a handle has its turn, until it must wait again.
+    fn drain(&mut self, number: usize, out: &mut Out) -> Result<(), SftpError> {
+        loop {
+            let Some(handle) = self.handles.get_mut(number).filter(|handle| !handle.blocked) else {
+                return Ok(());
+            };
+            let Some(packet) = handle.waiting.pop_front() else {
+                return Ok(());
+            };
+            self.waiting = self.waiting.saturating_sub(packet.len());
+            let frame = frame_of(&packet)?;
+            let request = Request::parse(&frame).map_err(SftpError::client)?;
+            let (id, _) = frame.id().map_err(|_| SftpError::client("a request without an id"))?;
+            self.on_handle(id, &frame, &request, out)?;
+        }
+    }
+}
+
+const fn on(handle: usize, expect: Expect) -> Flight {
+    Flight::OnHandle { handle, expect }
+}
+
+fn frame_of(packet: &Bytes) -> Result<Frame<'_>, SftpError> {
+    let (kind, body) = packet.split_first().ok_or(SftpError::client("an empty packet"))?;
+    Ok(Frame { kind: *kind, body })
+}
+
+fn copy_source(handle: &Handle, len: u64) -> Result<Place, No> {
+    let Some(stream) = &handle.download else {
+        return Err(NOT_READ);
+    };
+    let taken = stream.bytes.saturating_add(handle.copied);
+    if handle.max_bytes.is_some() && (len == 0 || handle.exhausted || !handle.fits(taken.saturating_add(len))) {
+        return Err(TOO_MUCH);
+    }
+    Ok(handle.at.clone())
+}
+
+fn copy_target(handle: &Handle, at: u64, len: u64) -> Result<Place, No> {
+    if handle.upload.is_none() {
+        return Err(NOT_WRITTEN);
+    }
+    let most = handle.given.saturating_add(len).max(at.saturating_add(len));
+    if handle.max_bytes.is_some() && (len == 0 || !handle.fits(most)) {
+        return Err(TOO_MUCH);
+    }
+    Ok(handle.at.clone())
+}
+
+/// A request on a handle as one line, for the record of a refusal.
+fn described(request: &Request<'_>) -> String {
+    let (verb, handle) = match request {
+        Request::Close { handle } => ("close", handle),
+        Request::Read { handle, .. } => ("read", handle),
+        Request::Write { handle, .. } => ("write", handle),
+        Request::FStat { handle } => ("fstat", handle),
+        Request::FSetStat { handle, .. } => ("fsetstat", handle),
+        Request::ReadDir { handle } => ("readdir", handle),
+        Request::FStatVfs { handle } => ("fstatvfs", handle),
+        Request::FSync { handle } => ("fsync", handle),
+        Request::Copy { from, .. } => ("copy-data", from),
+        Request::Path { first, .. } => ("path", first),
+        Request::Unknown { name } => ("extension", name),
+        Request::Limits => return "limits".to_owned(),
+    };
+    format!("{verb} on handle {}", shown(handle.get(..256).unwrap_or(handle)))
+}

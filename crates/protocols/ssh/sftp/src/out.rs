@@ -1,0 +1,131 @@
+//! What the machine gives: bytes for either side, questions, and what was transferred.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::act::{FileAct, Place};
+
+/// Names one question until the channel ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AskId(pub u64);
+
+/// A request that waits for a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// Names it in [`crate::Sftp::answer`].
+    pub id: AskId,
+    /// What it would do.
+    pub act: FileAct,
+    /// The same as one line: exact, unambiguous, printable.
+    pub text: String,
+    /// The packet that the target would get (type and body, without the length), its request id zero, so that the same
+    /// request has the same bytes each time it is made.
+    pub request: Bytes,
+}
+
+/// The answer to an [`Ask`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may run.
+    Permitted {
+        /// How many bytes may go through the handle that it opens: in each direction, and as the size of what is written.
+        max_bytes: Option<u64>,
+        /// The verdict took time: the target is asked again where the paths lead, and if that has changed, the request
+        /// is refused.
+        again: bool,
+    },
+    /// It must not run.
+    Refused {
+        /// The rule and its words, for the client.
+        message: String,
+    },
+}
+
+/// Why bytes go to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The handshake, and what the target can do (`INIT`, `limits@openssh.com`).
+    Greeting,
+    /// The machine's own questions of where a path leads (`REALPATH`, `LSTAT`).
+    Resolving,
+    /// A request that was permitted, or one on a handle that it gave.
+    Asked(AskId),
+}
+
+/// A stretch of [`Out::to_target`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Why it goes there.
+    pub cause: Cause,
+    /// Its length in bytes; always whole packets.
+    pub len: usize,
+}
+
+/// A request that the machine itself refused, for the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The request as one line.
+    pub text: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Which way a file went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the target to the client.
+    Download,
+    /// From the client to the target.
+    Upload,
+}
+
+/// What went through a handle, told when it is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transfer {
+    /// The question that opened it.
+    pub ask: AskId,
+    /// The file.
+    pub at: Place,
+    /// Which way.
+    pub direction: Direction,
+    /// Bytes that the target gave, or took.
+    pub bytes: u64,
+    /// The stretches of the file, in order; at most 16, then the nearest ones are told as one. Of a file that was opened to
+    /// append, they are counted from where it ended.
+    pub ranges: Vec<Range<u64>>,
+    /// SHA-256 of the one stretch, if it went through whole, each byte once. `None` if it did not, or if a write failed.
+    pub sha256: Option<[u8; 32]>,
+    /// Whether it was one stretch, each byte once.
+    pub sequential: bool,
+    /// Download: the file from its beginning to its end. Upload: every write and the closing succeeded.
+    pub complete: bool,
+}
+
+/// Effects of one call. The caller takes them out; the machine only adds.
+#[derive(Debug, Default)]
+pub struct Out {
+    /// For the client.
+    pub to_client: BytesMut,
+    /// For the target.
+    pub to_target: BytesMut,
+    /// What the bytes in `to_target` are, in order; the lengths add up to it.
+    pub spans: Vec<Span>,
+    /// Questions, in the order of the client's requests where it matters.
+    pub asks: VecDeque<Ask>,
+    /// Files that are closed.
+    pub done: Vec<Transfer>,
+    /// Requests that the machine refused without a question.
+    pub refused: Vec<Refused>,
+}
+
+impl Out {
+    /// Notes that `len` bytes were added to `to_target`.
+    pub(crate) fn caused(&mut self, cause: Cause, len: usize) {
+        match self.spans.last_mut() {
+            Some(span) if span.cause == cause => span.len += len,
+            Some(_) | None => self.spans.push(Span { cause, len }),
+        }
+    }
+}
