@@ -276,22 +276,24 @@ impl Effects {
         write(&mut self.client);
     }
 
-    /// Records `bytes` as part of the response of command `seq`. Called before what says the same to the client, in
+    /// Records `parts`, joined, as part of the response of command `seq`. Called before what says the same to the client, in
     /// encrypted form, is given to [`Effects::tell_with`]: neither leaves if the other cannot be written.
-    pub fn shown_as(&mut self, seq: u64, bytes: &[u8]) {
+    pub fn shown_as(&mut self, seq: u64, parts: &[&[u8]]) {
         let shown_at = Some(self.client.len());
-        self.note_plain(seq, bytes, shown_at);
+        self.note_plain(seq, parts, shown_at);
     }
 
-    /// Records `bytes` as what the client sent within command `seq`, before their encrypted form is given to
+    /// Records `parts`, joined, as what the client sent within command `seq`, before their encrypted form is given to
     /// [`Effects::proceed_with`].
-    pub fn sent_as(&mut self, seq: u64, bytes: &[u8]) {
-        self.note_plain(seq, bytes, None);
+    pub fn sent_as(&mut self, seq: u64, parts: &[&[u8]]) {
+        self.note_plain(seq, parts, None);
     }
 
-    fn note_plain(&mut self, seq: u64, bytes: &[u8], shown_at: Option<usize>) {
+    fn note_plain(&mut self, seq: u64, parts: &[&[u8]], shown_at: Option<usize>) {
         let start = self.plain.len();
-        self.plain.extend_from_slice(bytes);
+        for part in parts {
+            self.plain.extend_from_slice(part);
+        }
         let end = self.plain.len();
         let stretch = Stretch { seq, start, end };
         self.plain_runs.push(Plain { stretch, shown_at });

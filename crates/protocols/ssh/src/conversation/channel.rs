@@ -50,8 +50,6 @@ pub(crate) enum State {
     Asked(AskId),
     /// The target was asked to open it.
     Opening,
-    /// The client was asked to open it: the target wants to hand a connection on.
-    Offered,
     /// A session channel on which nothing runs yet.
     Idle(Setup),
     /// Policy is asked what it may run.
@@ -277,6 +275,10 @@ pub(crate) struct Channel {
     pub(crate) replies: VecDeque<Reply>,
     /// Where a forwarded connection leads, until it is open.
     pub(crate) forward: Option<ClientOpen>,
+    /// A peer was asked to open its end and has not answered.
+    pub(crate) awaiting: bool,
+    /// The client's agent is lent to what runs here.
+    pub(crate) agent: bool,
 }
 
 impl Channel {
@@ -287,6 +289,8 @@ impl Channel {
             state,
             replies: VecDeque::new(),
             forward: None,
+            awaiting: false,
+            agent: false,
         }
     }
 
@@ -306,7 +310,7 @@ impl Channel {
     pub(crate) fn grant(&mut self, client: &mut Link, target: &mut Link, out: &mut Effects) -> Result<(), WireError> {
         let inside = match &self.state {
             State::Running(running) => running.keeps(),
-            State::Asked(_) | State::Opening | State::Offered | State::Idle(_) | State::Deciding { .. } | State::Over => 0,
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => 0,
         };
         self.client.grant(self.target.queued + inside, client, out)?;
         self.target.grant(self.client.queued + inside, target, out)
@@ -325,7 +329,6 @@ impl Channel {
             State::Running(running) => Some(running.spent),
             State::Asked(_)
             | State::Opening
-            | State::Offered
             | State::Idle(_)
             | State::Deciding { .. }
             | State::Over => None,
@@ -334,11 +337,9 @@ impl Channel {
 
     /// Whether both ends are through with it.
     pub(crate) fn is_over(&self) -> bool {
-        let never_opened = |end: &End| end.number.is_none();
-        let opening = matches!(self.state, State::Opening | State::Offered | State::Asked(_));
-        !opening
-            && (self.client.is_over() || never_opened(&self.client))
-            && (self.target.is_over() || never_opened(&self.target))
+        let over = |end: &End| end.is_over() || end.number.is_none();
+        let undecided = matches!(self.state, State::Opening | State::Asked(_));
+        !self.awaiting && !undecided && over(&self.client) && over(&self.target)
     }
 }
 

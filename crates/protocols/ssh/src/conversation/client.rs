@@ -4,7 +4,6 @@ use sallyport_session::{Effects, Side, WireError};
 
 use super::channel::{Channel, Reply, Setup, Start, State};
 use super::link::Authority;
-use super::running::What;
 use super::{Question, SshConversation, fault};
 use crate::connection::{ClientGlobal, ClientOpen, ClientRequest, MAX_PACKET, OpenFailure, Packet, Size, WINDOW};
 use crate::facts;
@@ -38,7 +37,6 @@ impl SshConversation {
             Packet::Eof { channel } => {
                 let (at, channel) = self.find(Side::Client, channel)?;
                 channel.target.end_data();
-                self.client_ended_data(at, out)?;
                 self.pump(at, out)
             }
             Packet::Close { channel } => self.client_closes(channel, out),
@@ -131,6 +129,9 @@ impl SshConversation {
     fn open_at_target(&mut self, at: usize, open: &ClientOpen, out: &mut Effects) -> Result<(), WireError> {
         let mut rest = bytes::BytesMut::new();
         let Some(kind) = open.write(&mut rest) else { return Ok(()) };
+        if let Some(Some(channel)) = self.channels.get_mut(at) {
+            channel.awaiting = true;
+        }
         let packet = Packet::Open {
             kind,
             sender: u32::try_from(at).unwrap_or(u32::MAX),
@@ -277,7 +278,7 @@ impl SshConversation {
         channel.target.end();
         let asked = match &channel.state {
             State::Asked(ask) | State::Deciding { ask, .. } => Some(*ask),
-            State::Opening | State::Offered | State::Idle(_) | State::Running(_) | State::Over => None,
+            State::Opening | State::Idle(_) | State::Running(_) | State::Over => None,
         };
         if let Some(ask) = asked {
             self.questions.remove(&ask);
@@ -313,19 +314,8 @@ impl SshConversation {
                 }
             }
             // Nobody takes it: it needs no memory.
-            State::Offered | State::Over => channel.grant(&mut self.client, &mut self.target, out),
+            State::Over => channel.grant(&mut self.client, &mut self.target, out),
         }
-    }
-
-    fn client_ended_data(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        if let State::Running(running) = &mut channel.state
-            && let What::Files(files) = &mut running.what
-        {
-            files.client_ended();
-        }
-        let _ = out;
-        Ok(())
     }
 }
 

@@ -82,7 +82,7 @@ impl SshConversation {
                 What::Streams(streams) => streams.terminal,
                 What::Files(_) | What::Opaque => return Ok(()),
             },
-            State::Asked(_) | State::Opening | State::Offered | State::Idle(_) | State::Over => return Ok(()),
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Over => return Ok(()),
         };
         // A terminal in raw mode does not return to the start of the line by itself.
         let words = if terminal { words.replace('\n', "\r\n") } else { words.to_owned() };
@@ -101,7 +101,6 @@ impl Channel {
             },
             State::Asked(_)
             | State::Opening
-            | State::Offered
             | State::Idle(_)
             | State::Deciding { .. }
             | State::Over => None,

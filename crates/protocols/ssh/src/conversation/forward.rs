@@ -20,7 +20,7 @@ const MAX_LISTENING: usize = 32;
 pub(super) struct Listens {
     listening: Listening,
     /// The command that permitted it.
-    spent: Spent,
+    pub(super) spent: Spent,
 }
 
 impl SshConversation {
@@ -42,6 +42,7 @@ impl SshConversation {
         let mut sent = Ok(());
         let spent = out.forward_with(permit, |buffer| sent = link.append(&packet, buffer));
         channel.state = State::Running(Box::new(Running::new(spent, What::Opaque)));
+        channel.awaiting = true;
         sent
     }
 
@@ -155,6 +156,7 @@ impl SshConversation {
                 Listening::Socket { path: listens } => path == listens,
                 Listening::Tcp { .. } => false,
             }),
+            // INVARIANT: an agent is lent only by a permit of its own, and as long as what it was lent to runs.
             TargetOpen::Agent => self.agent_lent(),
             TargetOpen::Unknown => None,
         };
@@ -162,6 +164,7 @@ impl SshConversation {
             let running = Running::new(spent, What::Opaque);
             let mut channel = Channel::new(State::Running(Box::new(running)));
             channel.target.known(told.0, told.1, told.2);
+            channel.awaiting = true;
             Some((spent, self.place(channel)?))
         });
         let Some((spent, at)) = place else {
@@ -195,6 +198,7 @@ impl SshConversation {
             return Err(fault(Side::Client, "a channel that is confirmed twice"));
         }
         channel.client.known(told.0, told.1, told.2);
+        channel.awaiting = false;
         let Some(target) = channel.target.number else { return Ok(()) };
         let packet = Packet::OpenConfirmation {
             channel: target,

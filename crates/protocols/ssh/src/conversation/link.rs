@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use sallyport_session::{Effects, Housekeeping, Side, Spent, WireError};
 use sallyport_ssh_transport::{Step, Transport, TransportError};
 
-use crate::connection::Packet;
+use crate::connection::{Listening, Packet};
 
 /// By what right something is sent.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,11 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) enum AwaitedGlobal {
     /// The target was asked to listen for the client: what for, and whether the client waits for the answer.
-    Listen { seq: u64, at: usize, client: bool },
+    Listen {
+        spent: Spent,
+        listening: Listening,
+        client: bool,
+    },
     /// The target was asked to stop listening.
     Stop { client: bool },
 }

@@ -22,10 +22,11 @@ use sallyport_session::{
 };
 use sallyport_ssh_transport::{Step, Transport};
 
-pub(crate) use channel::Start;
+pub(crate) use channel::{Setup, Start};
 pub(crate) use running::{STDERR, STDOUT};
 
 use channel::{Channel, State};
+use forward::Listens;
 use link::{Authority, Link};
 
 use crate::account::Account;
@@ -73,8 +74,8 @@ pub struct SshConversation {
     /// What looks for values in output, for this person under the policy of this number.
     scanner: Option<(u64, Arc<Scanner>)>,
     reveals: Arc<Reveals>,
-    /// Where the target listens for the client, with the number of the command that let it.
-    listening: Vec<(Listening, u64)>,
+    /// Where the target listens for the client.
+    listening: Vec<Listens>,
     /// The client said that it opens no further session.
     no_more_sessions: bool,
     over: bool,
@@ -230,7 +231,12 @@ impl Conversation for SshConversation {
 
     fn held(&mut self, ask: AskId, hold: &HoldInfo, out: &mut Effects) {
         let at = match self.questions.get(&ask) {
-            Some(Question::Channel(at) | Question::File { at, .. } | Question::Agent { at, .. }) => *at,
+            Some(Question::Channel(at) | Question::Agent { at, .. }) => *at,
+            Some(Question::File { at, ask }) => {
+                let (at, ask) = (*at, *ask);
+                self.held_file(at, ask);
+                at
+            }
             Some(Question::Listen { .. }) | None => return,
         };
         if let Err(error) = self.notice(at, &refuse::held(hold), out) {
@@ -275,7 +281,8 @@ impl Conversation for SshConversation {
 
     fn unfinished(&self) -> Vec<u64> {
         let running = self.channels.iter().flatten().filter_map(Channel::spent);
-        running.map(sallyport_session::Spent::seq).collect()
+        let listening = self.listening.iter().map(|listens| listens.spent);
+        running.chain(listening).map(sallyport_session::Spent::seq).collect()
     }
 
     fn farewell(&mut self, refusal: &Refusal, out: &mut Effects) {

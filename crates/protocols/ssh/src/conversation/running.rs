@@ -53,6 +53,14 @@ impl Running {
         }
     }
 
+    /// Bytes that wait within it.
+    pub(crate) fn keeps(&self) -> usize {
+        match &self.what {
+            What::Files(files) => files.keeps(),
+            What::Streams(_) | What::Opaque => 0,
+        }
+    }
+
     /// How it ended, for the recording.
     pub(crate) fn ending(&self) -> Vec<u8> {
         let mut detail = BTreeMap::from([

@@ -98,6 +98,7 @@ impl SshConversation {
             }
         };
         channel.state = State::Running(Box::new(Running::new(spent, what)));
+        channel.agent = setup.agent;
         // What the client sent before it knew is for what runs now.
         let early = channel.target.take_queue();
         for data in early {
@@ -186,7 +187,6 @@ impl SshConversation {
         let permitted = matches!(ruling, Ruling::Permitted { .. });
         if let Some(Some(Channel { state: State::Idle(setup), .. })) = self.channels.get_mut(at) {
             setup.agent = permitted;
-            self.agent |= permitted;
         }
         self.answer_request(at, want_reply, permitted, out)
     }

@@ -90,10 +90,11 @@ impl SshConversation {
             return Err(fault(Side::Target, "a channel that is confirmed twice"));
         }
         channel.target.known(told.0, told.1, told.2);
+        channel.awaiting = false;
         match &channel.state {
             State::Opening => channel.state = State::Idle(Setup::default()),
             State::Running(_) | State::Over => {}
-            State::Asked(_) | State::Offered | State::Idle(_) | State::Deciding { .. } => {
+            State::Asked(_) | State::Idle(_) | State::Deciding { .. } => {
                 return Err(fault(Side::Target, "a channel that was not asked for"));
             }
         }
@@ -184,8 +185,12 @@ impl SshConversation {
         match self.target.awaited.pop_front() {
             None => Err(fault(Side::Target, "an answer that nobody asked for")),
             Some(AwaitedGlobal::Stop { client }) => self.answer_global(client, yes.is_some(), out),
-            Some(AwaitedGlobal::Listen { seq, listening, client }) => {
-                self.listens(seq, listening, client, yes, out)
+            Some(AwaitedGlobal::Listen {
+                spent,
+                listening,
+                client,
+            }) => {
+                self.listens(spent, listening, client, yes, out)
             }
         }
     }
