@@ -19,6 +19,11 @@ pub struct IdentityConfig {
     pub token_ttl_max_s: u64,
     /// How long a login lasts, in seconds; 24 hours is the most that can be set.
     pub session_ttl_s: u64,
+    /// How long an SSH certificate is good, in seconds; 12 hours is the most that can be set.
+    pub ssh_certificate_ttl_s: u64,
+    /// How long after its owner's last login a registered SSH key is good, in seconds; 30 days is the most that can
+    /// be set. Nobody asks the provider when a key is shown, so this is how long somebody who left may go on.
+    pub ssh_key_ttl_s: u64,
     /// Members of these groups may see and revoke everybody's tokens.
     pub admin_groups: Vec<String>,
     /// OpenID providers.
@@ -32,6 +37,8 @@ impl Default for IdentityConfig {
             token_ttl_s: 3600,
             token_ttl_max_s: 12 * 3600,
             session_ttl_s: 8 * 3600,
+            ssh_certificate_ttl_s: 15 * 60,
+            ssh_key_ttl_s: 24 * 3600,
             admin_groups: vec!["admins".to_owned()],
             oidc: Vec::new(),
         }
@@ -52,6 +59,8 @@ impl IdentityConfig {
         within("token_ttl_max_s", self.token_ttl_max_s, 12 * 3600)?;
         within("token_ttl_s", self.token_ttl_s, self.token_ttl_max_s)?;
         within("session_ttl_s", self.session_ttl_s, 24 * 3600)?;
+        within("ssh_certificate_ttl_s", self.ssh_certificate_ttl_s, 12 * 3600)?;
+        within("ssh_key_ttl_s", self.ssh_key_ttl_s, 30 * 24 * 3600)?;
         for (at, one) in self.oidc.iter().enumerate() {
             let same = |other: &OidcConfig| other.name == one.name || other.issuer == one.issuer;
             if self.oidc.iter().skip(at + 1).any(same) {

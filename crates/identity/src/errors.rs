@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sallyport_ssh_transport::keys::KeyError;
 use sallyport_store::StoreError;
 
 use crate::oidc::OidcError;
@@ -35,8 +36,26 @@ pub enum Refusal {
     /// Somebody else's certificate.
     #[error("the client certificate does not belong to the user name that was given")]
     WrongCertificate,
+    /// No SSH certificate of this gateway for this user. What is wrong is not said.
+    #[error("the SSH certificate is not valid here")]
+    UnknownSshCertificate,
+    /// It ended.
+    #[error("the SSH certificate has expired: get a new one with `sallyport ssh-certificate`")]
+    SshCertificateExpired,
+    /// It was revoked, or the login that it was made for ended.
+    #[error("the SSH certificate was revoked: log in again with `sallyport login`")]
+    SshCertificateRevoked,
+    /// No such user, not a key of theirs, or no login of theirs of late. Which of them is not said.
+    #[error("the SSH key is not known for the user name that was given")]
+    UnknownSshKey,
+    /// Too many attempts of late.
+    #[error("too many attempts: try again in {} seconds", wait.as_secs().max(1))]
+    TooMany {
+        /// How long to wait.
+        wait: Duration,
+    },
     /// Nobody can tell, so the answer is no.
-    #[error("the token cannot be checked at the moment")]
+    #[error("this cannot be checked at the moment")]
     Unavailable(#[source] StoreError),
 }
 
@@ -122,6 +141,48 @@ pub enum IssueError {
     /// No token can be made.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
+}
+
+/// Why no SSH certificate is made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SshCertificateError {
+    /// The gateway has no SSH.
+    #[error("this gateway has no SSH")]
+    NoSsh,
+    /// The key cannot be used.
+    #[error("the SSH key cannot be used: {0}")]
+    Key(#[from] KeyError),
+    /// Nothing can be issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+}
+
+/// Why an SSH key is not registered or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SshKeyError {
+    /// The key cannot be used.
+    #[error("the SSH key cannot be used: {0}")]
+    Key(#[from] KeyError),
+    /// Its name cannot be used.
+    #[error("a key's name has 1 to 128 characters without control characters")]
+    Name,
+    /// It is registered.
+    #[error("the key is registered already")]
+    Known,
+    /// There are as many as there can be.
+    #[error("there are {most} keys already, which is the most: remove one first")]
+    Full {
+        /// How many there can be.
+        most: u32,
+    },
+    /// There is none. It may be in the people file, which whoever operates the gateway keeps.
+    #[error("there is no such registered key")]
+    Unknown,
+    /// The store cannot be used.
+    #[error("keys cannot be kept at the moment")]
+    Unavailable(#[from] StoreError),
 }
 
 /// Why nothing is revoked.

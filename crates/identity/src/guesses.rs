@@ -5,10 +5,26 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-/// Failures of one name from one source before it has to wait.
-const FREE_PER_NAME: u32 = 5;
-/// Failures of one source, over all names, before it has to wait.
-const FREE_PER_SOURCE: u32 = 30;
+/// Failures before one has to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Free {
+    /// Of one name from one source.
+    pub(crate) per_name: u32,
+    /// Of one source, over all names.
+    pub(crate) per_source: u32,
+}
+
+/// For passwords.
+pub(crate) const PASSWORDS: Free = Free {
+    per_name: 5,
+    per_source: 30,
+};
+/// For SSH keys. Nobody guesses a key, but clients offer all that they have, the right one last; what is bounded is
+/// trying out which names there are.
+pub(crate) const SSH_KEYS: Free = Free {
+    per_name: 32,
+    per_source: 256,
+};
 /// The longest wait, and how long failures are remembered.
 const MEMORY: Duration = Duration::from_secs(15 * 60);
 /// The most names and sources that are remembered.
@@ -21,19 +37,28 @@ struct Tally {
 }
 
 /// The guesses of late. An attempt counts when it begins, so that many at once are no way round.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Guesses {
+    free: Free,
     by_name: HashMap<(String, IpAddr), Tally>,
     by_source: HashMap<IpAddr, Tally>,
 }
 
 impl Guesses {
+    pub(crate) fn new(free: Free) -> Self {
+        Self {
+            free,
+            by_name: HashMap::new(),
+            by_source: HashMap::new(),
+        }
+    }
+
     /// Counts an attempt, or says how long to wait before the next.
     pub(crate) fn attempt(&mut self, user: &str, source: IpAddr, now: Instant) -> Result<(), Duration> {
         let source = network(source);
         let name = (user.to_owned(), source);
-        wait(self.by_name.get(&name), FREE_PER_NAME, now)?;
-        wait(self.by_source.get(&source), FREE_PER_SOURCE, now)?;
+        wait(self.by_name.get(&name), self.free.per_name, now)?;
+        wait(self.by_source.get(&source), self.free.per_source, now)?;
         count(&mut self.by_name, name, now)?;
         count(&mut self.by_source, source, now)
     }
@@ -98,8 +123,8 @@ mod tests {
 
     #[test]
     fn the_sixth_guess_waits_longer_and_longer_but_only_from_there() {
-        let (mut guesses, start) = (Guesses::default(), Instant::now());
-        for _ in 0..FREE_PER_NAME {
+        let (mut guesses, start) = (Guesses::new(PASSWORDS), Instant::now());
+        for _ in 0..PASSWORDS.per_name {
             guesses.attempt("alice", HERE, start).unwrap();
         }
         assert_eq!(guesses.attempt("alice", HERE, start), Err(Duration::from_secs(1)));
@@ -112,8 +137,8 @@ mod tests {
 
     #[test]
     fn trying_many_names_from_one_source_is_stopped_also_with_one_good_account() {
-        let (mut guesses, now) = (Guesses::default(), Instant::now());
-        for n in 0..FREE_PER_SOURCE {
+        let (mut guesses, now) = (Guesses::new(PASSWORDS), Instant::now());
+        for n in 0..PASSWORDS.per_source {
             guesses.attempt(&format!("u{n}"), HERE, now).unwrap();
         }
         assert!(guesses.attempt("another", HERE, now).is_err());
@@ -124,8 +149,8 @@ mod tests {
 
     #[test]
     fn neighbours_in_one_ipv6_network_are_one_source() {
-        let (mut guesses, now) = (Guesses::default(), Instant::now());
-        for n in 0..u128::from(FREE_PER_NAME) {
+        let (mut guesses, now) = (Guesses::new(PASSWORDS), Instant::now());
+        for n in 0..u128::from(PASSWORDS.per_name) {
             let source = IpAddr::V6((0x2001_0db8_u128 << 96 | n).into());
             guesses.attempt("alice", source, now).unwrap();
         }
@@ -135,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_quarter_of_an_hour_forgets() {
-        let (mut guesses, start) = (Guesses::default(), Instant::now());
+        let (mut guesses, start) = (Guesses::new(PASSWORDS), Instant::now());
         for n in 0..20 {
             let _ = guesses.attempt("alice", HERE, start + MEMORY * n);
         }

@@ -1,6 +1,6 @@
 //! What the gateway asks about identity: who a token or a certificate is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,13 +17,14 @@ use tracing::{info, warn};
 use crate::config::IdentityConfig;
 use crate::device::WaitingRoom;
 use crate::errors::{IdentityError, Refusal};
-use crate::guesses::Guesses;
-use crate::live::{LiveToken, LiveTokens, Revocation};
+use crate::guesses::{Guesses, PASSWORDS, SSH_KEYS};
+use crate::live::{LiveToken, LiveTokens, Revocation, Shown};
 use crate::login::Nonces;
 use crate::oidc::Provider;
 use crate::people::{People, PeopleError, Person, Stamp, Verifier};
 use crate::principal::{Kind, LOCAL_ISSUER, Principal};
-use crate::secret::{API_PREFIX, TARGET_PREFIX, TokenHash, TokenId, hash_presented};
+use crate::secret::{API_PREFIX, TARGET_PREFIX, TokenHash, TokenId, hash_presented, sha256};
+use crate::ssh::SshAuthorities;
 
 /// How often the people file is looked at.
 const RELOAD_EVERY: Duration = Duration::from_secs(1);
@@ -54,6 +55,8 @@ pub struct Identities {
     pub(crate) store: Store,
     pub(crate) live: LiveTokens,
     pub(crate) guesses: Mutex<Guesses>,
+    pub(crate) key_guesses: Mutex<Guesses>,
+    pub(crate) ssh: Option<SshAuthorities>,
     pub(crate) verifier: Verifier,
     pub(crate) nonces: Nonces,
     pub(crate) providers: Vec<Provider>,
@@ -90,7 +93,9 @@ impl Identities {
         let identities = Self {
             store,
             live: LiveTokens::default(),
-            guesses: Mutex::default(),
+            guesses: Mutex::new(Guesses::new(PASSWORDS)),
+            key_guesses: Mutex::new(Guesses::new(SSH_KEYS)),
+            ssh: None,
             verifier: Verifier::new()?,
             nonces: Nonces::new()?,
             providers,
@@ -156,7 +161,7 @@ impl Identities {
             return Err(Refusal::UnknownCertificate);
         }
         // The watch comes before the look that counts: a reload after it ends the watch, one before it is seen.
-        let revocation = self.live.watch_certified(&SmolStr::new(claimed));
+        let revocation = self.live.watch(Shown::Certificate(claimed.into()));
         let roster = self.roster.load();
         let person = roster
             .people
@@ -208,8 +213,11 @@ impl Identities {
                 purged = Instant::now();
                 let now = OffsetDateTime::now_utc();
                 self.live.purge(now);
-                if let Err(error) = self.store.purge_tokens(now - KEEP_ENDED, now).await {
-                    warn!(%error, "ended tokens cannot be forgotten");
+                let logins = now - Duration::from_secs(self.config.ssh_key_ttl_s);
+                let purged = self.store.purge_tokens(now - KEEP_ENDED, now).await;
+                let purged = purged.and(self.store.purge_logins(logins).await);
+                if let Err(error) = purged {
+                    warn!(%error, "what ended cannot be forgotten");
                 }
             }
         }
@@ -237,34 +245,30 @@ impl Identities {
         let new = Roster::new(people, &self.store).await?;
         *last = stamp;
         let old = self.roster.load_full();
+        let new = Arc::new(new);
+        // From the swap on, names that are gone are refused; what sessions watch is ended last, when nothing can read
+        // it as good from the store again.
+        self.roster.store(Arc::clone(&new));
         let ended = new.people.ended_since(&old.people);
-        let mut changed = new.people.changed_since(&old.people);
-        let certificates_changed = !new.people.same_certificates(&old.people);
-        // From the swap on, names that are gone are refused; tokens that a session watches are ended last, when
-        // nothing can read them as good from the store again.
-        self.roster.store(Arc::new(new));
         let mut revoked = Ok(());
         for id in &ended {
-            let which = Which::IssuedBy(id, LOCAL_ISSUER);
-            revoked = revoked.and(
-                self.store
-                    .revoke_tokens(which, OffsetDateTime::now_utc())
-                    .await
-                    .map(drop),
-            );
+            revoked = revoked.and(self.end_in_store(id).await);
         }
-        changed.extend(ended);
-        self.live
-            .end(|t| t.principal.issuer == LOCAL_ISSUER && changed.contains(&t.principal.id));
-        for person in old
-            .people
-            .iter()
-            .filter(|p| certificates_changed || changed.contains(&p.id))
-        {
-            self.live.end_certified(&person.id);
-        }
+        self.end_watches(&old.people, &new.people, &ended);
         revoked?;
         Ok(true)
+    }
+
+    /// The same, with authorities for SSH certificates: without them there are none.
+    #[must_use]
+    pub fn with_ssh(mut self, authorities: SshAuthorities) -> Self {
+        self.ssh = Some(authorities);
+        self
+    }
+
+    /// The people file as it is now.
+    pub(crate) fn people<T>(&self, look: impl FnOnce(&People) -> T) -> T {
+        look(&self.roster.load().people)
     }
 
     /// The entry of the people file called `id`.
@@ -277,14 +281,42 @@ impl Identities {
         self.roster.load().people.has_passwords()
     }
 
-    /// Ends the tokens of people who left the file while the gateway was not running.
+    /// Ends all that the store has of somebody of the people file. Somebody else may get the name.
+    async fn end_in_store(&self, id: &str) -> Result<(), StoreError> {
+        let which = Which::IssuedBy(id, LOCAL_ISSUER);
+        self.store.revoke_tokens(which, OffsetDateTime::now_utc()).await?;
+        self.store.forget_logins(id, Some(LOCAL_ISSUER)).await?;
+        self.store.remove_ssh_keys_of(id, LOCAL_ISSUER).await?;
+        Ok(())
+    }
+
+    /// Ends the sessions of who is gone or somebody else to policy now, and of certificates and keys that are gone.
+    fn end_watches(&self, old: &People, new: &People, ended: &[SmolStr]) {
+        let mut changed = new.changed_since(old);
+        changed.extend(ended.iter().cloned());
+        let gone: HashSet<Shown> = new
+            .ssh_keys_gone_since(old)
+            .map(|(key, owner)| Shown::SshKey(owner.clone(), sha256(key.blob())))
+            .collect();
+        let certificates_changed = !new.same_certificates(old);
+        self.live
+            .end(|t| t.principal.issuer == LOCAL_ISSUER && changed.contains(&t.principal.id));
+        self.live.end_shown(|shown| {
+            let all = certificates_changed && matches!(shown, Shown::Certificate(_));
+            all || changed.contains(shown.principal()) || gone.contains(shown)
+        });
+    }
+
+    /// Ends the tokens and keys of people who left the file while the gateway was not running.
     async fn revoke_departed(&self) -> Result<(), StoreError> {
-        let now = OffsetDateTime::now_utc();
-        for id in self.store.token_holders(LOCAL_ISSUER, now).await? {
+        let mut holders = self
+            .store
+            .token_holders(LOCAL_ISSUER, OffsetDateTime::now_utc())
+            .await?;
+        holders.extend(self.store.ssh_key_holders(LOCAL_ISSUER).await?);
+        for id in holders {
             if self.local_principal(&id).is_none() {
-                self.store
-                    .revoke_tokens(Which::IssuedBy(&id, LOCAL_ISSUER), now)
-                    .await?;
+                self.end_in_store(&id).await?;
             }
         }
         Ok(())

@@ -21,15 +21,17 @@ pub mod oidc;
 pub mod people;
 mod principal;
 mod secret;
+mod ssh;
 mod tokens;
 
 pub use config::IdentityConfig;
 pub use device::DeviceLogin;
-pub use errors::{IdentityError, IssueError, LoginError, Refusal, RevokeError};
+pub use errors::{IdentityError, IssueError, LoginError, Refusal, RevokeError, SshCertificateError, SshKeyError};
 pub use http::HttpError;
 pub use identities::{Credential, Identities};
 pub use live::Revocation;
 pub use login::Login;
 pub use principal::{Kind, LOCAL_ISSUER, MAX_GROUPS, NameError, Principal, check_id, checked_groups};
 pub use secret::{API_PREFIX, TARGET_PREFIX, TokenId};
+pub use ssh::SshAuthorities;
 pub use tokens::IssuedToken;

@@ -76,12 +76,30 @@ impl LiveToken {
     }
 }
 
+/// What a session without a token was opened with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Shown {
+    /// A client certificate of this principal.
+    Certificate(SmolStr),
+    /// An SSH key of this principal, by the SHA-256 of its blob.
+    SshKey(SmolStr, [u8; 32]),
+}
+
+impl Shown {
+    /// Whose it is.
+    pub(crate) fn principal(&self) -> &SmolStr {
+        match self {
+            Self::Certificate(principal) | Self::SshKey(principal, _) => principal,
+        }
+    }
+}
+
 /// The tokens in use.
 #[derive(Debug, Default)]
 pub(crate) struct LiveTokens {
     tokens: Mutex<HashMap<TokenHash, Arc<LiveToken>>>,
-    /// Certificates have no token: their sessions watch their principal.
-    certified: Mutex<HashMap<SmolStr, watch::Sender<bool>>>,
+    /// Client certificates and keys have no token: their sessions watch these.
+    watched: Mutex<HashMap<Shown, watch::Sender<bool>>>,
     /// INVARIANT: grows before a revocation takes tokens out of `tokens`, so that a reader of the store who started
     /// earlier notices and does not put a stale row in.
     generation: AtomicU64,
@@ -119,12 +137,11 @@ impl LiveTokens {
         Some((token, revocation))
     }
 
-    /// A watch for a session that was opened with a certificate of this principal.
-    pub(crate) fn watch_certified(&self, principal: &SmolStr) -> Revocation {
-        let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = certified
-            .entry(principal.clone())
-            .or_insert_with(|| watch::channel(false).0);
+    /// A watch for a session that is opened with `shown`. Look (again) whether it is good after this was called: what
+    /// ends it later ends the watch.
+    pub(crate) fn watch(&self, shown: Shown) -> Revocation {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = watched.entry(shown).or_insert_with(|| watch::channel(false).0);
         Revocation(sender.subscribe())
     }
 
@@ -141,19 +158,23 @@ impl LiveTokens {
         });
     }
 
-    /// Ends the sessions that were opened with a certificate of this principal.
-    pub(crate) fn end_certified(&self, principal: &str) {
-        let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = certified.remove(principal) {
-            sender.send_replace(true);
-        }
+    /// Ends the sessions that were opened with what `gone` holds for.
+    pub(crate) fn end_shown(&self, gone: impl Fn(&Shown) -> bool) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|shown, sender| {
+            let gone = gone(shown);
+            if gone {
+                sender.send_replace(true);
+            }
+            !gone
+        });
     }
 
     /// Forgets what expired and nobody watches.
     pub(crate) fn purge(&self, now: OffsetDateTime) {
         self.lock().retain(|_, token| token.expires > now || token.is_watched());
-        let mut certified = self.certified.lock().unwrap_or_else(PoisonError::into_inner);
-        certified.retain(|_, sender| sender.receiver_count() > 0);
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|_, sender| sender.receiver_count() > 0);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TokenHash, Arc<LiveToken>>> {

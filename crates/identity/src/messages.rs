@@ -163,3 +163,50 @@ pub enum TokenScope {
     /// Both.
     All,
 }
+
+/// `POST /v1/ssh/certificate`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshCertificateRequest {
+    /// The key to make a certificate for, as in a `.pub` file. Its private part stays where it is.
+    pub public_key: String,
+}
+
+/// The answer: a certificate for the gateway.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SshCertificateReply {
+    /// The certificate, as in a `-cert.pub` file.
+    pub certificate: String,
+    /// Its name for `DELETE /v1/tokens/{id}`: it is listed and revoked as tokens are.
+    pub id: TokenId,
+    /// Whom it is for; also the user name to connect with.
+    pub user: SmolStr,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}
+
+/// `POST /v1/ssh/keys`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SshKeyRequest {
+    /// The key, as in a `.pub` file.
+    pub public_key: String,
+    /// What to call it.
+    pub name: String,
+}
+
+/// One SSH key: the items of `GET /v1/ssh/keys`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshKeyInfo {
+    /// Its fingerprint as `ssh-keygen -l` shows it.
+    pub fingerprint: String,
+    /// Its type, such as `ssh-ed25519`.
+    #[serde(rename = "type")]
+    pub key_type: String,
+    /// What its owner calls it; none for one of the people file.
+    pub name: Option<String>,
+    /// When it was registered; none for one of the people file, which only who operates the gateway changes.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub added: Option<OffsetDateTime>,
+}

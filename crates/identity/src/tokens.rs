@@ -13,7 +13,7 @@ use crate::errors::{IssueError, RevokeError};
 use crate::identities::{Credential, Identities};
 use crate::messages::{TokenInfo, TokenReply, TokenRequest, TokenScope};
 use crate::principal::{Kind, Principal};
-use crate::secret::{API_PREFIX, TARGET_PREFIX, TokenId, generate};
+use crate::secret::{API_PREFIX, TARGET_PREFIX, TokenHash, TokenId, generate};
 
 /// The most tokens in one list.
 const MAX_LIST: u32 = 1000;
@@ -132,8 +132,10 @@ impl Identities {
         if by.id != principal && !self.is_admin(by) {
             return Err(RevokeError::Unknown);
         }
+        // Registered keys open nothing until the next login.
+        self.store.forget_logins(principal, None).await?;
         let ended = self.end(Which::Principal(principal)).await?;
-        self.live.end_certified(principal);
+        self.live.end_shown(|shown| shown.principal() == principal);
         info!(%principal, count = ended, by = %by.id, "all tokens of a principal were revoked");
         Ok(ended)
     }
@@ -171,8 +173,20 @@ impl Identities {
             Scope::Target | Scope::All => TARGET_PREFIX,
             Scope::Api => API_PREFIX,
         })?;
+        let info = self.enter(principal, wanted, (TokenId::new(), hash), now).await?;
+        Ok(IssuedToken { token, info })
+    }
+
+    /// Puts a token into the store, known by what it hashes to.
+    pub(crate) async fn enter(
+        &self,
+        principal: &Principal,
+        wanted: &Wanted<'_>,
+        (id, hash): (TokenId, TokenHash),
+        now: OffsetDateTime,
+    ) -> Result<TokenInfo, IssueError> {
         let row = TokenRow {
-            id: TokenId::new().0.into(),
+            id: id.0.into(),
             hash,
             scope: wanted.scope,
             principal: principal.id.to_string(),
@@ -190,10 +204,7 @@ impl Identities {
         if !self.store.insert_token(&row).await? {
             return Err(IssueError::Ended);
         }
-        Ok(IssuedToken {
-            token,
-            info: info(&row),
-        })
+        Ok(info(&row))
     }
 
     async fn end(&self, which: Which<'_>) -> Result<usize, StoreError> {
@@ -214,7 +225,7 @@ impl Identities {
     }
 }
 
-fn label<'a>(what: &'static str, text: Option<&'a str>) -> Result<Option<&'a str>, IssueError> {
+pub(crate) fn label<'a>(what: &'static str, text: Option<&'a str>) -> Result<Option<&'a str>, IssueError> {
     let good = |t: &str| (1..=MAX_LABEL_CHARS).contains(&t.chars().count()) && !t.chars().any(char::is_control);
     if text.is_none_or(good) {
         Ok(text)

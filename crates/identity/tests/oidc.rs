@@ -17,11 +17,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use browser::Browser;
 use gateway::Gateway;
 use idp::Idp;
-use sallyport_identity::messages::{OidcLogin, TokenRequest};
+use sallyport_identity::messages::{OidcLogin, SshKeyRequest, TokenRequest};
 use sallyport_identity::oidc::flow::{Flow, FlowError};
 use sallyport_identity::oidc::{OidcConfig, OidcError, TokenFault};
-use sallyport_identity::{Login, LoginError};
+use sallyport_identity::{Kind, Login, LoginError};
+use sallyport_ssh_transport::keys::PublicKey;
 use secrecy::{ExposeSecret, SecretString};
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -145,6 +147,36 @@ async fn a_client_that_only_shows_text_logs_in_by_device_code() {
     assert!(!none.ids.offers_device_login() && gateway.ids.offers_device_login());
     let refused = none.ids.begin_device_login("dana@example.com", HERE).await;
     assert!(matches!(refused, Err(LoginError::Flow(FlowError::NoDevice))));
+}
+
+#[tokio::test]
+async fn a_registered_key_carries_what_the_provider_said_last() {
+    let idp = Idp::start().await;
+    let gateway = Gateway::with(vec![config(&idp, "sallyport")]).await;
+    let login = log_in(&gateway, "alice").await.unwrap();
+    let caller = gateway.ids.by_api_token(&login.reply.token.0).await.unwrap();
+    let (_, line) = gateway.key_pair("laptop", &["-t", "ed25519"]);
+    let key: PublicKey = line.parse().unwrap();
+    let request = SshKeyRequest {
+        public_key: line,
+        name: "laptop".to_owned(),
+    };
+    gateway.ids.add_ssh_key(&caller, &request).await.unwrap();
+    let session = gateway.ids.by_ssh_key(&key, "alice@example.com", HERE).await.unwrap();
+    assert_eq!(session.principal, login.principal);
+    assert!(gateway.ids.by_ssh_key(&key, "alice", HERE).await.is_err());
+
+    // Without the provider nobody vouches for who registered it, and a name of the people file is somebody else's.
+    let gateway = gateway.restart_with_providers(Vec::new()).await;
+    assert!(gateway.ids.by_ssh_key(&key, "alice@example.com", HERE).await.is_err());
+    let gateway = gateway.restart_with_providers(vec![config(&idp, "sallyport")]).await;
+    gateway.ids.by_ssh_key(&key, "alice@example.com", HERE).await.unwrap();
+    gateway.edit(|people| {
+        let now = OffsetDateTime::now_utc();
+        people.add("alice@example.com", Kind::User, &[], None, now).unwrap();
+    });
+    gateway.ids.reload_people().await.unwrap();
+    assert!(gateway.ids.by_ssh_key(&key, "alice@example.com", HERE).await.is_err());
 }
 
 #[tokio::test]

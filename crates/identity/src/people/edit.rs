@@ -156,6 +156,17 @@ impl PeopleEditor {
         Ok(())
     }
 
+    /// Lets an SSH key in, given as in `authorized_keys`.
+    ///
+    /// # Errors
+    /// When there is no such person. Whether the key can be used, [`PeopleEditor::save`] says.
+    pub fn add_ssh_key(&mut self, id: &str, line: &str) -> Result<(), EditError> {
+        let wrong = self.syntax("`ssh_keys` is not a list");
+        let list = self.find_mut(id)?.entry("ssh_keys").or_insert(value(Array::new()));
+        list.as_array_mut().ok_or(wrong)?.push(line.trim());
+        Ok(())
+    }
+
     /// Removes a person. Tokens and logins end.
     ///
     /// # Errors

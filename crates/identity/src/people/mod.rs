@@ -7,6 +7,7 @@
 //! password = "$argon2id$…"                 # `sallyport people add alice --group developers`
 //! email = "alice@example.com"              # the same person as the provider's user with this verified address
 //! certificates = [{ sha256 = "…" }, { name = "alice", authority = "corp" }]
+//! ssh_keys = ["ssh-ed25519 AAAA… laptop"]
 //!
 //! [[authority]]
 //! name = "corp"
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustls_pki_types::{CertificateDer, UnixTime};
+use sallyport_ssh_transport::keys::{KeyError, PublicKey};
 use secrecy::SecretString;
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -88,6 +90,17 @@ pub enum PeopleError {
     /// A certificate entry or an authority cannot be used.
     #[error("the people file: {0}")]
     Certificate(String),
+    /// An SSH key cannot be used.
+    #[error("an SSH key of `{id}` in the people file: {source}")]
+    SshKey {
+        /// Whose.
+        id: SmolStr,
+        /// What is wrong.
+        source: KeyError,
+    },
+    /// Two persons have the same SSH key, so that nobody could tell who used it.
+    #[error("the people file: `{0}` and `{1}` have the same SSH key")]
+    SharedSshKey(SmolStr, SmolStr),
 }
 
 /// The file as written.
@@ -114,6 +127,8 @@ struct Entry {
     since: Option<OffsetDateTime>,
     #[serde(default)]
     certificates: Vec<CertificateEntry>,
+    #[serde(default)]
+    ssh_keys: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -164,6 +179,7 @@ pub(crate) struct People {
     pinned: HashMap<[u8; 32], SmolStr>,
     named: HashMap<(SmolStr, SmolStr), SmolStr>,
     authorities: Authorities,
+    ssh_keys: HashMap<PublicKey, SmolStr>,
 }
 
 impl People {
@@ -193,6 +209,9 @@ impl People {
             let id = SmolStr::new(&entry.id);
             for certificate in &entry.certificates {
                 people.add_certificate(&id, certificate)?;
+            }
+            for line in &entry.ssh_keys {
+                people.add_ssh_key(&id, line)?;
             }
             let person = Person::checked(id.clone(), entry)?;
             if people.persons.insert(id.clone(), person).is_some() {
@@ -225,6 +244,35 @@ impl People {
                 "`{other}` and `{id}` have the same certificate"
             ))),
         }
+    }
+
+    fn add_ssh_key(&mut self, id: &SmolStr, line: &str) -> Result<(), PeopleError> {
+        let key: PublicKey = line
+            .parse()
+            .map_err(|source| PeopleError::SshKey { id: id.clone(), source })?;
+        match self.ssh_keys.insert(key, id.clone()) {
+            Some(other) if other != *id => Err(PeopleError::SharedSshKey(other, id.clone())),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the entry called `id` has this key.
+    pub(crate) fn has_ssh_key(&self, id: &str, key: &PublicKey) -> bool {
+        self.ssh_keys.get(key).is_some_and(|owner| owner == id)
+    }
+
+    /// The keys of the entry called `id`.
+    pub(crate) fn ssh_keys_of(&self, id: &str) -> impl Iterator<Item = &PublicKey> {
+        let owned = move |(_, owner): &(&PublicKey, &SmolStr)| *owner == id;
+        self.ssh_keys.iter().filter(owned).map(|(key, _)| key)
+    }
+
+    /// The keys that are gone, with whose they were, when `self` replaces `old`.
+    pub(crate) fn ssh_keys_gone_since<'a>(
+        &'a self,
+        old: &'a Self,
+    ) -> impl Iterator<Item = (&'a PublicKey, &'a SmolStr)> {
+        old.ssh_keys.iter().filter(|(key, owner)| !self.has_ssh_key(owner, key))
     }
 
     /// The entry called `id`.

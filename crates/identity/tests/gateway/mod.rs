@@ -2,12 +2,14 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::process::Command;
 use std::sync::Arc;
 
 use sallyport_identity::messages::PasswordLogin;
 use sallyport_identity::oidc::OidcConfig;
 use sallyport_identity::people::PeopleEditor;
-use sallyport_identity::{Credential, Identities, IdentityConfig, Kind};
+use sallyport_identity::{Credential, Identities, IdentityConfig, Kind, SshAuthorities};
+use sallyport_ssh_transport::keys::PrivateKey;
 use sallyport_store::Store;
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -20,6 +22,27 @@ pub(crate) struct Gateway {
     pub(crate) store: Store,
     pub(crate) ids: Arc<Identities>,
     oidc: Vec<OidcConfig>,
+    settings: IdentityConfig,
+}
+
+/// Those of a state directory, made by OpenSSH when they are asked for first.
+fn authorities(folder: &TempDir) -> SshAuthorities {
+    let [people, hosts] = ["people_ca", "hosts_ca"].map(|name| {
+        let file = folder.path().join(name);
+        if !file.exists() {
+            ssh_keygen(&["-q", "-t", "ed25519", "-N", "", "-f", file.to_str().unwrap()]);
+        }
+        PrivateKey::from_pem(&std::fs::read_to_string(file).unwrap(), None).unwrap()
+    });
+    SshAuthorities::new(people, hosts).unwrap()
+}
+
+/// Runs OpenSSH's `ssh-keygen` and returns what it prints.
+pub(crate) fn ssh_keygen(arguments: &[&str]) -> String {
+    let output = Command::new("ssh-keygen").args(arguments).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 impl Gateway {
@@ -38,23 +61,25 @@ impl Gateway {
                 .unwrap();
         }
         people.save().unwrap();
-        Self::open(folder, oidc).await
+        Self::open(folder, oidc, IdentityConfig::default()).await
     }
 
-    async fn open(folder: TempDir, oidc: Vec<OidcConfig>) -> Self {
+    async fn open(folder: TempDir, oidc: Vec<OidcConfig>, settings: IdentityConfig) -> Self {
         let store = Store::open(&folder.path().join("store.db")).await.unwrap();
         let people = Some(folder.path().join("people.toml"));
         let config = IdentityConfig {
             people,
             oidc: oidc.clone(),
-            ..Default::default()
+            ..settings.clone()
         };
-        let ids = Arc::new(Identities::open(config, store.clone()).await.unwrap());
+        let ids = Identities::open(config, store.clone()).await.unwrap();
+        let ids = Arc::new(ids.with_ssh(authorities(&folder)));
         Self {
             folder,
             store,
             ids,
             oidc,
+            settings,
         }
     }
 
@@ -64,10 +89,31 @@ impl Gateway {
             store,
             ids,
             oidc,
+            settings,
         } = self;
         drop(ids);
         store.close().await;
-        Self::open(folder, oidc).await
+        Self::open(folder, oidc, settings).await
+    }
+
+    /// The same, started again with other settings.
+    pub(crate) async fn restart_with(mut self, change: impl FnOnce(&mut IdentityConfig)) -> Self {
+        change(&mut self.settings);
+        self.restart().await
+    }
+
+    /// The same, started again with other providers.
+    pub(crate) async fn restart_with_providers(mut self, oidc: Vec<OidcConfig>) -> Self {
+        self.oidc = oidc;
+        self.restart().await
+    }
+
+    /// A key pair made by OpenSSH: its file, and its public line.
+    pub(crate) fn key_pair(&self, name: &str, options: &[&str]) -> (String, String) {
+        let file = self.folder.path().join(name).to_str().unwrap().to_owned();
+        ssh_keygen(&[&["-q", "-N", "", "-C", name, "-f", &file], options].concat());
+        let line = std::fs::read_to_string(format!("{file}.pub")).unwrap();
+        (file, line)
     }
 
     pub(crate) async fn login_token(&self, user: &str) -> SecretString {

@@ -70,6 +70,13 @@ enum Action {
         /// The certificate (PEM).
         certificate: PathBuf,
     },
+    /// Let an SSH key in, for as long as it is in the file.
+    SshKey {
+        /// Whose.
+        id: String,
+        /// The public key (a `.pub` file).
+        key: PathBuf,
+    },
     /// Remove somebody: logins, tokens and sessions end.
     Remove {
         /// Whom.
@@ -112,6 +119,11 @@ impl PeopleArgs {
                 let der = CertificateDer::from_pem_file(&certificate)
                     .with_context(|| format!("`{}` is not a certificate in PEM", certificate.display()))?;
                 people.add_certificate(&id, fingerprint(&der))?;
+            }
+            Action::SshKey { id, key } => {
+                let line = std::fs::read_to_string(&key);
+                let line = line.with_context(|| format!("`{}` cannot be read", key.display()))?;
+                people.add_ssh_key(&id, &line)?;
             }
             Action::Remove { id } => people.remove(&id)?,
             Action::List { json } => return list(&people, json),
