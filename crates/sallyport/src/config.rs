@@ -50,6 +50,8 @@ pub(crate) struct Config {
 pub(crate) struct Listen {
     /// PostgreSQL clients.
     pub(crate) postgres: SocketAddr,
+    /// SSH clients; nowhere when absent.
+    pub(crate) ssh: Option<SocketAddr>,
     /// The API.
     pub(crate) api: SocketAddr,
 }
@@ -58,6 +60,7 @@ impl Default for Listen {
     fn default() -> Self {
         Self {
             postgres: ([127, 0, 0, 1], 6432).into(),
+            ssh: None,
             api: ([127, 0, 0, 1], 8432).into(),
         }
     }

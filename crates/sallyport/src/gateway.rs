@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::future::{Either, select};
 use sallyport_identity::Identities;
 use sallyport_ledger::{Durability, Entry, Journal, Receipt, RecordingKey, RecordingStore};
 use sallyport_listen::{Listener, ServerTls, ServerTlsOptions, Workers};
@@ -14,6 +16,7 @@ use sallyport_mask::{Detector, MaskKey};
 use sallyport_policy::{Loader, Reloaded, SchemaFragment, Watcher};
 use sallyport_postgres::Postgres;
 use sallyport_review::Reviews;
+use sallyport_ssh::Ssh;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
 use sallyport_store::Store;
 use secrecy::SecretSlice;
@@ -37,20 +40,26 @@ pub(crate) struct Gateway {
     pub(crate) api_address: SocketAddr,
     /// Where PostgreSQL clients connect.
     pub(crate) postgres_address: SocketAddr,
-    listener: Listener,
+    /// Where SSH clients connect.
+    pub(crate) ssh_address: Option<SocketAddr>,
+    postgres: (Listener, Arc<Postgres>),
+    ssh: Option<(Listener, Arc<Ssh>)>,
     api: (Listener, axum::Router, Option<Arc<ServerTls>>),
-    protocol: Arc<Postgres>,
     tls: ServerTls,
-    workers: Workers,
+    workers: Arc<Workers>,
     grace: Duration,
 }
 
 /// What the loader of bundles knows: the protocols' schemas and the detectors that exist.
 pub(crate) fn loader() -> Loader {
-    let fragments = [SchemaFragment {
-        name: "postgres".into(),
-        text: Postgres::SCHEMA.into(),
-    }];
+    let fragment = |name: &str, text: &str| SchemaFragment {
+        name: name.into(),
+        text: text.into(),
+    };
+    let fragments = [
+        fragment(Postgres::NAME, Postgres::SCHEMA),
+        fragment(Ssh::NAME, Ssh::SCHEMA),
+    ];
     Loader::new(&fragments).detectors(Detector::ALL.iter().map(ToString::to_string))
 }
 
@@ -79,7 +88,8 @@ impl Gateway {
         journal.record(&Entry::now("policy.load", "gateway", details))?.wait()?;
         watch_policy(&policy, &journal);
         let store = Store::open(&state.join("sallyport.db")).await?;
-        let identities = Arc::new(Identities::open(config.identity.clone(), store.clone()).await?);
+        let identities = Identities::open(config.identity.clone(), store.clone()).await?;
+        let identities = Arc::new(identities.with_ssh(crate::ssh_keys::authorities(&keys)?));
         let witness = Arc::new(ToJournal(Arc::clone(&journal)));
         let reviews = Reviews::open(&store, config.review.settings()?, witness).await?;
         let tls = server_tls(config)?;
@@ -101,22 +111,30 @@ impl Gateway {
             config.limits.listener(),
             sallyport_listen::Limits::default(),
         );
-        let listener = Listener::bind(config.listen.postgres, BACKLOG, limits)
-            .with_context(|| format!("cannot listen on {}", config.listen.postgres))?;
         let house = Arc::new(house);
-        let api = Listener::bind(config.listen.api, BACKLOG, api_limits)
-            .with_context(|| format!("cannot listen on {}", config.listen.api))?;
+        let postgres = Postgres::new(Some(tls.clone()), mask_key.clone()).with_max_message(config.limits.max_message());
+        let postgres = (listen(config.listen.postgres, limits.clone())?, Arc::new(postgres));
+        let ssh = match config.listen.ssh {
+            Some(address) => {
+                let shown = crate::ssh_keys::server(&keys)?;
+                let ssh = Ssh::new(shown, Arc::clone(&house.identities), mask_key);
+                Some((listen(address, limits)?, Arc::new(ssh)))
+            }
+            None => None,
+        };
+        let api = listen(config.listen.api, api_limits)?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
         let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, config)?));
         Ok(Self {
             house,
             api_address: api.local_addr(),
             api: (api, router, api_tls),
-            postgres_address: listener.local_addr(),
-            listener,
-            tls: tls.clone(),
-            protocol: Arc::new(Postgres::new(Some(tls), mask_key).with_max_message(config.limits.max_message())),
-            workers: Workers::start(NonZeroUsize::new(config.limits.workers))?,
+            postgres_address: postgres.0.local_addr(),
+            ssh_address: ssh.as_ref().map(|(listener, _)| listener.local_addr()),
+            postgres,
+            ssh,
+            tls,
+            workers: Arc::new(Workers::start(NonZeroUsize::new(config.limits.workers))?),
             grace: Duration::from_secs(config.limits.shutdown_grace_s),
         })
     }
@@ -143,23 +161,24 @@ impl Gateway {
             let tls = self.tls.clone();
             async move { tls.keep_current().await }
         });
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let accept = std::pin::pin!(self.listener.accept());
-            let accepted = match futures_util::future::select(accept, &mut stop).await {
-                futures_util::future::Either::Left((accepted, _)) => accepted?,
-                futures_util::future::Either::Right(_) => break,
-            };
-            let (protocol, house) = (Arc::clone(&self.protocol), Arc::clone(&self.house));
-            self.workers.spawn(async move {
-                match accepted.into_wire() {
-                    // Boxed: the future of a whole session is large.
-                    Ok((wire, handshake)) => Box::pin(serve(&*protocol, wire, handshake, &house)).await,
-                    Err(error) => tracing::debug!(%error, "a connection was gone before it was greeted"),
+        let door = Door {
+            house: Arc::clone(&self.house),
+            workers: Arc::clone(&self.workers),
+        };
+        let (postgres, ssh) = (self.postgres, self.ssh);
+        let accepting = async {
+            let postgres = door.admit(postgres.0, postgres.1);
+            match ssh {
+                Some((listener, protocol)) => {
+                    let ended = select(pin!(postgres), pin!(door.admit(listener, protocol))).await;
+                    ended.factor_first().0
                 }
-            });
+                None => postgres.await,
+            }
+        };
+        if let Either::Left((failed, _)) = select(pin!(accepting), pin!(stop)).await {
+            failed?;
         }
-        drop(self.listener);
         let sessions = &self.house.sessions;
         sessions.close_when_idle();
         if tokio::time::timeout(self.grace, sessions.empty()).await.is_err() {
@@ -175,6 +194,36 @@ impl Gateway {
         let _ = serving.await;
         Ok(())
     }
+}
+
+/// Where clients come in, whatever they speak.
+struct Door {
+    house: Arc<House>,
+    workers: Arc<Workers>,
+}
+
+impl Door {
+    /// Serves every client that `listener` accepts.
+    ///
+    /// # Errors
+    /// When the socket fails; otherwise it goes on until it is dropped.
+    async fn admit<P: Protocol>(&self, listener: Listener, protocol: Arc<P>) -> std::io::Result<()> {
+        loop {
+            let accepted = listener.accept().await?;
+            let (protocol, house) = (Arc::clone(&protocol), Arc::clone(&self.house));
+            self.workers.spawn(async move {
+                match accepted.into_wire() {
+                    // Boxed: the future of a whole session is large.
+                    Ok((wire, handshake)) => Box::pin(serve(&*protocol, wire, handshake, &house)).await,
+                    Err(error) => tracing::debug!(%error, "a connection was gone before it was greeted"),
+                }
+            });
+        }
+    }
+}
+
+fn listen(address: SocketAddr, limits: sallyport_listen::Limits) -> anyhow::Result<Listener> {
+    Listener::bind(address, BACKLOG, limits).with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Each later load of the policy is an entry of the journal, and so is each that was rejected (I8, I9).

@@ -9,6 +9,7 @@ mod metrics;
 mod output;
 mod ports;
 mod reviewing;
+mod ssh_keys;
 mod state;
 
 use std::path::PathBuf;

@@ -27,8 +27,8 @@ pub(crate) enum DialError {
     Credential(#[from] CredentialError),
     #[error("the key that the target is logged in to with cannot be used: {0}")]
     Key(#[from] KeyError),
-    #[error("no certificate could be made for the session: {0}")]
-    Certificate(String),
+    #[error("the gateway has no authority that signs for its own logins")]
+    NoAuthority,
     #[error("the target did not let `{user}` in; it takes {methods}")]
     Refused { user: String, methods: String },
     #[error("the login took longer than {seconds} s")]
@@ -77,9 +77,8 @@ async fn log_in(
         SshSecret::PrivateKey(file) => login.by_key(&file.open()?, None).await?,
         SshSecret::Certificate => {
             let key = PrivateKey::generate_ed25519()?;
-            let certificate = identities
-                .issue_host_login(key.public_key(), &lease.user, session, now)
-                .map_err(|error| DialError::Certificate(error.to_string()))?;
+            let authorities = identities.ssh().ok_or(DialError::NoAuthority)?;
+            let certificate = authorities.for_host(key.public_key().clone(), &lease.user, session, now)?;
             login.by_key(&key, Some(&certificate)).await?;
         }
     }

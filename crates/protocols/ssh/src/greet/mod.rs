@@ -10,7 +10,6 @@ use bytes::BytesMut;
 use sallyport_identity::{Credential, Identities, Refusal};
 use sallyport_listen::Wire;
 use sallyport_session::{Claim, HoldInfo, Proof};
-use sallyport_ssh_transport::keys::{Certificate, PublicKey};
 use sallyport_ssh_transport::wire::{self, Reader};
 use sallyport_ssh_transport::{ServerConfig, Transport, message};
 use secrecy::SecretString;
@@ -125,7 +124,9 @@ impl Login<'_> {
         let counts = request.method.counts();
         let known = match request.method {
             Method::None | Method::Unknown => return self.failed(false).await,
-            Method::Offer { algorithm, blob, shown } => return self.offered(&name, algorithm, &blob, shown.as_ref()).await,
+            Method::Offer { algorithm, blob, shown } => {
+                return self.offered(&name, &algorithm, &blob, shown.as_ref()).await;
+            }
             Method::Key(shown) => self.by_key(&name, &shown).await,
             Method::Password(password) => self.by_token(&name, &password).await,
             Method::Interactive => self.interactive(&name).await?,
@@ -139,17 +140,16 @@ impl Login<'_> {
         }
     }
 
-    /// Would this key do? Said yes to only for one that somebody has registered, or a certificate of our own authority.
+    /// Would this key do? Said yes to only for one that would let the client in, if it has the private half.
     async fn offered(
         &mut self,
         name: &Name,
-        algorithm: String,
+        algorithm: &str,
         blob: &[u8],
         shown: Option<&Shown>,
     ) -> Result<Outcome, ExchangeError> {
         let would_do = match shown {
-            Some(Shown::Key(key)) => self.identities.knows_ssh_key(key, &name.person).await,
-            Some(Shown::Certificate(certificate)) => certificate.authority() == self.identities.ssh_authority(),
+            Some(shown) => self.by_key(name, shown).await.is_ok(),
             None => false,
         };
         if !would_do {
@@ -164,22 +164,17 @@ impl Login<'_> {
     }
 
     async fn by_key(&self, name: &Name, shown: &Shown) -> Result<Credential, Refusal> {
-        match shown {
-            Shown::Key(key) => self.key(key, name).await,
-            Shown::Certificate(certificate) => self.certificate(certificate, name).await,
-        }
-    }
-
-    async fn key(&self, key: &PublicKey, name: &Name) -> Result<Credential, Refusal> {
-        self.identities.by_ssh_key(key, &name.person).await
-    }
-
-    async fn certificate(&self, certificate: &Certificate, name: &Name) -> Result<Credential, Refusal> {
         let source = self.exchange.wire.peer().ip();
-        let now = OffsetDateTime::now_utc();
-        self.identities
-            .by_ssh_certificate(certificate, &name.person, Some(source), now)
-            .await
+        match shown {
+            Shown::Key(key) => self.identities.by_ssh_key(key, &name.person, source).await,
+            Shown::Certificate(certificate) => {
+                let now = OffsetDateTime::now_utc();
+                let (person, target) = (&name.person, &name.target);
+                self.identities
+                    .by_ssh_certificate(certificate, person, target, source, now)
+                    .await
+            }
+        }
     }
 
     async fn by_token(&self, name: &Name, token: &SecretString) -> Result<Credential, Refusal> {
