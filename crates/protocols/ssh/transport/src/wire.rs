@@ -174,6 +174,11 @@ impl<'a> NameList<'a> {
         self.0.split(',').filter(|name| !name.is_empty())
     }
 
+    /// The list as it came: names with commas between them.
+    pub fn as_str(&self) -> &'a str {
+        self.0
+    }
+
     /// Whether `name` is one of them.
     pub fn contains(&self, name: &str) -> bool {
         self.iter().any(|listed| listed == name)
