@@ -46,7 +46,7 @@ pub(crate) struct Gateway {
     ssh: Option<(Listener, Arc<Ssh>)>,
     api: (Listener, axum::Router, Option<Arc<ServerTls>>),
     tls: ServerTls,
-    workers: Arc<Workers>,
+    workers: Workers,
     grace: Duration,
 }
 
@@ -134,7 +134,7 @@ impl Gateway {
             postgres,
             ssh,
             tls,
-            workers: Arc::new(Workers::start(NonZeroUsize::new(config.limits.workers))?),
+            workers: Workers::start(NonZeroUsize::new(config.limits.workers))?,
             grace: Duration::from_secs(config.limits.shutdown_grace_s),
         })
     }
@@ -163,14 +163,15 @@ impl Gateway {
         });
         let door = Door {
             house: Arc::clone(&self.house),
-            workers: Arc::clone(&self.workers),
+            workers: &self.workers,
         };
         let (postgres, ssh) = (self.postgres, self.ssh);
         let accepting = async {
             let postgres = door.admit(postgres.0, postgres.1);
             match ssh {
                 Some((listener, protocol)) => {
-                    let ended = select(pin!(postgres), pin!(door.admit(listener, protocol))).await;
+                    let (postgres, ssh) = (pin!(postgres), pin!(door.admit(listener, protocol)));
+                    let ended = select(postgres, ssh).await;
                     ended.factor_first().0
                 }
                 None => postgres.await,
@@ -197,12 +198,12 @@ impl Gateway {
 }
 
 /// Where clients come in, whatever they speak.
-struct Door {
+struct Door<'w> {
     house: Arc<House>,
-    workers: Arc<Workers>,
+    workers: &'w Workers,
 }
 
-impl Door {
+impl Door<'_> {
     /// Serves every client that `listener` accepts.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use sallyport_identity::SshAuthorities;
 use sallyport_ssh_transport::keys::PrivateKey;
-use sallyport_ssh_transport::{HostKey, ServerConfig};
+use sallyport_ssh_transport::{HostKey, Preferences, ServerConfig};
 
 /// The authorities for certificates: one for people at the gateway, another for the gateway at hosts.
 pub(crate) fn authorities(keys: &Path) -> anyhow::Result<SshAuthorities> {
@@ -25,7 +25,8 @@ pub(crate) fn server(keys: &Path) -> anyhow::Result<ServerConfig> {
     let host = load_or_create(&keys.join("ssh_host_ed25519"))?;
     Ok(ServerConfig {
         keys: vec![HostKey::new(host)],
-        software: "Sallyport".to_owned(),
+        software: sallyport_ssh::SOFTWARE.to_owned(),
+        preferences: Preferences::default(),
     })
 }
 

@@ -44,7 +44,7 @@ pub enum Proof {
 }
 
 /// A client that has said what it wants and waits to be let in.
-pub trait Caller: Send {
+pub trait Caller: Send + Sync {
     /// What it says.
     fn claim(&self) -> &Claim;
 

@@ -49,15 +49,18 @@ pub(crate) struct Received {
 
 impl Exchange {
     /// A connection whose transport begins: `begin` is given the buffer for its first words.
-    pub(crate) fn new(wire: Wire, begin: impl FnOnce(&mut BytesMut) -> Transport) -> Self {
+    pub(crate) fn new(
+        wire: Wire,
+        begin: impl FnOnce(&mut BytesMut) -> Result<Transport, TransportError>,
+    ) -> Result<Self, ExchangeError> {
         let mut output = BytesMut::new();
-        let transport = begin(&mut output);
-        Self {
+        let transport = begin(&mut output)?;
+        Ok(Self {
             wire,
             transport,
             input: BytesMut::new(),
             output,
-        }
+        })
     }
 
     /// The next packet. What is owed to the peer is sent first.
@@ -66,7 +69,7 @@ impl Exchange {
     /// Nothing is lost: bytes that were read stay here.
     pub(crate) async fn receive(&mut self) -> Result<Received, ExchangeError> {
         loop {
-            match self.transport.read(&mut self.input, &mut self.output)? {
+            match self.step().await? {
                 Step::Packet { payload, whole } => return Ok(Received { payload, whole }),
                 Step::Ready => {}
                 Step::Disconnected { text, .. } => return Err(ExchangeError::Disconnected(text)),
@@ -83,7 +86,7 @@ impl Exchange {
     /// Goes on until the first key exchange is over.
     pub(crate) async fn become_ready(&mut self) -> Result<(), ExchangeError> {
         while !self.transport.is_ready() {
-            match self.transport.read(&mut self.input, &mut self.output)? {
+            match self.step().await? {
                 Step::Ready => break,
                 Step::Packet { .. } => return Err(ExchangeError::Unexpected("a message before any key".to_owned())),
                 Step::Disconnected { text, .. } => return Err(ExchangeError::Disconnected(text)),
@@ -96,6 +99,17 @@ impl Exchange {
             }
         }
         self.flush().await
+    }
+
+    /// The next step. A peer that broke the protocol is told so.
+    async fn step(&mut self) -> Result<Step, ExchangeError> {
+        match self.transport.read(&mut self.input, &mut self.output) {
+            Ok(step) => Ok(step),
+            Err(error) => {
+                let _ = self.flush().await;
+                Err(error.into())
+            }
+        }
     }
 
     pub(crate) fn payload(&self, received: &Received) -> &[u8] {
@@ -147,6 +161,7 @@ impl Exchange {
 
     /// The socket, with what was read and not worked on, and the transport.
     pub(crate) fn into_parts(mut self) -> (Wire, Transport) {
+        self.transport.set_authenticated();
         self.wire.unread(self.input.freeze());
         (self.wire, self.transport)
     }

@@ -18,4 +18,4 @@ pub use protocol::Ssh;
 pub use transcript::{Told, Transcript};
 
 /// What the gateway calls itself in its identification (RFC 4253, section 4.2). No version: nobody needs it.
-pub(crate) const SOFTWARE: &str = "Sallyport";
+pub const SOFTWARE: &str = "Sallyport";

@@ -167,7 +167,8 @@ impl SshConversation {
         out: &mut Effects,
     ) -> Result<(), WireError> {
         let request = ClientRequest::read(name, rest).map_err(|e| fault(Side::Client, e.to_string()))?;
-        let (at, channel) = self.find(Side::Client, channel)?;
+        let (at, _) = self.find(Side::Client, channel)?;
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
         let done = match (request, &mut channel.state) {
             (ClientRequest::Pty(pty), State::Idle(setup)) if setup.pty.is_none() => {
                 setup.pty = Some(pty);
@@ -296,7 +297,8 @@ impl SshConversation {
         if stream != 0 {
             return Err(fault(Side::Client, "extended data, which only a target sends"));
         }
-        let (at, channel) = self.find(Side::Client, number)?;
+        let (at, _) = self.find(Side::Client, number)?;
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
         channel.client.received(data.len())?;
         match &mut channel.state {
             State::Running(_) => self.data_to_target(at, data, out),

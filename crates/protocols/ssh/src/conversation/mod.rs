@@ -23,7 +23,7 @@ use sallyport_session::{
 use sallyport_ssh_transport::{Step, Transport};
 
 pub(crate) use channel::{Setup, Start};
-pub(crate) use running::{STDERR, STDOUT};
+pub(crate) use running::STDERR;
 
 use channel::{Channel, State};
 use forward::Listens;

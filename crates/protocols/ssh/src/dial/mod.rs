@@ -5,7 +5,7 @@ use sallyport_identity::Identities;
 use sallyport_listen::Wire;
 use sallyport_ssh_transport::keys::{Certificate, KeyError, PrivateKey, SignatureAlgorithm};
 use sallyport_ssh_transport::wire::{self, Reader};
-use sallyport_ssh_transport::{ClientConfig, HostTrust, Transport, message};
+use sallyport_ssh_transport::{ClientConfig, HostTrust, Preferences, Transport, message};
 use sallyport_target::{ConnectError, CredentialError, SshLease, SshSecret, dial_tcp};
 use secrecy::ExposeSecret;
 use time::OffsetDateTime;
@@ -67,8 +67,9 @@ async fn log_in(
     let config = ClientConfig {
         trust,
         software: crate::SOFTWARE.to_owned(),
+        preferences: Preferences::default(),
     };
-    let exchange = Exchange::new(wire, |out| Transport::client(config, out));
+    let exchange = Exchange::new(wire, |out| Ok(Transport::client(config, out)))?;
     let mut login = Login { exchange, lease };
     login.exchange.become_ready().await?;
     login.service().await?;
@@ -163,7 +164,7 @@ impl Login<'_> {
     fn algorithm(&self, key: &PrivateKey) -> Result<SignatureAlgorithm, DialError> {
         let can = key.public_key().key_type().signature_algorithms();
         let taken = self.exchange.transport.peer_signature_algorithms();
-        let best = can.iter().find(|algorithm| taken.is_empty() || taken.contains(algorithm));
+        let best = can.iter().find(|algorithm| taken.is_none_or(|taken| taken.contains(algorithm)));
         best.or(can.first()).copied().ok_or(DialError::Key(KeyError::Library))
     }
 

@@ -30,7 +30,7 @@ fn act(act: &FileAct, account: &Account, classification: &Classification) -> Act
         place.map(|place| match std::str::from_utf8(&place.path) {
             Ok(path) => protected.classes_of(path, whole),
             // Rules are about text: what is none may be anything.
-            Err(_) => classification.path_classes(),
+            Err(_) => classification.path_classes().iter().map(ToString::to_string).collect(),
         })
     };
     let path = |place: Option<&Place>| place.map(|place| shown(&place.path)).unwrap_or_default();

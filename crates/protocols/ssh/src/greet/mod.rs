@@ -49,7 +49,7 @@ pub(crate) async fn greet(
     config: Arc<ServerConfig>,
     identities: &Identities,
 ) -> Result<Caller, ExchangeError> {
-    let exchange = Exchange::new(wire, |out| Transport::server(config, out));
+    let exchange = Exchange::new(wire, |out| Transport::server(config, out))?;
     let mut login = Login {
         exchange,
         identities,
