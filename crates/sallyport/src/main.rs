@@ -11,6 +11,7 @@ mod ports;
 mod reviewing;
 mod ssh_keys;
 mod state;
+mod transcript;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -11,15 +11,15 @@ use sallyport_api::ports::{
     TranscriptOptions, What,
 };
 use sallyport_ledger::{
-    Ending, Entry, Event, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary,
+    Ending, Entry, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary,
 };
 use sallyport_policy::{Reloaded, Watcher};
-use sallyport_postgres::{Told, Transcript};
 use sallyport_review::{ListFilter, Reviews, Visibility};
 use sallyport_session::{SessionInfo, Sessions};
-use serde_json::Value;
 use tokio::runtime::Handle;
 use uuid::Uuid;
+
+use crate::transcript::Transcript;
 
 /// How long the store may take to answer whether it is there.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -175,8 +175,7 @@ fn replay(
     line: &mut dyn FnMut(Line) -> ControlFlow<()>,
     end: impl FnOnce(Option<&Ending>, Option<String>) -> What,
 ) {
-    let mut transcript = Transcript::default();
-    let header = reader.header().clone();
+    let mut transcript = Transcript::of(reader.header().clone(), options);
     let mut events = reader.events();
     let (mut last, mut problem) = (0, None);
     for event in &mut events {
@@ -190,7 +189,7 @@ fn replay(
         last = event.at_micros;
         let seq = event.event().seq();
         let mut broken = ControlFlow::Continue(());
-        lines(event.event(), &header, options, &mut transcript, &mut |what| {
+        transcript.event(event.event(), &mut |what| {
             if broken.is_continue() {
                 broken = line(Line {
                     at_micros: last,
@@ -209,100 +208,6 @@ fn replay(
         seq: None,
         what,
     });
-}
-
-/// What an event says to people.
-fn lines(
-    event: Event<'_>,
-    header: &SessionHeader,
-    options: TranscriptOptions,
-    transcript: &mut Transcript,
-    tell: &mut dyn FnMut(What),
-) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match event {
-        Event::Command {
-            text: statement,
-            detail,
-            ..
-        } => {
-            let parameters = strings(&json(detail), "parameters");
-            tell(What::Command {
-                text: text(statement),
-                parameters,
-            });
-        }
-        Event::Decision { detail, .. } => tell(decision(&json(detail), header)),
-        Event::Hold { detail, .. } => {
-            let detail = json(detail);
-            let request = string(&detail, "request").unwrap_or_default();
-            tell(What::Hold {
-                request,
-                waits_for: strings(&detail, "groups"),
-            });
-        }
-        Event::Review { detail, .. } => {
-            let detail = json(detail);
-            tell(What::Review {
-                outcome: string(&detail, "outcome").unwrap_or_default(),
-                request: string(&detail, "request"),
-                approved_by: strings(&detail, "approved_by"),
-                message: string(&detail, "message"),
-            });
-        }
-        Event::Input { bytes, .. } => tell(What::Input { text: text(bytes) }),
-        Event::Response { bytes, .. } => transcript.response(bytes, &mut |told| match told {
-            Told::Columns(names) => tell(What::Columns { names }),
-            Told::Row(values) if options.rows => tell(What::Row { values }),
-            Told::Row(_) => {}
-            Told::Line { kind: "copy", .. } if !options.rows => {}
-            Told::Line { kind, words } => tell(What::Output {
-                name: kind.to_owned(),
-                text: words,
-            }),
-        }),
-        Event::Notice { detail } => tell(What::Notice { text: text(detail) }),
-        Event::Ended { detail, .. } => {
-            let how = string(&json(detail), "outcome").unwrap_or_default();
-            tell(What::Ended { how, rows: None });
-        }
-        Event::Closed { detail } => {
-            tell(What::Closed {
-                reason: string(&json(detail), "ending").unwrap_or_default(),
-            });
-        }
-    }
-}
-
-/// A decision. One that names no policy is of the one that the header names.
-fn decision(detail: &Value, header: &SessionHeader) -> What {
-    let policy = string(detail, "policy");
-    let commit = match policy {
-        Some(_) => string(detail, "commit"),
-        None => header.policy_commit.clone(),
-    };
-    What::Decision {
-        outcome: string(detail, "outcome").unwrap_or_default(),
-        rules: strings(detail, "rules"),
-        message: string(detail, "message"),
-        policy: Some(policy.unwrap_or_else(|| header.policy_digest.clone())),
-        commit,
-        request: string(detail, "request"),
-    }
-}
-
-fn json(bytes: &[u8]) -> Value {
-    serde_json::from_slice(bytes).unwrap_or_default()
-}
-
-fn string(value: &Value, name: &str) -> Option<String> {
-    value.get(name)?.as_str().map(ToOwned::to_owned)
-}
-
-fn strings(value: &Value, name: &str) -> Vec<String> {
-    let list = value.get(name).and_then(Value::as_array);
-    list.map(|l| l.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect())
-        .unwrap_or_default()
 }
 
 fn recorded(summary: Summary) -> Session {

@@ -13,7 +13,7 @@ use serde_json::json;
 use smol_str::SmolStr;
 
 use crate::account::Account;
-use crate::connection::{ClientOpen, ClientRequest, Listening, TargetOpen};
+use crate::connection::{ClientOpen, ClientRequest, Listening, Pty, TargetOpen};
 use crate::conversation::{Setup, Start};
 
 pub(crate) use file::file;
@@ -182,10 +182,16 @@ pub(crate) fn forwarded(open: &TargetOpen) -> serde_json::Value {
     }
 }
 
+/// The terminal that a command begins with, for the recording.
+pub(crate) fn terminal(seq: u64, pty: &Pty) -> Vec<u8> {
+    let terminal = json!({ "term": pty.term, "columns": pty.size.columns, "rows": pty.size.rows });
+    json!({ "command": seq, "terminal": terminal }).to_string().into_bytes()
+}
+
 /// A request that was passed on while a command ran, for the recording.
 pub(crate) fn request(seq: u64, request: &ClientRequest<'_>) -> Vec<u8> {
     let what = match request {
-        ClientRequest::WindowChange(size) => json!({ "columns": size.columns, "rows": size.rows }),
+        ClientRequest::WindowChange(size) => json!({ "resize": { "columns": size.columns, "rows": size.rows } }),
         ClientRequest::Signal(signal) => json!({ "signal": signal }),
         ClientRequest::Break(length_ms) => json!({ "break_ms": length_ms }),
         ClientRequest::Pty(_)

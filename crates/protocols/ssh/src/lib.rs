@@ -15,7 +15,7 @@ pub use conversation::SshConversation;
 pub use dial::Upstream;
 pub use greet::Caller;
 pub use protocol::Ssh;
-pub use transcript::{Told, Transcript};
+pub use transcript::Transcript;
 
 /// What the gateway calls itself in its identification (RFC 4253, section 4.2). No version: nobody needs it.
 pub const SOFTWARE: &str = "Sallyport";

@@ -1,27 +1,48 @@
-//! A recording's bytes for people: what a command said on which stream.
+//! A recording's bytes for people: what a command said, on which stream.
+
+use std::collections::HashMap;
 
 use crate::conversation::STDERR;
 
-/// What a piece of a response was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
-    /// On the standard output, or a terminal.
-    Output(Vec<u8>),
-    /// On the standard error.
-    Error(Vec<u8>),
+/// Reads the responses of one recording.
+#[derive(Debug, Default)]
+pub struct Transcript {
+    /// The first bytes of a character whose rest is in the next piece, by command and stream.
+    begun: HashMap<(u64, u8), Vec<u8>>,
 }
 
-/// Reads responses of one recording.
-#[derive(Debug, Default)]
-pub struct Transcript;
+/// Characters have at most so many bytes.
+const LONGEST_CHARACTER: usize = 4;
 
 impl Transcript {
-    /// Takes the bytes of one response as they were recorded: a byte that names the stream, then what was said on it.
-    pub fn response(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Told)) {
-        match bytes.split_first() {
-            Some((&STDERR, said)) => tell(Told::Error(said.to_vec())),
-            Some((_, said)) => tell(Told::Output(said.to_vec())),
-            None => {}
+    /// Takes the bytes of one response of command `seq` as they were recorded: a byte that names the stream, then what was
+    /// said on it. Gives the stream's name and the text; a character that was cut comes with its rest.
+    pub fn response(&mut self, seq: u64, bytes: &[u8]) -> Option<(&'static str, String)> {
+        let (&stream, said) = bytes.split_first()?;
+        let mut whole = self.begun.remove(&(seq, stream)).unwrap_or_default();
+        whole.extend_from_slice(said);
+        let cut = whole.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
+        let ends_within = std::str::from_utf8(&whole).is_err_and(|error| error.error_len().is_none());
+        if ends_within && cut < LONGEST_CHARACTER {
+            let begun = whole.split_off(whole.len() - cut);
+            self.begun.insert((seq, stream), begun);
         }
+        let name = if stream == STDERR { "stderr" } else { "stdout" };
+        (!whole.is_empty()).then(|| (name, String::from_utf8_lossy(&whole).into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Transcript;
+
+    #[test]
+    fn characters_that_were_cut_come_whole() {
+        let mut transcript = Transcript::default();
+        assert_eq!(transcript.response(1, b"\x01a\xc3"), Some(("stdout", "a".to_owned())));
+        assert_eq!(transcript.response(1, b"\x02\xa9"), Some(("stderr", "\u{fffd}".to_owned())));
+        assert_eq!(transcript.response(2, b"\x01b"), Some(("stdout", "b".to_owned())));
+        assert_eq!(transcript.response(1, b"\x01\xa9"), Some(("stdout", "\u{e9}".to_owned())));
+        assert_eq!(transcript.response(1, b""), None);
     }
 }

@@ -91,6 +91,9 @@ impl SshConversation {
         });
         sent?;
         channel.replies.push_back(Reply::Start { client: want_reply });
+        if let Some(pty) = &setup.pty {
+            out.remark(facts::terminal(spent.seq(), pty));
+        }
         let what = match start {
             Start::Subsystem(name) if name == SFTP => What::Files(Box::new(Files::new(spent))),
             Start::Exec(_) | Start::Shell | Start::Subsystem(_) => {

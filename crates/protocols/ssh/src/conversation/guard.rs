@@ -1,0 +1,498 @@
+//! The guarded shell: the gateway reads the lines, and each line that is permitted runs as a command of its own at the
+//! host. What was not permitted cannot run, whatever is typed, because no shell at the host ever reads it.
+
+mod marker;
+mod wrapper;
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use sallyport_prompt::{Editor, Event, LineReader};
+use sallyport_session::{AskId, Effects, Permit, Refusal, Ruling, Spent, WireError};
+
+use super::channel::{End, Setup, Start, State};
+use super::link::Authority;
+use super::running::{Exit, Running, Streams, What};
+use super::{Question, SshConversation};
+use crate::connection::{ClientOpen, Size};
+use crate::{facts, refuse};
+use marker::Marker;
+
+/// What was typed ahead of a decision or a prompt; beyond it the client is not granted more.
+const INTERRUPT: u8 = 3;
+
+/// A guarded shell on its channel.
+pub(crate) struct Guard {
+    /// The permit of the shell itself: its prompts are recorded under it.
+    shell: Spent,
+    reading: Reading,
+    setup: Setup,
+    place: Place,
+    phase: Phase,
+    /// Bytes of the client that nobody has worked on.
+    ahead: BytesMut,
+    /// The client sends no more.
+    input_ended: bool,
+}
+
+/// How lines are read.
+enum Reading {
+    Terminal(Box<Editor>),
+    Stream(LineReader),
+}
+
+/// What one line leaves to the next.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) directory: String,
+    pub(crate) exports: BTreeMap<String, String>,
+    pub(crate) status: u32,
+}
+
+enum Phase {
+    /// A line is being written.
+    Prompt,
+    /// Policy is asked about one.
+    Deciding { ask: AskId, line: String },
+    /// It may run as soon as the host has opened a channel for it.
+    Opening { permit: Permit, line: String },
+    /// It runs.
+    Running { running: Box<Running>, marker: Marker },
+}
+
+impl Guard {
+    pub(crate) fn spent(&self) -> Spent {
+        match &self.phase {
+            Phase::Running { running, .. } => running.spent,
+            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => self.shell,
+        }
+    }
+
+    /// The command that runs now.
+    pub(crate) fn running(&self) -> Option<&Running> {
+        match &self.phase {
+            Phase::Running { running, .. } => Some(running),
+            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+        }
+    }
+
+    pub(crate) fn streams(&mut self) -> Option<(Spent, &mut Streams)> {
+        match &mut self.phase {
+            Phase::Running { running, .. } => match &mut running.what {
+                What::Streams(streams) => Some((running.spent, streams)),
+                What::Files(_) | What::Opaque => None,
+            },
+            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+        }
+    }
+
+    /// Bytes that wait within.
+    pub(crate) fn keeps(&self) -> usize {
+        self.ahead.len()
+    }
+
+    pub(crate) fn has_terminal(&self) -> bool {
+        matches!(self.reading, Reading::Terminal(_))
+    }
+
+    pub(crate) fn exit(&mut self, exit: Exit) {
+        if let Phase::Running { running, .. } = &mut self.phase {
+            running.exit = exit;
+        }
+    }
+}
+
+impl SshConversation {
+    /// Begins a guarded shell that policy has permitted.
+    pub(super) fn guard(
+        &mut self,
+        at: usize,
+        setup: Setup,
+        want_reply: bool,
+        permit: Permit,
+        out: &mut Effects,
+    ) -> Result<(), WireError> {
+        self.answer_request(at, want_reply, true, out)?;
+        // Nothing of the shell itself reaches the host.
+        let shell = out.forward(permit, &[]);
+        if let Some(pty) = &setup.pty {
+            out.remark(facts::terminal(shell.seq(), pty));
+        }
+        let reading = match &setup.pty {
+            Some(pty) => Reading::Terminal(Box::new(Editor::new(editor_size(pty.size)))),
+            None => Reading::Stream(LineReader::new()),
+        };
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let mut ahead = BytesMut::new();
+        for early in channel.target.take_queue() {
+            ahead.extend_from_slice(&early);
+        }
+        channel.state = State::Guarded(Box::new(Guard {
+            shell,
+            reading,
+            setup,
+            place: Place {
+                directory: self.account.home.clone(),
+                exports: BTreeMap::new(),
+                status: 0,
+            },
+            phase: Phase::Prompt,
+            ahead,
+            input_ended: false,
+        }));
+        self.prompt(at, out)
+    }
+
+    /// Shows the prompt, and goes on with what was typed ahead.
+    fn prompt(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let (login, target) = (self.account.login.clone(), self.account.target.clone());
+        let home = self.account.home.clone();
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
+        guard.phase = Phase::Prompt;
+        let mut shown = Vec::new();
+        if let Reading::Terminal(editor) = &mut guard.reading {
+            let sign = if login == "root" { '#' } else { '$' };
+            let directory = match guard.place.directory.strip_prefix(&home) {
+                Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("~{rest}"),
+                Some(_) | None => guard.place.directory.clone(),
+            };
+            editor.begin(&format!("{login}@{target}:{}{sign} ", refuse::printable(&directory)), &mut shown);
+        }
+        self.guard_says(at, &shown, out)?;
+        self.read_lines(at, out)
+    }
+
+    /// What the client typed.
+    pub(super) fn guard_input(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
+        let gives_up = match &guard.phase {
+            Phase::Deciding { ask, .. } if data.contains(&INTERRUPT) => Some(*ask),
+            Phase::Running { running, .. } => {
+                let spent = running.spent;
+                return self.guard_passes(at, spent, data, out);
+            }
+            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+        };
+        let Some(ask) = gives_up else {
+            guard.ahead.extend_from_slice(data);
+            return self.read_lines(at, out);
+        };
+        guard.ahead.clear();
+        guard.place.status = 130;
+        self.questions.remove(&ask);
+        out.withdraw(ask);
+        self.guard_says(at, refuse::withdrawn(true).as_bytes(), out)?;
+        self.prompt(at, out)
+    }
+
+    /// Keys for the program that runs.
+    fn guard_passes(&mut self, at: usize, spent: Spent, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let State::Guarded(guard) = &mut channel.state else { return Ok(()) };
+        if let Phase::Running { running, .. } = &mut guard.phase {
+            running.flow.from_client += data.len() as u64;
+        }
+        match &guard.reading {
+            Reading::Terminal(_) => {}
+            // The input is the lines themselves: a program does not read them.
+            Reading::Stream(_) => {
+                guard.ahead.extend_from_slice(data);
+                return Ok(());
+            }
+        }
+        if let Some((_, streams)) = guard.streams() {
+            streams.typed(data.len());
+        }
+        out.sent_as(spent.seq(), &[data]);
+        channel.target.send(0, data, &mut self.target, Authority::Of(spent), out)?;
+        channel.grant(&mut self.client, &mut self.target, out)
+    }
+
+    /// Works on what was typed until a line is there.
+    fn read_lines(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        loop {
+            let Some(guard) = self.guarded(at) else { return Ok(()) };
+            if !matches!(guard.phase, Phase::Prompt) {
+                return Ok(());
+            }
+            let mut shown = Vec::new();
+            let event = match &mut guard.reading {
+                Reading::Terminal(editor) => {
+                    let (taken, event) = editor.keys(&guard.ahead, &mut shown);
+                    let _ = guard.ahead.split_to(taken.min(guard.ahead.len()));
+                    event
+                }
+                Reading::Stream(lines) => {
+                    let taken = lines.take(&guard.ahead);
+                    let _ = guard.ahead.split_to(taken.min(guard.ahead.len()));
+                    let line = lines.line().or_else(|| guard.input_ended.then(|| lines.rest()).flatten());
+                    line.map(Event::Line)
+                }
+            };
+            let ended = guard.input_ended && guard.ahead.is_empty() && event.is_none();
+            self.guard_says(at, &shown, out)?;
+            match event {
+                Some(Event::Line(line)) => self.guard_line(at, line, out)?,
+                Some(Event::Interrupt) => self.prompt(at, out)?,
+                Some(Event::EndOfInput) => return self.guard_leaves(at, out),
+                Some(Event::Complete { .. }) => self.guard_says(at, b"\x07", out)?,
+                None if ended => return self.guard_leaves(at, out),
+                None => {
+                    let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+                    return channel.grant(&mut self.client, &mut self.target, out);
+                }
+            }
+        }
+    }
+
+    /// A whole line: what the shell does itself, or a question to policy.
+    fn guard_line(&mut self, at: usize, line: String, out: &mut Effects) -> Result<(), WireError> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            [] => return self.prompt(at, out),
+            ["exit" | "logout"] => return self.guard_leaves(at, out),
+            ["exit", status] if status.parse::<u8>().is_ok() => {
+                let status = status.parse::<u8>().unwrap_or_default();
+                if let Some(guard) = self.guarded(at) {
+                    guard.place.status = status.into();
+                }
+                return self.guard_leaves(at, out);
+            }
+            _ => {}
+        }
+        let account = self.account.clone();
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
+        let text = Bytes::copy_from_slice(line.as_bytes());
+        let command = facts::guarded(&text, &guard.setup, &guard.place, &account, out.classification());
+        let ask = self.ask(Question::Channel(at), command, out);
+        if let Some(guard) = self.guarded(at) {
+            guard.phase = Phase::Deciding { ask, line };
+        }
+        Ok(())
+    }
+
+    /// The gate's word on a line.
+    pub(super) fn decided_line(&mut self, at: usize, ruling: Ruling, out: &mut Effects) -> Result<(), WireError> {
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
+        let Phase::Deciding { line, .. } = std::mem::replace(&mut guard.phase, Phase::Prompt) else {
+            return Ok(());
+        };
+        match ruling {
+            Ruling::Permitted { permit, .. } => {
+                guard.phase = Phase::Opening { permit, line };
+                self.open_for_line(at, out)
+            }
+            Ruling::Refused { refusal, .. } => self.refuse_line(at, &refusal, out),
+        }
+    }
+
+    fn refuse_line(&mut self, at: usize, refusal: &Refusal, out: &mut Effects) -> Result<(), WireError> {
+        if let Some(guard) = self.guarded(at) {
+            guard.place.status = 126;
+        }
+        self.guard_words(at, &refuse::words(refusal), out)?;
+        self.prompt(at, out)
+    }
+
+    /// A channel of the host for the line: the one that is open, or a new one.
+    fn open_for_line(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        if channel.target.number.is_some() {
+            return self.run_line(at, out);
+        }
+        if channel.awaiting {
+            return Ok(());
+        }
+        self.open_at_target(at, &ClientOpen::Session, out)
+    }
+
+    /// The host has opened the channel: the line runs.
+    pub(super) fn run_line(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let scanner = self.scanner(out);
+        let login_shell = self.account.login_shell;
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let (State::Guarded(guard), Some(number)) = (&mut channel.state, channel.target.number) else {
+            return Ok(());
+        };
+        let Phase::Opening { permit, line } = std::mem::replace(&mut guard.phase, Phase::Prompt) else {
+            return Ok(());
+        };
+        let marker = Marker::new();
+        let wrapped = wrapper::wrap(&line, &guard.place, marker.nonce(), login_shell);
+        let start = Start::Exec(Bytes::from(wrapped));
+        let (link, replies, setup) = (&mut self.target, &mut channel.replies, &guard.setup);
+        let mut sent = Ok(());
+        let spent = out.forward_with(permit, |buffer| {
+            sent = super::start::requests(number, setup, &start, replies, &mut |packet| link.append(packet, buffer));
+        });
+        sent?;
+        channel.replies.push_back(super::channel::Reply::Start { client: false });
+        let terminal = guard.has_terminal();
+        let running = Running::new(spent, What::Streams(Streams::new(&scanner, terminal)));
+        guard.phase = Phase::Running {
+            running: Box::new(running),
+            marker,
+        };
+        if !terminal {
+            // The lines are the shell's input: what it runs has none.
+            channel.target.end_data();
+        }
+        let ahead = if terminal { guard.ahead.split() } else { BytesMut::new() };
+        if !ahead.is_empty() {
+            self.guard_passes(at, spent, &ahead, out)?;
+        }
+        self.pump(at, out)
+    }
+
+    /// What a line's program says.
+    pub(super) fn guard_output(
+        &mut self,
+        at: usize,
+        stream: u32,
+        data: &[u8],
+        out: &mut Effects,
+    ) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let State::Guarded(guard) = &mut channel.state else { return Ok(()) };
+        let Phase::Running { running, marker } = &mut guard.phase else { return Ok(()) };
+        running.flow.from_target += data.len() as u64;
+        let seq = running.spent.seq();
+        let said = if stream == 0 { marker.pass(data) } else { data };
+        let What::Streams(streams) = &mut running.what else { return Ok(()) };
+        let shown = streams.said(stream, said);
+        if !shown.is_empty() {
+            out.shown_as(seq, &[&[super::data::tag(stream)], shown]);
+            channel.client.send(stream, shown, &mut self.client, Authority::Own, out)?;
+        }
+        channel.grant(&mut self.client, &mut self.target, out)
+    }
+
+    /// The host has closed the line's channel: the next line can come.
+    pub(super) fn line_ended(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        channel.target.closed = true;
+        channel.target.forget();
+        channel.target.end();
+        channel.target.flush(&mut self.target, Authority::Own, out)?;
+        channel.target = End::unknown();
+        channel.replies.clear();
+        let State::Guarded(guard) = &mut channel.state else { return Ok(()) };
+        let Phase::Running { mut running, mut marker } = std::mem::replace(&mut guard.phase, Phase::Prompt) else {
+            return Ok(());
+        };
+        let rest = marker.rest().to_vec();
+        if let (What::Streams(streams), false) = (&mut running.what, rest.is_empty()) {
+            let shown = streams.said(0, &rest);
+            out.shown_as(running.spent.seq(), &[&[super::data::tag(0)], shown]);
+            channel.client.send(0, shown, &mut self.client, Authority::Own, out)?;
+        }
+        out.ended(running.spent.seq(), running.ending());
+        guard.place.status = match running.exit {
+            Exit::Status(status) => status,
+            Exit::Signal { .. } => 128,
+            Exit::Unsaid => 255,
+        };
+        if let Some(left) = marker.left() {
+            left.into_place(&mut guard.place);
+        }
+        if channel.client.closed {
+            channel.state = State::Over;
+            return self.pump(at, out);
+        }
+        self.prompt(at, out)
+    }
+
+    /// The host opens no channel for a line.
+    pub(super) fn line_declined(&mut self, at: usize, why: &str, out: &mut Effects) -> Result<(), WireError> {
+        if let Some(guard) = self.guarded(at) {
+            guard.place.status = 255;
+            guard.phase = Phase::Prompt;
+        }
+        self.guard_words(at, &format!("sallyport: {why}\n"), out)?;
+        self.prompt(at, out)
+    }
+
+    /// The client sends no more.
+    pub(super) fn guard_input_ended(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
+        guard.input_ended = true;
+        self.read_lines(at, out)
+    }
+
+    /// The terminal has another size.
+    pub(super) fn guard_resized(&mut self, at: usize, size: Size, out: &mut Effects) -> Result<(), WireError> {
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
+        if let Some(pty) = &mut guard.setup.pty {
+            pty.size = size;
+        }
+        let mut shown = Vec::new();
+        let prompting = matches!(guard.phase, Phase::Prompt);
+        if let Reading::Terminal(editor) = &mut guard.reading {
+            editor.resize(editor_size(size), &mut shown);
+        }
+        if prompting { self.guard_says(at, &shown, out) } else { Ok(()) }
+    }
+
+    /// What waits for people is given up because nobody is there any more.
+    pub(super) fn guard_withdraws(&mut self, at: usize, out: &mut Effects) {
+        let Some(guard) = self.guarded(at) else { return };
+        if let Phase::Deciding { ask, .. } = guard.phase {
+            self.questions.remove(&ask);
+            out.withdraw(ask);
+        }
+    }
+
+    fn guard_leaves(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
+        let (status, shell) = (guard.place.status, guard.shell);
+        if guard.has_terminal() {
+            self.guard_says(at, b"\r\n", out)?;
+        }
+        out.ended(shell.seq(), br#"{"outcome":"completed"}"#.to_vec());
+        if let Some(Some(channel)) = self.channels.get_mut(at) {
+            channel.state = State::Over;
+        }
+        self.finish(at, status, out)
+    }
+
+    /// Words of the gateway's own for whoever sits at the shell.
+    pub(super) fn guard_words(&mut self, at: usize, words: &str, out: &mut Effects) -> Result<(), WireError> {
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
+        if guard.has_terminal() {
+            let words = words.replace('\n', "\r\n");
+            return self.guard_says(at, words.as_bytes(), out);
+        }
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        channel.client.send(1, words.as_bytes(), &mut self.client, Authority::Own, out)
+    }
+
+    /// What the shell itself shows, which is recorded as its own output.
+    fn guard_says(&mut self, at: usize, shown: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let State::Guarded(guard) = &channel.state else { return Ok(()) };
+        out.shown_as(guard.shell.seq(), &[&[super::data::tag(0)], shown]);
+        channel.client.send(0, shown, &mut self.client, Authority::Own, out)
+    }
+
+    fn guarded(&mut self, at: usize) -> Option<&mut Guard> {
+        match &mut self.channels.get_mut(at)?.as_mut()?.state {
+            State::Guarded(guard) => Some(guard),
+            State::Asked(_)
+            | State::Opening
+            | State::Idle(_)
+            | State::Deciding { .. }
+            | State::Running(_)
+            | State::Over => None,
+        }
+    }
+}
+
+fn editor_size(size: Size) -> sallyport_prompt::Size {
+    sallyport_prompt::Size {
+        columns: u16::try_from(size.columns).unwrap_or(u16::MAX),
+        rows: u16::try_from(size.rows).unwrap_or(u16::MAX),
+    }
+}
