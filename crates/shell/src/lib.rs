@@ -1,1 +1,45 @@
 //! A shell command line → facts: what it runs, reads, writes and removes, and what of it cannot be known. Pure.
+//!
+//! [`analyse`] follows the line as the login shell would run it (`bash -c LINE`): constants are evaluated, wrappers
+//! (`sudo`, `env`, `xargs`, `sh -c`, `ssh` …) are followed into, and what each program does with its arguments is taken
+//! from profiles. Whatever is not exact is said to be so: [`Analysis::opaque`] and [`Analysis::unparsed`].
+
+mod eval;
+mod facts;
+mod paths;
+mod programs;
+mod setting;
+mod syntax;
+
+pub use facts::{Analysis, Code, Effect, Opaque, PathUse, Redirections, Run, Stdin, Unparsed};
+pub use setting::{LoginShell, Protected, ProtectedError, Setting};
+
+use eval::state::State;
+use eval::{Context, Evaluator};
+
+/// Longest command line, in bytes.
+pub const MAX_LENGTH: usize = syntax::MAX_LENGTH;
+
+/// What a command line does, as a shell in this setting would run it.
+#[must_use]
+pub fn analyse(command: &[u8], setting: &Setting) -> Analysis {
+    let mut evaluator = Evaluator::new(setting);
+    match std::str::from_utf8(command) {
+        Ok(text) => {
+            if setting.shell == LoginShell::Other {
+                evaluator.opaque(Opaque::ForeignShell);
+            }
+            let dialect = evaluator.dialect;
+            evaluator.text(text, dialect, State::new(setting), &Context::default());
+        }
+        Err(error) => evaluator.unparsed(syntax::Stop::new("bytes that are no UTF-8", error.valid_up_to())),
+    }
+    evaluator.found
+}
+
+/// Whether a text is a name of a variable.
+fn is_name(text: &str) -> bool {
+    let mut characters = text.chars();
+    characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

@@ -1,0 +1,565 @@
+//! Words → arguments. What is constant is evaluated exactly; what is not becomes a hole.
+
+use std::collections::BTreeSet;
+
+use super::state::{State, Value, Variable};
+use super::{Context, Evaluator};
+use crate::facts::Opaque;
+use crate::paths::field::{Atom, Field, Hole};
+use crate::syntax::brace;
+use crate::syntax::word::{self, Operation, Parameter, Piece};
+
+/// Ways in which one command may be expanded before its arguments count as unknown.
+const MAX_ALTERNATIVES: usize = 64;
+/// Longest text that expansions may make.
+const MAX_ATOMS: usize = 64 * 1024;
+
+/// A command's arguments: one list for each way in which variables may stand.
+pub(crate) type Alternatives = Vec<Vec<Field>>;
+
+/// The fields of one word while they are made.
+#[derive(Debug, Clone, Default)]
+struct Build {
+    done: Vec<Field>,
+    /// The field at the end; `None`: nothing yet, not even an empty one.
+    open: Option<Vec<Atom>>,
+    many: bool,
+}
+
+/// What one piece adds.
+enum Part {
+    /// Text that is not split.
+    Whole(Value),
+    /// Text that is split at blanks and holds patterns.
+    Split(Value),
+    /// Several fields, as `"$@"` gives; the first and the last join with their neighbours.
+    Fields(Vec<Field>),
+}
+
+impl Evaluator<'_> {
+    /// The arguments that words become.
+    pub(crate) fn fields<W: AsRef<str>>(&mut self, words: &[W], state: &mut State, context: &Context) -> Alternatives {
+        let mut all: Alternatives = vec![Vec::new()];
+        for word in words {
+            let alternatives = self.word(word.as_ref(), state, context);
+            all = product(&all, &alternatives);
+            if all.len() > MAX_ALTERNATIVES || all.iter().map(Vec::len).sum::<usize>() > MAX_ATOMS {
+                self.opaque(Opaque::TooComplex);
+                return vec![vec![Field::unknown()]];
+            }
+        }
+        all
+    }
+
+    /// One word, with all expansions.
+    pub(crate) fn word(&mut self, raw: &str, state: &mut State, context: &Context) -> Alternatives {
+        let expanded = match brace::expand(raw, self.dialect) {
+            Ok(words) => words,
+            Err(stop) => {
+                self.unparsed(stop);
+                return vec![vec![Field::unknown()]];
+            }
+        };
+        let mut all: Alternatives = vec![Vec::new()];
+        for word in &expanded {
+            let alternatives = match word::pieces(word, self.dialect) {
+                Ok(pieces) => self.split_pieces(&pieces, state, context),
+                Err(stop) => {
+                    self.unparsed(stop);
+                    vec![vec![Field::unknown()]]
+                }
+            };
+            all = product(&all, &alternatives);
+            if all.len() > MAX_ALTERNATIVES {
+                self.opaque(Opaque::TooComplex);
+                return vec![vec![Field::unknown()]];
+            }
+        }
+        all
+    }
+
+    /// A word where the shell neither splits nor matches: the value of an assignment, a pattern.
+    pub(crate) fn value(&mut self, raw: &str, state: &mut State, context: &Context) -> Vec<Value> {
+        match word::pieces(raw, self.dialect) {
+            Ok(pieces) => self.joined_pieces(&pieces, state, context),
+            Err(stop) => {
+                self.unparsed(stop);
+                vec![vec![Atom::Hole(Hole::Anything)]]
+            }
+        }
+    }
+
+    /// The text of a here-document.
+    pub(crate) fn document(&mut self, raw: &str, state: &mut State, context: &Context) -> Vec<Value> {
+        match word::here_document(raw, self.dialect) {
+            Ok(pieces) => self.joined_pieces(&pieces, state, context),
+            Err(stop) => {
+                self.unparsed(stop);
+                vec![vec![Atom::Hole(Hole::Anything)]]
+            }
+        }
+    }
+
+    /// A word of which only what its substitutions run matters.
+    pub(crate) fn expand_for_effect(&mut self, raw: &str, state: &mut State, context: &Context) -> Alternatives {
+        let values = self.value(raw, state, context);
+        values
+            .into_iter()
+            .map(|atoms| {
+                vec![Field {
+                    atoms,
+                    below: false,
+                    many: false,
+                }]
+            })
+            .collect()
+    }
+
+    /// What a variable may be that takes one of these arguments at a time.
+    pub(crate) fn possible_values(&self, alternatives: &[Vec<Field>]) -> Variable {
+        let fields = alternatives.iter().flatten();
+        if fields.clone().any(|field| field.many || field.below) {
+            return Variable::Unknown;
+        }
+        let values: BTreeSet<Value> = fields
+            .map(|field| {
+                // The shell puts a name in place of a pattern: one component may be anything that matches, and is
+                // kept as a pattern that still stands for all of them.
+                field.atoms.clone()
+            })
+            .collect();
+        Variable::one_of(values)
+    }
+
+    fn split_pieces(&mut self, pieces: &[Piece], state: &mut State, context: &Context) -> Alternatives {
+        let mut builds = vec![Build::default()];
+        for piece in pieces {
+            let parts = self.parts(piece, false, state, context);
+            builds = self.combine(&builds, &parts);
+        }
+        builds.into_iter().map(Build::finish).collect()
+    }
+
+    fn joined_pieces(&mut self, pieces: &[Piece], state: &mut State, context: &Context) -> Vec<Value> {
+        let mut values: Vec<Value> = vec![Vec::new()];
+        for piece in pieces {
+            let parts = self.parts(piece, true, state, context);
+            let mut next = Vec::new();
+            for value in &values {
+                for part in &parts {
+                    let mut value = value.clone();
+                    value.extend(part.joined());
+                    next.push(value);
+                }
+            }
+            if next.len() > MAX_ALTERNATIVES || next.iter().map(Vec::len).sum::<usize>() > MAX_ATOMS {
+                self.opaque(Opaque::TooComplex);
+                return vec![vec![Atom::Hole(Hole::Anything)]];
+            }
+            values = next;
+        }
+        values
+    }
+
+    fn combine(&mut self, builds: &[Build], parts: &[Part]) -> Vec<Build> {
+        if builds.len() * parts.len() > MAX_ALTERNATIVES {
+            self.opaque(Opaque::TooComplex);
+            return vec![Build {
+                done: Vec::new(),
+                open: Some(vec![Atom::Hole(Hole::Anything)]),
+                many: true,
+            }];
+        }
+        let mut next = Vec::new();
+        for build in builds {
+            for part in parts {
+                let mut build = build.clone();
+                build.add(part);
+                next.push(build);
+            }
+        }
+        next
+    }
+
+    /// The ways in which a piece may be expanded. `quoted`: nothing is split.
+    fn parts(&mut self, piece: &Piece, quoted: bool, state: &mut State, context: &Context) -> Vec<Part> {
+        let spread = |values: Vec<Value>| -> Vec<Part> {
+            let part = |value| if quoted { Part::Whole(value) } else { Part::Split(value) };
+            values.into_iter().map(part).collect()
+        };
+        match piece {
+            Piece::Plain(text) => vec![Part::Whole(text.chars().map(|c| Atom::Char(c, false)).collect())],
+            Piece::Quoted(text) => vec![Part::Whole(literal(text))],
+            Piece::Tilde(name) => self.tilde(name, state).into_iter().map(Part::Whole).collect(),
+            Piece::Double(pieces) => match pieces.as_slice() {
+                [] => vec![Part::Whole(Vec::new())],
+                [Piece::Parameter(parameter)] if is_all(parameter) => vec![all_positional(state)],
+                _ => self
+                    .joined_pieces(pieces, state, context)
+                    .into_iter()
+                    .map(Part::Whole)
+                    .collect(),
+            },
+            Piece::Parameter(parameter) if !quoted && is_all(parameter) => match state.positional() {
+                Some(fields) => vec![Part::Fields(fields.iter().map(resplit).collect())],
+                None => vec![Part::Fields(vec![Field::unknown()])],
+            },
+            Piece::Parameter(parameter) => {
+                let values = self.parameter(parameter, quoted, state, context);
+                spread(values)
+            }
+            Piece::Command(text) => spread(vec![self.substitution(text, state, context)]),
+            Piece::Process { text, reads } => {
+                let mut context = context.clone();
+                context.subshell = true;
+                self.text(text, self.dialect, state.clone(), &context);
+                let _ = reads;
+                vec![Part::Whole(literal("/dev/fd/63"))]
+            }
+            Piece::Arithmetic(text) => spread(vec![self.arithmetic_value(text, state, context)]),
+        }
+    }
+
+    fn tilde(&mut self, name: &str, state: &State) -> Vec<Value> {
+        match name {
+            "" => state.variable("HOME").values(),
+            "root" => vec![literal("/root")],
+            _ => vec![vec![Atom::Hole(Hole::Anything)]],
+        }
+    }
+
+    /// The values of `$name` and `${name…}`.
+    fn parameter(&mut self, parameter: &Parameter, quoted: bool, state: &mut State, context: &Context) -> Vec<Value> {
+        let unknown = || vec![vec![Atom::Hole(Hole::Anything)]];
+        let token = || vec![vec![Atom::Hole(Hole::Token)]];
+        if let Some(subscript) = &parameter.subscript {
+            self.subscript(subscript, state, context);
+            if let Operation::Test { word, .. } = &parameter.operation {
+                self.nested(word, quoted, state, context);
+            }
+            return if parameter.operation == Operation::Length {
+                token()
+            } else {
+                unknown()
+            };
+        }
+        match &parameter.operation {
+            Operation::Value => self.plain_values(&parameter.name, state),
+            Operation::Length => token(),
+            Operation::Indirect(text) => {
+                if !crate::is_name(text) {
+                    self.expand_for_effect(text, state, context);
+                    self.opaque(Opaque::Arithmetic);
+                }
+                unknown()
+            }
+            Operation::Test { kind, empty_too, word } => {
+                self.tested(parameter, (*kind, *empty_too, word), quoted, state, context)
+            }
+            Operation::Trim { kind, longest, pattern } => {
+                let patterns = self.value(pattern, state, context);
+                self.trimmed(&parameter.name, (*kind, *longest), &patterns, state)
+            }
+            Operation::Other { text, evaluates } => {
+                if *evaluates {
+                    self.opaque(Opaque::Eval);
+                }
+                self.expand_for_effect(text, state, context);
+                unknown()
+            }
+        }
+    }
+
+    fn subscript(&mut self, subscript: &str, state: &mut State, context: &Context) {
+        let plain = subscript.chars().all(|c| c.is_ascii_digit()) || matches!(subscript, "@" | "*");
+        if !plain {
+            self.opaque(Opaque::Arithmetic);
+            self.expand_for_effect(subscript, state, context);
+        }
+    }
+
+    fn plain_values(&mut self, name: &str, state: &State) -> Vec<Value> {
+        if let Ok(index) = name.parse::<usize>() {
+            return match (index, state.positional()) {
+                (0, _) => vec![vec![Atom::Hole(Hole::Token)]],
+                (_, Some(fields)) => match fields.get(index - 1) {
+                    // An unknown argument before it may be several.
+                    _ if fields.iter().take(index).any(|field| field.many || field.below) => {
+                        vec![vec![Atom::Hole(Hole::Anything)]]
+                    }
+                    Some(field) => vec![field.atoms.clone()],
+                    None => vec![Vec::new()],
+                },
+                (_, None) => vec![vec![Atom::Hole(Hole::Anything)]],
+            };
+        }
+        match name {
+            "#" | "?" | "$" | "!" | "-" | "RANDOM" | "SECONDS" | "LINENO" | "UID" | "EUID" | "PPID" | "BASHPID" => {
+                vec![vec![Atom::Hole(Hole::Token)]]
+            }
+            "@" | "*" => match state.positional() {
+                Some(fields) => vec![joined_with_blanks(fields)],
+                None => vec![vec![Atom::Hole(Hole::Anything)]],
+            },
+            _ => state.variable(name).values(),
+        }
+    }
+
+    /// `${name:-word}` and its kin.
+    fn tested(
+        &mut self,
+        parameter: &Parameter,
+        test: (char, bool, &str),
+        quoted: bool,
+        state: &mut State,
+        context: &Context,
+    ) -> Vec<Value> {
+        let (kind, empty_too, word) = test;
+        let own = self.plain_values(&parameter.name, state);
+        let other = self.nested(word, quoted, state, context);
+        // A value that is known and not empty decides the test; any other may or may not.
+        let decided = own
+            .iter()
+            .all(|value| !value.is_empty() && !value.contains(&Atom::Hole(Hole::Anything)));
+        let empty = own.iter().all(Vec::is_empty);
+        let _ = empty_too;
+        let mut values = own;
+        match kind {
+            '+' if decided => values = other,
+            '+' => {
+                values = other;
+                values.push(Vec::new());
+            }
+            '?' => {}
+            _ if decided => {}
+            _ => {
+                if kind == '=' {
+                    self.check_assignment(&parameter.name, false);
+                    state.set(&parameter.name, Variable::Unknown);
+                }
+                if !empty && values.iter().flatten().any(|atom| *atom == Atom::Hole(Hole::Anything)) {
+                    return values;
+                }
+                values.extend(other);
+            }
+        }
+        values
+    }
+
+    /// The word within an expansion.
+    fn nested(&mut self, word: &str, quoted: bool, state: &mut State, context: &Context) -> Vec<Value> {
+        let values = if quoted {
+            self.document(word, state, context)
+        } else {
+            self.value(word, state, context)
+        };
+        values
+            .into_iter()
+            .map(|value| value.into_iter().map(quote).collect())
+            .collect()
+    }
+
+    /// `${name%pattern}` and its kin, where both are constant and the pattern is none.
+    fn trimmed(&mut self, name: &str, how: (char, bool), patterns: &[Value], state: &State) -> Vec<Value> {
+        let unknown = || vec![vec![Atom::Hole(Hole::Anything)]];
+        let [pattern] = patterns else { return unknown() };
+        let field = |atoms: &Value| Field {
+            atoms: atoms.clone(),
+            below: false,
+            many: false,
+        };
+        let Some(pattern) = field(pattern).exact() else {
+            return unknown();
+        };
+        let mut values = Vec::new();
+        for value in self.plain_values(name, state) {
+            let quoted: Value = value.into_iter().map(quote).collect();
+            let Some(text) = field(&quoted).exact() else {
+                return unknown();
+            };
+            let rest = match how.0 {
+                '#' => text.strip_prefix(&pattern),
+                _ => text.strip_suffix(&pattern),
+            };
+            values.push(literal(rest.unwrap_or(&text)));
+        }
+        values
+    }
+
+    /// What `$(…)` leaves.
+    fn substitution(&mut self, text: &str, state: &State, context: &Context) -> Value {
+        let mut inner = context.clone();
+        inner.subshell = true;
+        let before = self.found.runs.len();
+        self.text(text, self.dialect, state.clone(), &inner);
+        let runs = self.found.runs.get(before..).unwrap_or_default();
+        output(text, runs, state).unwrap_or_else(|| vec![Atom::Hole(Hole::Anything)])
+    }
+}
+
+/// What a program that stands alone in a substitution writes, if that is known.
+fn output(text: &str, runs: &[crate::facts::Run], state: &State) -> Option<Value> {
+    let [run] = runs else { return None };
+    // One program, and nothing of the shell around it.
+    let plain = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || " _./:+%-'\"".contains(c));
+    if !plain || !run.exact || state.function(&run.program).is_some() {
+        return None;
+    }
+    let arguments: Vec<&str> = run.arguments.iter().map(String::as_str).collect();
+    match (run.program.as_str(), arguments.as_slice()) {
+        ("echo", words) if !words.iter().any(|word| word.starts_with('-')) => Some(literal(words.join(" ").trim_end())),
+        ("date", [format]) if date_token(format) => Some(vec![Atom::Hole(Hole::Token)]),
+        ("date", ["-u", format]) if date_token(format) => Some(vec![Atom::Hole(Hole::Token)]),
+        ("hostname" | "whoami" | "nproc" | "arch", []) => Some(vec![Atom::Hole(Hole::Token)]),
+        ("hostname", ["-s" | "-f"])
+        | ("uname", ["-r" | "-s" | "-m" | "-n"])
+        | ("id", ["-u" | "-g" | "-un" | "-gn"]) => Some(vec![Atom::Hole(Hole::Token)]),
+        _ => None,
+    }
+}
+
+/// A format of `date` whose output has neither blank nor slash, and starts with a digit or a letter.
+fn date_token(format: &str) -> bool {
+    let Some(rest) = format.strip_prefix("+%") else {
+        return false;
+    };
+    rest.chars().next().is_some_and(|c| "FYmdHMSsjTyuVaAbB".contains(c))
+        && rest
+            .split('%')
+            .all(|part| part.chars().next().is_none_or(|c| "FYmdHMSsjTyuVaAbBNZz".contains(c)))
+        && rest.chars().all(|c| c.is_ascii_alphanumeric() || "%_.:-".contains(c))
+}
+
+fn is_all(parameter: &Parameter) -> bool {
+    parameter.subscript.is_none() && parameter.operation == Operation::Value && parameter.name == "@"
+}
+
+fn all_positional(state: &State) -> Part {
+    Part::Fields(match state.positional() {
+        Some(fields) => fields.to_vec(),
+        None => vec![Field::unknown()],
+    })
+}
+
+/// Unquoted, a parameter is split again and is a pattern again.
+fn resplit(field: &Field) -> Field {
+    let blank = field
+        .atoms
+        .iter()
+        .any(|atom| matches!(atom, Atom::Char(' ' | '\t' | '\n', _)));
+    if blank || field.atoms.is_empty() {
+        return Field::unknown();
+    }
+    Field {
+        atoms: field.atoms.iter().copied().map(unquote).collect(),
+        ..*field
+    }
+}
+
+fn joined_with_blanks(fields: &[Field]) -> Value {
+    let mut value = Vec::new();
+    for (index, field) in fields.iter().enumerate() {
+        if index > 0 {
+            value.push(Atom::Char(' ', true));
+        }
+        if field.below || field.many {
+            value.push(Atom::Hole(Hole::Anything));
+        }
+        value.extend(field.atoms.iter().copied());
+    }
+    value
+}
+
+pub(crate) fn literal(text: &str) -> Value {
+    text.chars().map(|c| Atom::Char(c, true)).collect()
+}
+
+fn quote(atom: Atom) -> Atom {
+    match atom {
+        Atom::Char(c, _) => Atom::Char(c, true),
+        Atom::Hole(hole) => Atom::Hole(hole),
+    }
+}
+
+fn unquote(atom: Atom) -> Atom {
+    match atom {
+        Atom::Char(c, _) => Atom::Char(c, false),
+        Atom::Hole(hole) => Atom::Hole(hole),
+    }
+}
+
+impl Part {
+    fn joined(&self) -> Value {
+        match self {
+            Self::Whole(value) | Self::Split(value) => value.clone(),
+            Self::Fields(fields) => joined_with_blanks(fields),
+        }
+    }
+}
+
+impl Build {
+    fn add(&mut self, part: &Part) {
+        match part {
+            Part::Whole(value) => self.open.get_or_insert_with(Vec::new).extend(value.iter().copied()),
+            Part::Split(value) => {
+                for atom in value {
+                    match atom {
+                        Atom::Char(' ' | '\t' | '\n', _) => self.close(),
+                        Atom::Hole(Hole::Anything) => {
+                            self.many = true;
+                            self.open.get_or_insert_with(Vec::new).push(*atom);
+                        }
+                        atom => self.open.get_or_insert_with(Vec::new).push(unquote(*atom)),
+                    }
+                }
+            }
+            Part::Fields(fields) => {
+                for (index, field) in fields.iter().enumerate() {
+                    if index > 0 {
+                        self.close();
+                    }
+                    self.many |= field.many || field.below;
+                    self.open
+                        .get_or_insert_with(Vec::new)
+                        .extend(field.atoms.iter().copied());
+                    if field.below {
+                        self.open.get_or_insert_with(Vec::new).push(Atom::Hole(Hole::Anything));
+                    }
+                }
+            }
+        }
+    }
+
+    fn close(&mut self) {
+        if let Some(atoms) = self.open.take() {
+            self.done.push(Field {
+                atoms,
+                below: false,
+                many: std::mem::take(&mut self.many),
+            });
+        }
+    }
+
+    fn finish(mut self) -> Vec<Field> {
+        self.close();
+        self.done
+    }
+}
+
+fn product(left: &Alternatives, right: &Alternatives) -> Alternatives {
+    if let [only] = right.as_slice() {
+        return left
+            .iter()
+            .map(|fields| fields.iter().chain(only).cloned().collect())
+            .collect();
+    }
+    let mut all = Vec::new();
+    for fields in left.iter().take(MAX_ALTERNATIVES + 1) {
+        for more in right.iter().take(MAX_ALTERNATIVES + 1) {
+            all.push(fields.iter().chain(more).cloned().collect());
+        }
+    }
+    all
+}

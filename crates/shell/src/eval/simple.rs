@@ -1,0 +1,381 @@
+//! Simple commands: assignments, redirections, and what is then run.
+
+use brush_parser::ast;
+
+use super::expand::literal;
+use super::state::{Outcome, State, Value, Variable};
+use super::uses::Uses;
+use super::{Context, Evaluator};
+use crate::facts::{Opaque, Stdin};
+use crate::paths::field::{Atom, Field, Hole};
+use crate::programs::Call;
+use crate::programs::hooks;
+
+/// Builtins whose arguments are assignments to the shell itself.
+const DECLARING: [&str; 5] = ["export", "declare", "typeset", "local", "readonly"];
+
+impl Evaluator<'_> {
+    pub(crate) fn simple(&mut self, command: &ast::SimpleCommand, state: State, context: &Context) -> Outcome {
+        let mut state = state;
+        let mut context = context.clone();
+        let mut words: Vec<&str> = Vec::new();
+        let mut assignments = Vec::new();
+        let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
+        let suffix = command.suffix.iter().flat_map(|suffix| &suffix.0);
+        let mut redirects = Vec::new();
+        for item in prefix {
+            match item {
+                ast::CommandPrefixOrSuffixItem::IoRedirect(redirect) => redirects.push(redirect),
+                ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) => assignments.push(assignment),
+                ast::CommandPrefixOrSuffixItem::Word(word) => words.push(&word.value),
+                ast::CommandPrefixOrSuffixItem::ProcessSubstitution(..) => self.opaque(Opaque::TooComplex),
+            }
+        }
+        words.extend(command.word_or_name.iter().map(|word| word.value.as_str()));
+        for item in suffix {
+            match item {
+                ast::CommandPrefixOrSuffixItem::IoRedirect(redirect) => redirects.push(redirect),
+                ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, word) => {
+                    self.array_argument(assignment, &mut state, &context);
+                    words.push(&word.value);
+                }
+                ast::CommandPrefixOrSuffixItem::Word(word) => words.push(&word.value),
+                ast::CommandPrefixOrSuffixItem::ProcessSubstitution(..) => self.opaque(Opaque::TooComplex),
+            }
+        }
+        let alternatives = self.arguments(&words, &mut state, &context);
+        for redirect in redirects {
+            self.redirect(redirect, &mut state, &mut context);
+        }
+        let values = self.assigned(&assignments, !words.is_empty(), &mut state, &context);
+        if words.is_empty() {
+            for (name, value) in values {
+                state.set(&name, value);
+            }
+            return Outcome::either(state);
+        }
+        self.run_each(alternatives, &values, &state, &context)
+    }
+
+    /// Runs the command once for each way in which it may be expanded.
+    fn run_each(
+        &mut self,
+        alternatives: Vec<Vec<Field>>,
+        values: &[(String, Variable)],
+        state: &State,
+        context: &Context,
+    ) -> Outcome {
+        let mut after: Option<Outcome> = None;
+        for fields in alternatives {
+            let mut inner = state.clone();
+            // What is set for one command is seen by what that command runs.
+            for (name, value) in values {
+                inner.set(name, value.clone());
+            }
+            let mut outcome = self.invoke(Call::new(fields), inner, context);
+            for (name, _) in values {
+                for state_after in [&mut outcome.ok, &mut outcome.fail] {
+                    state_after.set(name, state.variable(name).clone());
+                }
+            }
+            after = Some(match after {
+                None => outcome,
+                Some(other) => Outcome {
+                    ok: other.ok.join(&outcome.ok),
+                    fail: other.fail.join(&outcome.fail),
+                },
+            });
+        }
+        after.unwrap_or_else(|| Outcome::either(state.clone()))
+    }
+
+    fn arguments(&mut self, words: &[&str], state: &mut State, context: &Context) -> Vec<Vec<Field>> {
+        let declares = words.first().is_some_and(|word| DECLARING.contains(word));
+        let mut all: Vec<Vec<Field>> = vec![Vec::new()];
+        for (index, word) in words.iter().enumerate() {
+            let assignment = if index > 0 { assignment_name(word) } else { None };
+            let alternatives = match assignment {
+                Some(name) if declares => {
+                    let value = word.get(name.len() + 1..).unwrap_or_default();
+                    self.declared(name, value, state, context)
+                }
+                Some(name) if word.contains('~') => {
+                    let value = word.get(name.len() + 1..).unwrap_or_default();
+                    self.with_tilde(name, value, state, context)
+                }
+                _ => self.word(word, state, context),
+            };
+            let mut next = Vec::new();
+            for fields in &all {
+                for more in &alternatives {
+                    next.push(fields.iter().chain(more).cloned().collect());
+                }
+            }
+            all = next;
+            if all.len() > 64 || all.first().is_some_and(|fields: &Vec<Field>| fields.len() > 8192) {
+                self.opaque(Opaque::TooComplex);
+                return vec![vec![Field::unknown()]];
+            }
+        }
+        all
+    }
+
+    /// `export name=value`: the value is neither split nor matched.
+    fn declared(&mut self, name: &str, value: &str, state: &mut State, context: &Context) -> Vec<Vec<Field>> {
+        if value.starts_with('(') || value.contains(":~") {
+            return vec![vec![one(
+                literal(&format!("{name}=")),
+                vec![Atom::Hole(Hole::Anything)],
+            )]];
+        }
+        self.value(value, state, context)
+            .into_iter()
+            .map(|value| vec![one(literal(&format!("{name}=")), quoted(value))])
+            .collect()
+    }
+
+    /// `name=~/x` as an argument: bash expands the tilde there.
+    fn with_tilde(&mut self, name: &str, value: &str, state: &mut State, context: &Context) -> Vec<Vec<Field>> {
+        if !value.starts_with('~') || value.contains(":~") {
+            return vec![vec![one(
+                literal(&format!("{name}=")),
+                vec![Atom::Hole(Hole::Anything)],
+            )]];
+        }
+        let mut all = self.word(value, state, context);
+        for fields in &mut all {
+            if let Some(first) = fields.first_mut() {
+                let mut atoms = literal(&format!("{name}="));
+                atoms.append(&mut first.atoms);
+                first.atoms = atoms;
+            }
+        }
+        all
+    }
+
+    /// An array as an argument runs the substitutions in its elements.
+    fn array_argument(&mut self, assignment: &ast::Assignment, state: &mut State, context: &Context) {
+        if let ast::AssignmentValue::Array(_) = &assignment.value {
+            self.assigned(&[assignment], false, state, context);
+        }
+    }
+
+    /// What the assignments in front of a command set.
+    fn assigned(
+        &mut self,
+        assignments: &[&ast::Assignment],
+        exported: bool,
+        state: &mut State,
+        context: &Context,
+    ) -> Vec<(String, Variable)> {
+        let mut set = Vec::new();
+        // A later assignment sees an earlier one, also where they are made for one command only.
+        let mut scope = state.clone();
+        for assignment in assignments {
+            let (name, subscript) = match &assignment.name {
+                ast::AssignmentName::VariableName(name) => (name, None),
+                ast::AssignmentName::ArrayElementName(name, subscript) => (name, Some(subscript)),
+            };
+            self.check_assignment(name, exported);
+            let value = match &assignment.value {
+                ast::AssignmentValue::Scalar(word) => {
+                    let values = self.value(&word.value, &mut scope, context);
+                    if word.value.contains(":~") {
+                        Variable::Unknown
+                    } else {
+                        Variable::one_of(values.into_iter().map(quoted).collect())
+                    }
+                }
+                ast::AssignmentValue::Array(elements) => {
+                    for (key, element) in elements {
+                        if key.is_some() || element.value.starts_with('[') {
+                            self.opaque(Opaque::Arithmetic);
+                        }
+                        let raw = key.iter().map(|key| key.value.as_str()).chain([element.value.as_str()]);
+                        for raw in raw {
+                            self.word(raw, &mut scope, context);
+                        }
+                    }
+                    Variable::Unknown
+                }
+            };
+            let value = match subscript {
+                Some(subscript) => {
+                    self.opaque(Opaque::Arithmetic);
+                    self.expand_for_effect(subscript, &mut scope, context);
+                    Variable::Unknown
+                }
+                None if assignment.append => appended(&scope.variable(name), &value),
+                None => value,
+            };
+            scope.set(name, value.clone());
+            set.push((name.clone(), value));
+        }
+        if !exported {
+            *state = scope;
+        }
+        set
+    }
+
+    /// Whether a variable of this name lets the value decide what runs.
+    pub(crate) fn check_assignment(&mut self, name: &str, exported: bool) {
+        if name == "IFS" {
+            self.opaque(Opaque::FieldSeparator);
+        }
+        if hooks::is_hook(name) || (exported && !hooks::is_harmless(name)) {
+            self.opaque(Opaque::HookVariable);
+        }
+    }
+
+    pub(crate) fn redirect(&mut self, redirect: &ast::IoRedirect, state: &mut State, context: &mut Context) {
+        match redirect {
+            ast::IoRedirect::File(descriptor, kind, target) => self.file(*descriptor, kind, target, state, context),
+            ast::IoRedirect::OutputAndError(word, _) => self.opened(&word.value, Uses::WRITE, state, context),
+            ast::IoRedirect::HereString(descriptor, word) => {
+                self.expand_for_effect(&word.value, state, context);
+                if descriptor.unwrap_or(0) == 0 {
+                    context.stdin = Stdin::HereText;
+                    context.names_on_stdin = None;
+                }
+            }
+            ast::IoRedirect::HereDocument(descriptor, document) => {
+                if document.requires_expansion {
+                    self.document(&document.doc.value, state, context);
+                }
+                if descriptor.unwrap_or(0) == 0 {
+                    context.stdin = Stdin::HereText;
+                    context.names_on_stdin = None;
+                }
+            }
+        }
+    }
+
+    fn file(
+        &mut self,
+        descriptor: Option<i32>,
+        kind: &ast::IoFileRedirectKind,
+        target: &ast::IoFileRedirectTarget,
+        state: &mut State,
+        context: &mut Context,
+    ) {
+        let word = match target {
+            ast::IoFileRedirectTarget::Filename(word) | ast::IoFileRedirectTarget::Duplicate(word) => {
+                word.value.as_str()
+            }
+            ast::IoFileRedirectTarget::Fd(_) => return,
+            ast::IoFileRedirectTarget::ProcessSubstitution(..) => return self.opaque(Opaque::TooComplex),
+        };
+        let input = descriptor.unwrap_or(0) == 0;
+        let uses = match kind {
+            ast::IoFileRedirectKind::Read => Uses::READ,
+            ast::IoFileRedirectKind::Write | ast::IoFileRedirectKind::Append | ast::IoFileRedirectKind::Clobber => {
+                return self.opened(word, Uses::WRITE, state, context);
+            }
+            ast::IoFileRedirectKind::ReadAndWrite => Uses::only(true, true, false),
+            ast::IoFileRedirectKind::DuplicateInput => {
+                if input {
+                    context.stdin = Stdin::Pipe(String::new());
+                    context.names_on_stdin = None;
+                }
+                return self.duplicated(word, state, context, Uses::READ);
+            }
+            ast::IoFileRedirectKind::DuplicateOutput => return self.duplicated(word, state, context, Uses::WRITE),
+        };
+        if input {
+            context.names_on_stdin = None;
+            context.stdin = match word {
+                "/dev/null" => Stdin::Null,
+                _ if word.starts_with("<(") => Stdin::Pipe(self.first_program(word, state, context)),
+                _ => Stdin::File(word.to_owned()),
+            };
+        }
+        self.opened(word, uses, state, context);
+    }
+
+    /// The program that a process substitution starts with.
+    fn first_program(&mut self, word: &str, state: &State, context: &Context) -> String {
+        let before = self.found.runs.len();
+        self.word(word, &mut state.clone(), context);
+        match self.found.runs.get(before..) {
+            Some([first, ..]) => first.program.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// `>&word`: a descriptor, a dash, or a file.
+    fn duplicated(&mut self, word: &str, state: &mut State, context: &Context, uses: Uses) {
+        let descriptor = word.strip_suffix('-').unwrap_or(word);
+        if !descriptor.chars().all(|c| c.is_ascii_digit()) {
+            self.opened(word, uses, state, context);
+        }
+    }
+
+    fn opened(&mut self, word: &str, uses: Uses, state: &mut State, context: &Context) {
+        for fields in self.word(word, state, context) {
+            let field = match fields.as_slice() {
+                [field] => field.clone(),
+                _ => Field::unknown(),
+            };
+            let network = field.starts_with("/dev/tcp/") || field.starts_with("/dev/udp/");
+            let (used, effects) = self.path_use(&field, uses, state);
+            if network || !effects.is_empty() {
+                self.list(crate::facts::Run {
+                    program: "redirection".to_owned(),
+                    arguments: vec![field.show()],
+                    exact: field.exact().is_some(),
+                    builtin: true,
+                    known: true,
+                    via: context.via.clone(),
+                    network,
+                    system: effects,
+                    ..crate::facts::Run::default()
+                });
+            }
+            if uses.reads {
+                self.found.redirections.reads.extend(used.iter().cloned());
+            }
+            if uses.writes {
+                self.found.redirections.writes.extend(used);
+            }
+        }
+    }
+}
+
+/// The name in `name=value`.
+fn assignment_name(word: &str) -> Option<&str> {
+    let (name, _) = word.split_once('=')?;
+    crate::is_name(name).then_some(name)
+}
+
+fn one(mut prefix: Value, mut value: Value) -> Field {
+    prefix.append(&mut value);
+    Field {
+        atoms: prefix,
+        below: false,
+        many: false,
+    }
+}
+
+fn quoted(value: Value) -> Value {
+    value
+        .into_iter()
+        .map(|atom| match atom {
+            Atom::Char(c, _) => Atom::Char(c, true),
+            hole @ Atom::Hole(_) => hole,
+        })
+        .collect()
+}
+
+fn appended(old: &Variable, new: &Variable) -> Variable {
+    match (old, new) {
+        (Variable::OneOf(old), Variable::OneOf(new)) => Variable::one_of(
+            old.iter()
+                .flat_map(|before| {
+                    new.iter()
+                        .map(move |after| before.iter().chain(after).copied().collect())
+                })
+                .collect(),
+        ),
+        (Variable::Unknown, _) | (_, Variable::Unknown) => Variable::Unknown,
+    }
+}

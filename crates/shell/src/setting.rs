@@ -1,0 +1,92 @@
+//! Where a command line is going to run, as far as that decides what it means.
+
+use std::collections::BTreeMap;
+
+use crate::paths::pattern::{Pattern, parse_rule};
+
+/// Where a command line is going to run.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// The home directory: absolute. The shell starts here.
+    pub home: String,
+    /// Variables whose values are known before the shell starts; `HOME` and `PWD` are set from [`home`](Self::home).
+    pub variables: BTreeMap<String, String>,
+    /// The shell that the host hands the line to, with `-c`.
+    pub shell: LoginShell,
+    /// The paths that policy speaks of.
+    pub protected: Protected,
+}
+
+/// The shell that reads the line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LoginShell {
+    /// GNU bash 4.4 or newer.
+    #[default]
+    Bash,
+    /// A POSIX shell (`dash`, `busybox sh`): what only bash understands is refused.
+    Posix,
+    /// Another, whose grammar is not followed: everything is opaque.
+    Other,
+}
+
+/// Paths that policy speaks of, each with the class that it speaks of.
+#[derive(Debug, Clone, Default)]
+pub struct Protected {
+    pub(crate) rules: Vec<(Pattern, String)>,
+}
+
+/// A pattern of a protected path is not an absolute path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{pattern}` is no absolute path with `*`, `?` and `**`")]
+pub struct ProtectedError {
+    /// The pattern as it was given.
+    pub pattern: String,
+}
+
+impl Protected {
+    /// Takes patterns such as `/etc/shadow*` or `/srv/**`, each with its class. `*` and `?` stay within a component;
+    /// `**` as a component stands for any number of them, none included. A path below a protected path is protected.
+    ///
+    /// # Errors
+    /// A pattern that is not absolute, or has `.` or `..` as a component.
+    pub fn new<P: AsRef<str>, C: Into<String>>(
+        rules: impl IntoIterator<Item = (P, C)>,
+    ) -> Result<Self, ProtectedError> {
+        let mut parsed = Vec::new();
+        for (pattern, class) in rules {
+            let text = pattern.as_ref();
+            let pattern = parse_rule(text).ok_or_else(|| ProtectedError {
+                pattern: text.to_owned(),
+            })?;
+            parsed.push((pattern, class.into()));
+        }
+        Ok(Self { rules: parsed })
+    }
+}
+
+impl Setting {
+    /// A bash with this home directory and nothing protected.
+    #[must_use]
+    pub fn new(home: &str) -> Self {
+        Self {
+            home: home.to_owned(),
+            variables: BTreeMap::new(),
+            shell: LoginShell::Bash,
+            protected: Protected::default(),
+        }
+    }
+
+    /// The same with these protected paths.
+    #[must_use]
+    pub fn protecting(mut self, protected: Protected) -> Self {
+        self.protected = protected;
+        self
+    }
+
+    /// The same with a variable that is known.
+    #[must_use]
+    pub fn knowing(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self
+    }
+}
