@@ -292,7 +292,8 @@ fn the_server_replaces_keys_by_itself() {
     };
     let ran = run_ssh(vec![key], &known, preferences, &[]);
     works(&ran);
-    assert!(ran.log.matches("SSH2_MSG_NEWKEYS received").count() >= 4, "{}", ran.log);
+    // How often depends on how much is under way meanwhile.
+    assert!(ran.log.matches("SSH2_MSG_NEWKEYS received").count() >= 2, "{}", ran.log);
     assert!(
         ran.log.contains("resetting read seqnr"),
         "strict key exchange\n{}",
@@ -616,7 +617,7 @@ fn the_client_replaces_keys_by_itself() {
         ..Preferences::default()
     };
     let log = sshd.converse(&[], sshd.pinned(), preferences, false);
-    assert!(log.matches("SSH2_MSG_NEWKEYS received").count() >= 4, "{log}");
+    assert!(log.matches("SSH2_MSG_NEWKEYS received").count() >= 2, "{log}");
 }
 
 #[test]
