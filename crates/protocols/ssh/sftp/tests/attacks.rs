@@ -120,13 +120,18 @@ fn directories_that_change_places_in_the_same_breath_are_seen() {
 #[test]
 fn while_a_file_is_undecided_nothing_before_it_can_be_exchanged() {
     let host = Host::new();
-    let (mut raw, channel) = host.connect(Host::hold(|ask| matches!(ask.act, FileAct::Read { .. })));
+    let (mut raw, channel) = host.connect(Host::hold(|ask| ask.text.contains("dir/key")));
+    let plain = raw.open("plain", READ).string();
     let opened = raw.send(3, &[text("dir/key"), Field::U32(READ), Field::U32(0)]);
     let away = raw.send(18, &[text("dir"), text("old")]);
     let link = raw.send(20, &[text("secret"), text("dir")]);
     let stat = raw.send(17, &[text("plain")]);
     let ask = channel.asked(&format!("get {} (written dir/key)", host.path("dir/key")));
-    assert_eq!(channel.count(), 1, "the rename has not even been asked for");
+    for _ in 0..3 {
+        // Whatever the target was asked before this has been answered when this is.
+        assert_eq!(content(&mut raw, &plain), b"plain");
+    }
+    assert_eq!(channel.count(), 2, "the rename has not even been asked for");
     assert!(host.home.join("dir/key").is_file() && !host.home.join("old").exists());
     channel.answer(ask, permitted());
     let handle = raw.wait(opened).string();
@@ -403,6 +408,32 @@ fn a_path_that_changed_while_people_decided_is_refused() {
     assert_eq!(content(&mut raw, &handle), b"plain");
     raw.close();
     channel.end();
+}
+
+#[test]
+fn a_file_that_was_exchanged_before_it_was_opened_is_not_given_away() {
+    let host = Host::new();
+    let home = host.home.clone();
+    let judge: Judge = Box::new(move |ask| {
+        // Somebody else is fast: between the target's answer and the opening.
+        if ask.text.contains("dir") {
+            fs::rename(home.join("dir"), home.join("old")).unwrap();
+            symlink("secret", home.join("dir")).unwrap();
+        }
+        Some(permitted())
+    });
+    let (mut raw, channel) = host.connect(judge);
+    assert_eq!(raw.open("dir/key", READ).code(), DENIED);
+    assert_eq!(read(&mut raw, b"\0\0\0\0", 0, 10).code(), FAILURE);
+    assert_eq!(
+        raw.open("plain", READ).string(),
+        b"\0\0\0\0".as_slice(),
+        "the target has closed the other"
+    );
+    raw.close();
+    let log = channel.end();
+    assert!(log.done.iter().all(|done| done.at.written == "plain"));
+    assert_eq!(log.refused[0].why, "the path led elsewhere while it was opened");
 }
 
 #[test]

@@ -174,6 +174,20 @@ fn a_path_whose_directories_cannot_be_told_from_links_is_refused() {
 }
 
 #[test]
+fn a_name_that_must_not_exist_and_is_a_link_never_reaches_the_target() {
+    for (there, forwarded) in [("/start/link", false), ("/start/file", true), ("/start/none", true)] {
+        let mut bench = Bench::new(&[]);
+        bench
+            .client(3, 9, &body(&[text(there), Field::U32(0x2a), Field::U32(0)]))
+            .unwrap();
+        bench.answer_all(&["/start/link"], &["/start", "/start/file"]);
+        let ask = bench.ask();
+        bench.sftp.answer(ask.id, &permitted(), &mut bench.out).unwrap();
+        assert_eq!(!bench.for_target().is_empty(), forwarded, "{there}");
+    }
+}
+
+#[test]
 fn an_answer_that_is_no_absolute_path_resolves_nothing() {
     for answer in ["", "file", "/start/../etc", "/start//file", "/start/./file", "/a\0b"] {
         let mut bench = Bench::new(&[]);
