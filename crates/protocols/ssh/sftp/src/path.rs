@@ -171,8 +171,8 @@ mod tests {
 
     #[test]
     fn text_is_made_absolute() {
-        assert_eq!(by_text(b"/home/a", b"../b/./c//"), "/home/b/c");
-        assert_eq!(by_text(b"/home/a", b"/../.."), "/");
+        assert_eq!(by_text(b"/srv/a", b"../b/./c//"), "/srv/b/c");
+        assert_eq!(by_text(b"/srv/a", b"/../.."), "/");
         assert!(is_plain(b"/") && is_plain(b"/a/b"));
         assert!(!is_plain(b"") && !is_plain(b"a") && !is_plain(b"/a/") && !is_plain(b"/a/../b") && !is_plain(b"/a\0"));
         assert_eq!(

@@ -30,6 +30,8 @@ impl Sftp {
             Flight::Path { op, .. } => return self.answered(op, reply, out),
             Flight::Resolve { op, second, nth, .. } => return self.resolving(op, (second, nth), reply, out),
             Flight::Probe { nth, .. } => return self.probed(nth, reply, out),
+            Flight::Verify { op } => return self.verified(op, reply, out),
+            Flight::Discard => return Ok(()),
             Flight::Limits => {
                 if let Body::Limits(told) = reply.body {
                     self.limits(sent.client, told, out);
@@ -88,7 +90,7 @@ impl Sftp {
                 true
             }
             Body::Status { .. }
-            | Body::Handle(_)
+            | Body::Handle
             | Body::Names(_)
             | Body::Attributes(_)
             | Body::Limits(_)

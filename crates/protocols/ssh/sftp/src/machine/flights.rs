@@ -48,6 +48,12 @@ pub(super) enum Flight {
         to: usize,
     },
     Limits,
+    /// Whether what is being opened is still what was judged.
+    Verify {
+        op: u64,
+    },
+    /// What was opened and is not wanted is closed.
+    Discard,
 }
 
 impl Flight {
@@ -58,9 +64,10 @@ impl Flight {
             | Self::Probe { expect, .. }
             | Self::OnHandle { expect, .. } => *expect,
             Self::Read { len, .. } => Expect::Data(*len),
-            Self::Write { .. } | Self::Close { .. } | Self::Copy { .. } => Expect::Status,
+            Self::Write { .. } | Self::Close { .. } | Self::Copy { .. } | Self::Discard => Expect::Status,
             Self::FStat { .. } => Expect::Attributes,
             Self::Limits => Expect::Limits,
+            Self::Verify { .. } => Expect::OneName,
         }
     }
 }

@@ -113,7 +113,7 @@ impl Sftp {
             Body::Attributes(attributes) if attributes.is_link() == Some(true) => greeting.links |= bit,
             Body::Attributes(_)
             | Body::Status { .. }
-            | Body::Handle(_)
+            | Body::Handle
             | Body::Data(_)
             | Body::Limits(_)
             | Body::Other => {}

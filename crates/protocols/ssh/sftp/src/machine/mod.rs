@@ -8,6 +8,7 @@ mod on_handle;
 mod on_path;
 mod op;
 mod verb;
+mod verify;
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 

@@ -175,12 +175,15 @@ impl Sftp {
         }
     }
 
+    /// More than fits into a packet is not asked for: a server may always give less.
     fn judge_read(&mut self, name: &[u8], offset: u64, len: u32) -> Next {
+        let longest = u32::try_from(self.limits.packet.saturating_sub(1024)).unwrap_or(u32::MAX);
         let (number, handle) = match self.found(name) {
             Ok(found) => found,
             Err(next) => return next,
         };
         let exhausted = handle.exhausted;
+        let len = len.min(longest);
         match &mut handle.download {
             None => Next::No(NOT_READ),
             Some(_) if exhausted => Next::No(TOO_MUCH),
@@ -310,7 +313,14 @@ impl Sftp {
         }
         let cause = Cause::Asked(handle.ask);
         let rest = frame.body.get(4..).unwrap_or_default();
-        self.send(id, flight, cause, out, |to, id| again(to, frame.kind, id, rest))
+        self.send(id, flight, cause, out, |to, id| {
+            let whole = again(to, frame.kind, id, rest);
+            if let Flight::Read { len, .. } = flight {
+                to.truncate(to.len() - 4);
+                to.extend_from_slice(&len.to_be_bytes());
+            }
+            whole
+        })
     }
 
     fn block(&mut self, number: usize, blocked: bool) {

@@ -89,7 +89,7 @@ impl Sftp {
         self.ops.binary_search_by_key(&seq, |op| op.seq).ok()
     }
 
-    fn op(&mut self, seq: u64) -> Option<&mut Op> {
+    pub(super) fn op(&mut self, seq: u64) -> Option<&mut Op> {
         let place = self.place_of(seq)?;
         self.ops.get_mut(place)
     }
@@ -160,7 +160,7 @@ impl Sftp {
                 code,
                 message: Bytes::copy_from_slice(message),
             }),
-            Body::Handle(_) | Body::Data(_) | Body::Limits(_) | Body::Other => {
+            Body::Handle | Body::Data(_) | Body::Limits(_) | Body::Other => {
                 return Err(SftpError::gateway("a question was answered with something else"));
             }
         };
@@ -269,7 +269,7 @@ impl Sftp {
         };
         let len = op.encode(&mut out.to_target, id);
         out.caused(Cause::Asked(op.ask()), len);
-        Ok(())
+        self.verify(seq, out)
     }
 
     /// The client has its answer: the next ones may have their turn.
@@ -286,11 +286,8 @@ impl Sftp {
             return Ok(());
         };
         let client = op.client;
-        if let Body::Handle(name) = reply.body {
-            let handle = opened(op, name);
-            if !handle.is_some_and(|handle| self.handles.insert(handle)) {
-                return Err(SftpError::target("it gave a handle that is in use"));
-            }
+        if matches!(reply.body, Body::Handle) {
+            return self.opened(seq, reply.rest, out);
         }
         self.pass(client, reply.kind, reply.rest, out);
         self.finished(seq, out)
@@ -306,16 +303,4 @@ fn put_question(to: &mut BytesMut, id: u32, ask: &Question) -> usize {
             put_string(to, path);
         }),
     }
-}
-
-/// What the target opened for a request.
-fn opened(op: &Op, name: &[u8]) -> Option<super::handles::Handle> {
-    let (at, _) = op.judged.clone()?;
-    Some(super::handles::Handle::opened(
-        name,
-        op.ask(),
-        at,
-        op.verb,
-        op.max_bytes,
-    ))
 }

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::verify::Check;
 use crate::act::{Attributes, FileAct, Place};
 use crate::out::AskId;
 use crate::path;
@@ -95,6 +96,8 @@ pub(super) struct Op {
     pub(super) judged: Option<(Place, Option<Place>)>,
     /// The target's answer, when it was already got by asking where the path leads.
     pub(super) reply: Option<(u8, Bytes)>,
+    /// For what is opened: whether it is what was judged.
+    pub(super) check: Check,
 }
 
 impl Op {
@@ -125,6 +128,7 @@ impl Op {
             max_bytes: None,
             judged: None,
             reply: None,
+            check: Check::None,
         }
     }
 

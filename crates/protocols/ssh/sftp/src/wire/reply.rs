@@ -34,7 +34,7 @@ pub(crate) enum Body<'a> {
         code: u32,
         message: &'a [u8],
     },
-    Handle(&'a [u8]),
+    Handle,
     Data(&'a [u8]),
     /// The first name of a list.
     Names(&'a [u8]),
@@ -103,7 +103,7 @@ fn handle<'a>(cursor: &mut Cursor<'a>) -> Result<Body<'a>, Malformed> {
     if handle.is_empty() || handle.len() > 256 {
         Err(Malformed)
     } else {
-        Ok(Body::Handle(handle))
+        Ok(Body::Handle)
     }
 }
 
