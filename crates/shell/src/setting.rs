@@ -1,14 +1,16 @@
 //! Where a command line is going to run, as far as that decides what it means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::paths::pattern::{Pattern, parse_rule};
 
 /// Where a command line is going to run.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    /// The home directory: absolute. The shell starts here.
+    /// The home directory: absolute.
     pub home: String,
+    /// Where the shell starts: absolute; the home directory for a login.
+    pub directory: String,
     /// Variables whose values are known before the shell starts; `HOME` and `PWD` are set from [`home`](Self::home).
     pub variables: BTreeMap<String, String>,
     /// The shell that the host hands the line to, with `-c`.
@@ -62,6 +64,23 @@ impl Protected {
         }
         Ok(Self { rules: parsed })
     }
+
+    /// Every path, with each of these classes: for rules that cannot be read.
+    #[must_use]
+    pub fn everything<C: Into<String>>(classes: impl IntoIterator<Item = C>) -> Self {
+        let all = Pattern::of("");
+        Self {
+            rules: classes.into_iter().map(|class| (all.clone(), class.into())).collect(),
+        }
+    }
+
+    /// The classes of a path that is absolute and has no links in it; with `whole` also those of what lies below it.
+    #[must_use]
+    pub fn classes_of(&self, path: &str, whole: bool) -> BTreeSet<String> {
+        let path = Pattern::of(path);
+        let touched = self.rules.iter().filter(|(rule, _)| path.touches(rule, whole));
+        touched.map(|(_, class)| class.clone()).collect()
+    }
 }
 
 impl Setting {
@@ -70,10 +89,18 @@ impl Setting {
     pub fn new(home: &str) -> Self {
         Self {
             home: home.to_owned(),
+            directory: home.to_owned(),
             variables: BTreeMap::new(),
             shell: LoginShell::Bash,
             protected: Protected::default(),
         }
+    }
+
+    /// The same for a shell that starts in another directory, given without links in it.
+    #[must_use]
+    pub fn within(mut self, directory: &str) -> Self {
+        directory.clone_into(&mut self.directory);
+        self
     }
 
     /// The same with these protected paths.
@@ -88,5 +115,25 @@ impl Setting {
     pub fn knowing(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::Protected;
+
+    #[test]
+    fn paths_have_the_classes_of_the_rules_that_name_them() {
+        let protected = Protected::new([("/etc/shadow*", "secret"), ("/srv/**", "production")]).unwrap();
+        let classes = |path: &str, whole| Vec::from_iter(protected.classes_of(path, whole)).join(" ");
+        assert_eq!(classes("/etc/shadow-", false), "secret");
+        assert_eq!(classes("/etc", false), "");
+        assert_eq!(classes("/etc", true), "secret");
+        assert_eq!(classes("/srv/a/b", false), "production");
+        assert_eq!(classes("/", true), "production secret");
+        assert_eq!(classes("/tmp", true), "");
+        let everything = Protected::everything(["a", "b"]);
+        assert_eq!(Vec::from_iter(everything.classes_of("/tmp/x", false)), ["a", "b"]);
     }
 }

@@ -198,6 +198,11 @@ impl AcceptEnv {
         is_variable(name) && !changes_code(name) && self.0.iter().any(|pattern| matches(pattern, name))
     }
 
+    /// Whether a variable of this name decides which code runs.
+    pub fn changes_code(name: &str) -> bool {
+        changes_code(name)
+    }
+
     /// The patterns.
     pub fn patterns(&self) -> &[SmolStr] {
         &self.0

@@ -7,6 +7,8 @@ use crate::conversation::Setup;
 /// An account at a host.
 #[derive(Debug, Clone)]
 pub(crate) struct Account {
+    /// The target's name.
+    pub(crate) target: String,
     /// Its name at the host.
     pub(crate) login: String,
     /// Where a shell begins there.
@@ -21,6 +23,7 @@ pub(crate) struct Account {
 impl Account {
     pub(crate) fn new(lease: &SshLease) -> Self {
         Self {
+            target: lease.target.to_string(),
             login: lease.user.clone(),
             home: home(&lease.user),
             login_shell: lease.login_shell,

@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 
 use crate::account::Account;
 use crate::connection::{ClientOpen, ClientRequest, Listening, Pty, TargetOpen};
-use crate::conversation::{Setup, Start};
+use crate::conversation::{Place, Setup, Start};
 
 pub(crate) use file::file;
 
@@ -93,7 +93,10 @@ pub(crate) fn start(start: &Start, setup: &Setup, account: &Account, classificat
     let terminal = setup.pty.is_some();
     let state = state(account, setup);
     match start {
-        Start::Exec(text) => line::line(text, terminal, state, account, setup, classification),
+        Start::Exec(text) => {
+            let setting = line::setting(account, setup, classification);
+            line::line(text, terminal, state, account, &setting)
+        }
         Start::Shell => {
             let facts = Facts::of(account)
                 .flag("terminal", terminal)
@@ -111,6 +114,26 @@ pub(crate) fn start(start: &Start, setup: &Setup, account: &Account, classificat
             command(vec![facts.act("subsystem")], text, state, &json!({ "subsystem": name }), None)
         }
     }
+}
+
+/// A line of a guarded shell, which runs where the line before left off.
+pub(crate) fn guarded(
+    text: &Bytes,
+    setup: &Setup,
+    place: &Place,
+    account: &Account,
+    classification: &Classification,
+) -> Command {
+    let mut state = BytesMut::from(&*state(account, setup));
+    wire::put_string(&mut state, place.directory.as_bytes());
+    for (name, value) in &place.exports {
+        wire::put_string(&mut state, name.as_bytes());
+        wire::put_string(&mut state, value.as_bytes());
+    }
+    let setting = line::setting(account, setup, classification).within(&place.directory);
+    let known = place.exports.iter();
+    let setting = known.fold(setting, |setting, (name, value)| setting.knowing(name, value));
+    line::line(text, setup.pty.is_some(), state.freeze(), account, &setting)
 }
 
 /// Where a forwarded connection leads.

@@ -102,14 +102,14 @@ impl State {
             .iter()
             .map(|(name, value)| (name.clone(), Variable::constant(value)))
             .collect();
-        for name in ["HOME", "PWD"] {
-            variables.insert(name.to_owned(), Variable::constant(&setting.home));
+        for (name, value) in [("HOME", &setting.home), ("PWD", &setting.directory)] {
+            variables.insert(name.to_owned(), Variable::constant(value));
         }
         Self(Rc::new(Inner {
             variables,
             functions: BTreeMap::new(),
             positional: Some(Vec::new()),
-            directories: Some(vec![Pattern::of(&setting.home)]),
+            directories: Some(vec![Pattern::of(&setting.directory)]),
         }))
     }
 

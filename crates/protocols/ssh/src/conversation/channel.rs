@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use sallyport_session::{AskId, Effects, Side, Spent, WireError};
 
+use super::guard::Guard;
 use super::link::{Authority, Link};
 use super::running::Running;
 use crate::connection::{ClientOpen, DataHead, Overrun, Packet, Pty, Receiving, Sending};
@@ -56,6 +57,8 @@ pub(crate) enum State {
     Deciding { ask: AskId, setup: Setup, start: Start, want_reply: bool },
     /// What policy permitted runs.
     Running(Box<Running>),
+    /// A shell whose lines the gateway reads: each that is permitted runs by itself.
+    Guarded(Box<Guard>),
     /// Nothing will run on it: refused, or over.
     Over,
 }
@@ -310,6 +313,7 @@ impl Channel {
     pub(crate) fn grant(&mut self, client: &mut Link, target: &mut Link, out: &mut Effects) -> Result<(), WireError> {
         let inside = match &self.state {
             State::Running(running) => running.keeps(),
+            State::Guarded(guard) => guard.keeps(),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => 0,
         };
         self.client.grant(self.target.queued + inside, client, out)?;
@@ -327,11 +331,30 @@ impl Channel {
     pub(crate) fn spent(&self) -> Option<Spent> {
         match &self.state {
             State::Running(running) => Some(running.spent),
+            State::Guarded(guard) => Some(guard.spent()),
             State::Asked(_)
             | State::Opening
             | State::Idle(_)
             | State::Deciding { .. }
             | State::Over => None,
+        }
+    }
+
+    /// The commands that run on it: in a guarded shell that itself, and the line.
+    pub(crate) fn commands(&self) -> Vec<Spent> {
+        match &self.state {
+            State::Running(running) => vec![running.spent],
+            State::Guarded(guard) => guard.commands(),
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => Vec::new(),
+        }
+    }
+
+    /// Whether nothing runs on it: a guarded shell that waits for a line is at rest.
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.state {
+            State::Running(_) => false,
+            State::Guarded(guard) => guard.running().is_none(),
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => true,
         }
     }
 

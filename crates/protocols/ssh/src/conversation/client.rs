@@ -36,6 +36,9 @@ impl SshConversation {
             }
             Packet::Eof { channel } => {
                 let (at, channel) = self.find(Side::Client, channel)?;
+                if matches!(channel.state, State::Guarded(_)) {
+                    return self.guard_input_ended(at, out);
+                }
                 channel.target.end_data();
                 self.pump(at, out)
             }
@@ -126,7 +129,7 @@ impl SshConversation {
     }
 
     /// Opens the target's end of a session channel, which carries no command yet.
-    fn open_at_target(&mut self, at: usize, open: &ClientOpen, out: &mut Effects) -> Result<(), WireError> {
+    pub(super) fn open_at_target(&mut self, at: usize, open: &ClientOpen, out: &mut Effects) -> Result<(), WireError> {
         let mut rest = bytes::BytesMut::new();
         let Some(kind) = open.write(&mut rest) else { return Ok(()) };
         if let Some(Some(channel)) = self.channels.get_mut(at) {
@@ -195,6 +198,17 @@ impl SshConversation {
                 let ask = *ask;
                 self.give_up(at, ask, out)?;
                 true
+            }
+            (ClientRequest::WindowChange(size), State::Guarded(guard)) => {
+                let runs = guard.running().is_some();
+                self.guard_resized(at, size, out)?;
+                if runs {
+                    return self.pass_request(at, &ClientRequest::WindowChange(size), want_reply, out);
+                }
+                true
+            }
+            (request, State::Guarded(guard)) if guard.running().is_some() => {
+                return self.pass_request(at, &request, want_reply, out);
             }
             (request, State::Running(_)) => return self.pass_request(at, &request, want_reply, out),
             // A keep-alive is answered, whatever the answer; the rest has no place where the channel is now.
@@ -277,9 +291,10 @@ impl SshConversation {
             channel.target.forget();
         }
         channel.target.end();
+        let guarded = matches!(channel.state, State::Guarded(_));
         let asked = match &channel.state {
             State::Asked(ask) | State::Deciding { ask, .. } => Some(*ask),
-            State::Opening | State::Idle(_) | State::Running(_) | State::Over => None,
+            State::Opening | State::Idle(_) | State::Running(_) | State::Guarded(_) | State::Over => None,
         };
         if let Some(ask) = asked {
             self.questions.remove(&ask);
@@ -287,6 +302,9 @@ impl SshConversation {
             if let Some(Some(channel)) = self.channels.get_mut(at) {
                 channel.state = State::Over;
             }
+        }
+        if guarded {
+            self.guard_withdraws(at, out);
         }
         self.withdraw_files(at, out);
         self.pump(at, out)
@@ -302,6 +320,7 @@ impl SshConversation {
         channel.client.received(data.len())?;
         match &mut channel.state {
             State::Running(_) => self.data_to_target(at, data, out),
+            State::Guarded(_) => self.guard_input(at, data, out),
             State::Idle(_) | State::Deciding { .. } | State::Opening | State::Asked(_) => {
                 let gives_up = match &channel.state {
                     State::Deciding { ask, setup, .. } if setup.pty.is_some() && data.contains(&INTERRUPT) => Some(*ask),

@@ -1,11 +1,11 @@
 //! Data on channels: recorded, masked, and passed on as windows allow.
 
-use sallyport_session::{Effects, WireError};
+use sallyport_session::{Effects, Spent, WireError};
 
 use super::SshConversation;
 use super::channel::{Channel, State};
 use super::link::Authority;
-use super::running::{STDERR, STDOUT, What};
+use super::running::{Running, STDERR, STDOUT, Streams, What};
 
 impl SshConversation {
     /// Data of the client for what runs.
@@ -35,8 +35,12 @@ impl SshConversation {
         out: &mut Effects,
     ) -> Result<(), WireError> {
         let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let State::Running(running) = &mut channel.state else {
-            return Err(super::fault(sallyport_session::Side::Target, "data on a channel where nothing runs"));
+        let running = match &mut channel.state {
+            State::Running(running) => running,
+            State::Guarded(_) => return self.guard_output(at, stream, data, out),
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => {
+                return Err(WireError::target("data on a channel where nothing runs"));
+            }
         };
         running.flow.from_target += data.len() as u64;
         let shown = match &mut running.what {
@@ -59,9 +63,8 @@ impl SshConversation {
     /// Shows what masks held back for more to come.
     pub(super) fn let_go(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
         let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let State::Running(running) = &mut channel.state else { return Ok(()) };
-        let seq = running.spent.seq();
-        let What::Streams(streams) = &mut running.what else { return Ok(()) };
+        let Some((spent, streams)) = channel.state.streams() else { return Ok(()) };
+        let seq = spent.seq();
         for stream in [0, 1] {
             let rest = streams.rest(stream);
             if rest.is_empty() {
@@ -82,6 +85,7 @@ impl SshConversation {
                 What::Streams(streams) => streams.terminal,
                 What::Files(_) | What::Opaque => return Ok(()),
             },
+            State::Guarded(_) => return self.guard_words(at, words, out),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Over => return Ok(()),
         };
         // A terminal in raw mode does not return to the start of the line by itself.
@@ -95,19 +99,27 @@ impl Channel {
     /// Whether masks hold something back, and whether on a terminal.
     pub(super) fn holds_text(&self) -> Option<bool> {
         match &self.state {
-            State::Running(running) => match &running.what {
-                What::Streams(streams) if streams.is_holding() => Some(streams.terminal),
-                What::Streams(_) | What::Files(_) | What::Opaque => None,
-            },
-            State::Asked(_)
-            | State::Opening
-            | State::Idle(_)
-            | State::Deciding { .. }
-            | State::Over => None,
+            State::Running(running) => running.holds_text(),
+            State::Guarded(guard) => guard.running().and_then(Running::holds_text),
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => None,
         }
     }
 }
 
-fn tag(stream: u32) -> u8 {
+impl State {
+    /// The output of what runs, if it is text.
+    fn streams(&mut self) -> Option<(Spent, &mut Streams)> {
+        match self {
+            Self::Running(running) => match &mut running.what {
+                What::Streams(streams) => Some((running.spent, streams)),
+                What::Files(_) | What::Opaque => None,
+            },
+            Self::Guarded(guard) => guard.streams(),
+            Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding { .. } | Self::Over => None,
+        }
+    }
+}
+
+pub(super) fn tag(stream: u32) -> u8 {
     if stream == 0 { STDOUT } else { STDERR }
 }

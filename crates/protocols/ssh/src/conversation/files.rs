@@ -226,6 +226,7 @@ impl SshConversation {
             | State::Opening
             | State::Idle(_)
             | State::Deciding { .. }
+            | State::Guarded(_)
             | State::Over => None,
         }
     }

@@ -76,6 +76,20 @@ impl Guard {
         }
     }
 
+    /// The shell, and the line that runs in it.
+    pub(crate) fn commands(&self) -> Vec<Spent> {
+        let line = self.running().map(|running| running.spent);
+        std::iter::once(self.shell).chain(line).collect()
+    }
+
+    /// The shell is over.
+    pub(crate) fn ended(&self, out: &mut Effects) {
+        if let Some(running) = self.running() {
+            out.ended(running.spent.seq(), running.ending());
+        }
+        out.ended(self.shell.seq(), br#"{"outcome":"completed"}"#.to_vec());
+    }
+
     pub(crate) fn streams(&mut self) -> Option<(Spent, &mut Streams)> {
         match &mut self.phase {
             Phase::Running { running, .. } => match &mut running.what {

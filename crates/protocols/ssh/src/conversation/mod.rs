@@ -6,6 +6,7 @@ mod client;
 mod data;
 mod files;
 mod forward;
+mod guard;
 mod link;
 mod running;
 mod start;
@@ -23,6 +24,7 @@ use sallyport_session::{
 use sallyport_ssh_transport::{Step, Transport};
 
 pub(crate) use channel::{Setup, Start};
+pub(crate) use guard::Place;
 pub(crate) use running::STDERR;
 
 use channel::{Channel, State};
@@ -175,7 +177,10 @@ impl SshConversation {
         let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
         let by = channel.authority();
         channel.client.flush(&mut self.client, Authority::Own, out)?;
-        let held = matches!(channel.state, State::Deciding { .. } | State::Idle(_) | State::Opening | State::Asked(_));
+        let held = matches!(
+            channel.state,
+            State::Deciding { .. } | State::Idle(_) | State::Opening | State::Asked(_)
+        );
         if !held || channel.client.closed {
             channel.target.flush(&mut self.target, by, out)?;
         }
@@ -276,11 +281,11 @@ impl Conversation for SshConversation {
     }
 
     fn is_idle(&self) -> bool {
-        self.channels.iter().flatten().all(|channel| channel.spent().is_none()) && self.questions.is_empty()
+        self.channels.iter().flatten().all(Channel::is_idle) && self.questions.is_empty()
     }
 
     fn unfinished(&self) -> Vec<u64> {
-        let running = self.channels.iter().flatten().filter_map(Channel::spent);
+        let running = self.channels.iter().flatten().flat_map(Channel::commands);
         let listening = self.listening.iter().map(|listens| listens.spent);
         running.chain(listening).map(sallyport_session::Spent::seq).collect()
     }
@@ -315,8 +320,10 @@ fn fault(side: Side, what: impl Into<String>) -> WireError {
 
 /// Notes how the command of a channel ended, if one ran.
 fn end_command(state: &State, out: &mut Effects) {
-    if let State::Running(running) = state {
-        out.ended(running.spent.seq(), running.ending());
+    match state {
+        State::Running(running) => out.ended(running.spent.seq(), running.ending()),
+        State::Guarded(guard) => guard.ended(out),
+        State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => {}
     }
 }
 

@@ -61,6 +61,14 @@ impl Running {
         }
     }
 
+    /// Whether masks hold something back, and whether on a terminal.
+    pub(crate) fn holds_text(&self) -> Option<bool> {
+        match &self.what {
+            What::Streams(streams) if streams.is_holding() => Some(streams.terminal),
+            What::Streams(_) | What::Files(_) | What::Opaque => None,
+        }
+    }
+
     /// How it ended, for the recording.
     pub(crate) fn ending(&self) -> Vec<u8> {
         let mut detail = BTreeMap::from([

@@ -2,6 +2,7 @@
 
 use sallyport_session::{AskId, Effects, Permit, Refusal, Ruling, WireError};
 use sallyport_ssh_transport::wire;
+use sallyport_target::ShellMode;
 
 use super::channel::{Channel, Reply, Setup, Start, State};
 use super::files::Files;
@@ -51,7 +52,12 @@ impl SshConversation {
                     ..
                 },
                 Ruling::Permitted { permit, .. },
-            ) => self.start(at, &setup, &start, want_reply, permit, out),
+            ) => match start {
+                Start::Shell if self.account.shell == ShellMode::Guarded => {
+                    self.guard(at, setup, want_reply, permit, out)
+                }
+                start => self.start(at, &setup, &start, want_reply, permit, out),
+            },
             (State::Deciding { setup, want_reply, .. }, Ruling::Refused { refusal, .. }) => {
                 self.refuse_start(at, setup.pty.is_some(), want_reply, &refusal, out)
             }
@@ -63,6 +69,10 @@ impl SshConversation {
                 }
                 let words = refuse::line(&refusal);
                 number.map_or(Ok(()), |number| self.decline(number, OpenFailure::Prohibited, &words, out))
+            }
+            (state @ State::Guarded(_), ruling) => {
+                channel.state = state;
+                self.decided_line(at, ruling, out)
             }
             (state, _) => {
                 channel.state = state;
@@ -128,7 +138,7 @@ impl SshConversation {
     }
 
     /// Ends a channel with an exit status of the gateway's own.
-    fn finish(&mut self, at: usize, status: u32, out: &mut Effects) -> Result<(), WireError> {
+    pub(super) fn finish(&mut self, at: usize, status: u32, out: &mut Effects) -> Result<(), WireError> {
         let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
         if let Some(channel) = channel.client.number {
             let packet = Packet::Request {
@@ -202,7 +212,7 @@ const INTERRUPTED: u32 = 130;
 pub(crate) const SFTP: &str = "sftp";
 
 /// The requests that begin a command: its environment and terminal, then itself.
-fn requests(
+pub(super) fn requests(
     channel: u32,
     setup: &Setup,
     start: &Start,

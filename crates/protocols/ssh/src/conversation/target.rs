@@ -57,7 +57,9 @@ impl SshConversation {
             Packet::Eof { channel } => {
                 let (at, _) = self.find(Side::Target, channel)?;
                 self.let_go(at, out)?;
-                if let Some(Some(channel)) = self.channels.get_mut(at) {
+                if let Some(Some(channel)) = self.channels.get_mut(at)
+                    && !matches!(channel.state, State::Guarded(_))
+                {
                     channel.client.end_data();
                 }
                 self.pump(at, out)
@@ -66,6 +68,9 @@ impl SshConversation {
                 let (at, _) = self.find(Side::Target, channel)?;
                 self.let_go(at, out)?;
                 if let Some(Some(channel)) = self.channels.get_mut(at) {
+                    if matches!(channel.state, State::Guarded(_)) {
+                        return self.line_ended(at, out);
+                    }
                     channel.target.closed = true;
                     channel.target.forget();
                     channel.target.end();
@@ -93,6 +98,7 @@ impl SshConversation {
         channel.awaiting = false;
         match &channel.state {
             State::Opening => channel.state = State::Idle(Setup::default()),
+            State::Guarded(_) => return self.run_line(at, out),
             State::Running(_) | State::Over => {}
             State::Asked(_) | State::Idle(_) | State::Deciding { .. } => {
                 return Err(fault(Side::Target, "a channel that was not asked for"));
@@ -107,6 +113,11 @@ impl SshConversation {
         if channel.target.number.is_some() {
             return Err(fault(Side::Target, "a channel that is confirmed and declined"));
         }
+        let text = format!("the target: {}", refuse::printable(&String::from_utf8_lossy(text)));
+        if matches!(channel.state, State::Guarded(_)) {
+            channel.awaiting = false;
+            return self.line_declined(at, &text, out);
+        }
         let waits = matches!(channel.state, State::Opening | State::Running(_));
         let client = channel.client.number;
         if let Some(channel) = self.channels.get_mut(at).and_then(Option::take) {
@@ -119,7 +130,6 @@ impl SshConversation {
             4 => OpenFailure::ResourceShortage,
             _ => OpenFailure::ConnectFailed,
         };
-        let text = format!("the target: {}", refuse::printable(&String::from_utf8_lossy(text)));
         self.decline(client, reason, &text, out)
     }
 
@@ -134,22 +144,25 @@ impl SshConversation {
         let request = TargetRequest::read(name, rest).map_err(|e| fault(Side::Target, e.to_string()))?;
         let (at, channel) = self.find(Side::Target, number)?;
         let target = channel.target.number;
-        if let State::Running(running) = &mut channel.state {
-            match &request {
-                TargetRequest::ExitStatus(status) => running.exit = Exit::Status(*status),
-                TargetRequest::ExitSignal { signal, core_dumped } => {
-                    running.exit = Exit::Signal {
-                        signal: (*signal).to_owned(),
-                        core_dumped: *core_dumped,
-                    };
-                }
-                TargetRequest::EndOfWrite | TargetRequest::FlowControl(_) | TargetRequest::Unknown => {}
-            }
+        let exit = match &request {
+            TargetRequest::ExitStatus(status) => Some(Exit::Status(*status)),
+            TargetRequest::ExitSignal { signal, core_dumped } => Some(Exit::Signal {
+                signal: (*signal).to_owned(),
+                core_dumped: *core_dumped,
+            }),
+            TargetRequest::EndOfWrite | TargetRequest::FlowControl(_) | TargetRequest::Unknown => None,
+        };
+        let guarded = matches!(channel.state, State::Guarded(_));
+        match (&mut channel.state, exit) {
+            (State::Running(running), Some(exit)) => running.exit = exit,
+            (State::Guarded(guard), Some(exit)) => guard.exit(exit),
+            (_, _) => {}
         }
         if want_reply && let Some(channel) = target {
             self.target.packet(&Packet::Failure { channel }, Authority::Own, out)?;
         }
-        if request == TargetRequest::Unknown {
+        // A line is not the shell: how it ended is not how the shell does.
+        if guarded || request == TargetRequest::Unknown {
             return Ok(());
         }
         // What was held back was said before it.

@@ -17,10 +17,9 @@ pub(super) fn line(
     terminal: bool,
     state: Bytes,
     account: &Account,
-    setup: &Setup,
-    classification: &Classification,
+    setting: &Setting,
 ) -> Command {
-    let analysis = sallyport_shell::analyse(text, &setting(account, setup, classification));
+    let analysis = sallyport_shell::analyse(text, setting);
     let unparsed = analysis.unparsed.as_ref().map(|unparsed| Unparsed {
         message: unparsed.message.clone(),
         position: Some(unparsed.position + 1),
@@ -34,7 +33,7 @@ pub(super) fn line(
 }
 
 /// Where the line is going to run.
-fn setting(account: &Account, setup: &Setup, classification: &Classification) -> Setting {
+pub(super) fn setting(account: &Account, setup: &Setup, classification: &Classification) -> Setting {
     let mut setting = Setting::new(&account.home).protecting(protected(classification));
     setting.shell = match account.login_shell {
         sallyport_target::LoginShell::Bash => LoginShell::Bash,

@@ -14,8 +14,8 @@ pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) ->
     }
     // `$?` of the line before is what the line sees.
     let _ = writeln!(script, "(exit {})", place.status.min(255));
-    script.push_str(line);
-    // On a line of its own: the line may end with a comment.
+    // As one word, so that nothing in the line can reach what stands around it; and not as an option.
+    let _ = writeln!(script, "eval {}", quoted(&format!(" {line}")));
     let exports = match shell {
         LoginShell::Bash => "export -p",
         // What it prints is not the same everywhere.
@@ -23,7 +23,7 @@ pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) ->
     };
     let _ = write!(
         script,
-        "\n__sallyport=$?; printf '\\033]7777;{nonce};'; pwd -P; {exports}; printf '\\033\\\\'; exit $__sallyport\n"
+        "__sallyport=$?; printf '\\033]7777;{nonce};'; pwd -P; {exports}; printf '\\033\\\\'; exit $__sallyport\n"
     );
     script
 }
@@ -50,6 +50,6 @@ mod tests {
             status: 3,
         };
         let script = wrap("ls # here", &place, "n", LoginShell::Bash);
-        assert!(script.starts_with("cd -- '/tmp/a'\\''b' || exit 1\nexport A='$(id)\n'\\''x'\n(exit 3)\nls # here\n"));
+        assert!(script.starts_with("cd -- '/tmp/a'\\''b' || exit 1\nexport A='$(id)\n'\\''x'\n(exit 3)\neval ' ls # here'\n"));
     }
 }
