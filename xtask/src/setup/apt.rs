@@ -1,8 +1,9 @@
 //! Debian's packages.
 
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use sallyport_testbed::find_postgres;
 
 use crate::process;
@@ -37,6 +38,41 @@ pub(super) fn program(program: &str, argument: &str, packages: &[&str]) -> Resul
         return Ok(());
     }
     install(packages)
+}
+
+/// OpenSSH's server and clients, and what the tests of SSH run over them: each file, and the package that brings it. Only
+/// files are looked for, so that it costs nothing once they are there.
+const SSH: &[(&str, &str)] = &[
+    ("/usr/sbin/sshd", "openssh-server"),
+    ("/usr/lib/openssh/sftp-server", "openssh-sftp-server"),
+    ("/usr/bin/ssh", "openssh-client"),
+    ("/usr/bin/rsync", "rsync"),
+    ("/usr/bin/git", "git"),
+    ("/usr/bin/sshpass", "sshpass"),
+    ("/usr/bin/expect", "expect"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/socat", "socat"),
+    ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/unshare", "util-linux"),
+    ("/bin/mount", "mount"),
+    ("/bin/ip", "iproute2"),
+];
+
+pub(super) fn ssh() -> Result<()> {
+    let missing = || SSH.iter().filter(|(file, _)| !Path::new(file).exists());
+    let packages: Vec<&str> = missing().map(|&(_, package)| package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    install(&packages)?;
+    let still: Vec<&str> = missing().map(|&(file, _)| file).collect();
+    ensure!(
+        still.is_empty(),
+        "{packages:?} are installed, but not found are {still:?}"
+    );
+    let curl = process::capture(Command::new("curl").arg("-V"))?;
+    ensure!(curl.contains("libssh2"), "curl speaks no SFTP here: {curl}");
+    Ok(())
 }
 
 pub(super) fn install(packages: &[&str]) -> Result<()> {

@@ -38,6 +38,10 @@ pub(crate) enum Layer {
     Python,
     /// The JDBC driver.
     Java,
+    /// OpenSSH's server and clients, rsync, git, expect and the like.
+    Ssh,
+    /// paramiko, asyncssh, Ansible and pexpect in a virtual environment.
+    PythonSsh,
 }
 
 /// What `cargo xtask demo` needs.
@@ -50,6 +54,8 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
     Layer::Node,
     Layer::Python,
     Layer::Java,
+    Layer::Ssh,
+    Layer::PythonSsh,
 ];
 /// What `cargo xtask ci` needs.
 pub(crate) const FOR_CI: &[Layer] = &[
@@ -60,6 +66,8 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Node,
     Layer::Python,
     Layer::Java,
+    Layer::Ssh,
+    Layer::PythonSsh,
     Layer::Deny,
 ];
 /// What `cargo xtask fuzz` needs.
@@ -84,8 +92,10 @@ fn ensure(layer: Layer) -> Result<()> {
         Layer::Nextest => tools::ensure_nextest(),
         Layer::Deny => tools::ensure_deny(),
         Layer::Node => node::ensure(),
-        Layer::Python => python::ensure(),
+        Layer::Python => python::drivers(),
         Layer::Java => java::ensure(),
+        Layer::Ssh => apt::ssh(),
+        Layer::PythonSsh => python::ssh(),
     }
 }
 
@@ -100,5 +110,7 @@ fn name(layer: Layer) -> &'static str {
         Layer::Node => "the Node.js packages",
         Layer::Python => "the Python packages",
         Layer::Java => "the JDBC driver",
+        Layer::Ssh => "OpenSSH and what runs over it",
+        Layer::PythonSsh => "the SSH clients of Python",
     }
 }
