@@ -9,12 +9,14 @@ mod java;
 mod node;
 mod python;
 mod regress;
+mod shell_root;
 mod stamp;
 mod tools;
 
 use anyhow::{Context, Result};
 
 pub(crate) use regress::regress;
+pub(crate) use shell_root::shell_root;
 pub(crate) use tools::{deny, nextest};
 
 /// One thing that may have to be installed.

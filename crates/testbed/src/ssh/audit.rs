@@ -5,7 +5,7 @@
 //! same arguments, environment and depth. (`ForceCommand` would see as much, but it replaces what runs and adds a variable
 //! to its environment; a library loaded before programs would change them and miss static ones.)
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::account::put;
 use crate::TestbedError;
@@ -45,9 +45,54 @@ pub enum What {
     Sftp,
 }
 
-/// Lays the scripts that write the record.
-pub(super) fn lay(dir: &Path) -> Result<(), TestbedError> {
-    let text = |script: &str| script.replace("{dir}", &dir.display().to_string());
+/// The record of one server, in a directory of the machine.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    dir: PathBuf,
+    seen: PathBuf,
+}
+
+impl Audit {
+    /// Lays the scripts `shell` (a login shell) and `sftp` (the subsystem's program) into `dir`, which the server's
+    /// accounts see as `seen`, and makes the places where they write.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn lay(dir: &Path, seen: &Path) -> Result<Audit, TestbedError> {
+        lay(dir, seen)?;
+        Ok(Audit::at(dir, seen))
+    }
+
+    /// The record that is written below `dir`, which the server's accounts see as `seen`.
+    pub fn at(dir: &Path, seen: &Path) -> Audit {
+        Audit {
+            dir: dir.to_owned(),
+            seen: seen.to_owned(),
+        }
+    }
+
+    /// Every command, shell and subsystem that was started, in order of time. Each is written before it starts.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn ran(&self) -> Result<Vec<Ran>, TestbedError> {
+        read(&self.dir.join("audit"), &self.seen.join("sftp"))
+    }
+
+    /// What the SFTP subsystem did: a line for each operation, as sftp-server words it.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn sftp(&self) -> Result<Vec<String>, TestbedError> {
+        let path = self.dir.join("sftp.log");
+        let bytes = std::fs::read(&path).map_err(TestbedError::file(path))?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Ok(text.lines().map(|line| line.trim_end().to_owned()).collect())
+    }
+}
+
+fn lay(dir: &Path, seen: &Path) -> Result<(), TestbedError> {
+    let text = |script: &str| script.replace("{dir}", &seen.display().to_string());
     put(&dir.join("shell"), &text(SHELL), 0o755)?;
     put(&dir.join("sftp"), &text(SFTP), 0o755)?;
     put(&dir.join("sftp.log"), "", 0o666)?;
@@ -57,12 +102,10 @@ pub(super) fn lay(dir: &Path) -> Result<(), TestbedError> {
     std::fs::set_permissions(&audit, mode).map_err(TestbedError::file(&audit))
 }
 
-/// Reads the record back.
-pub(super) fn read(dir: &Path) -> Result<Vec<Ran>, TestbedError> {
-    let (audit, sftp) = (dir.join("audit"), dir.join("sftp"));
+fn read(audit: &Path, sftp: &Path) -> Result<Vec<Ran>, TestbedError> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(&audit).map_err(TestbedError::file(&audit))? {
-        let path = entry.map_err(TestbedError::file(&audit))?.path();
+    for entry in std::fs::read_dir(audit).map_err(TestbedError::file(audit))? {
+        let path = entry.map_err(TestbedError::file(audit))?.path();
         let time = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
         let bytes = std::fs::read(&path).map_err(TestbedError::file(&path))?;
         found.push((time.map_err(TestbedError::file(&path))?, bytes));
@@ -70,14 +113,6 @@ pub(super) fn read(dir: &Path) -> Result<Vec<Ran>, TestbedError> {
     found.sort();
     let sftp = sftp.display().to_string();
     Ok(found.iter().filter_map(|(_, bytes)| parse(bytes, &sftp)).collect())
-}
-
-/// What sftp-server said, without its process's and its sessions' frames.
-pub(super) fn sftp(dir: &Path) -> Result<Vec<String>, TestbedError> {
-    let path = dir.join("sftp.log");
-    let bytes = std::fs::read(&path).map_err(TestbedError::file(path))?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(text.lines().map(|line| line.trim_end().to_owned()).collect())
 }
 
 /// A file that was opened and not written yet has nothing to say.

@@ -19,7 +19,7 @@ use crate::TestbedError;
 use crate::supervisor::Supervised;
 
 pub use account::Account;
-pub use audit::{Ran, What};
+pub use audit::{Audit, Ran, What};
 pub use client::SshConfig;
 pub use key::{KeyKind, SshAuthority, SshKey};
 
@@ -97,7 +97,7 @@ impl Sshd {
     /// # Errors
     /// When the record cannot be read.
     pub fn ran(&self) -> Result<Vec<Ran>, TestbedError> {
-        audit::read(self.dir())
+        Audit::at(self.dir(), self.dir()).ran()
     }
 
     /// What the SFTP subsystem did: a line for each operation, as sftp-server words it (`open "/etc/hosts" flags READ …`).
@@ -105,7 +105,7 @@ impl Sshd {
     /// # Errors
     /// When the record cannot be read.
     pub fn sftp_operations(&self) -> Result<Vec<String>, TestbedError> {
-        audit::sftp(self.dir())
+        Audit::at(self.dir(), self.dir()).sftp()
     }
 
     /// Ends the server and every session, as a host does that loses power; its directory stays until the drop.

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::key::{KeyKind, SshKey, keygen};
-use super::{Account, Sshd, SshdOptions, account, audit, config};
+use super::{Account, Audit, Sshd, SshdOptions, account, config};
 use crate::TestbedError;
 use crate::postgres::free_port;
 use crate::supervisor::Supervised;
@@ -72,7 +72,7 @@ fn start_in(dir: &Path, options: &SshdOptions) -> Result<Sshd, TestbedError> {
         &options.accounts
     };
     account::write(dir, accounts)?;
-    audit::lay(dir)?;
+    Audit::lay(dir, dir)?;
     let port = match options.port {
         Some(port) => port,
         None => free_port()?,
