@@ -1,2 +1,3 @@
-[ -n "$PS1" ] || return
-PS1='P# '
+case $- in
+*i*) PS1='P# ' ;;
+esac

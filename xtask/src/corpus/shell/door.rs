@@ -39,14 +39,16 @@ const ASKPASS: &str = "askpass";
 /// What takes the place of what in the files of a client.
 const BINDS: &str = "ssh:/usr/bin/ssh sftp-server:/usr/lib/openssh/sftp-server";
 
+/// `-p`: what a script sets for the shells of the host is no matter of this one.
+///
 /// `ssh` takes the first value of each option, so that user, port and key of the gateway win over what a script says.
-const SSH: &str = r#"#!/bin/bash
+const SSH: &str = r#"#!/bin/bash -p
 exec -a /usr/bin/ssh /opt/client/ssh.real -l '{user}' -p {port} -o BatchMode=no -o NumberOfPasswordPrompts=1 \
     -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "$@"
 "#;
 
 /// There is no server for files at the client's side: one that a script starts is the host's, by a command.
-const SFTP_SERVER: &str = "#!/bin/bash\nexec /usr/bin/ssh root@127.0.0.1 /usr/lib/openssh/sftp-server \"$@\"\n";
+const SFTP_SERVER: &str = "#!/bin/bash -p\nexec /usr/bin/ssh root@127.0.0.1 /usr/lib/openssh/sftp-server \"$@\"\n";
 
 impl Door {
     /// Straight to the host, as the account's owner.
