@@ -6,6 +6,12 @@ pub enum TestbedError {
     /// No PostgreSQL server programs were found.
     #[error("no PostgreSQL server programs found under /usr/lib/postgresql: install Debian's `postgresql`")]
     NoPostgres,
+    /// No OpenSSH server was found.
+    #[error("no `/usr/sbin/sshd`: install Debian's `openssh-server`")]
+    NoSshd,
+    /// What was asked for needs namespaces, which only root can make here.
+    #[error("a throw-away SSH server with accounts of its own needs root")]
+    NotRoot,
     /// A program could not be started.
     #[error("`{program}` could not be started")]
     Spawn {

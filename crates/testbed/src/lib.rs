@@ -8,6 +8,7 @@ mod cache;
 mod error;
 mod gateway;
 mod postgres;
+mod ssh;
 mod supervisor;
 mod tls;
 
@@ -15,5 +16,6 @@ pub use cache::cache_dir;
 pub use error::TestbedError;
 pub use gateway::{Api, Gateway, GatewayOptions, Killed, PASSWORD, Person, Reply};
 pub use postgres::{Auth, LoggedStatement, Options, Postgres, Role, Template, find_postgres};
+pub use ssh::{Account, Audit, KeyKind, Ran, SshAuthority, SshConfig, SshKey, Sshd, SshdOptions, What};
 pub use supervisor::Supervised;
 pub use tls::{Authority, Issued};

@@ -69,7 +69,9 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         None => Door::direct(server),
     };
     let outcomes: Vec<Outcome> = cases.iter().map(|case| judge(case, &door, server)).collect();
-    Ok(report::print(&outcomes, ["masked", "left alone"], unscored, skipped))
+    let mut notes = report::unscored(unscored);
+    notes.extend((skipped > 0).then(|| format!("{skipped} skipped (they are about terminals)")));
+    Ok(report::print(&outcomes, ["masked", "left alone"], &notes))
 }
 
 /// A relay in front of the server for each case that says how the server's bytes are cut.

@@ -9,6 +9,7 @@ mod mask;
 mod needles;
 mod play;
 mod report;
+mod shell;
 mod snapshot;
 mod sql;
 mod step;
@@ -16,11 +17,14 @@ mod through;
 pub(crate) mod wire;
 mod worker;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
+
+use case::Verdict;
 
 /// Which corpus to run.
 #[derive(Subcommand)]
@@ -29,6 +33,8 @@ pub(crate) enum Corpus {
     Sql(Options),
     /// Values that must be masked, and look-alikes that must not
     Mask(Options),
+    /// Command lines, terminals, files and forwards of SSH that try to get round a policy, and look-alikes that must pass
+    Shell(shell::Arguments),
     /// Runs cases handed over by the parent process, in a network of its own
     #[command(hide = true)]
     Worker {
@@ -36,6 +42,19 @@ pub(crate) enum Corpus {
         #[arg(long)]
         program: Option<PathBuf>,
         /// The worker has a network and a `/tmp/gwtest` of its own
+        #[arg(long)]
+        isolated: bool,
+    },
+    /// The same for cases about shells
+    #[command(hide = true)]
+    ShellWorker {
+        /// The gateway's program; none to go without
+        #[arg(long)]
+        program: Option<PathBuf>,
+        /// What an interactive shell is
+        #[arg(long, value_enum)]
+        mode: shell::Mode,
+        /// The worker has a network of its own
         #[arg(long)]
         isolated: bool,
     },
@@ -92,6 +111,19 @@ impl Options {
         self.program.clone().map_or_else(crate::demo::build, Ok).map(Some)
     }
 
+    /// Leaves the first attacks and look-alikes of each class, if that is asked for.
+    fn thin<C>(&self, cases: &mut Vec<C>, of: impl Fn(&C) -> (&str, Verdict)) {
+        let Some(most) = self.per_class else { return };
+        let mut taken: HashMap<(String, bool), usize> = HashMap::new();
+        cases.retain(|case| {
+            let (class, verdict) = of(case);
+            let attack = matches!(verdict, Verdict::MustBlock | Verdict::MustMask);
+            let count = taken.entry((class.to_owned(), attack)).or_default();
+            *count += 1;
+            *count <= most
+        });
+    }
+
     fn wants(&self, id: &str, class: &str) -> bool {
         self.only.is_empty()
             || self
@@ -106,7 +138,13 @@ pub(crate) fn run(corpus: Corpus) -> Result<bool> {
     match corpus {
         Corpus::Sql(options) => sql::run(&options),
         Corpus::Mask(options) => mask::run(&options),
-        Corpus::Worker { program, isolated } => worker::serve(program.as_deref(), isolated).map(|()| true),
+        Corpus::Shell(arguments) => shell::run(&arguments),
+        Corpus::Worker { program, isolated } => sql::serve(program.as_deref(), isolated).map(|()| true),
+        Corpus::ShellWorker {
+            program,
+            mode,
+            isolated,
+        } => shell::serve(program.as_deref(), mode, isolated).map(|()| true),
     }
 }
 

@@ -33,6 +33,14 @@ impl Tally {
         self.all - self.passed
     }
 
+    fn share(&self) -> String {
+        if self.all == 0 {
+            return "–".to_owned();
+        }
+        let tenths = self.passed * 1000 / self.all;
+        format!("{}.{} %", tenths / 10, tenths % 10)
+    }
+
     fn show(&self) -> String {
         if self.all == 0 {
             "–".to_owned()
@@ -50,8 +58,8 @@ fn is_attack(verdict: Verdict) -> bool {
     }
 }
 
-/// Prints the table, the failures and the totals; whether nothing failed.
-pub(crate) fn print(outcomes: &[Outcome], heads: [&str; 2], unscored: usize, skipped: usize) -> bool {
+/// Prints the table, the failures and the totals; whether nothing failed. `notes` say what was left out.
+pub(crate) fn print(outcomes: &[Outcome], heads: [&str; 2], notes: &[String]) -> bool {
     let mut classes: BTreeMap<&str, [Tally; 2]> = BTreeMap::new();
     let mut totals: [Tally; 2] = Default::default();
     for outcome in outcomes {
@@ -70,6 +78,8 @@ pub(crate) fn print(outcomes: &[Outcome], heads: [&str; 2], unscored: usize, ski
         println!("{class:<28} {:>12} {:>14}", attacks.show(), others.show());
     }
     println!("{:<28} {:>12} {:>14}", "all", totals[0].show(), totals[1].show());
+    let [attacks, others] = &totals;
+    println!("{}: {}, {}: {}", heads[0], attacks.share(), heads[1], others.share());
     let worst = classes
         .iter()
         .max_by_key(|(_, [attacks, others])| attacks.failed() + others.failed());
@@ -85,12 +95,15 @@ pub(crate) fn print(outcomes: &[Outcome], heads: [&str; 2], unscored: usize, ski
     for failure in &failures {
         println!("FAILED {} ({}): {}", failure.id, failure.class, failure.reason);
     }
-    if unscored > 0 {
-        println!("{unscored} not scored (either outcome is right)");
-    }
-    if skipped > 0 {
-        println!("{skipped} skipped (they are about terminals)");
+    for note in notes {
+        println!("{note}");
     }
     println!("{} passed, {} failed", outcomes.len() - failures.len(), failures.len());
     failures.is_empty()
+}
+
+/// What is said of cases that either outcome is right for.
+pub(crate) fn unscored(count: usize) -> Vec<String> {
+    let note = format!("{count} not scored (either outcome is right)");
+    (count > 0).then_some(note).into_iter().collect()
 }

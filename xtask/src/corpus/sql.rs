@@ -1,6 +1,7 @@
 //! The SQL corpora.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -29,24 +30,37 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let all = cases.len();
     cases.retain(|case| case.verdict != Verdict::Either);
     let unscored = all - cases.len();
-    if let Some(most) = options.per_class {
-        let mut taken: HashMap<(String, bool), usize> = HashMap::new();
-        cases.retain(|case| {
-            let attack = matches!(case.verdict, Verdict::MustBlock | Verdict::MustMask);
-            let count = taken.entry((case.class.clone(), attack)).or_default();
-            *count += 1;
-            *count <= most
-        });
-    }
+    options.thin(&mut cases, |case| (&case.class, case.verdict));
     // Made here, so that the workers do not each make it.
     cluster::template()?;
     let program = options.program()?;
-    let outcomes = worker::run(cases, options.jobs, program.as_deref())?;
-    Ok(report::print(&outcomes, ["stopped", "let through"], unscored, 0))
+    let mut words: Vec<OsString> = vec!["worker".into()];
+    if let Some(program) = program {
+        words.extend(["--program".into(), program.into_os_string()]);
+    }
+    let outcomes = worker::run(cases, options.jobs, &words)?;
+    Ok(report::print(
+        &outcomes,
+        ["stopped", "let through"],
+        &report::unscored(unscored),
+    ))
+}
+
+/// A worker: reads cases, writes outcomes.
+pub(crate) fn serve(program: Option<&Path>, isolated: bool) -> Result<()> {
+    if isolated {
+        worker::isolate()?;
+    }
+    let template = cluster::template()?;
+    let door = match program {
+        Some(program) => door(program)?,
+        None => Door::direct(cluster::address()),
+    };
+    worker::serve(|case| judge(case, &template, &door))
 }
 
 /// The gateway with the policy that the corpora assume, and one target for each role in each database.
-pub(crate) fn door(program: &Path) -> Result<Door> {
+fn door(program: &Path) -> Result<Door> {
     let mut profiles = Vec::new();
     for role in ROLES {
         for database in DATABASES {
@@ -65,7 +79,7 @@ pub(crate) fn door(program: &Path) -> Result<Door> {
 }
 
 /// Runs one case. With `direct` there is no gateway, and the attacks succeed.
-pub(crate) fn judge(case: &SqlCase, template: &Template, door: &Door) -> Outcome {
+fn judge(case: &SqlCase, template: &Template, door: &Door) -> Outcome {
     let judged = match case.verdict {
         Verdict::MustAllow | Verdict::MustNotMask => must_pass(case, template, door),
         Verdict::MustBlock | Verdict::MustMask | Verdict::Either => must_stop(case, template, door),

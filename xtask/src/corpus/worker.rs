@@ -3,24 +3,30 @@
 //! The cases name a fixed port and a fixed directory, so each worker is a process with its own network and
 //! its own `/tmp/gwtest`. Where that is not permitted, one worker runs without.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, bail};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use super::case::SqlCase;
+use super::cluster;
 use super::report::Outcome;
-use super::through::Door;
-use super::{cluster, sql};
 use crate::process;
 
 const OWN_NETWORK: &[&str] = &["--net", "--mount", "--propagation", "private", "--"];
 
-/// Runs the cases in worker processes and returns the outcomes in the order of the cases.
-pub(super) fn run(cases: Vec<SqlCase>, jobs: usize, program: Option<&Path>) -> Result<Vec<Outcome>> {
-    let isolated = process::capture(Command::new("unshare").args(OWN_NETWORK).arg("true")).is_ok();
+/// Whether workers can have networks of their own here.
+pub(super) fn isolated() -> bool {
+    process::capture(Command::new("unshare").args(OWN_NETWORK).arg("true")).is_ok()
+}
+
+/// Runs the cases in worker processes and returns the outcomes in the order of the cases. `words` begin the command line of
+/// `xtask corpus` by which a worker is started.
+pub(super) fn run<C: Serialize + Send>(cases: Vec<C>, jobs: usize, words: &[OsString]) -> Result<Vec<Outcome>> {
+    let isolated = isolated();
     let jobs = if isolated { jobs.clamp(1, cases.len().max(1)) } else { 1 };
     if !isolated {
         eprintln!("corpus: no network namespaces here, so one case runs at a time");
@@ -30,7 +36,7 @@ pub(super) fn run(cases: Vec<SqlCase>, jobs: usize, program: Option<&Path>) -> R
     let done: Mutex<Vec<(usize, Outcome)>> = Mutex::new(Vec::with_capacity(total));
     std::thread::scope(|scope| -> Result<()> {
         let threads: Vec<_> = (0..jobs)
-            .map(|_| scope.spawn(|| drive(&queue, &done, total, isolated, program)))
+            .map(|_| scope.spawn(|| drive(&queue, &done, total, isolated, words)))
             .collect();
         for thread in threads {
             match thread.join() {
@@ -45,16 +51,16 @@ pub(super) fn run(cases: Vec<SqlCase>, jobs: usize, program: Option<&Path>) -> R
     Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
 }
 
-type Queue = Mutex<std::iter::Enumerate<std::vec::IntoIter<SqlCase>>>;
+type Queue<C> = Mutex<std::iter::Enumerate<std::vec::IntoIter<C>>>;
 
-fn drive(
-    queue: &Queue,
+fn drive<C: Serialize>(
+    queue: &Queue<C>,
     done: &Mutex<Vec<(usize, Outcome)>>,
     total: usize,
     isolated: bool,
-    program: Option<&Path>,
+    words: &[OsString],
 ) -> Result<()> {
-    let mut worker = start(isolated, program)?;
+    let mut worker = start(isolated, words)?;
     let mut input = worker.stdin.take().context("a worker without input")?;
     let output = worker.stdout.take().context("a worker without output")?;
     let mut lines = BufReader::new(output).lines();
@@ -80,7 +86,7 @@ fn drive(
     Ok(())
 }
 
-fn start(isolated: bool, program: Option<&Path>) -> Result<Child> {
+fn start(isolated: bool, words: &[OsString]) -> Result<Child> {
     let own = std::env::current_exe()?;
     let mut command = if isolated {
         Command::new("unshare")
@@ -90,11 +96,8 @@ fn start(isolated: bool, program: Option<&Path>) -> Result<Child> {
     if isolated {
         command.args(OWN_NETWORK).arg(&own);
     }
-    command.args(["corpus", "worker"]);
+    command.arg("corpus").args(words);
     command.args(isolated.then_some("--isolated"));
-    if let Some(program) = program {
-        command.arg("--program").arg(program);
-    }
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -103,25 +106,17 @@ fn start(isolated: bool, program: Option<&Path>) -> Result<Child> {
 }
 
 /// A worker: reads cases, writes outcomes.
-pub(super) fn serve(program: Option<&Path>, isolated: bool) -> Result<()> {
-    if isolated {
-        isolate()?;
-    }
-    let template = cluster::template()?;
-    let door = match program {
-        Some(program) => sql::door(program)?,
-        None => Door::direct(cluster::address()),
-    };
+pub(super) fn serve<C: DeserializeOwned>(mut judge: impl FnMut(&C) -> Outcome) -> Result<()> {
     for line in std::io::stdin().lock().lines() {
-        let case: SqlCase = serde_json::from_str(&line?)?;
-        let outcome = sql::judge(&case, &template, &door);
+        let case: C = serde_json::from_str(&line?)?;
+        let outcome = judge(&case);
         println!("{}", serde_json::to_string(&outcome)?);
     }
     Ok(())
 }
 
 /// The loopback of the new network, and files that no other worker sees.
-fn isolate() -> Result<()> {
+pub(super) fn isolate() -> Result<()> {
     std::fs::create_dir_all(cluster::FILES)?;
     process::capture(Command::new("ip").args(["link", "set", "lo", "up"]))?;
     process::capture(Command::new("mount").args(["-t", "tmpfs", "tmpfs", cluster::FILES]))?;

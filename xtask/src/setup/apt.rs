@@ -1,8 +1,9 @@
 //! Debian's packages.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use sallyport_testbed::find_postgres;
 
 use crate::process;
@@ -39,6 +40,41 @@ pub(super) fn program(program: &str, argument: &str, packages: &[&str]) -> Resul
     install(packages)
 }
 
+/// OpenSSH's server and clients, and what the tests of SSH run over them: each file, and the package that brings it. Only
+/// files are looked for, so that it costs nothing once they are there.
+const SSH: &[(&str, &str)] = &[
+    ("/usr/sbin/sshd", "openssh-server"),
+    ("/usr/lib/openssh/sftp-server", "openssh-sftp-server"),
+    ("/usr/bin/ssh", "openssh-client"),
+    ("/usr/bin/rsync", "rsync"),
+    ("/usr/bin/git", "git"),
+    ("/usr/bin/sshpass", "sshpass"),
+    ("/usr/bin/expect", "expect"),
+    ("/usr/bin/curl", "curl"),
+    ("/usr/bin/socat", "socat"),
+    ("/usr/bin/openssl", "openssl"),
+    ("/usr/bin/unshare", "util-linux"),
+    ("/bin/mount", "mount"),
+    ("/bin/ip", "iproute2"),
+];
+
+pub(super) fn ssh() -> Result<()> {
+    let missing = || SSH.iter().filter(|(file, _)| !Path::new(file).exists());
+    let packages: Vec<&str> = missing().map(|&(_, package)| package).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    install(&packages)?;
+    let still: Vec<&str> = missing().map(|&(file, _)| file).collect();
+    ensure!(
+        still.is_empty(),
+        "{packages:?} are installed, but not found are {still:?}"
+    );
+    let curl = process::capture(Command::new("curl").arg("-V"))?;
+    ensure!(curl.contains("libssh2"), "curl speaks no SFTP here: {curl}");
+    Ok(())
+}
+
 pub(super) fn install(packages: &[&str]) -> Result<()> {
     eprintln!("setup: installing {} with apt-get", packages.join(", "));
     process::run(apt_get().arg("update").arg("-qq"))?;
@@ -62,4 +98,40 @@ fn apt_get() -> Command {
     }
     command.env("DEBIAN_FRONTEND", "noninteractive");
     command
+}
+
+/// The configuration of an apt of its own in `dir`: the machine's own list of sources and of packages stays as it is.
+pub(super) fn private(dir: &Path) -> Result<PathBuf> {
+    let apt = dir.join("apt");
+    for part in [
+        "etc/apt.conf.d",
+        "etc/preferences.d",
+        "state/lists/partial",
+        "cache/archives/partial",
+    ] {
+        std::fs::create_dir_all(apt.join(part))?;
+    }
+    std::fs::write(apt.join("state/status"), "")?;
+    let sources = std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
+    let uri = sources
+        .lines()
+        .find_map(|line| line.strip_prefix("URIs: "))
+        .unwrap_or("http://deb.debian.org/debian");
+    let suite = sources
+        .lines()
+        .find_map(|line| line.strip_prefix("Suites: "))
+        .unwrap_or("bookworm");
+    let suite = suite.split(' ').next().unwrap_or(suite);
+    let signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]";
+    let list = format!("deb-src {signed} {uri} {suite} main\ndeb {signed} {uri} {suite} main\n");
+    std::fs::write(apt.join("etc/sources.list"), list)?;
+    let at = apt.display();
+    let config = format!(
+        "Dir::Etc \"{at}/etc\";\nDir::Etc::sourcelist \"{at}/etc/sources.list\";\nDir::Etc::sourceparts \"-\";\n\
+         Dir::State \"{at}/state\";\nDir::State::status \"{at}/state/status\";\nDir::Cache \"{at}/cache\";\n\
+         APT::Sandbox::User \"root\";\nAPT::Install-Recommends \"false\";\nAcquire::Languages \"none\";\n"
+    );
+    let path = apt.join("apt.conf");
+    std::fs::write(&path, config)?;
+    Ok(path)
 }

@@ -9,12 +9,14 @@ mod java;
 mod node;
 mod python;
 mod regress;
+mod shell_root;
 mod stamp;
 mod tools;
 
 use anyhow::{Context, Result};
 
 pub(crate) use regress::regress;
+pub(crate) use shell_root::shell_root;
 pub(crate) use tools::{deny, nextest};
 
 /// One thing that may have to be installed.
@@ -38,6 +40,10 @@ pub(crate) enum Layer {
     Python,
     /// The JDBC driver.
     Java,
+    /// OpenSSH's server and clients, rsync, git, expect and the like.
+    Ssh,
+    /// paramiko, asyncssh, Ansible and pexpect in a virtual environment.
+    PythonSsh,
 }
 
 /// What `cargo xtask demo` needs.
@@ -50,6 +56,8 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
     Layer::Node,
     Layer::Python,
     Layer::Java,
+    Layer::Ssh,
+    Layer::PythonSsh,
 ];
 /// What `cargo xtask ci` needs.
 pub(crate) const FOR_CI: &[Layer] = &[
@@ -60,6 +68,8 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Node,
     Layer::Python,
     Layer::Java,
+    Layer::Ssh,
+    Layer::PythonSsh,
     Layer::Deny,
 ];
 /// What `cargo xtask fuzz` needs.
@@ -84,8 +94,10 @@ fn ensure(layer: Layer) -> Result<()> {
         Layer::Nextest => tools::ensure_nextest(),
         Layer::Deny => tools::ensure_deny(),
         Layer::Node => node::ensure(),
-        Layer::Python => python::ensure(),
+        Layer::Python => python::drivers(),
         Layer::Java => java::ensure(),
+        Layer::Ssh => apt::ssh(),
+        Layer::PythonSsh => python::ssh(),
     }
 }
 
@@ -100,5 +112,7 @@ fn name(layer: Layer) -> &'static str {
         Layer::Node => "the Node.js packages",
         Layer::Python => "the Python packages",
         Layer::Java => "the JDBC driver",
+        Layer::Ssh => "OpenSSH and what runs over it",
+        Layer::PythonSsh => "the SSH clients of Python",
     }
 }

@@ -1,4 +1,4 @@
-//! Packages of PyPI, in a virtual environment: the drivers that Python people use.
+//! Packages of PyPI, in virtual environments: the database drivers and the SSH clients that Python people use.
 
 use std::process::Command;
 
@@ -7,12 +7,29 @@ use anyhow::Result;
 use super::{apt, stamp};
 use crate::process;
 
-const PACKAGES: &[&str] = &["psycopg[binary]==3.3.9", "asyncpg==0.32.0"];
+const DRIVERS: &[&str] = &["psycopg[binary]==3.3.9", "asyncpg==0.32.0"];
+/// The newest Ansible that runs on Debian 12's Python.
+const SSH: &[&str] = &[
+    "paramiko==5.1.0",
+    "asyncssh==2.24.1",
+    "ansible-core==2.19.14",
+    "pexpect==4.9.0",
+];
 
-pub(super) fn ensure() -> Result<()> {
+/// psycopg and asyncpg, in `python` of the cache.
+pub(super) fn drivers() -> Result<()> {
+    ensure("python", DRIVERS)
+}
+
+/// paramiko, asyncssh, Ansible and pexpect, in `python-ssh` of the cache.
+pub(super) fn ssh() -> Result<()> {
+    ensure("python-ssh", SSH)
+}
+
+fn ensure(name: &str, packages: &[&str]) -> Result<()> {
     apt::program("python3", "--version", &["python3", "python3-venv"])?;
-    let recipe = format!("pip install {}", PACKAGES.join(" "));
-    stamp::ensure("python", &recipe, |dir| {
+    let recipe = format!("pip install {}", packages.join(" "));
+    stamp::ensure(name, &recipe, |dir| {
         let venv = dir.join("venv");
         if process::run(Command::new("python3").args(["-m", "venv"]).arg(&venv)).is_err() {
             apt::program("false", "", &["python3-venv"])?;
@@ -25,7 +42,7 @@ pub(super) fn ensure() -> Result<()> {
             "--only-binary",
             ":all:",
         ];
-        process::run(Command::new(venv.join("bin/pip")).args(flags).args(PACKAGES))
+        process::run(Command::new(venv.join("bin/pip")).args(flags).args(packages))
     })?;
     Ok(())
 }

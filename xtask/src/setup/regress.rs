@@ -24,7 +24,7 @@ pub(crate) fn regress() -> Result<PathBuf> {
 }
 
 fn make(dir: &Path, version: &str) -> Result<()> {
-    let apt = private_apt(dir)?;
+    let apt = apt::private(dir)?;
     let run = |arguments: &[&str]| {
         process::run(
             Command::new("apt-get")
@@ -47,40 +47,4 @@ fn make(dir: &Path, version: &str) -> Result<()> {
          chmod -R a+rX ."
     );
     process::run(Command::new("sh").args(["-c", &script]).current_dir(dir))
-}
-
-/// The machine's own list of sources stays as it is.
-fn private_apt(dir: &Path) -> Result<PathBuf> {
-    let apt = dir.join("apt");
-    for part in [
-        "etc/apt.conf.d",
-        "etc/preferences.d",
-        "state/lists/partial",
-        "cache/archives/partial",
-    ] {
-        std::fs::create_dir_all(apt.join(part))?;
-    }
-    std::fs::write(apt.join("state/status"), "")?;
-    let sources = std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
-    let uri = sources
-        .lines()
-        .find_map(|line| line.strip_prefix("URIs: "))
-        .unwrap_or("http://deb.debian.org/debian");
-    let suite = sources
-        .lines()
-        .find_map(|line| line.strip_prefix("Suites: "))
-        .unwrap_or("bookworm");
-    let suite = suite.split(' ').next().unwrap_or(suite);
-    let signed = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]";
-    let list = format!("deb-src {signed} {uri} {suite} main\ndeb {signed} {uri} {suite} main\n");
-    std::fs::write(apt.join("etc/sources.list"), list)?;
-    let at = apt.display();
-    let config = format!(
-        "Dir::Etc \"{at}/etc\";\nDir::Etc::sourcelist \"{at}/etc/sources.list\";\nDir::Etc::sourceparts \"-\";\n\
-         Dir::State \"{at}/state\";\nDir::State::status \"{at}/state/status\";\nDir::Cache \"{at}/cache\";\n\
-         APT::Sandbox::User \"root\";\n"
-    );
-    let path = apt.join("apt.conf");
-    std::fs::write(&path, config)?;
-    Ok(path)
 }

@@ -66,6 +66,7 @@ pub struct Gateway {
     process: Supervised,
     program: PathBuf,
     postgres: SocketAddr,
+    ssh: Option<SocketAddr>,
     api: Api,
 }
 
@@ -75,19 +76,32 @@ impl Gateway {
     /// # Errors
     /// When it does not start; the error has the end of its log.
     pub fn start(options: &GatewayOptions) -> Result<Gateway, TestbedError> {
+        Gateway::start_on(options, None)
+    }
+
+    /// The same with a listener for SSH.
+    ///
+    /// # Errors
+    /// When it does not start; the error has the end of its log.
+    pub fn start_with_ssh(options: &GatewayOptions) -> Result<Gateway, TestbedError> {
+        let ssh = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        Gateway::start_on(options, Some(ssh))
+    }
+
+    fn start_on(options: &GatewayOptions, ssh: Option<SocketAddr>) -> Result<Gateway, TestbedError> {
         let dir = tempfile::Builder::new()
             .prefix("sallyport-gw-")
             .tempdir()
             .map_err(TestbedError::file(std::env::temp_dir()))?
             .keep();
-        let started = Gateway::start_in(&dir, options);
+        let started = Gateway::start_in(&dir, options, ssh);
         if started.is_err() {
             let _ = std::fs::remove_dir_all(&dir);
         }
         started
     }
 
-    fn start_in(dir: &Path, options: &GatewayOptions) -> Result<Gateway, TestbedError> {
+    fn start_in(dir: &Path, options: &GatewayOptions, ssh: Option<SocketAddr>) -> Result<Gateway, TestbedError> {
         let policy = dir.join("policy");
         copy_tree(&options.policy, &policy)?;
         if let Some(targets) = &options.targets {
@@ -97,8 +111,9 @@ impl Gateway {
         write_private(&dir.join("people.toml"), &people(&options.people))?;
         let postgres = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let api = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let listen_ssh = ssh.map(|address| format!("ssh = \"{address}\"\n")).unwrap_or_default();
         let config = format!(
-            "state_dir = \"state\"\npolicy = \"policy\"\n\n[listen]\npostgres = \"{postgres}\"\napi = \"{api}\"\n\n\
+            "state_dir = \"state\"\npolicy = \"policy\"\n\n[listen]\npostgres = \"{postgres}\"\napi = \"{api}\"\n{listen_ssh}\n\
              [identity]\npeople = \"people.toml\"\n\n{}",
             options.settings
         );
@@ -109,6 +124,7 @@ impl Gateway {
             process,
             program: options.program.clone(),
             postgres,
+            ssh,
             api: Api::at(api),
         };
         gateway.wait_until_ready()?;
@@ -155,6 +171,7 @@ impl Gateway {
             dir: aside,
             program: self.program.clone(),
             postgres: self.postgres,
+            ssh: self.ssh,
             api: self.api,
         })
     }
@@ -162,6 +179,11 @@ impl Gateway {
     /// Where PostgreSQL clients connect.
     pub fn postgres(&self) -> SocketAddr {
         self.postgres
+    }
+
+    /// Where SSH clients connect, if it listens for them.
+    pub fn ssh(&self) -> Option<SocketAddr> {
+        self.ssh
     }
 
     /// The HTTP API.
@@ -220,6 +242,7 @@ pub struct Killed {
     dir: PathBuf,
     program: PathBuf,
     postgres: SocketAddr,
+    ssh: Option<SocketAddr>,
     api: Api,
 }
 
@@ -234,6 +257,7 @@ impl Killed {
             process,
             program: self.program.clone(),
             postgres: self.postgres,
+            ssh: self.ssh,
             api: self.api,
         };
         gateway.wait_until_ready()?;

@@ -1,0 +1,4 @@
+ls /srv/prod
+systemctl status nginx
+cat /etc/shadow
+kubectl get ns

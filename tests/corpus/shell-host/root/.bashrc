@@ -1,0 +1,3 @@
+case $- in
+*i*) PS1='P# ' ;;
+esac
