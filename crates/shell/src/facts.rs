@@ -20,6 +20,9 @@ pub struct Analysis {
     pub unparsed: Option<Unparsed>,
     /// Pipelines, each as the names of its programs.
     pub pipelines: Vec<Vec<String>>,
+    /// Functions that the line, or a shell in it, defines. One that is not called runs nothing: its body is in no other
+    /// fact.
+    pub functions: BTreeSet<String>,
     /// Something outlives the command line's own end (`&`, `nohup`, `at`, …).
     pub background: bool,
 }

@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 
 use crate::account::Account;
 use crate::connection::{ClientOpen, ClientRequest, Listening, Pty, TargetOpen};
-use crate::conversation::{Place, Setup, Start};
+use crate::conversation::{OWN, Place, Setup, Start};
 
 pub(crate) use file::file;
 
@@ -95,7 +95,7 @@ pub(crate) fn start(start: &Start, setup: &Setup, account: &Account, classificat
     match start {
         Start::Exec(text) => {
             let setting = line::setting(account, setup, classification);
-            line::line(text, terminal, state, account, &setting)
+            line::line(text, terminal, state, account, &setting, &[])
         }
         Start::Shell => {
             let facts = Facts::of(account)
@@ -133,7 +133,8 @@ pub(crate) fn guarded(
     let setting = line::setting(account, setup, classification).within(&place.directory);
     let known = place.exports.iter();
     let setting = known.fold(setting, |setting, (name, value)| setting.knowing(name, value));
-    line::line(text, setup.pty.is_some(), state.freeze(), account, &setting)
+    let terminal = setup.pty.is_some();
+    line::line(text, terminal, state.freeze(), account, &setting, &OWN)
 }
 
 /// Where a forwarded connection leads.

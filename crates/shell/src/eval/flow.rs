@@ -145,6 +145,7 @@ impl Evaluator<'_> {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "_-.:+,@%".contains(c));
         if plain {
+            self.found.functions.insert(name.to_owned());
             state.define(name, Rc::new(definition.body.clone()));
         } else {
             self.unparsed(Stop::new("this name of a function is not followed", 0));

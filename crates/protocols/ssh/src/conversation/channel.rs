@@ -211,6 +211,15 @@ impl End {
         }
     }
 
+    /// Takes back that no data follows. Whether that was owed.
+    pub(crate) fn take_end_data(&mut self) -> bool {
+        let owed = self.eof == Sent::Owed;
+        if owed {
+            self.eof = Sent::No;
+        }
+        owed
+    }
+
     /// The channel is to be closed behind what was given so far.
     pub(crate) fn end(&mut self) {
         if self.close == Sent::No {

@@ -17,6 +17,7 @@ use super::{Question, SshConversation};
 use crate::connection::{ClientOpen, Size};
 use crate::{facts, refuse};
 use marker::Marker;
+pub(crate) use wrapper::OWN;
 
 /// What was typed ahead of a decision or a prompt; beyond it the client is not granted more.
 const INTERRUPT: u8 = 3;
@@ -137,6 +138,8 @@ impl SshConversation {
             None => Reading::Stream(LineReader::new()),
         };
         let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        // What the client said before it knew is for the shell.
+        let input_ended = channel.target.take_end_data();
         let mut ahead = BytesMut::new();
         for early in channel.target.take_queue() {
             ahead.extend_from_slice(&early);
@@ -152,7 +155,7 @@ impl SshConversation {
             },
             phase: Phase::Prompt,
             ahead,
-            input_ended: false,
+            input_ended,
         }));
         self.prompt(at, out)
     }
@@ -265,13 +268,6 @@ impl SshConversation {
         match words.as_slice() {
             [] => return self.prompt(at, out),
             ["exit" | "logout"] => return self.guard_leaves(at, out),
-            ["exit", status] if status.parse::<u8>().is_ok() => {
-                let status = status.parse::<u8>().unwrap_or_default();
-                if let Some(guard) = self.guarded(at) {
-                    guard.place.status = status.into();
-                }
-                return self.guard_leaves(at, out);
-            }
             _ => {}
         }
         let account = self.account.clone();
@@ -406,12 +402,22 @@ impl SshConversation {
             Exit::Signal { .. } => 128,
             Exit::Unsaid => 255,
         };
-        if let Some(left) = marker.left() {
+        let left = marker.left();
+        // A line that says nothing of where it left off has ended its shell, as `exit` and `exec` do.
+        let leaves = left.is_none() && matches!(running.exit, Exit::Status(_));
+        let interrupted = left.is_none() && !leaves;
+        if let Some(left) = left {
             left.into_place(&mut guard.place);
         }
         if channel.client.closed {
             channel.state = State::Over;
             return self.pump(at, out);
+        }
+        if leaves {
+            return self.guard_leaves(at, out);
+        }
+        if interrupted {
+            self.guard_words(at, "\n", out)?;
         }
         self.prompt(at, out)
     }
@@ -459,9 +465,6 @@ impl SshConversation {
     fn guard_leaves(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
         let Some(guard) = self.guarded(at) else { return Ok(()) };
         let (status, shell) = (guard.place.status, guard.shell);
-        if guard.has_terminal() {
-            self.guard_says(at, b"\r\n", out)?;
-        }
         out.ended(shell.seq(), br#"{"outcome":"completed"}"#.to_vec());
         if let Some(Some(channel)) = self.channels.get_mut(at) {
             channel.state = State::Over;

@@ -24,7 +24,7 @@ use sallyport_session::{
 use sallyport_ssh_transport::{Step, Transport};
 
 pub(crate) use channel::{Setup, Start};
-pub(crate) use guard::Place;
+pub(crate) use guard::{OWN, Place};
 pub(crate) use running::STDERR;
 
 use channel::{Channel, State};

@@ -11,19 +11,28 @@ use super::{Facts, command};
 use crate::account::Account;
 use crate::conversation::Setup;
 
-/// The command that a line is.
+/// The command that a line is. `reserved` are names that no function in it may take.
 pub(super) fn line(
     text: &Bytes,
     terminal: bool,
     state: Bytes,
     account: &Account,
     setting: &Setting,
+    reserved: &[&str],
 ) -> Command {
     let analysis = sallyport_shell::analyse(text, setting);
-    let unparsed = analysis.unparsed.as_ref().map(|unparsed| Unparsed {
-        message: unparsed.message.clone(),
-        position: Some(unparsed.position + 1),
-    });
+    let taken = analysis.functions.iter().find(|name| reserved.contains(&name.as_str()));
+    let unparsed = match (&analysis.unparsed, taken) {
+        (Some(unparsed), _) => Some(Unparsed {
+            message: unparsed.message.clone(),
+            position: Some(unparsed.position + 1),
+        }),
+        (None, Some(name)) => Some(Unparsed {
+            message: format!("a function may not be called `{name}` in this shell"),
+            position: None,
+        }),
+        (None, None) => None,
+    };
     let acts = if unparsed.is_some() {
         vec![Act::new(sallyport_policy::ActionName::unparsed(), Vec::new())]
     } else {

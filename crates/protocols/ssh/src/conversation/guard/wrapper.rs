@@ -6,25 +6,32 @@ use sallyport_target::LoginShell;
 
 use super::Place;
 
+/// The commands that the wrapper itself uses. A function of one of these names would run with it, though the line that
+/// defines it calls it nowhere.
+pub(crate) const OWN: [&str; 6] = ["cd", "export", "eval", "printf", "pwd", "exit"];
+
 /// The line, and around it what puts it into its place and says where it ends.
 pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) -> String {
-    let mut script = format!("cd -- {} || exit 1\n", quoted(&place.directory));
+    let says = |what: &str| format!("printf '\\033]7777;{nonce};'; {what}; printf '\\033\\\\'");
+    // The line was judged for this directory and runs in no other.
+    let nowhere = says("cd; pwd -P");
+    let mut script = format!(
+        "cd -- {} || {{ {nowhere}; exit 1; }}\n",
+        quoted(&place.directory)
+    );
     for (name, value) in &place.exports {
         let _ = writeln!(script, "export {name}={}", quoted(value));
     }
-    // `$?` of the line before is what the line sees.
+    // What the line sees as the status of the one before.
     let _ = writeln!(script, "(exit {})", place.status.min(255));
     // As one word, so that nothing in the line can reach what stands around it; and not as an option.
     let _ = writeln!(script, "eval {}", quoted(&format!(" {line}")));
-    let exports = match shell {
-        LoginShell::Bash => "export -p",
-        // What it prints is not the same everywhere.
-        LoginShell::Sh => ":",
+    let left = match shell {
+        LoginShell::Bash => "pwd -P; export -p",
+        // What `export -p` prints is not the same everywhere.
+        LoginShell::Sh => "pwd -P",
     };
-    let _ = write!(
-        script,
-        "__sallyport=$?; printf '\\033]7777;{nonce};'; pwd -P; {exports}; printf '\\033\\\\'; exit $__sallyport\n"
-    );
+    let _ = writeln!(script, "__sallyport=$?; {}; exit $__sallyport", says(left));
     script
 }
 
@@ -42,6 +49,21 @@ mod tests {
     use super::{Place, quoted, wrap};
 
     #[test]
+    fn every_command_of_the_wrapper_is_known_as_its_own() {
+        let place = Place {
+            directory: "/d".to_owned(),
+            exports: BTreeMap::from([("A".to_owned(), "v".to_owned())]),
+            status: 0,
+        };
+        let script = wrap("", &place, "n", LoginShell::Bash);
+        let analysis = sallyport_shell::analyse(script.as_bytes(), &sallyport_shell::Setting::new("/root"));
+        assert_eq!(analysis.unparsed, None, "{script}");
+        for program in analysis.programs() {
+            assert!(super::OWN.contains(&program.as_str()), "{program}");
+        }
+    }
+
+    #[test]
     fn a_place_cannot_break_out_of_its_quotes() {
         assert_eq!(quoted("it's; rm -rf /"), r"'it'\''s; rm -rf /'");
         let place = Place {
@@ -50,6 +72,7 @@ mod tests {
             status: 3,
         };
         let script = wrap("ls # here", &place, "n", LoginShell::Bash);
-        assert!(script.starts_with("cd -- '/tmp/a'\\''b' || exit 1\nexport A='$(id)\n'\\''x'\n(exit 3)\neval ' ls # here'\n"));
+        assert!(script.starts_with("cd -- '/tmp/a'\\''b' || {"), "{script}");
+        assert!(script.contains("\nexport A='$(id)\n'\\''x'\n(exit 3)\neval ' ls # here'\n"), "{script}");
     }
 }
