@@ -245,7 +245,10 @@ fn check(raw: &Raw, text: &str, detectors: Option<&BTreeSet<SmolStr>>, problems:
 /// Whether every component of an absolute path stands for what it says.
 fn is_path_pattern(path: &str) -> bool {
     path.strip_prefix('/').is_some_and(|rest| {
-        !path.contains('\0') && rest.split('/').all(|part| !matches!(part, "." | "..") && (part == "**" || !part.contains("**")))
+        !path.contains('\0')
+            && rest
+                .split('/')
+                .all(|part| !matches!(part, "." | "..") && (part == "**" || !part.contains("**")))
     })
 }
 

@@ -16,8 +16,8 @@ use sallyport_mask::{Detector, MaskKey};
 use sallyport_policy::{Loader, Reloaded, SchemaFragment, Watcher};
 use sallyport_postgres::Postgres;
 use sallyport_review::Reviews;
-use sallyport_ssh::Ssh;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
+use sallyport_ssh::Ssh;
 use sallyport_store::Store;
 use secrecy::SecretSlice;
 use serde_json::json;
@@ -86,7 +86,8 @@ impl Gateway {
         let bundle = policy.current();
         let details = json!({ "digest": bundle.digest(), "commit": bundle.commit(), "directory": bundle.dir() });
         journal.record(&Entry::now("policy.load", "gateway", details))?.wait()?;
-        watch_policy(&policy, &journal);
+        let sessions = Arc::new(Sessions::default());
+        watch_policy(&policy, &journal, &sessions);
         let store = Store::open(&state.join("sallyport.db")).await?;
         let identities = Identities::open(config.identity.clone(), store.clone()).await?;
         let identities = Arc::new(identities.with_ssh(crate::ssh_keys::authorities(&keys)?));
@@ -100,7 +101,7 @@ impl Gateway {
             recordings: RecordingStore::open(state, recording_key, durability)?,
             journal,
             reviewing: Arc::new(ToReviewers::new(reviews.clone())),
-            sessions: Arc::new(Sessions::default()),
+            sessions,
             version: env!("CARGO_PKG_VERSION"),
             targets: Targets::default(),
             rooms: Rooms::new(config.limits.long_messages()),
@@ -228,8 +229,8 @@ fn listen(address: SocketAddr, limits: sallyport_listen::Limits) -> anyhow::Resu
 }
 
 /// Each later load of the policy is an entry of the journal, and so is each that was rejected (I8, I9).
-fn watch_policy(policy: &Watcher, journal: &Arc<Journal>) {
-    let journal = Arc::clone(journal);
+fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Sessions>) {
+    let (journal, sessions) = (Arc::clone(journal), Arc::clone(sessions));
     policy.subscribe(move |reloaded| {
         let outcome = match reloaded {
             Reloaded::Loaded { .. } => "loaded",
@@ -238,6 +239,7 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>) {
         metrics::counter!("sallyport_policy_loads_total", "outcome" => outcome).increment(1);
         let entry = match reloaded {
             Reloaded::Loaded { bundle, .. } => {
+                sessions.policy_changed();
                 tracing::info!(digest = bundle.digest(), commit = bundle.commit(), "policy loaded");
                 Entry::now(
                     "policy.load",

@@ -10,9 +10,7 @@ use sallyport_api::ports::{
     self, InJournal, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState,
     TranscriptOptions, What,
 };
-use sallyport_ledger::{
-    Ending, Entry, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary,
-};
+use sallyport_ledger::{Ending, Entry, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary};
 use sallyport_policy::{Reloaded, Watcher};
 use sallyport_review::{ListFilter, Reviews, Visibility};
 use sallyport_session::{SessionInfo, Sessions};

@@ -33,9 +33,7 @@ pub(crate) fn server(keys: &Path) -> anyhow::Result<ServerConfig> {
 /// Reads a key, or makes one that only the gateway's own account can read.
 fn load_or_create(path: &Path) -> anyhow::Result<PrivateKey> {
     match fs::read_to_string(path) {
-        Ok(text) => {
-            PrivateKey::from_pem(&text, None).with_context(|| format!("`{}` is no SSH key", path.display()))
-        }
+        Ok(text) => PrivateKey::from_pem(&text, None).with_context(|| format!("`{}` is no SSH key", path.display())),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let key = PrivateKey::generate_ed25519()?;
             let text = key.to_openssh_pem("sallyport")?;

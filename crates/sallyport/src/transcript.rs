@@ -36,7 +36,9 @@ impl Transcript {
     /// What an event says to people.
     pub(crate) fn event(&mut self, event: Event<'_>, tell: &mut dyn FnMut(What)) {
         match event {
-            Event::Command { text: command, detail, .. } => {
+            Event::Command {
+                text: command, detail, ..
+            } => {
                 let parameters = strings(&json(detail), "parameters");
                 tell(What::Command {
                     text: text(command),
@@ -148,4 +150,3 @@ fn strings(value: &Value, name: &str) -> Vec<String> {
     list.map(|l| l.iter().filter_map(Value::as_str).map(ToOwned::to_owned).collect())
         .unwrap_or_default()
 }
-

@@ -106,6 +106,14 @@ pub trait Conversation: Send {
         false
     }
 
+    /// The commands that run for long, each with its number: they are judged again when another policy is in force.
+    fn lasting(&self) -> Vec<(u64, Command)> {
+        Vec::new()
+    }
+
+    /// A command that runs is not permitted any more: it ends.
+    fn revoke(&mut self, _seq: u64, _refusal: &Refusal, _out: &mut Effects) {}
+
     /// How long to wait before [`Conversation::quiet`] is called, if neither side says anything meanwhile.
     fn patience(&self) -> Option<Duration> {
         None

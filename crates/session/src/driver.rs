@@ -5,6 +5,7 @@
 
 mod holds;
 mod long;
+mod policy;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -258,6 +259,7 @@ where
             {
                 self.closing = Some(refusal);
             }
+            self.poll_policy()?;
         }
         // A message that has come in part is not waited for, so that nobody can keep a gateway from ending.
         if let Some(refusal) = self.closing.take_if(|_| self.conversation.is_idle()) {

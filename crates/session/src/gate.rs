@@ -103,6 +103,10 @@ pub struct Gate {
     /// The digest of the policy that the recording's header names.
     opened_under: Box<str>,
     seq: u64,
+    /// What let the session begin.
+    admission: Option<Command>,
+    /// The groups that approved commands of this session, by the commands' numbers.
+    granted: FxHashMap<u64, Vec<String>>,
     /// What a recording holds beside a command's text, while it is written.
     detail: Vec<u8>,
 }
@@ -143,6 +147,8 @@ impl Gate {
             session: header.id,
             opened_under: header.policy_digest.as_str().into(),
             seq: 0,
+            admission: None,
+            granted: FxHashMap::default(),
             detail: Vec::new(),
         }
     }
@@ -278,9 +284,37 @@ impl Gate {
         let json = self.encode(&decision, Some(&grant.request));
         self.record.note_decision(seq, &json);
         match self.record.check() {
-            Ok(()) => self.rule(seq, &command, &decision),
+            Ok(()) => {
+                self.granted.insert(seq, grant.groups);
+                self.rule(seq, &command, &decision)
+            }
             Err(refusal) => Ruling::Refused { seq, refusal },
         }
+    }
+
+    /// The session begins with this command, the first that is asked.
+    pub(crate) fn admits(&mut self, command: Command) {
+        self.admission = Some(command);
+    }
+
+    /// Whether the session may still be, under the policy in force.
+    pub(crate) fn reconsider_session(&self) -> Option<Refusal> {
+        const FIRST: u64 = 1;
+        self.admission
+            .as_ref()
+            .and_then(|command| self.reconsider(FIRST, command))
+    }
+
+    /// Whether a command that runs would still be permitted, with the approvals that it had: the refusal if not.
+    pub(crate) fn reconsider(&self, seq: u64, command: &Command) -> Option<Refusal> {
+        let approved_by = self.granted.get(&seq).into_iter().flatten().cloned().collect();
+        let situation = Situation {
+            approved_by,
+            ..self.situation()
+        };
+        let (subject, target) = (&self.standing.subject, &self.standing.target);
+        let decision = self.bundle.decide(subject, target, &command.shape.acts, &situation);
+        (decision.outcome != Outcome::Allow).then(|| self.refusal(command, &decision))
     }
 
     /// The session's record.

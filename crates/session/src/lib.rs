@@ -38,5 +38,5 @@ pub use refusal::{Reason, Refusal};
 pub use reveals::Reveals;
 pub use room::Rooms;
 pub use serve::{House, Targets, serve};
-pub use sessions::{Enrolled, SessionInfo, Sessions};
+pub use sessions::{Enrolled, PolicyChange, SessionInfo, Sessions};
 pub use signals::{Interrupt, Signals};

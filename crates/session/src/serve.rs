@@ -170,6 +170,7 @@ async fn session<P: Protocol>(
     let signals = Signals {
         end: ended(enrolled.ended(), credential),
         closing: closing(&house.sessions),
+        policy: house.sessions.next_policy(),
         interrupt: Arc::new(Interrupt::default()),
         rooms: house.rooms.clone(),
     };
@@ -208,6 +209,7 @@ async fn session<P: Protocol>(
 async fn admit<C: Caller>(caller: &mut C, mut gate: Gate) -> Result<Gate, (Refusal, Gate)> {
     let command = connect_command(caller, &gate);
     gate.refresh();
+    gate.admits(command.clone());
     let ruling = match gate.ask(command) {
         Asked::Ruled(ruling) => ruling,
         Asked::Held(mut hold) => loop {

@@ -56,6 +56,8 @@ pub struct Sessions {
     live: Mutex<HashMap<Uuid, Live>>,
     count: watch::Sender<usize>,
     closing: watch::Sender<bool>,
+    /// Counts the policies that came into force.
+    policies: watch::Sender<u64>,
 }
 
 /// A session's entry in the list; it leaves the list when this is dropped.
@@ -129,10 +131,38 @@ impl Sessions {
         self.closing.subscribe()
     }
 
+    /// Another policy is in force: what runs is judged again, without waiting for the next command.
+    pub fn policy_changed(&self) {
+        self.policies.send_modify(|count| *count += 1);
+    }
+
+    /// Resolves when another policy is in force. Gives what waits for the one after.
+    pub fn next_policy(&self) -> Waiting<PolicyChange> {
+        PolicyChange(self.policies.subscribe()).next()
+    }
+
     /// Resolves when no session is open.
     pub async fn empty(&self) {
         let mut count = self.count.subscribe();
         let _ = count.wait_for(|n| *n == 0).await;
+    }
+}
+
+/// Another policy came into force.
+#[derive(Debug)]
+pub struct PolicyChange(watch::Receiver<u64>);
+
+impl PolicyChange {
+    /// Resolves when the next one does.
+    #[must_use]
+    pub fn next(mut self) -> Waiting<Self> {
+        Box::pin(async move {
+            if self.0.changed().await.is_err() {
+                // Nobody is left who could say so.
+                std::future::pending::<()>().await;
+            }
+            self
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use crate::hold::Waiting;
 use crate::refusal::Refusal;
 use crate::room::Rooms;
+use crate::sessions::PolicyChange;
 
 /// What reaches a relay from outside its two peers.
 pub struct Signals {
@@ -16,6 +17,8 @@ pub struct Signals {
     pub end: Waiting<Refusal>,
     /// Resolves when the session must end as soon as it rests: no command runs and no transaction is open.
     pub closing: Waiting<Refusal>,
+    /// Resolves when another policy is in force.
+    pub policy: Waiting<PolicyChange>,
     /// Notified when the client asks to cancel.
     pub interrupt: Arc<Interrupt>,
     /// The memory that all sessions have for long messages.

@@ -9,8 +9,8 @@ use sallyport_ledger::{Durability, Event, RecordingKey, RecordingStore, SessionH
 use sallyport_policy::{Act, ActionName, Loader, Resource, Subject, SubjectKind, Watcher};
 use sallyport_session::{
     AskId, Asking, Command, Conversation, Effects, Ending, Gate, Granted, HoldInfo, HoldOutcome, Housekeeping,
-    Interrupt, Opened, Phase, Reason, Refusal, Reviewing, Rooms, Ruling, Shape, Side, Signals, Spent, Standing,
-    Unparsed, Waiting, WireError, relay,
+    Interrupt, Opened, Phase, Reason, Refusal, Reviewing, Rooms, Ruling, Sessions, Shape, Side, Signals, Spent,
+    Standing, Unparsed, Waiting, WireError, relay,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
@@ -189,6 +189,7 @@ impl Stage {
         let signals = Signals {
             end: or_never(ending),
             closing: Box::pin(std::future::pending()),
+            policy: Sessions::default().next_policy(),
             interrupt: Arc::clone(&interrupt),
             rooms: Rooms::new(1 << 30),
         };

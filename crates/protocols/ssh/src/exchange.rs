@@ -37,7 +37,9 @@ pub(crate) struct Exchange {
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange").field("wire", &self.wire).finish_non_exhaustive()
+        f.debug_struct("Exchange")
+            .field("wire", &self.wire)
+            .finish_non_exhaustive()
     }
 }
 

@@ -17,6 +17,7 @@ use crate::connection::{ClientOpen, ClientRequest, Listening, Pty, TargetOpen};
 use crate::conversation::{OWN, Place, Setup, Start};
 
 pub(crate) use file::file;
+pub(crate) use line::Carries;
 
 /// The facts of one act while they are collected.
 struct Facts(Vec<(SmolStr, Value)>);
@@ -55,7 +56,13 @@ impl Facts {
 }
 
 /// A command of these acts.
-fn command(acts: Vec<Act>, text: Bytes, state: Bytes, facts: &serde_json::Value, unparsed: Option<Unparsed>) -> Command {
+fn command(
+    acts: Vec<Act>,
+    text: Bytes,
+    state: Bytes,
+    facts: &serde_json::Value,
+    unparsed: Option<Unparsed>,
+) -> Command {
     let shape = Shape {
         id: Shape::next_id(),
         acts,
@@ -88,8 +95,13 @@ fn state(account: &Account, setup: &Setup) -> Bytes {
     state.freeze()
 }
 
-/// What a session channel is to run.
-pub(crate) fn start(start: &Start, setup: &Setup, account: &Account, classification: &Classification) -> Command {
+/// What a session channel is to run, and what its streams then hold.
+pub(crate) fn start(
+    start: &Start,
+    setup: &Setup,
+    account: &Account,
+    classification: &Classification,
+) -> (Command, Carries) {
     let terminal = setup.pty.is_some();
     let state = state(account, setup);
     match start {
@@ -103,7 +115,14 @@ pub(crate) fn start(start: &Start, setup: &Setup, account: &Account, classificat
                 .text("mode", account.shell.as_str())
                 .text("name", "");
             let words = json!({ "shell": account.shell.as_str(), "terminal": terminal });
-            command(vec![facts.act("shell")], Bytes::from_static(b"SHELL"), state, &words, None)
+            let shell = command(
+                vec![facts.act("shell")],
+                Bytes::from_static(b"SHELL"),
+                state,
+                &words,
+                None,
+            );
+            (shell, Carries::Text)
         }
         Start::Subsystem(name) => {
             let facts = Facts::of(account)
@@ -111,7 +130,15 @@ pub(crate) fn start(start: &Start, setup: &Setup, account: &Account, classificat
                 .text("mode", "")
                 .text("name", name);
             let text = Bytes::from(format!("SUBSYSTEM {}", sallyport_sftp::shown(name.as_bytes())));
-            command(vec![facts.act("subsystem")], text, state, &json!({ "subsystem": name }), None)
+            let subsystem = command(
+                vec![facts.act("subsystem")],
+                text,
+                state,
+                &json!({ "subsystem": name }),
+                None,
+            );
+            let carries = if name == "sftp" { Carries::Files } else { Carries::Text };
+            (subsystem, carries)
         }
     }
 }
@@ -134,7 +161,7 @@ pub(crate) fn guarded(
     let known = place.exports.iter();
     let setting = known.fold(setting, |setting, (name, value)| setting.knowing(name, value));
     let terminal = setup.pty.is_some();
-    line::line(text, terminal, state.freeze(), account, &setting, &OWN)
+    line::line(text, terminal, state.freeze(), account, &setting, &OWN).0
 }
 
 /// Where a forwarded connection leads.
@@ -181,7 +208,11 @@ fn forwarding(action: &str, to: (&str, u32, &str), text: String, account: &Accou
 
 fn endpoint(host: &str, port: u32) -> String {
     let host = sallyport_sftp::shown(host.as_bytes());
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 /// Lending the client's agent.
@@ -189,7 +220,13 @@ pub(crate) fn agent(account: &Account) -> Command {
     let act = Facts::of(account).act("agent_forward");
     let mut state = BytesMut::new();
     wire::put_string(&mut state, account.login.as_bytes());
-    command(vec![act], Bytes::from_static(b"AGENT"), state.freeze(), &json!({}), None)
+    command(
+        vec![act],
+        Bytes::from_static(b"AGENT"),
+        state.freeze(),
+        &json!({}),
+        None,
+    )
 }
 
 /// A connection that the target handed on, for the recording.

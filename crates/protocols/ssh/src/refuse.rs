@@ -7,7 +7,6 @@ use sallyport_session::{HoldInfo, Refusal};
 /// Reasons of a disconnection (RFC 4253, section 11.1).
 pub(crate) const PROTOCOL_ERROR: u32 = 2;
 pub(crate) const BY_APPLICATION: u32 = 11;
-pub(crate) const TOO_MANY_CONNECTIONS: u32 = 12;
 pub(crate) const NO_MORE_METHODS: u32 = 14;
 
 /// A refusal, over several lines.
@@ -34,7 +33,11 @@ pub(crate) fn line(refusal: &Refusal) -> String {
 /// What a person is told while a command waits.
 pub(crate) fn held(hold: &HoldInfo) -> String {
     let reason = hold.message.as_deref().unwrap_or("this command waits for approval");
-    let groups = if hold.groups.is_empty() { "a reviewer".to_owned() } else { hold.groups.join(", ") };
+    let groups = if hold.groups.is_empty() {
+        "a reviewer".to_owned()
+    } else {
+        hold.groups.join(", ")
+    };
     format!(
         "sallyport: {}\n  request {} waits for {}; `sallyport requests {}` shows it\n  Ctrl-C gives it up\n",
         printable(reason),
@@ -55,7 +58,9 @@ pub(crate) fn withdrawn(terminal: bool) -> &'static str {
 
 /// The text without anything that a terminal would act on.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -67,7 +72,10 @@ mod tests {
         let mut refusal = Refusal::new(Reason::Denied, "no\x1b]0;owned\x07").with_hint("a\nb");
         refusal.rules = vec!["r".to_owned()];
         let words = super::words(&refusal);
-        assert_eq!(words, "sallyport: no\u{fffd}]0;owned\u{fffd}\n  rule: r\n  hint: a\u{fffd}b\n");
+        assert_eq!(
+            words,
+            "sallyport: no\u{fffd}]0;owned\u{fffd}\n  rule: r\n  hint: a\u{fffd}b\n"
+        );
         assert_eq!(super::line(&refusal), "no\u{fffd}]0;owned\u{fffd} (rule r)");
     }
 }

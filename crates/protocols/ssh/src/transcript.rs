@@ -40,9 +40,15 @@ mod tests {
     fn characters_that_were_cut_come_whole() {
         let mut transcript = Transcript::default();
         assert_eq!(transcript.response(1, b"\x01a\xc3"), Some(("stdout", "a".to_owned())));
-        assert_eq!(transcript.response(1, b"\x02\xa9"), Some(("stderr", "\u{fffd}".to_owned())));
+        assert_eq!(
+            transcript.response(1, b"\x02\xa9"),
+            Some(("stderr", "\u{fffd}".to_owned()))
+        );
         assert_eq!(transcript.response(2, b"\x01b"), Some(("stdout", "b".to_owned())));
-        assert_eq!(transcript.response(1, b"\x01\xa9"), Some(("stdout", "\u{e9}".to_owned())));
+        assert_eq!(
+            transcript.response(1, b"\x01\xa9"),
+            Some(("stdout", "\u{e9}".to_owned()))
+        );
         assert_eq!(transcript.response(1, b""), None);
     }
 }

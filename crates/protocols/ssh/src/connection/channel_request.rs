@@ -188,16 +188,28 @@ mod tests {
         };
         let mut fields = BytesMut::new();
         pty.write(&mut fields);
-        assert_eq!(ClientRequest::read(b"pty-req", &fields).unwrap(), ClientRequest::Pty(pty));
+        assert_eq!(
+            ClientRequest::read(b"pty-req", &fields).unwrap(),
+            ClientRequest::Pty(pty)
+        );
         fields.extend_from_slice(b"x");
         assert!(ClientRequest::read(b"pty-req", &fields).is_err());
     }
 
     #[test]
     fn what_is_not_known_is_no_error_and_no_request() {
-        assert_eq!(ClientRequest::read(b"own@example.com", b"x").unwrap(), ClientRequest::Unknown);
-        assert_eq!(TargetRequest::read(b"own@example.com", b"x").unwrap(), TargetRequest::Unknown);
-        assert_eq!(TargetRequest::read(b"exit-status", &[0, 0, 0, 3]).unwrap(), TargetRequest::ExitStatus(3));
+        assert_eq!(
+            ClientRequest::read(b"own@example.com", b"x").unwrap(),
+            ClientRequest::Unknown
+        );
+        assert_eq!(
+            TargetRequest::read(b"own@example.com", b"x").unwrap(),
+            TargetRequest::Unknown
+        );
+        assert_eq!(
+            TargetRequest::read(b"exit-status", &[0, 0, 0, 3]).unwrap(),
+            TargetRequest::ExitStatus(3)
+        );
         assert!(ClientRequest::read(b"shell", b"x").is_err());
     }
 }

@@ -329,7 +329,10 @@ mod tests {
         let mut close = written(&Packet::Close { channel: 5 });
         close.extend_from_slice(b"x");
         assert!(Packet::read(&close).is_err());
-        assert!(Packet::read(b"\x5f\0\0\0\0\0\0\0\0\0\0\0\0").is_err(), "extended data of type 0");
+        assert!(
+            Packet::read(b"\x5f\0\0\0\0\0\0\0\0\0\0\0\0").is_err(),
+            "extended data of type 0"
+        );
         assert_eq!(Packet::read(&[200]).unwrap(), None);
     }
 

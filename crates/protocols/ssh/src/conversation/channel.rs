@@ -9,6 +9,7 @@ use super::guard::Guard;
 use super::link::{Authority, Link};
 use super::running::Running;
 use crate::connection::{ClientOpen, DataHead, Overrun, Packet, Pty, Receiving, Sending};
+use crate::facts::Carries;
 
 /// Environment variables that a client may give to one command.
 const MAX_VARIABLES: usize = 64;
@@ -54,13 +55,23 @@ pub(crate) enum State {
     /// A session channel on which nothing runs yet.
     Idle(Setup),
     /// Policy is asked what it may run.
-    Deciding { ask: AskId, setup: Setup, start: Start, want_reply: bool },
+    Deciding(Box<Deciding>),
     /// What policy permitted runs.
     Running(Box<Running>),
     /// A shell whose lines the gateway reads: each that is permitted runs by itself.
     Guarded(Box<Guard>),
     /// Nothing will run on it: refused, or over.
     Over,
+}
+
+/// What policy is asked about on a session channel.
+pub(crate) struct Deciding {
+    pub(crate) ask: AskId,
+    pub(crate) setup: Setup,
+    pub(crate) start: Start,
+    pub(crate) carries: Carries,
+    /// The client wants to be told.
+    pub(crate) want_reply: bool,
 }
 
 /// Data that waits for a window.
@@ -323,7 +334,7 @@ impl Channel {
         let inside = match &self.state {
             State::Running(running) => running.keeps(),
             State::Guarded(guard) => guard.keeps(),
-            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => 0,
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => 0,
         };
         self.client.grant(self.target.queued + inside, client, out)?;
         self.target.grant(self.client.queued + inside, target, out)
@@ -341,11 +352,7 @@ impl Channel {
         match &self.state {
             State::Running(running) => Some(running.spent),
             State::Guarded(guard) => Some(guard.spent()),
-            State::Asked(_)
-            | State::Opening
-            | State::Idle(_)
-            | State::Deciding { .. }
-            | State::Over => None,
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => None,
         }
     }
 
@@ -354,7 +361,7 @@ impl Channel {
         match &self.state {
             State::Running(running) => vec![running.spent],
             State::Guarded(guard) => guard.commands(),
-            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => Vec::new(),
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => Vec::new(),
         }
     }
 
@@ -363,7 +370,7 @@ impl Channel {
         match &self.state {
             State::Running(_) => false,
             State::Guarded(guard) => guard.running().is_none(),
-            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => true,
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => true,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::connection::{ClientGlobal, ClientOpen, ClientRequest, MAX_PACKET, Ope
 use crate::facts;
 
 impl SshConversation {
-    pub(super) fn from_client(&mut self, packet: &Packet<'_>, out: &mut Effects) -> Result<(), WireError> {
+    pub(super) fn client_says(&mut self, packet: &Packet<'_>, out: &mut Effects) -> Result<(), WireError> {
         match *packet {
             Packet::GlobalRequest { name, want_reply, rest } => self.client_global(name, want_reply, rest, out),
             Packet::Open {
@@ -52,7 +52,9 @@ impl SshConversation {
             Packet::OpenFailure { channel, .. } => self.client_declines(channel, out),
             // Nothing is asked of a client that it would have to answer.
             Packet::RequestSuccess(_) | Packet::RequestFailure => Ok(()),
-            Packet::Success { .. } | Packet::Failure { .. } => Err(fault(Side::Client, "an answer that nobody asked for")),
+            Packet::Success { .. } | Packet::Failure { .. } => {
+                Err(fault(Side::Client, "an answer that nobody asked for"))
+            }
         }
     }
 
@@ -76,7 +78,11 @@ impl SshConversation {
 
     /// Answers a global request of the client.
     pub(super) fn answer_global(&mut self, wanted: bool, yes: bool, out: &mut Effects) -> Result<(), WireError> {
-        let answer = if yes { Packet::RequestSuccess(b"") } else { Packet::RequestFailure };
+        let answer = if yes {
+            Packet::RequestSuccess(b"")
+        } else {
+            Packet::RequestFailure
+        };
         if wanted {
             self.client.packet(&answer, Authority::Own, out)?;
         }
@@ -84,18 +90,14 @@ impl SshConversation {
     }
 
     /// The client opens a channel: `told` is its number, window and packet size.
-    fn client_opens(
-        &mut self,
-        open: ClientOpen,
-        told: (u32, u32, u32),
-        out: &mut Effects,
-    ) -> Result<(), WireError> {
+    fn client_opens(&mut self, open: ClientOpen, told: (u32, u32, u32), out: &mut Effects) -> Result<(), WireError> {
         let (number, window, max_packet) = told;
         let refused = match &open {
             ClientOpen::Unknown => Some((OpenFailure::UnknownType, "this kind of channel is not carried")),
-            ClientOpen::Session if self.no_more_sessions => {
-                Some((OpenFailure::Prohibited, "the client said that it opens no more sessions"))
-            }
+            ClientOpen::Session if self.no_more_sessions => Some((
+                OpenFailure::Prohibited,
+                "the client said that it opens no more sessions",
+            )),
             ClientOpen::Session | ClientOpen::Tcp { .. } | ClientOpen::Socket { .. } => None,
         };
         let state = match open {
@@ -131,7 +133,9 @@ impl SshConversation {
     /// Opens the target's end of a session channel, which carries no command yet.
     pub(super) fn open_at_target(&mut self, at: usize, open: &ClientOpen, out: &mut Effects) -> Result<(), WireError> {
         let mut rest = bytes::BytesMut::new();
-        let Some(kind) = open.write(&mut rest) else { return Ok(()) };
+        let Some(kind) = open.write(&mut rest) else {
+            return Ok(());
+        };
         if let Some(Some(channel)) = self.channels.get_mut(at) {
             channel.awaiting = true;
         }
@@ -171,7 +175,9 @@ impl SshConversation {
     ) -> Result<(), WireError> {
         let request = ClientRequest::read(name, rest).map_err(|e| fault(Side::Client, e.to_string()))?;
         let (at, _) = self.find(Side::Client, channel)?;
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let done = match (request, &mut channel.state) {
             (ClientRequest::Pty(pty), State::Idle(setup)) if setup.pty.is_none() => {
                 setup.pty = Some(pty);
@@ -194,8 +200,8 @@ impl SshConversation {
                 pty.size = size;
                 true
             }
-            (ClientRequest::Signal("INT" | "TERM" | "KILL" | "HUP"), State::Deciding { ask, .. }) => {
-                let ask = *ask;
+            (ClientRequest::Signal("INT" | "TERM" | "KILL" | "HUP"), State::Deciding(deciding)) => {
+                let ask = deciding.ask;
                 self.give_up(at, ask, out)?;
                 true
             }
@@ -225,9 +231,17 @@ impl SshConversation {
         yes: bool,
         out: &mut Effects,
     ) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get(at) else { return Ok(()) };
-        let Some(channel) = channel.client.number.filter(|_| wanted) else { return Ok(()) };
-        let answer = if yes { Packet::Success { channel } } else { Packet::Failure { channel } };
+        let Some(Some(channel)) = self.channels.get(at) else {
+            return Ok(());
+        };
+        let Some(channel) = channel.client.number.filter(|_| wanted) else {
+            return Ok(());
+        };
+        let answer = if yes {
+            Packet::Success { channel }
+        } else {
+            Packet::Failure { channel }
+        };
         self.client.packet(&answer, Authority::Own, out)
     }
 
@@ -264,7 +278,9 @@ impl SshConversation {
             | ClientRequest::KeepAlive
             | ClientRequest::Unknown => return self.answer_request(at, want_reply, false, out),
         };
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let (Some(spent), Some(number)) = (channel.spent(), channel.target.number) else {
             return Ok(());
         };
@@ -293,7 +309,8 @@ impl SshConversation {
         channel.target.end();
         let guarded = matches!(channel.state, State::Guarded(_));
         let asked = match &channel.state {
-            State::Asked(ask) | State::Deciding { ask, .. } => Some(*ask),
+            State::Asked(ask) => Some(*ask),
+            State::Deciding(deciding) => Some(deciding.ask),
             State::Opening | State::Idle(_) | State::Running(_) | State::Guarded(_) | State::Over => None,
         };
         if let Some(ask) = asked {
@@ -316,15 +333,20 @@ impl SshConversation {
             return Err(fault(Side::Client, "extended data, which only a target sends"));
         }
         let (at, _) = self.find(Side::Client, number)?;
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         channel.client.received(data.len())?;
         match &mut channel.state {
             State::Running(_) => self.data_to_target(at, data, out),
             State::Guarded(_) => self.guard_input(at, data, out),
-            State::Idle(_) | State::Deciding { .. } | State::Opening | State::Asked(_) => {
+            State::Idle(_) | State::Deciding(_) | State::Opening | State::Asked(_) => {
                 let gives_up = match &channel.state {
-                    State::Deciding { ask, setup, .. } if setup.pty.is_some() && data.contains(&INTERRUPT) => Some(*ask),
-                    _ => None,
+                    State::Deciding(deciding) => {
+                        Some(deciding.ask).filter(|_| deciding.setup.pty.is_some() && data.contains(&INTERRUPT))
+                    }
+                    State::Asked(_) | State::Opening | State::Idle(_) => None,
+                    State::Running(_) | State::Guarded(_) | State::Over => None,
                 };
                 match gives_up {
                     Some(ask) => self.give_up(at, ask, out),

@@ -10,8 +10,12 @@ use super::running::{Running, STDERR, STDOUT, Streams, What};
 impl SshConversation {
     /// Data of the client for what runs.
     pub(super) fn data_to_target(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let State::Running(running) = &mut channel.state else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
+        let State::Running(running) = &mut channel.state else {
+            return Ok(());
+        };
         let spent = running.spent;
         running.flow.from_client += data.len() as u64;
         match &mut running.what {
@@ -19,10 +23,13 @@ impl SshConversation {
                 streams.typed(data.len());
                 out.sent_as(spent.seq(), &[data]);
             }
+            What::Transfer(transfer) => transfer.sent(data),
             What::Opaque => {}
             What::Files(_) => return self.files_from_client(at, data, out),
         }
-        channel.target.send(0, data, &mut self.target, Authority::Of(spent), out)?;
+        channel
+            .target
+            .send(0, data, &mut self.target, Authority::Of(spent), out)?;
         channel.grant(&mut self.client, &mut self.target, out)
     }
 
@@ -34,11 +41,13 @@ impl SshConversation {
         data: &[u8],
         out: &mut Effects,
     ) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let running = match &mut channel.state {
             State::Running(running) => running,
             State::Guarded(_) => return self.guard_output(at, stream, data, out),
-            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => {
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => {
                 return Err(WireError::target("data on a channel where nothing runs"));
             }
         };
@@ -51,19 +60,35 @@ impl SshConversation {
                 }
                 shown
             }
+            What::Transfer(transfer) if stream == 0 => {
+                transfer.received(data);
+                data
+            }
+            // Beside its protocol it speaks to people.
+            What::Transfer(transfer) => {
+                let shown = transfer.said(data);
+                out.shown_as(running.spent.seq(), &[&[tag(stream)], shown]);
+                shown
+            }
             What::Opaque if stream == 0 => data,
             What::Files(_) if stream == 0 => return self.files_from_target(at, data, out),
             // Words of a server of SFTP beside its protocol are for its operator.
             What::Opaque | What::Files(_) => &[],
         };
-        channel.client.send(stream, shown, &mut self.client, Authority::Own, out)?;
+        channel
+            .client
+            .send(stream, shown, &mut self.client, Authority::Own, out)?;
         channel.grant(&mut self.client, &mut self.target, out)
     }
 
     /// Shows what masks held back for more to come.
     pub(super) fn let_go(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let Some((spent, streams)) = channel.state.streams() else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
+        let Some((spent, streams)) = channel.state.streams() else {
+            return Ok(());
+        };
         let seq = spent.seq();
         for stream in [0, 1] {
             let rest = streams.rest(stream);
@@ -71,26 +96,37 @@ impl SshConversation {
                 continue;
             }
             out.shown_as(seq, &[&[tag(stream)], rest]);
-            channel.client.send(stream, rest, &mut self.client, Authority::Own, out)?;
+            channel
+                .client
+                .send(stream, rest, &mut self.client, Authority::Own, out)?;
         }
         Ok(())
     }
 
     /// Says something of the gateway's own on a channel: on the standard error, as its recording has it too.
     pub(super) fn notice(&mut self, at: usize, words: &str, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let terminal = match &channel.state {
-            State::Deciding { setup, .. } => setup.pty.is_some(),
+            State::Deciding(deciding) => deciding.setup.pty.is_some(),
             State::Running(running) => match &running.what {
                 What::Streams(streams) => streams.terminal,
+                What::Transfer(_) => false,
                 What::Files(_) | What::Opaque => return Ok(()),
             },
             State::Guarded(_) => return self.guard_words(at, words, out),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Over => return Ok(()),
         };
         // A terminal in raw mode does not return to the start of the line by itself.
-        let words = if terminal { words.replace('\n', "\r\n") } else { words.to_owned() };
-        channel.client.send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
+        let words = if terminal {
+            words.replace('\n', "\r\n")
+        } else {
+            words.to_owned()
+        };
+        channel
+            .client
+            .send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
         Ok(())
     }
 }
@@ -101,7 +137,7 @@ impl Channel {
         match &self.state {
             State::Running(running) => running.holds_text(),
             State::Guarded(guard) => guard.running().and_then(Running::holds_text),
-            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => None,
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => None,
         }
     }
 }
@@ -112,10 +148,10 @@ impl State {
         match self {
             Self::Running(running) => match &mut running.what {
                 What::Streams(streams) => Some((running.spent, streams)),
-                What::Files(_) | What::Opaque => None,
+                What::Transfer(_) | What::Files(_) | What::Opaque => None,
             },
             Self::Guarded(guard) => guard.streams(),
-            Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding { .. } | Self::Over => None,
+            Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding(_) | Self::Over => None,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::channel::State;
 use super::link::Authority;
-use super::running::What;
+use super::running::{What, hex};
 use super::{Question, SshConversation};
 use crate::{facts, refuse};
 
@@ -132,9 +132,15 @@ impl SshConversation {
     }
 
     fn send_files(&mut self, at: usize, effects: &mut Out, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let State::Running(running) = &channel.state else { return Ok(()) };
-        let What::Files(files) = &running.what else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
+        let State::Running(running) = &channel.state else {
+            return Ok(());
+        };
+        let What::Files(files) = &running.what else {
+            return Ok(());
+        };
         let mut rest: &[u8] = &effects.to_target;
         for span in &effects.spans {
             let (bytes, behind) = rest.split_at(span.len.min(rest.len()));
@@ -147,9 +153,13 @@ impl SshConversation {
                     None => return Err(WireError::client("a request of SFTP without a permit")),
                 },
             };
-            channel.target.send(0, bytes, &mut self.target, Authority::Of(spent), out)?;
+            channel
+                .target
+                .send(0, bytes, &mut self.target, Authority::Of(spent), out)?;
         }
-        channel.client.send(0, &effects.to_client, &mut self.client, Authority::Own, out)
+        channel
+            .client
+            .send(0, &effects.to_client, &mut self.client, Authority::Own, out)
     }
 
     /// A file is closed: its digest is what the recording holds of it.
@@ -162,13 +172,7 @@ impl SshConversation {
             sallyport_sftp::Direction::Download => "download",
             sallyport_sftp::Direction::Upload => "upload",
         };
-        let digest = transfer.sha256.map(|digest| {
-            digest.iter().fold(String::new(), |mut text, byte| {
-                use std::fmt::Write;
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
-        });
+        let digest = transfer.sha256.as_ref().map(|digest| hex(digest));
         let detail = json!({
             "outcome": outcome,
             "direction": direction,
@@ -184,9 +188,13 @@ impl SshConversation {
     fn broken_files(&mut self, at: usize, error: &SftpError, out: &mut Effects) -> Result<(), WireError> {
         out.remark(json!({ "sftp_error": error.to_string() }).to_string().into_bytes());
         self.withdraw_files(at, out);
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let words = format!("sallyport: {error}\n");
-        channel.client.send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
+        channel
+            .client
+            .send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
         channel.target.forget();
         channel.client.end_data();
         channel.client.end();
@@ -220,12 +228,12 @@ impl SshConversation {
         match &mut self.channels.get_mut(at)?.as_mut()?.state {
             State::Running(running) => match &mut running.what {
                 What::Files(files) => Some(files),
-                What::Streams(_) | What::Opaque => None,
+                What::Streams(_) | What::Transfer(_) | What::Opaque => None,
             },
             State::Asked(_)
             | State::Opening
             | State::Idle(_)
-            | State::Deciding { .. }
+            | State::Deciding(_)
             | State::Guarded(_)
             | State::Over => None,
         }

@@ -18,7 +18,7 @@ const MAX_LISTENING: usize = 32;
 
 /// Where the target listens for the client.
 pub(super) struct Listens {
-    listening: Listening,
+    pub(super) listening: Listening,
     /// The command that permitted it.
     pub(super) spent: Spent,
 }
@@ -26,7 +26,9 @@ pub(super) struct Listens {
 impl SshConversation {
     /// Opens what a permitted forward leads to.
     pub(super) fn connect(&mut self, at: usize, permit: Permit, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let mut rest = bytes::BytesMut::new();
         let Some(kind) = channel.forward.take().and_then(|open| open.write(&mut rest)) else {
             return Ok(());
@@ -102,7 +104,9 @@ impl SshConversation {
             return self.answer_global(client, false, out);
         };
         if let Listening::Tcp { port: port @ 0, .. } = &mut listening {
-            *port = Reader::new(rest).u32().map_err(|e| fault(Side::Target, e.to_string()))?;
+            *port = Reader::new(rest)
+                .u32()
+                .map_err(|e| fault(Side::Target, e.to_string()))?;
         }
         self.listening.push(Listens { listening, spent });
         if client {
@@ -130,7 +134,9 @@ impl SshConversation {
             rest: &rest,
         };
         self.target.packet(&packet, Authority::Of(known.spent), out)?;
-        self.target.awaited.push_back(AwaitedGlobal::Stop { client: want_reply });
+        self.target
+            .awaited
+            .push_back(AwaitedGlobal::Stop { client: want_reply });
         Ok(())
     }
 
@@ -147,9 +153,10 @@ impl SshConversation {
         let spent = match &open {
             TargetOpen::Tcp { address, port, .. } => self.permitted(|known| match known {
                 // An address may come back in another spelling; the port is the one that was permitted.
-                Listening::Tcp { address: asked, port: listens } => {
-                    port == listens && (asked == address || is_any(asked) || is_local(asked))
-                }
+                Listening::Tcp {
+                    address: asked,
+                    port: listens,
+                } => port == listens && (asked == address || is_any(asked) || is_local(asked)),
                 Listening::Socket { .. } => false,
             }),
             TargetOpen::Socket { path } => self.permitted(|known| match known {
@@ -175,7 +182,9 @@ impl SshConversation {
             ("forwarded", facts::forwarded(&open)),
         ])));
         let mut rest = bytes::BytesMut::new();
-        let Some(kind) = open.write(&mut rest) else { return Ok(()) };
+        let Some(kind) = open.write(&mut rest) else {
+            return Ok(());
+        };
         let packet = Packet::Open {
             kind,
             sender: u32::try_from(at).unwrap_or(u32::MAX),
@@ -199,7 +208,9 @@ impl SshConversation {
         }
         channel.client.known(told.0, told.1, told.2);
         channel.awaiting = false;
-        let Some(target) = channel.target.number else { return Ok(()) };
+        let Some(target) = channel.target.number else {
+            return Ok(());
+        };
         let packet = Packet::OpenConfirmation {
             channel: target,
             sender: number,

@@ -95,7 +95,7 @@ impl Guard {
         match &mut self.phase {
             Phase::Running { running, .. } => match &mut running.what {
                 What::Streams(streams) => Some((running.spent, streams)),
-                What::Files(_) | What::Opaque => None,
+                What::Transfer(_) | What::Files(_) | What::Opaque => None,
             },
             Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
         }
@@ -137,7 +137,9 @@ impl SshConversation {
             Some(pty) => Reading::Terminal(Box::new(Editor::new(editor_size(pty.size)))),
             None => Reading::Stream(LineReader::new()),
         };
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         // What the client said before it knew is for the shell.
         let input_ended = channel.target.take_end_data();
         let mut ahead = BytesMut::new();
@@ -173,7 +175,10 @@ impl SshConversation {
                 Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("~{rest}"),
                 Some(_) | None => guard.place.directory.clone(),
             };
-            editor.begin(&format!("{login}@{target}:{}{sign} ", refuse::printable(&directory)), &mut shown);
+            editor.begin(
+                &format!("{login}@{target}:{}{sign} ", refuse::printable(&directory)),
+                &mut shown,
+            );
         }
         self.guard_says(at, &shown, out)?;
         self.read_lines(at, out)
@@ -204,8 +209,12 @@ impl SshConversation {
 
     /// Keys for the program that runs.
     fn guard_passes(&mut self, at: usize, spent: Spent, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let State::Guarded(guard) = &mut channel.state else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
+        let State::Guarded(guard) = &mut channel.state else {
+            return Ok(());
+        };
         if let Phase::Running { running, .. } = &mut guard.phase {
             running.flow.from_client += data.len() as u64;
         }
@@ -221,7 +230,9 @@ impl SshConversation {
             streams.typed(data.len());
         }
         out.sent_as(spent.seq(), &[data]);
-        channel.target.send(0, data, &mut self.target, Authority::Of(spent), out)?;
+        channel
+            .target
+            .send(0, data, &mut self.target, Authority::Of(spent), out)?;
         channel.grant(&mut self.client, &mut self.target, out)
     }
 
@@ -242,7 +253,9 @@ impl SshConversation {
                 Reading::Stream(lines) => {
                     let taken = lines.take(&guard.ahead);
                     let _ = guard.ahead.split_to(taken.min(guard.ahead.len()));
-                    let line = lines.line().or_else(|| guard.input_ended.then(|| lines.rest()).flatten());
+                    let line = lines
+                        .line()
+                        .or_else(|| guard.input_ended.then(|| lines.rest()).flatten());
                     line.map(Event::Line)
                 }
             };
@@ -255,7 +268,9 @@ impl SshConversation {
                 Some(Event::Complete { .. }) => self.guard_says(at, b"\x07", out)?,
                 None if ended => return self.guard_leaves(at, out),
                 None => {
-                    let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+                    let Some(Some(channel)) = self.channels.get_mut(at) else {
+                        return Ok(());
+                    };
                     return channel.grant(&mut self.client, &mut self.target, out);
                 }
             }
@@ -306,7 +321,9 @@ impl SshConversation {
 
     /// A channel of the host for the line: the one that is open, or a new one.
     fn open_for_line(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         if channel.target.number.is_some() {
             return self.run_line(at, out);
         }
@@ -320,7 +337,9 @@ impl SshConversation {
     pub(super) fn run_line(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
         let scanner = self.scanner(out);
         let login_shell = self.account.login_shell;
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let (State::Guarded(guard), Some(number)) = (&mut channel.state, channel.target.number) else {
             return Ok(());
         };
@@ -333,12 +352,16 @@ impl SshConversation {
         let (link, replies, setup) = (&mut self.target, &mut channel.replies, &guard.setup);
         let mut sent = Ok(());
         let spent = out.forward_with(permit, |buffer| {
-            sent = super::start::requests(number, setup, &start, replies, &mut |packet| link.append(packet, buffer));
+            sent = super::start::requests(number, setup, &start, replies, &mut |packet| {
+                link.append(packet, buffer)
+            });
         });
         sent?;
-        channel.replies.push_back(super::channel::Reply::Start { client: false });
+        channel
+            .replies
+            .push_back(super::channel::Reply::Start { client: false });
         let terminal = guard.has_terminal();
-        let running = Running::new(spent, What::Streams(Streams::new(&scanner, terminal)));
+        let running = Running::new(spent, What::Streams(Box::new(Streams::new(&scanner, terminal))));
         guard.phase = Phase::Running {
             running: Box::new(running),
             marker,
@@ -362,32 +385,50 @@ impl SshConversation {
         data: &[u8],
         out: &mut Effects,
     ) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let State::Guarded(guard) = &mut channel.state else { return Ok(()) };
-        let Phase::Running { running, marker } = &mut guard.phase else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
+        let State::Guarded(guard) = &mut channel.state else {
+            return Ok(());
+        };
+        let Phase::Running { running, marker } = &mut guard.phase else {
+            return Ok(());
+        };
         running.flow.from_target += data.len() as u64;
         let seq = running.spent.seq();
         let said = if stream == 0 { marker.pass(data) } else { data };
-        let What::Streams(streams) = &mut running.what else { return Ok(()) };
+        let What::Streams(streams) = &mut running.what else {
+            return Ok(());
+        };
         let shown = streams.said(stream, said);
         if !shown.is_empty() {
             out.shown_as(seq, &[&[super::data::tag(stream)], shown]);
-            channel.client.send(stream, shown, &mut self.client, Authority::Own, out)?;
+            channel
+                .client
+                .send(stream, shown, &mut self.client, Authority::Own, out)?;
         }
         channel.grant(&mut self.client, &mut self.target, out)
     }
 
     /// The host has closed the line's channel: the next line can come.
     pub(super) fn line_ended(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         channel.target.closed = true;
         channel.target.forget();
         channel.target.end();
         channel.target.flush(&mut self.target, Authority::Own, out)?;
         channel.target = End::unknown();
         channel.replies.clear();
-        let State::Guarded(guard) = &mut channel.state else { return Ok(()) };
-        let Phase::Running { mut running, mut marker } = std::mem::replace(&mut guard.phase, Phase::Prompt) else {
+        let State::Guarded(guard) = &mut channel.state else {
+            return Ok(());
+        };
+        let Phase::Running {
+            mut running,
+            mut marker,
+        } = std::mem::replace(&mut guard.phase, Phase::Prompt)
+        else {
             return Ok(());
         };
         let rest = marker.rest().to_vec();
@@ -450,7 +491,11 @@ impl SshConversation {
         if let Reading::Terminal(editor) = &mut guard.reading {
             editor.resize(editor_size(size), &mut shown);
         }
-        if prompting { self.guard_says(at, &shown, out) } else { Ok(()) }
+        if prompting {
+            self.guard_says(at, &shown, out)
+        } else {
+            Ok(())
+        }
     }
 
     /// What waits for people is given up because nobody is there any more.
@@ -479,8 +524,12 @@ impl SshConversation {
             let words = words.replace('\n', "\r\n");
             return self.guard_says(at, words.as_bytes(), out);
         }
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        channel.client.send(1, words.as_bytes(), &mut self.client, Authority::Own, out)
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
+        channel
+            .client
+            .send(1, words.as_bytes(), &mut self.client, Authority::Own, out)
     }
 
     /// What the shell itself shows, which is recorded as its own output.
@@ -488,8 +537,12 @@ impl SshConversation {
         if shown.is_empty() {
             return Ok(());
         }
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let State::Guarded(guard) = &channel.state else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
+        let State::Guarded(guard) = &channel.state else {
+            return Ok(());
+        };
         out.shown_as(guard.shell.seq(), &[&[super::data::tag(0)], shown]);
         channel.client.send(0, shown, &mut self.client, Authority::Own, out)
     }
@@ -500,7 +553,7 @@ impl SshConversation {
             State::Asked(_)
             | State::Opening
             | State::Idle(_)
-            | State::Deciding { .. }
+            | State::Deciding(_)
             | State::Running(_)
             | State::Over => None,
         }

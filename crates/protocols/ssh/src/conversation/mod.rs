@@ -18,9 +18,7 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use sallyport_mask::{MaskKey, Scanner};
-use sallyport_session::{
-    AskId, Command, Conversation, Effects, HoldInfo, Refusal, Reveals, Ruling, Side, WireError,
-};
+use sallyport_session::{AskId, Command, Conversation, Effects, HoldInfo, Refusal, Reveals, Ruling, Side, WireError};
 use sallyport_ssh_transport::{Step, Transport};
 
 pub(crate) use channel::{Setup, Start};
@@ -70,6 +68,10 @@ pub struct SshConversation {
     target: Link,
     channels: Vec<Option<Channel>>,
     questions: HashMap<AskId, Question>,
+    /// What is asked for and may run for long.
+    asked: HashMap<AskId, Command>,
+    /// What of it runs, by the commands' numbers: judged again when another policy is in force.
+    lasting: BTreeMap<u64, Command>,
     next_ask: u64,
     account: Account,
     mask_key: Arc<MaskKey>,
@@ -90,6 +92,8 @@ impl SshConversation {
             target: Link::new(Side::Target, begin.target),
             channels: Vec::new(),
             questions: HashMap::new(),
+            asked: HashMap::new(),
+            lasting: BTreeMap::new(),
             next_ask: 0,
             account: begin.account,
             mask_key: begin.mask_key,
@@ -104,6 +108,9 @@ impl SshConversation {
     fn ask(&mut self, question: Question, command: Command, out: &mut Effects) -> AskId {
         let id = AskId(self.next_ask);
         self.next_ask += 1;
+        if matches!(question, Question::Channel(_) | Question::Listen { .. }) {
+            self.asked.insert(id, command.clone());
+        }
         self.questions.insert(id, question);
         out.ask(id, command);
         id
@@ -144,6 +151,9 @@ impl SshConversation {
         let Some(slot) = self.channels.get_mut(at) else { return };
         if let Some(channel) = slot.take_if(|channel| channel.is_over()) {
             end_command(&channel.state, out);
+            for spent in channel.commands() {
+                self.lasting.remove(&spent.seq());
+            }
         }
     }
 
@@ -164,22 +174,27 @@ impl SshConversation {
         let packet = Packet::read(payload).map_err(|error| fault(from, error.to_string()))?;
         let Some(packet) = packet else {
             let kind = payload.first().copied().unwrap_or_default();
-            return Err(fault(from, format!("a message of type {kind}, which has no place here")));
+            return Err(fault(
+                from,
+                format!("a message of type {kind}, which has no place here"),
+            ));
         };
         match from {
-            Side::Client => self.from_client(&packet, out),
-            Side::Target => self.from_target(&packet, out),
+            Side::Client => self.client_says(&packet, out),
+            Side::Target => self.target_says(&packet, out),
         }
     }
 
     /// What is owed behind a change of a channel: data, last words, memory.
     fn pump(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let by = channel.authority();
         channel.client.flush(&mut self.client, Authority::Own, out)?;
         let held = matches!(
             channel.state,
-            State::Deciding { .. } | State::Idle(_) | State::Opening | State::Asked(_)
+            State::Deciding(_) | State::Idle(_) | State::Opening | State::Asked(_)
         );
         if !held || channel.client.closed {
             channel.target.flush(&mut self.target, by, out)?;
@@ -217,16 +232,19 @@ impl Conversation for SshConversation {
     }
 
     fn answer(&mut self, ask: AskId, ruling: Ruling, out: &mut Effects) {
-        if let Ruling::Permitted { reveals, .. } = &ruling {
+        let asked = self.asked.remove(&ask);
+        if let Ruling::Permitted { reveals, permit } = &ruling {
             self.reveals = Arc::clone(reveals);
+            self.lasting.extend(asked.map(|command| (permit.seq(), command)));
         }
         let done = match self.questions.remove(&ask) {
             Some(Question::Channel(at)) => self.decided(at, ruling, out),
             Some(Question::File { at, ask }) => self.decided_file(at, ask, ruling, out),
-            Some(Question::Agent { at, want_reply }) => self.decided_agent(at, want_reply, ruling, out),
-            Some(Question::Listen { listening, want_reply }) => {
-                self.decided_listen(listening, want_reply, ruling, out)
+            Some(Question::Agent { at, want_reply }) => {
+                let permitted = matches!(ruling, Ruling::Permitted { .. });
+                self.decided_agent(at, want_reply, permitted, out)
             }
+            Some(Question::Listen { listening, want_reply }) => self.decided_listen(listening, want_reply, ruling, out),
             None => Ok(()),
         };
         if let Err(error) = done {
@@ -266,9 +284,35 @@ impl Conversation for SshConversation {
         true
     }
 
+    fn lasting(&self) -> Vec<(u64, Command)> {
+        let runs = self.unfinished();
+        let lasting = self.lasting.iter().filter(|(seq, _)| runs.contains(seq));
+        lasting.map(|(seq, command)| (*seq, command.clone())).collect()
+    }
+
+    fn revoke(&mut self, seq: u64, refusal: &Refusal, out: &mut Effects) {
+        let on = |channel: &Channel| channel.commands().iter().any(|spent| spent.seq() == seq);
+        let at: Vec<_> = (0..self.channels.len())
+            .filter(|at| self.channels.get(*at).and_then(Option::as_ref).is_some_and(on))
+            .collect();
+        for at in at {
+            if let Err(error) = self.end_channel(at, &refuse::words(refusal), out) {
+                self.fail(&error, out);
+            }
+        }
+        if let Some(listens) = self.listening.iter().find(|listens| listens.spent.seq() == seq) {
+            let listening = listens.listening.clone();
+            if let Err(error) = self.stop_listening(&listening, false, out) {
+                self.fail(&error, out);
+            }
+        }
+    }
+
     fn patience(&self) -> Option<Duration> {
         let holding = self.channels.iter().flatten().filter_map(Channel::holds_text);
-        let terminal = holding.fold(None, |some: Option<bool>, terminal| Some(terminal || some.unwrap_or(false)));
+        let terminal = holding.fold(None, |some: Option<bool>, terminal| {
+            Some(terminal || some.unwrap_or(false))
+        });
         terminal.map(|terminal| if terminal { TERMINAL_PATIENCE } else { STREAM_PATIENCE })
     }
 
@@ -297,12 +341,22 @@ impl Conversation for SshConversation {
             let _ = self.notice(at, &words, out);
         }
         self.client.disconnect(refuse::BY_APPLICATION, &refusal.message, out);
-        self.target.disconnect(refuse::BY_APPLICATION, "the session is over", out);
+        self.target
+            .disconnect(refuse::BY_APPLICATION, "the session is over", out);
         self.over = true;
     }
 }
 
 impl SshConversation {
+    /// Ends what runs on a channel, with last words for whoever reads it.
+    fn end_channel(&mut self, at: usize, words: &str, out: &mut Effects) -> Result<(), WireError> {
+        self.let_go(at, out)?;
+        self.notice(at, words, out)?;
+        self.withdraw_files(at, out);
+        self.guard_withdraws(at, out);
+        self.finish(at, start::CANNOT_RUN, out)
+    }
+
     /// A connection is broken: nothing that follows would be understood.
     fn fail(&mut self, error: &WireError, out: &mut Effects) {
         self.client.disconnect(refuse::PROTOCOL_ERROR, &error.to_string(), out);
@@ -323,7 +377,7 @@ fn end_command(state: &State, out: &mut Effects) {
     match state {
         State::Running(running) => out.ended(running.spent.seq(), running.ending()),
         State::Guarded(guard) => guard.ended(out),
-        State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding { .. } | State::Over => {}
+        State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => {}
     }
 }
 

@@ -1,8 +1,10 @@
 //! What runs on a channel by a permit.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use sallyport_mask::{Scanner, TextStream};
 use sallyport_session::Spent;
 use serde_json::{Value, json};
@@ -21,7 +23,9 @@ pub(crate) struct Running {
 /// What is known of the bytes.
 pub(crate) enum What {
     /// A command or a shell: what both sides say is recorded, and what the target says is masked.
-    Streams(Streams),
+    Streams(Box<Streams>),
+    /// A protocol of files: what goes through is recorded as a digest for each direction.
+    Transfer(Box<Transfer>),
     /// SFTP: every request is a command of its own.
     Files(Box<Files>),
     /// A forwarded connection: only how much flows is known.
@@ -57,7 +61,7 @@ impl Running {
     pub(crate) fn keeps(&self) -> usize {
         match &self.what {
             What::Files(files) => files.keeps(),
-            What::Streams(_) | What::Opaque => 0,
+            What::Streams(_) | What::Transfer(_) | What::Opaque => 0,
         }
     }
 
@@ -65,7 +69,7 @@ impl Running {
     pub(crate) fn holds_text(&self) -> Option<bool> {
         match &self.what {
             What::Streams(streams) if streams.is_holding() => Some(streams.terminal),
-            What::Streams(_) | What::Files(_) | What::Opaque => None,
+            What::Streams(_) | What::Transfer(_) | What::Files(_) | What::Opaque => None,
         }
     }
 
@@ -76,7 +80,8 @@ impl Running {
             ("from_target", json!(self.flow.from_target)),
         ]);
         let outcome = match (&self.what, &self.exit) {
-            (What::Streams(_) | What::Files(_), Exit::Status(0)) | (What::Files(_) | What::Opaque, Exit::Unsaid) => "completed",
+            (What::Streams(_) | What::Transfer(_) | What::Files(_), Exit::Status(0))
+            | (What::Files(_) | What::Opaque, Exit::Unsaid) => "completed",
             (_, Exit::Status(status)) => {
                 detail.insert("exit_status", json!(status));
                 "failed"
@@ -86,11 +91,61 @@ impl Running {
                 detail.insert("core_dumped", json!(core_dumped));
                 "failed"
             }
-            (What::Streams(_), Exit::Unsaid) => "unknown",
+            (What::Streams(_) | What::Transfer(_), Exit::Unsaid) => "unknown",
         };
+        if let What::Transfer(transfer) = &self.what {
+            let (up, down) = transfer.digests();
+            detail.insert("from_client_sha256", Value::from(up));
+            detail.insert("from_target_sha256", Value::from(down));
+            detail.insert("masked", Value::from(false));
+        }
         detail.insert("outcome", Value::from(outcome));
         json!(detail).to_string().into_bytes()
     }
+}
+
+/// A protocol of files that is not taken apart.
+pub(crate) struct Transfer {
+    up: Context,
+    down: Context,
+    err: Masked,
+}
+
+impl Transfer {
+    pub(crate) fn new(scanner: &Arc<Scanner>) -> Self {
+        Self {
+            up: Context::new(&SHA256),
+            down: Context::new(&SHA256),
+            err: Masked::new(scanner),
+        }
+    }
+
+    pub(crate) fn sent(&mut self, data: &[u8]) {
+        self.up.update(data);
+    }
+
+    pub(crate) fn received(&mut self, data: &[u8]) {
+        self.down.update(data);
+    }
+
+    /// What of its words beside the protocol can be shown.
+    pub(crate) fn said<'p>(&'p mut self, piece: &'p [u8]) -> &'p [u8] {
+        self.err.take(piece, true, false)
+    }
+
+    fn digests(&self) -> (String, String) {
+        let finish = |context: &Context| hex(context.clone().finish().as_ref());
+        (finish(&self.up), finish(&self.down))
+    }
+}
+
+/// Bytes as people compare them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // A string takes whatever is written.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The output of a command or a shell.
@@ -117,6 +172,20 @@ impl Streams {
             out: Masked::new(scanner),
             err: Masked::new(scanner),
             terminal,
+            typed: 0,
+        }
+    }
+
+    /// What is recorded as it is, because it is no text.
+    pub(crate) fn unmasked() -> Self {
+        let plain = || Masked {
+            text: None,
+            shown: Vec::new(),
+        };
+        Self {
+            out: plain(),
+            err: plain(),
+            terminal: false,
             typed: 0,
         }
     }

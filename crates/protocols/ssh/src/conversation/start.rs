@@ -2,18 +2,19 @@
 
 use sallyport_session::{AskId, Effects, Permit, Refusal, Ruling, WireError};
 use sallyport_ssh_transport::wire;
-use sallyport_target::ShellMode;
+use sallyport_target::{FileRecording, ShellMode};
 
-use super::channel::{Channel, Reply, Setup, Start, State};
+use super::channel::{Channel, Deciding, Reply, Setup, Start, State};
 use super::files::Files;
 use super::link::Authority;
-use super::running::{Running, Streams, What};
+use super::running::{Running, Streams, Transfer, What};
 use super::{Question, SshConversation};
 use crate::connection::{OpenFailure, Packet};
+use crate::facts::Carries;
 use crate::{facts, refuse};
 
 /// What a shell says of a command that may not run (POSIX, "Exit Status for Commands").
-const CANNOT_RUN: u32 = 126;
+pub(super) const CANNOT_RUN: u32 = 126;
 
 impl SshConversation {
     pub(super) fn ask_to_start(
@@ -23,43 +24,40 @@ impl SshConversation {
         want_reply: bool,
         out: &mut Effects,
     ) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let State::Idle(setup) = std::mem::replace(&mut channel.state, State::Over) else {
             return Ok(());
         };
-        let command = facts::start(&start, &setup, &self.account, out.classification());
+        let (command, carries) = facts::start(&start, &setup, &self.account, out.classification());
         let ask = self.ask(Question::Channel(at), command, out);
         if let Some(Some(channel)) = self.channels.get_mut(at) {
-            channel.state = State::Deciding {
+            channel.state = State::Deciding(Box::new(Deciding {
                 ask,
                 setup,
                 start,
+                carries,
                 want_reply,
-            };
+            }));
         }
         Ok(())
     }
 
     /// The gate's word on what a channel is for.
     pub(super) fn decided(&mut self, at: usize, ruling: Ruling, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         match (std::mem::replace(&mut channel.state, State::Over), ruling) {
-            (
-                State::Deciding {
-                    setup,
-                    start,
-                    want_reply,
-                    ..
-                },
-                Ruling::Permitted { permit, .. },
-            ) => match start {
+            (State::Deciding(deciding), Ruling::Permitted { permit, .. }) => match deciding.start {
                 Start::Shell if self.account.shell == ShellMode::Guarded => {
-                    self.guard(at, setup, want_reply, permit, out)
+                    self.guard(at, deciding.setup, deciding.want_reply, permit, out)
                 }
-                start => self.start(at, &setup, &start, want_reply, permit, out),
+                Start::Exec(_) | Start::Shell | Start::Subsystem(_) => self.start(at, &deciding, permit, out),
             },
-            (State::Deciding { setup, want_reply, .. }, Ruling::Refused { refusal, .. }) => {
-                self.refuse_start(at, setup.pty.is_some(), want_reply, &refusal, out)
+            (State::Deciding(deciding), Ruling::Refused { refusal, .. }) => {
+                self.refuse_start(at, deciding.setup.pty.is_some(), deciding.want_reply, &refusal, out)
             }
             (State::Asked(_), Ruling::Permitted { permit, .. }) => self.connect(at, permit, out),
             (State::Asked(_), Ruling::Refused { refusal, .. }) => {
@@ -68,7 +66,9 @@ impl SshConversation {
                     *slot = None;
                 }
                 let words = refuse::line(&refusal);
-                number.map_or(Ok(()), |number| self.decline(number, OpenFailure::Prohibited, &words, out))
+                number.map_or(Ok(()), |number| {
+                    self.decline(number, OpenFailure::Prohibited, &words, out)
+                })
             }
             (state @ State::Guarded(_), ruling) => {
                 channel.state = state;
@@ -81,18 +81,22 @@ impl SshConversation {
         }
     }
 
-    fn start(
-        &mut self,
-        at: usize,
-        setup: &Setup,
-        start: &Start,
-        want_reply: bool,
-        permit: Permit,
-        out: &mut Effects,
-    ) -> Result<(), WireError> {
+    fn start(&mut self, at: usize, deciding: &Deciding, permit: Permit, out: &mut Effects) -> Result<(), WireError> {
         let scanner = self.scanner(out);
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let Some(number) = channel.target.number else { return Ok(()) };
+        let records = self.account.files == FileRecording::Content;
+        let Deciding {
+            setup,
+            start,
+            carries,
+            want_reply,
+            ..
+        } = deciding;
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
+        let Some(number) = channel.target.number else {
+            return Ok(());
+        };
         let link = &mut self.target;
         let replies = &mut channel.replies;
         let mut sent = Ok(());
@@ -100,15 +104,15 @@ impl SshConversation {
             sent = requests(number, setup, start, replies, &mut |packet| link.append(packet, buffer));
         });
         sent?;
-        channel.replies.push_back(Reply::Start { client: want_reply });
+        channel.replies.push_back(Reply::Start { client: *want_reply });
         if let Some(pty) = &setup.pty {
             out.remark(facts::terminal(spent.seq(), pty));
         }
-        let what = match start {
-            Start::Subsystem(name) if name == SFTP => What::Files(Box::new(Files::new(spent))),
-            Start::Exec(_) | Start::Shell | Start::Subsystem(_) => {
-                What::Streams(Streams::new(&scanner, setup.pty.is_some()))
-            }
+        let what = match carries {
+            Carries::Files => What::Files(Box::new(Files::new(spent))),
+            Carries::Transfer if !records => What::Transfer(Box::new(Transfer::new(&scanner))),
+            Carries::Transfer => What::Streams(Box::new(Streams::unmasked())),
+            Carries::Text => What::Streams(Box::new(Streams::new(&scanner, setup.pty.is_some()))),
         };
         channel.state = State::Running(Box::new(Running::new(spent, what)));
         channel.agent = setup.agent;
@@ -130,16 +134,22 @@ impl SshConversation {
         out: &mut Effects,
     ) -> Result<(), WireError> {
         self.answer_request(at, want_reply, true, out)?;
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let words = refuse::words(refusal);
         let words = if terminal { words.replace('\n', "\r\n") } else { words };
-        channel.client.send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
+        channel
+            .client
+            .send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
         self.finish(at, CANNOT_RUN, out)
     }
 
     /// Ends a channel with an exit status of the gateway's own.
     pub(super) fn finish(&mut self, at: usize, status: u32, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         if let Some(channel) = channel.client.number {
             let packet = Packet::Request {
                 channel,
@@ -160,21 +170,32 @@ impl SshConversation {
     pub(super) fn give_up(&mut self, at: usize, ask: AskId, out: &mut Effects) -> Result<(), WireError> {
         self.questions.remove(&ask);
         out.withdraw(ask);
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
-        let State::Deciding { setup, want_reply, .. } = std::mem::replace(&mut channel.state, State::Over) else {
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
+        let State::Deciding(deciding) = std::mem::replace(&mut channel.state, State::Over) else {
+            return Ok(());
+        };
+        let Deciding { setup, want_reply, .. } = *deciding;
         self.answer_request(at, want_reply, true, out)?;
-        let Some(Some(channel)) = self.channels.get_mut(at) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
+            return Ok(());
+        };
         let words = refuse::withdrawn(setup.pty.is_some());
-        channel.client.send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
+        channel
+            .client
+            .send(1, words.as_bytes(), &mut self.client, Authority::Own, out)?;
         self.finish(at, INTERRUPTED, out)
     }
 
     /// Both ends know the channel: the client is told.
     pub(super) fn confirm_to_client(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
-        let Some(Some(channel)) = self.channels.get(at) else { return Ok(()) };
-        let Some(number) = channel.client.number else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get(at) else {
+            return Ok(());
+        };
+        let Some(number) = channel.client.number else {
+            return Ok(());
+        };
         let packet = Packet::OpenConfirmation {
             channel: number,
             sender: u32::try_from(at).unwrap_or(u32::MAX),
@@ -194,11 +215,14 @@ impl SshConversation {
         &mut self,
         at: usize,
         want_reply: bool,
-        ruling: Ruling,
+        permitted: bool,
         out: &mut Effects,
     ) -> Result<(), WireError> {
-        let permitted = matches!(ruling, Ruling::Permitted { .. });
-        if let Some(Some(Channel { state: State::Idle(setup), .. })) = self.channels.get_mut(at) {
+        if let Some(Some(Channel {
+            state: State::Idle(setup),
+            ..
+        })) = self.channels.get_mut(at)
+        {
             setup.agent = permitted;
         }
         self.answer_request(at, want_reply, permitted, out)
@@ -207,9 +231,6 @@ impl SshConversation {
 
 /// What a shell's exit status says of a command that was interrupted.
 const INTERRUPTED: u32 = 130;
-
-/// The subsystem whose protocol is understood.
-pub(crate) const SFTP: &str = "sftp";
 
 /// The requests that begin a command: its environment and terminal, then itself.
 pub(super) fn requests(

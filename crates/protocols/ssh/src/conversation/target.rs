@@ -10,7 +10,7 @@ use crate::connection::{OpenFailure, Packet, TargetGlobal, TargetRequest};
 use crate::refuse;
 
 impl SshConversation {
-    pub(super) fn from_target(&mut self, packet: &Packet<'_>, out: &mut Effects) -> Result<(), WireError> {
+    pub(super) fn target_says(&mut self, packet: &Packet<'_>, out: &mut Effects) -> Result<(), WireError> {
         match *packet {
             Packet::GlobalRequest { name, want_reply, .. } => {
                 match TargetGlobal::read(name) {
@@ -100,7 +100,7 @@ impl SshConversation {
             State::Opening => channel.state = State::Idle(Setup::default()),
             State::Guarded(_) => return self.run_line(at, out),
             State::Running(_) | State::Over => {}
-            State::Asked(_) | State::Idle(_) | State::Deciding { .. } => {
+            State::Asked(_) | State::Idle(_) | State::Deciding(_) => {
                 return Err(fault(Side::Target, "a channel that was not asked for"));
             }
         }
@@ -123,7 +123,9 @@ impl SshConversation {
         if let Some(channel) = self.channels.get_mut(at).and_then(Option::take) {
             super::end_command(&channel.state, out);
         }
-        let Some(client) = client.filter(|_| waits) else { return Ok(()) };
+        let Some(client) = client.filter(|_| waits) else {
+            return Ok(());
+        };
         let reason = match reason {
             1 => OpenFailure::Prohibited,
             3 => OpenFailure::UnknownType,
@@ -167,8 +169,12 @@ impl SshConversation {
         }
         // What was held back was said before it.
         self.let_go(at, out)?;
-        let Some(Some(channel)) = self.channels.get(at) else { return Ok(()) };
-        let Some(channel) = channel.client.number.filter(|_| !channel.client.closed) else { return Ok(()) };
+        let Some(Some(channel)) = self.channels.get(at) else {
+            return Ok(());
+        };
+        let Some(channel) = channel.client.number.filter(|_| !channel.client.closed) else {
+            return Ok(());
+        };
         let packet = Packet::Request {
             channel,
             name,
@@ -202,9 +208,7 @@ impl SshConversation {
                 spent,
                 listening,
                 client,
-            }) => {
-                self.listens(spent, listening, client, yes, out)
-            }
+            }) => self.listens(spent, listening, client, yes, out),
         }
     }
 }

@@ -48,15 +48,12 @@ pub(crate) async fn dial(lease: &SshLease, identities: &Identities, session: &st
         seconds: lease.login_timeout.as_secs(),
     };
     let login = log_in(wire, lease, identities, session);
-    tokio::time::timeout(lease.login_timeout, login).await.map_err(|_| late)?
+    tokio::time::timeout(lease.login_timeout, login)
+        .await
+        .map_err(|_| late)?
 }
 
-async fn log_in(
-    wire: Wire,
-    lease: &SshLease,
-    identities: &Identities,
-    session: &str,
-) -> Result<Upstream, DialError> {
+async fn log_in(wire: Wire, lease: &SshLease, identities: &Identities, session: &str) -> Result<Upstream, DialError> {
     let now = OffsetDateTime::now_utc();
     let trust = HostTrust {
         keys: lease.trust.keys.clone(),
@@ -164,7 +161,9 @@ impl Login<'_> {
     fn algorithm(&self, key: &PrivateKey) -> Result<SignatureAlgorithm, DialError> {
         let can = key.public_key().key_type().signature_algorithms();
         let taken = self.exchange.transport.peer_signature_algorithms();
-        let best = can.iter().find(|algorithm| taken.is_none_or(|taken| taken.contains(algorithm)));
+        let best = can
+            .iter()
+            .find(|algorithm| taken.is_none_or(|taken| taken.contains(algorithm)));
         best.or(can.first()).copied().ok_or(DialError::Key(KeyError::Library))
     }
 
@@ -195,7 +194,9 @@ impl Login<'_> {
                     self.exchange.send(&answer).await?;
                 }
                 (Heard::Question { .. }, _) => {
-                    return Err(ExchangeError::Unexpected("a question that only a person can answer".to_owned()).into());
+                    return Err(
+                        ExchangeError::Unexpected("a question that only a person can answer".to_owned()).into(),
+                    );
                 }
             }
         }
@@ -212,10 +213,14 @@ enum Answer {
 enum Heard {
     Success,
     /// Also one that wants more than one proof: the gateway has only one.
-    Failure { methods: String },
+    Failure {
+        methods: String,
+    },
     Banner,
     /// `USERAUTH_INFO_REQUEST`: for each prompt whether what is typed is hidden.
-    Question { hidden: Vec<bool> },
+    Question {
+        hidden: Vec<bool>,
+    },
 }
 
 impl Heard {
@@ -231,7 +236,9 @@ impl Heard {
             }
             message::USERAUTH_BANNER => Ok(Self::Banner),
             message::USERAUTH_INFO_REQUEST => Self::question(&mut reader).map_err(malformed),
-            other => Err(ExchangeError::Unexpected(format!("a message of type {other}, which has no place here"))),
+            other => Err(ExchangeError::Unexpected(format!(
+                "a message of type {other}, which has no place here"
+            ))),
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) fn line(
     account: &Account,
     setting: &Setting,
     reserved: &[&str],
-) -> Command {
+) -> (Command, Carries) {
     let analysis = sallyport_shell::analyse(text, setting);
     let taken = analysis.functions.iter().find(|name| reserved.contains(&name.as_str()));
     let unparsed = match (&analysis.unparsed, taken) {
@@ -38,7 +38,42 @@ pub(super) fn line(
     } else {
         acts(text, terminal, account, &analysis)
     };
-    command(acts, text.clone(), state, &analysis.facts_json(), unparsed)
+    let carries = Carries::of(&analysis);
+    (
+        command(acts, text.clone(), state, &analysis.facts_json(), unparsed),
+        carries,
+    )
+}
+
+/// What a command's streams hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Carries {
+    /// Text for people and programs: recorded, and masked.
+    Text,
+    /// A protocol of files, of which a changed byte would break everything: recorded as a digest, never masked.
+    Transfer,
+    /// SFTP: every request is understood and judged.
+    Files,
+}
+
+impl Carries {
+    /// Of a line that is nothing but one program that speaks such a protocol.
+    fn of(analysis: &Analysis) -> Self {
+        let [run] = analysis.runs.as_slice() else {
+            return Self::Text;
+        };
+        let redirected = !analysis.redirections.reads.is_empty() || !analysis.redirections.writes.is_empty();
+        let plain = analysis.is_exact() && run.exact && !redirected && run.via.is_empty() && !analysis.background;
+        let has = |option: &str| run.arguments.iter().any(|argument| argument == option);
+        match run.program.as_str() {
+            _ if !plain => Self::Text,
+            "sftp-server" => Self::Files,
+            "rsync" if run.arguments.first().is_some_and(|first| first == "--server") => Self::Transfer,
+            "scp" if has("-t") || has("-f") => Self::Transfer,
+            "git-upload-pack" | "git-receive-pack" | "git-upload-archive" => Self::Transfer,
+            _ => Self::Text,
+        }
+    }
 }
 
 /// Where the line is going to run.
@@ -57,7 +92,10 @@ pub(super) fn setting(account: &Account, setup: &Setup, classification: &Classif
 
 /// The paths that classify.toml speaks of.
 pub(super) fn protected(classification: &Classification) -> Protected {
-    let rules = classification.paths().iter().map(|path| (&path.pattern, path.class.as_str()));
+    let rules = classification
+        .paths()
+        .iter()
+        .map(|path| (&path.pattern, path.class.as_str()));
     // The bundle was checked when it was loaded. What is no pattern all the same protects everything.
     Protected::new(rules).unwrap_or_else(|_| Protected::everything(classification.all_classes()))
 }
@@ -76,7 +114,10 @@ fn acts(text: &Bytes, terminal: bool, account: &Account, analysis: &Analysis) ->
         .classes("removes_classes", analysis.removes_classes())
         .texts("system", names(&analysis.system()))
         .texts("kubernetes_deletes", analysis.kubernetes_deletes())
-        .with("runs", Value::Long(i64::try_from(analysis.runs.len()).unwrap_or(i64::MAX)));
+        .with(
+            "runs",
+            Value::Long(i64::try_from(analysis.runs.len()).unwrap_or(i64::MAX)),
+        );
     let programs = analysis.runs.iter().map(|run| program(run, terminal, account));
     std::iter::once(whole.act("exec")).chain(programs).collect()
 }

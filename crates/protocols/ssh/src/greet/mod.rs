@@ -100,7 +100,8 @@ impl Login<'_> {
     async fn service(&mut self) -> Result<(), ExchangeError> {
         let received = self.exchange.receive().await?;
         let mut reader = Reader::new(self.exchange.payload(&received));
-        let wanted = reader.u8().ok() == Some(message::SERVICE_REQUEST) && reader.string().ok() == Some(b"ssh-userauth");
+        let wanted =
+            reader.u8().ok() == Some(message::SERVICE_REQUEST) && reader.string().ok() == Some(b"ssh-userauth");
         self.exchange.done(&received);
         if !wanted {
             return Err(ExchangeError::Unexpected("no request to log in".to_owned()));

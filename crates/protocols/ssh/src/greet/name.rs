@@ -47,7 +47,10 @@ mod tests {
         };
         assert_eq!(read("alice@web-1"), name("alice", None, "web-1"));
         assert_eq!(read("alice@root@web-1"), name("alice", Some("root"), "web-1"));
-        assert_eq!(read("alice@example.com@web-1"), name("alice@example.com", None, "web-1"));
+        assert_eq!(
+            read("alice@example.com@web-1"),
+            name("alice@example.com", None, "web-1")
+        );
         assert_eq!(
             read("alice@example.com@root@web-1"),
             name("alice@example.com", Some("root"), "web-1")

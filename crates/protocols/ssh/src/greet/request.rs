@@ -102,7 +102,9 @@ impl Method {
         // Everything before the signature is what is signed (section 7).
         let covered = payload.len() - reader.remaining();
         let signature = reader.string()?;
-        let Some((shown, algorithm)) = shown else { return Ok(Self::Unknown) };
+        let Some((shown, algorithm)) = shown else {
+            return Ok(Self::Unknown);
+        };
         let mut message = BytesMut::new();
         wire::put_string(&mut message, session);
         message.extend_from_slice(payload.get(..covered).unwrap_or_default());
@@ -133,7 +135,10 @@ impl Shown {
             (Self::Key(PublicKey::from_blob(blob).ok()?), algorithm)
         } else {
             let algorithm = SignatureAlgorithm::from_certificate_name(name)?;
-            (Self::Certificate(Box::new(Certificate::from_blob(blob).ok()?)), algorithm)
+            (
+                Self::Certificate(Box::new(Certificate::from_blob(blob).ok()?)),
+                algorithm,
+            )
         };
         (shown.key().key_type() == algorithm.key_type()).then_some((shown, algorithm))
     }

@@ -153,9 +153,27 @@ fn export(line: &str) -> Option<(String, String)> {
 
 /// Variables that every login has anew.
 const GIVEN: &[&str] = &[
-    "HOME", "USER", "LOGNAME", "SHELL", "PATH", "PWD", "OLDPWD", "SHLVL", "TERM", "MAIL", "SSH_CLIENT", "SSH_CONNECTION",
-    "SSH_TTY", "SSH_AUTH_SOCK", "SSH_ORIGINAL_COMMAND", "XDG_RUNTIME_DIR", "XDG_SESSION_ID", "XDG_SESSION_TYPE",
-    "XDG_SESSION_CLASS", "DBUS_SESSION_BUS_ADDRESS", "_",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "PATH",
+    "PWD",
+    "OLDPWD",
+    "SHLVL",
+    "TERM",
+    "MAIL",
+    "SSH_CLIENT",
+    "SSH_CONNECTION",
+    "SSH_TTY",
+    "SSH_AUTH_SOCK",
+    "SSH_ORIGINAL_COMMAND",
+    "XDG_RUNTIME_DIR",
+    "XDG_SESSION_ID",
+    "XDG_SESSION_TYPE",
+    "XDG_SESSION_CLASS",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "_",
 ];
 
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {

@@ -15,10 +15,7 @@ pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) ->
     let says = |what: &str| format!("printf '\\033]7777;{nonce};'; {what}; printf '\\033\\\\'");
     // The line was judged for this directory and runs in no other.
     let nowhere = says("cd; pwd -P");
-    let mut script = format!(
-        "cd -- {} || {{ {nowhere}; exit 1; }}\n",
-        quoted(&place.directory)
-    );
+    let mut script = format!("cd -- {} || {{ {nowhere}; exit 1; }}\n", quoted(&place.directory));
     for (name, value) in &place.exports {
         let _ = writeln!(script, "export {name}={}", quoted(value));
     }
@@ -73,6 +70,9 @@ mod tests {
         };
         let script = wrap("ls # here", &place, "n", LoginShell::Bash);
         assert!(script.starts_with("cd -- '/tmp/a'\\''b' || {"), "{script}");
-        assert!(script.contains("\nexport A='$(id)\n'\\''x'\n(exit 3)\neval ' ls # here'\n"), "{script}");
+        assert!(
+            script.contains("\nexport A='$(id)\n'\\''x'\n(exit 3)\neval ' ls # here'\n"),
+            "{script}"
+        );
     }
 }
