@@ -220,10 +220,14 @@ impl Evaluator<'_> {
             self.scoped = true;
         }
         let mut exported = builtin == "export";
+        if builtin == "readonly" {
+            // What is assigned later does not take.
+            self.opaque(Opaque::ShellState);
+        }
         for argument in arguments {
             if let Some(option) = argument.exact().filter(|text| text.starts_with(['-', '+'])) {
                 exported |= option.contains('x');
-                if option.contains(['n', 'f', 'F', 'i', 'l', 'u', 'c', 'I', 't']) && option != "-n"
+                if option.contains(['r', 'n', 'f', 'F', 'i', 'l', 'u', 'c', 'I', 't']) && option != "-n"
                     || option == "-n" && builtin != "export"
                 {
                     self.opaque(Opaque::ShellState);
@@ -244,8 +248,13 @@ impl Evaluator<'_> {
                 self.check_assignment(name, exported);
             }
             match value {
-                Some(value) if !value.many && !value.below && !appends => {
+                Some(value) if !value.many && !value.below && !appends && builtin != "local" => {
                     state.set(name, Variable::one_of([value.atoms].into()));
+                }
+                // Outside functions it fails.
+                Some(value) if !value.many && !value.below && !appends => {
+                    let new = Variable::one_of([value.atoms].into());
+                    state.set(name, state.variable(name).join(&new));
                 }
                 Some(_) => state.set(name, Variable::Unknown),
                 None if builtin == "export" || builtin == "readonly" => {}

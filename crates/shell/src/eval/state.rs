@@ -87,7 +87,7 @@ impl Variable {
         }
     }
 
-    fn join(&self, other: &Self) -> Self {
+    pub(crate) fn join(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::OneOf(left), Self::OneOf(right)) => Self::one_of(left.union(right).cloned().collect()),
             (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
@@ -142,6 +142,9 @@ impl State {
     }
 
     pub(crate) fn variable(&self, name: &str) -> Variable {
+        if changes_by_itself(name) {
+            return Variable::Unknown;
+        }
         self.0.variables.get(name).cloned().unwrap_or(Variable::Unknown)
     }
 
@@ -226,6 +229,15 @@ impl State {
                         .is_some_and(|other| other.bodies.len() == function.bodies.len())
                 }))
     }
+}
+
+/// Variables that the shell sets when it likes.
+fn changes_by_itself(name: &str) -> bool {
+    const OWN: [&str; 20] = [
+        "_", "OLDPWD", "DIRSTACK", "FUNCNAME", "GROUPS", "HISTCMD", "PIPESTATUS", "OPTIND", "OPTARG", "OPTERR", "COPROC", "SHLVL",
+        "RANDOM", "SRANDOM", "SECONDS", "LINENO", "EPOCHSECONDS", "EPOCHREALTIME", "COMP_WORDS", "READLINE_LINE",
+    ];
+    OWN.contains(&name) || name.starts_with("BASH")
 }
 
 fn join_functions(left: &BTreeMap<String, Function>, right: &BTreeMap<String, Function>) -> BTreeMap<String, Function> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use brush_parser::{SourcePosition, SourceSpan, Token};
 
 use super::scan::{self, Source};
-use super::{MAX_OPENERS, MAX_PARENS, Stop};
+use super::{MAX_CASES, MAX_OPENERS, MAX_PARENS, Stop};
 
 /// Operators, longest first.
 const OPERATORS: [&str; 24] = [
@@ -59,6 +59,8 @@ struct Lexer<'s, 'a> {
     openers: usize,
     /// The next word is the tag of a here-document: whether its tabs are removed.
     tag: Option<bool>,
+    /// After a `case`, a parenthesis may close that is not open.
+    cases: usize,
 }
 
 impl<'s, 'a> Lexer<'s, 'a> {
@@ -71,6 +73,7 @@ impl<'s, 'a> Lexer<'s, 'a> {
             parens: 0,
             openers: 0,
             tag: None,
+            cases: 0,
         }
     }
 
@@ -135,10 +138,12 @@ impl<'s, 'a> Lexer<'s, 'a> {
             "(" if self.source.at(self.index) == Some('(') => return self.take_arithmetic(start),
             "(" => self.open(start)?,
             ")" => {
-                self.parens = self
-                    .parens
-                    .checked_sub(1)
-                    .ok_or_else(|| Stop::new("a parenthesis is not open", start))?;
+                self.parens = match self.parens.checked_sub(1) {
+                    Some(parens) => parens,
+                    // It closes a pattern.
+                    None if self.cases > 0 => 0,
+                    None => return Err(Stop::new("a parenthesis is not open", start)),
+                };
             }
             "<<" | "<<-" if within => {
                 return Err(Stop::new(
@@ -200,6 +205,13 @@ impl<'s, 'a> Lexer<'s, 'a> {
         }
         if within && text == "case" {
             return Err(Stop::new("`case` within a substitution is not followed", start));
+        }
+        if text == "case" {
+            self.cases += 1;
+        }
+        // The grammar tries a last item without `;;` in several ways, each time with all that is in it.
+        if self.cases > MAX_CASES {
+            return Err(Stop::new("there are too many constructs", start));
         }
         if OPENERS.contains(&text.as_str()) {
             self.openers += 1;

@@ -19,6 +19,8 @@ pub(crate) const MAX_DEPTH: usize = 12;
 pub(crate) const MAX_PARENS: usize = 12;
 /// Constructs in one text.
 pub(crate) const MAX_OPENERS: usize = 48;
+/// `case` in one text.
+pub(crate) const MAX_CASES: usize = 6;
 /// Tokens in one text.
 const MAX_TOKENS: usize = 16 * 1024;
 

@@ -186,6 +186,8 @@ pub(crate) fn word(source: &Source<'_>, start: usize) -> Scanned {
                 index = lex::substitution(source, index + 1)?;
             }
             '<' | '>' => break,
+            // The line goes on behind the word.
+            '\\' if source.at(index + 1) == Some('\n') && matches!(source.at(index + 2), Some(' ' | '\t')) => break,
             '\\' if source.at(index + 1) == Some('\n') => {
                 return Err(Stop::new("a line is continued within a word", index));
             }

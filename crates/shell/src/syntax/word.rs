@@ -71,7 +71,13 @@ pub(crate) fn pieces(raw: &str, dialect: Dialect) -> Result<Vec<Piece>, Stop> {
     let mut reader = Reader::new(&source);
     reader.tilde();
     reader.unquoted()?;
-    Ok(reader.finish())
+    let dollar = reader.dollar;
+    let pieces = reader.finish();
+    let splits = |piece: &Piece| matches!(piece, Piece::Parameter(_) | Piece::Command(_) | Piece::Arithmetic(_));
+    if dollar && pieces.iter().any(splits) {
+        return Err(Stop::new("a `$` that means itself beside an expansion is not followed", 0));
+    }
+    Ok(pieces)
 }
 
 /// Splits the body of a here-document, which reads as if it stood between double quotes, but for the quotes.
@@ -93,6 +99,8 @@ struct Reader<'s, 'a> {
     pieces: Vec<Piece>,
     plain: String,
     literal: String,
+    /// A `$` outside quotes that means itself: then bash splits expansions of the same word in its own way.
+    dollar: bool,
 }
 
 impl<'s, 'a> Reader<'s, 'a> {
@@ -103,6 +111,7 @@ impl<'s, 'a> Reader<'s, 'a> {
             pieces: Vec::new(),
             plain: String::new(),
             literal: String::new(),
+            dollar: false,
         }
     }
 
@@ -255,6 +264,7 @@ impl<'s, 'a> Reader<'s, 'a> {
                 if quoted {
                     self.literal.push('$');
                 } else {
+                    self.dollar = true;
                     self.push(Piece::Quoted("$".to_owned()));
                 }
                 self.index = start;
