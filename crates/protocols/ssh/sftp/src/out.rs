@@ -46,7 +46,7 @@ pub enum Verdict {
 /// Why bytes go to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The handshake, and what the target can do (`INIT`, `limits@openssh.com`).
+    /// The handshake, what the target can do (`INIT`, `limits@openssh.com`), and answers that carry nothing.
     Greeting,
     /// The machine's own questions of where a path leads (`REALPATH`, `LSTAT`).
     Resolving,
@@ -123,9 +123,14 @@ pub struct Out {
 impl Out {
     /// Notes that `len` bytes were added to `to_target`.
     pub(crate) fn caused(&mut self, cause: Cause, len: usize) {
-        match self.spans.last_mut() {
-            Some(span) if span.cause == cause => span.len += len,
-            Some(_) | None => self.spans.push(Span { cause, len }),
-        }
+        add_span(&mut self.spans, cause, len);
+    }
+}
+
+/// Lengthens the last span, or begins another.
+pub(crate) fn add_span(spans: &mut Vec<Span>, cause: Cause, len: usize) {
+    match spans.last_mut() {
+        Some(span) if span.cause == cause => span.len += len,
+        Some(_) | None => spans.push(Span { cause, len }),
     }
 }
