@@ -497,3 +497,7 @@ fn server_algorithms(payload: &[u8]) -> Result<Option<Vec<SignatureAlgorithm>>, 
     reader.finish()?;
     Ok(known)
 }
+
+#[cfg(test)]
+#[path = "transport/tests.rs"]
+mod tests;
