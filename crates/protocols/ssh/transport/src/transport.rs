@@ -3,6 +3,7 @@
 mod exchange;
 mod identification;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -452,6 +453,18 @@ impl Transport {
         self.state = State::Closed;
         self.held.clear();
         self.holding = false;
+    }
+}
+
+/// Says where the connection is, and no secrets.
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("side", &self.role.side())
+            .field("peer", &self.peer_identification())
+            .field("ready", &self.is_ready())
+            .field("exchanging", &self.holding)
+            .finish_non_exhaustive()
     }
 }
 
