@@ -5,11 +5,13 @@
 use aws_lc_rs::digest;
 use proptest::prelude::*;
 
+use super::receive::{IGNORED_MAX, server_algorithms};
 use super::*;
 use crate::kex::{self, Direction, Kex, Transcript};
 use crate::keys::{KeyError, PrivateKey};
 use crate::message::*;
 use crate::packet::{Cipher, Mac, Suite};
+use crate::wire::Reader;
 use crate::{HostError, negotiate};
 
 const GCM: Suite = Suite {
