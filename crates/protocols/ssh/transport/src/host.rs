@@ -145,7 +145,7 @@ impl HostTrust {
     pub(crate) fn algorithms(&self) -> Vec<HostAlgorithm> {
         let mut algorithms = Vec::new();
         if !self.authorities.is_empty() {
-            let all = SignatureAlgorithm::ALL.into_iter();
+            let all = SignatureAlgorithm::HOST.into_iter();
             algorithms.extend(all.map(|signature| HostAlgorithm {
                 signature,
                 certified: true,

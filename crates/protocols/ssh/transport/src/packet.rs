@@ -95,6 +95,11 @@ impl Sealer {
         self.usage
     }
 
+    #[cfg(test)]
+    pub(crate) fn use_up(&mut self, packets: u64) {
+        self.usage.packets = packets;
+    }
+
     /// Appends one packet to `out`, whose payload is `parts` one after another.
     pub(crate) fn seal(&mut self, parts: &[&[u8]], out: &mut BytesMut) -> Result<(), PacketError> {
         let payload: usize = parts.iter().map(|part| part.len()).sum();
@@ -163,6 +168,11 @@ impl Opener {
 
     pub(crate) fn usage(&self) -> Usage {
         self.usage
+    }
+
+    #[cfg(test)]
+    pub(crate) fn use_up(&mut self, packets: u64) {
+        self.usage.packets = packets;
     }
 
     /// Opens the packet at the head of `input`, in place, if all of it is there. The payload is never empty.

@@ -11,8 +11,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 use sallyport_ssh_transport::keys::{
-    Certificate, CertificateError, CertificateKind, CertificateRequest, Curve, KeyError, PrivateKey, PublicKey,
-    SignatureAlgorithm,
+    Certificate, CertificateError, CertificateKind, CertificateRequest, Curve, KeyError, KeyType, PrivateKey,
+    PublicKey, SignatureAlgorithm,
 };
 use sallyport_ssh_transport::wire;
 use tempfile::TempDir;
@@ -399,6 +399,85 @@ fn a_private_key_does_not_print_itself() {
     );
 }
 
+/// A key as a security key would have it for `ssh:`, and a way to have it sign.
+fn security_key(kind: KeyType, inner: &PrivateKey) -> PublicKey {
+    let mut blob = Vec::new();
+    wire::put_string(&mut blob, kind.name().as_bytes());
+    blob.extend_from_slice(&inner.public_key().blob()[4 + inner.public_key().key_type().name().len()..]);
+    wire::put_string(&mut blob, b"ssh:");
+    PublicKey::from_blob(&blob).unwrap()
+}
+
+fn security_key_signs(kind: KeyType, inner: &PrivateKey, application: &[u8], flags: u8, message: &[u8]) -> Vec<u8> {
+    let mut signed = digest::digest(&digest::SHA256, application).as_ref().to_vec();
+    wire::put_u8(&mut signed, flags);
+    wire::put_u32(&mut signed, 1234);
+    signed.extend_from_slice(digest::digest(&digest::SHA256, message).as_ref());
+    let signature = inner.sign(best(inner.public_key()), &signed).unwrap();
+    let mut blob = Vec::new();
+    wire::put_string(&mut blob, kind.name().as_bytes());
+    blob.extend_from_slice(&signature[4 + inner.public_key().key_type().name().len()..]);
+    wire::put_u8(&mut blob, flags);
+    wire::put_u32(&mut blob, 1234);
+    blob
+}
+
+#[test]
+fn security_keys_are_believed_when_they_were_touched() {
+    let keygen = Keygen::new();
+    let inner = [
+        PrivateKey::generate_ed25519().unwrap(),
+        PrivateKey::generate_ecdsa(Curve::P256).unwrap(),
+    ];
+    for (kind, inner) in [KeyType::SkEd25519, KeyType::SkEcdsa].into_iter().zip(&inner) {
+        let key = security_key(kind, inner);
+        assert_eq!(key.to_string().parse::<PublicKey>().unwrap(), key);
+        let algorithm = best(&key);
+        let sign = |application: &[u8], flags| security_key_signs(kind, inner, application, flags, &signed(b"message"));
+        let good = sign(b"ssh:", 1);
+        key.verify(algorithm, &signed(b"message"), &good).unwrap();
+        key.verify(algorithm, &signed(b"message"), &sign(b"ssh:", 5)).unwrap();
+        assert!(
+            keygen.verifies(&key, b"message", &good),
+            "the test signs as OpenSSH expects it"
+        );
+        assert_eq!(key.verify(algorithm, b"else", &good), Err(KeyError::Signature));
+        assert_eq!(
+            key.verify(algorithm, &signed(b"message"), &sign(b"ssh:", 0)),
+            Err(KeyError::NotTouched)
+        );
+        assert_eq!(
+            key.verify(algorithm, &signed(b"message"), &sign(b"ssh:", 4)),
+            Err(KeyError::NotTouched)
+        );
+        let elsewhere = sign(b"https://example.com", 1);
+        assert_eq!(
+            key.verify(algorithm, &signed(b"message"), &elsewhere),
+            Err(KeyError::Signature)
+        );
+        for at in 0..good.len() {
+            let mut changed = good.clone();
+            changed[at] ^= 2;
+            assert!(
+                key.verify(algorithm, &signed(b"message"), &changed).is_err(),
+                "byte {at}"
+            );
+        }
+        assert!(
+            key.verify(best(inner.public_key()), &signed(b"message"), &good)
+                .is_err()
+        );
+        let authority = PrivateKey::generate_ed25519().unwrap();
+        let certificate = Certificate::issue(&request(&key, CertificateKind::User), &authority).unwrap();
+        let path = keygen.write("sk-cert.pub", &format!("{certificate}\n"));
+        assert!(
+            keygen
+                .run(&["-L", "-f", path.to_str().unwrap()])
+                .contains(&key.fingerprint())
+        );
+    }
+}
+
 /// Every kind of key, certified by every kind of authority.
 #[test]
 fn certificates_by_ssh_keygen_are_read_and_checked() {
@@ -671,12 +750,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, text: String, kind in 0..5usize, cut: usize, at: usize, bit in 0..8u8) {
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>, text: String, kind in 0..7usize, cut: usize, at: usize, bit in 0..8u8) {
         let _ = PublicKey::from_blob(&bytes);
         let _ = Certificate::from_blob(&bytes);
         let _ = text.parse::<PublicKey>();
         let _ = PrivateKey::from_pem(&text, Some(&bytes));
-        let kind = sallyport_ssh_transport::keys::KeyType::ALL[kind];
+        let kind = KeyType::ALL[kind];
         for name in [kind.name(), kind.certificate_name()] {
             let mut blob = Vec::new();
             wire::put_string(&mut blob, name.as_bytes());

@@ -64,15 +64,21 @@ pub enum KeyType {
     Ecdsa(Curve),
     /// RSA (RFC 4253 section 6.6).
     Rsa,
+    /// Ed25519 on a security key that has to be touched (OpenSSH's PROTOCOL.u2f). For people, not for hosts.
+    SkEd25519,
+    /// ECDSA on NIST P-256, on a security key that has to be touched.
+    SkEcdsa,
 }
 
 impl KeyType {
     /// Every kind, the best first.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Ed25519,
         Self::Ecdsa(Curve::P256),
         Self::Ecdsa(Curve::P384),
         Self::Ecdsa(Curve::P521),
+        Self::SkEd25519,
+        Self::SkEcdsa,
         Self::Rsa,
     ];
 
@@ -84,6 +90,8 @@ impl KeyType {
             Self::Ecdsa(Curve::P384) => "ecdsa-sha2-nistp384",
             Self::Ecdsa(Curve::P521) => "ecdsa-sha2-nistp521",
             Self::Rsa => "ssh-rsa",
+            Self::SkEd25519 => "sk-ssh-ed25519@openssh.com",
+            Self::SkEcdsa => "sk-ecdsa-sha2-nistp256@openssh.com",
         }
     }
 
@@ -95,6 +103,8 @@ impl KeyType {
             Self::Ecdsa(Curve::P384) => "ecdsa-sha2-nistp384-cert-v01@openssh.com",
             Self::Ecdsa(Curve::P521) => "ecdsa-sha2-nistp521-cert-v01@openssh.com",
             Self::Rsa => "ssh-rsa-cert-v01@openssh.com",
+            Self::SkEd25519 => "sk-ssh-ed25519-cert-v01@openssh.com",
+            Self::SkEcdsa => "sk-ecdsa-sha2-nistp256-cert-v01@openssh.com",
         }
     }
 
@@ -116,6 +126,8 @@ impl KeyType {
             Self::Ecdsa(Curve::P384) => &[SignatureAlgorithm::Ecdsa(Curve::P384)],
             Self::Ecdsa(Curve::P521) => &[SignatureAlgorithm::Ecdsa(Curve::P521)],
             Self::Rsa => &[SignatureAlgorithm::RsaSha512, SignatureAlgorithm::RsaSha256],
+            Self::SkEd25519 => &[SignatureAlgorithm::SkEd25519],
+            Self::SkEcdsa => &[SignatureAlgorithm::SkEcdsa],
         }
     }
 }
@@ -131,11 +143,27 @@ pub enum SignatureAlgorithm {
     RsaSha256,
     /// `rsa-sha2-512` (RFC 8332).
     RsaSha512,
+    /// `sk-ssh-ed25519@openssh.com`.
+    SkEd25519,
+    /// `sk-ecdsa-sha2-nistp256@openssh.com`.
+    SkEcdsa,
 }
 
 impl SignatureAlgorithm {
     /// Every algorithm, the best first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
+        Self::Ed25519,
+        Self::Ecdsa(Curve::P256),
+        Self::Ecdsa(Curve::P384),
+        Self::Ecdsa(Curve::P521),
+        Self::SkEd25519,
+        Self::SkEcdsa,
+        Self::RsaSha512,
+        Self::RsaSha256,
+    ];
+
+    /// Those of hosts, the best first: hosts have nobody who touches a security key.
+    pub const HOST: [Self; 6] = [
         Self::Ed25519,
         Self::Ecdsa(Curve::P256),
         Self::Ecdsa(Curve::P384),
@@ -147,7 +175,7 @@ impl SignatureAlgorithm {
     /// The name in a signature, in the list of host key algorithms and in a request to authenticate.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Ed25519 | Self::Ecdsa(_) => self.key_type().name(),
+            Self::Ed25519 | Self::Ecdsa(_) | Self::SkEd25519 | Self::SkEcdsa => self.key_type().name(),
             Self::RsaSha256 => "rsa-sha2-256",
             Self::RsaSha512 => "rsa-sha2-512",
         }
@@ -157,7 +185,7 @@ impl SignatureAlgorithm {
     /// the plain name.
     pub fn certificate_name(self) -> &'static str {
         match self {
-            Self::Ed25519 | Self::Ecdsa(_) => self.key_type().certificate_name(),
+            Self::Ed25519 | Self::Ecdsa(_) | Self::SkEd25519 | Self::SkEcdsa => self.key_type().certificate_name(),
             Self::RsaSha256 => "rsa-sha2-256-cert-v01@openssh.com",
             Self::RsaSha512 => "rsa-sha2-512-cert-v01@openssh.com",
         }
@@ -181,6 +209,8 @@ impl SignatureAlgorithm {
             Self::Ed25519 => KeyType::Ed25519,
             Self::Ecdsa(curve) => KeyType::Ecdsa(curve),
             Self::RsaSha256 | Self::RsaSha512 => KeyType::Rsa,
+            Self::SkEd25519 => KeyType::SkEd25519,
+            Self::SkEcdsa => KeyType::SkEcdsa,
         }
     }
 }

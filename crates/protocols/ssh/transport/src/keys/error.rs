@@ -29,6 +29,9 @@ pub enum KeyError {
     /// The signature is not by this key over this message.
     #[error("the signature is wrong")]
     Signature,
+    /// A security key signed without being touched: whoever can reach it could have had it sign.
+    #[error("the security key was not touched")]
+    NotTouched,
     /// The file is encrypted and no passphrase was given.
     #[error("the private key is encrypted: a passphrase is needed")]
     PassphraseNeeded,

@@ -12,7 +12,7 @@ use super::der::Der;
 use super::openssh;
 use super::public::Material;
 use super::rsa::{RsaNumbers, encoding};
-use super::{Curve, KeyError, PublicKey, SignatureAlgorithm};
+use super::{Curve, KeyError, KeyType, PublicKey, SignatureAlgorithm};
 use crate::wire::{self, Reader};
 
 /// The most bytes of a private key's file: one of RSA with 8192 bits fits several times.
@@ -139,9 +139,9 @@ impl PrivateKey {
     }
 
     /// Reads the fields of a key in OpenSSH's format, after the name of its type.
-    pub(super) fn read_secret(kind: super::KeyType, reader: &mut Reader<'_>) -> Result<Self, KeyError> {
+    pub(super) fn read_secret(kind: KeyType, reader: &mut Reader<'_>) -> Result<Self, KeyError> {
         match kind {
-            super::KeyType::Ed25519 => {
+            KeyType::Ed25519 => {
                 let public = reader.string()?;
                 // The seed, then the public key once more.
                 let secret = reader.string()?;
@@ -152,7 +152,7 @@ impl PrivateKey {
                 }
                 Self::from_ed25519(pair)
             }
-            super::KeyType::Ecdsa(curve) => {
+            KeyType::Ecdsa(curve) => {
                 if reader.string()? != curve.name().as_bytes() {
                     return Err(KeyError::Invalid);
                 }
@@ -167,7 +167,9 @@ impl PrivateKey {
                     .map_err(|_| KeyError::Invalid)?;
                 Self::from_ecdsa(curve, pair)
             }
-            super::KeyType::Rsa => {
+            // What such a file has is a handle: the key itself does not leave the security key.
+            KeyType::SkEd25519 | KeyType::SkEcdsa => Err(KeyError::Unsupported(kind.name().to_owned())),
+            KeyType::Rsa => {
                 let [modulus, public_exponent, private_exponent, coefficient, p, q] = [
                     reader.mpint()?,
                     reader.mpint()?,

@@ -34,6 +34,15 @@ pub(super) enum Material {
         exponent: Vec<u8>,
         modulus: Vec<u8>,
     },
+    /// A key on a security key, and the application that it is for, such as `ssh:`.
+    SkEd25519 {
+        point: [u8; 32],
+        application: Vec<u8>,
+    },
+    SkEcdsa {
+        point: Vec<u8>,
+        application: Vec<u8>,
+    },
 }
 
 impl PublicKey {
@@ -94,15 +103,17 @@ impl PublicKey {
             return Err(KeyError::Algorithm);
         }
         let bytes = reader.string()?;
-        reader.finish()?;
         match &self.material {
-            Material::Ed25519(point) => UnparsedPublicKey::new(&ED25519, point)
-                .verify(message, bytes)
-                .map_err(|_| KeyError::Signature),
-            Material::Ecdsa(curve, point) => UnparsedPublicKey::new(curve.verification(), point)
-                .verify(message, &ecdsa_fixed(*curve, bytes)?)
-                .map_err(|_| KeyError::Signature),
+            Material::Ed25519(point) => {
+                reader.finish()?;
+                verify_ed25519(point, message, bytes)
+            }
+            Material::Ecdsa(curve, point) => {
+                reader.finish()?;
+                verify_ecdsa(*curve, point, message, bytes)
+            }
             Material::Rsa { exponent, modulus } => {
+                reader.finish()?;
                 let parameters = rsa_parameters(algorithm).ok_or(KeyError::Algorithm)?;
                 RsaPublicKeyComponents {
                     n: modulus,
@@ -111,8 +122,43 @@ impl PublicKey {
                 .verify(parameters, message, &padded(bytes, modulus.len())?)
                 .map_err(|_| KeyError::Signature)
             }
+            Material::SkEd25519 { point, application } => {
+                verify_ed25519(point, &touched(application, message, reader)?, bytes)
+            }
+            Material::SkEcdsa { point, application } => {
+                verify_ecdsa(Curve::P256, point, &touched(application, message, reader)?, bytes)
+            }
         }
     }
+}
+
+fn verify_ed25519(point: &[u8; 32], message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+    UnparsedPublicKey::new(&ED25519, point)
+        .verify(message, signature)
+        .map_err(|_| KeyError::Signature)
+}
+
+fn verify_ecdsa(curve: Curve, point: &[u8], message: &[u8], signature: &[u8]) -> Result<(), KeyError> {
+    UnparsedPublicKey::new(curve.verification(), point)
+        .verify(message, &ecdsa_fixed(curve, signature)?)
+        .map_err(|_| KeyError::Signature)
+}
+
+/// What a security key signs in place of the message (OpenSSH's PROTOCOL.u2f): digests, with what it says of itself,
+/// which ends the signature. It must say that it was touched.
+fn touched(application: &[u8], message: &[u8], mut ending: Reader<'_>) -> Result<Vec<u8>, KeyError> {
+    const TOUCHED: u8 = 1;
+    let flags = ending.u8()?;
+    let counter = ending.u32()?;
+    ending.finish()?;
+    if flags & TOUCHED == 0 {
+        return Err(KeyError::NotTouched);
+    }
+    let mut signed = digest::digest(&digest::SHA256, application).as_ref().to_vec();
+    wire::put_u8(&mut signed, flags);
+    wire::put_u32(&mut signed, counter);
+    signed.extend_from_slice(digest::digest(&digest::SHA256, message).as_ref());
+    Ok(signed)
 }
 
 impl Material {
@@ -122,11 +168,21 @@ impl Material {
             KeyType::Ed25519 => Ok(Self::Ed25519(
                 reader.string()?.try_into().map_err(|_| KeyError::Invalid)?,
             )),
-            KeyType::Ecdsa(curve) => {
-                if reader.string()? != curve.name().as_bytes() {
-                    return Err(KeyError::Invalid);
-                }
-                Self::ecdsa(curve, reader.string()?)
+            KeyType::Ecdsa(curve) => Self::ecdsa(curve, read_point(curve, reader)?),
+            KeyType::SkEd25519 => {
+                let point = reader.string()?.try_into().map_err(|_| KeyError::Invalid)?;
+                Ok(Self::SkEd25519 {
+                    point,
+                    application: reader.string()?.to_vec(),
+                })
+            }
+            KeyType::SkEcdsa => {
+                let point = read_point(Curve::P256, reader)?;
+                check_point(Curve::P256, point)?;
+                Ok(Self::SkEcdsa {
+                    point: point.to_vec(),
+                    application: reader.string()?.to_vec(),
+                })
             }
             KeyType::Rsa => {
                 let exponent = reader.mpint()?;
@@ -136,10 +192,7 @@ impl Material {
     }
 
     pub(super) fn ecdsa(curve: Curve, point: &[u8]) -> Result<Self, KeyError> {
-        // 4 marks the uncompressed form, the only one in use; the library would take others too.
-        if point.first() != Some(&4) || ParsedPublicKey::new(curve.verification(), point).is_err() {
-            return Err(KeyError::Invalid);
-        }
+        check_point(curve, point)?;
         Ok(Self::Ecdsa(curve, point.to_vec()))
     }
 
@@ -172,6 +225,15 @@ impl Material {
                 wire::put_mpint(out, exponent);
                 wire::put_mpint(out, modulus);
             }
+            Self::SkEd25519 { point, application } => {
+                wire::put_string(out, point);
+                wire::put_string(out, application);
+            }
+            Self::SkEcdsa { point, application } => {
+                wire::put_string(out, Curve::P256.name().as_bytes());
+                wire::put_string(out, point);
+                wire::put_string(out, application);
+            }
         }
     }
 
@@ -180,15 +242,36 @@ impl Material {
             Self::Ed25519(_) => KeyType::Ed25519,
             Self::Ecdsa(curve, _) => KeyType::Ecdsa(*curve),
             Self::Rsa { .. } => KeyType::Rsa,
+            Self::SkEd25519 { .. } => KeyType::SkEd25519,
+            Self::SkEcdsa { .. } => KeyType::SkEcdsa,
         }
     }
+}
+
+/// A curve's name, which must be the one that is meant, and a point.
+fn read_point<'a>(curve: Curve, reader: &mut Reader<'a>) -> Result<&'a [u8], KeyError> {
+    if reader.string()? != curve.name().as_bytes() {
+        return Err(KeyError::Invalid);
+    }
+    Ok(reader.string()?)
+}
+
+fn check_point(curve: Curve, point: &[u8]) -> Result<(), KeyError> {
+    // 4 marks the uncompressed form, the only one in use; the library would take others too.
+    if point.first() != Some(&4) || ParsedPublicKey::new(curve.verification(), point).is_err() {
+        return Err(KeyError::Invalid);
+    }
+    Ok(())
 }
 
 fn rsa_parameters(algorithm: SignatureAlgorithm) -> Option<&'static RsaParameters> {
     match algorithm {
         SignatureAlgorithm::RsaSha256 => Some(&RSA_PKCS1_2048_8192_SHA256),
         SignatureAlgorithm::RsaSha512 => Some(&RSA_PKCS1_2048_8192_SHA512),
-        SignatureAlgorithm::Ed25519 | SignatureAlgorithm::Ecdsa(_) => None,
+        SignatureAlgorithm::Ed25519
+        | SignatureAlgorithm::Ecdsa(_)
+        | SignatureAlgorithm::SkEd25519
+        | SignatureAlgorithm::SkEcdsa => None,
     }
 }
 

@@ -65,7 +65,10 @@ pub(super) fn encoding(algorithm: SignatureAlgorithm) -> Option<&'static dyn aws
     match algorithm {
         SignatureAlgorithm::RsaSha256 => Some(&aws_lc_rs::signature::RSA_PKCS1_SHA256),
         SignatureAlgorithm::RsaSha512 => Some(&aws_lc_rs::signature::RSA_PKCS1_SHA512),
-        SignatureAlgorithm::Ed25519 | SignatureAlgorithm::Ecdsa(_) => None,
+        SignatureAlgorithm::Ed25519
+        | SignatureAlgorithm::Ecdsa(_)
+        | SignatureAlgorithm::SkEd25519
+        | SignatureAlgorithm::SkEcdsa => None,
     }
 }
 

@@ -3,7 +3,8 @@
 
 use bytes::{Buf, BufMut, BytesMut};
 
-use super::{Received, Role, Session, State, Step, Transport};
+use super::receive::Received;
+use super::{Role, Session, State, Step, Transport};
 use crate::error::TransportError;
 use crate::host::{HostAlgorithm, HostError, HostKey};
 use crate::kex::{self, ClientSecret, Direction, Kex, KexError, SharedSecret, Transcript};
