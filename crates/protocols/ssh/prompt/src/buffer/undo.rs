@@ -1,0 +1,102 @@
+//! What was changed, so that it can be changed back.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Commands that can be undone, and bytes that they removed. The oldest are forgotten first.
+const MAX_COMMANDS: usize = 1000;
+const MAX_BYTES: usize = 4 * crate::MAX_LINE;
+
+/// So many characters typed in a row are undone at once.
+const MAX_TYPED: usize = 20;
+
+#[derive(Debug)]
+pub(super) enum Change {
+    Inserted(Range<usize>),
+    Removed(usize, String),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Undo {
+    commands: VecDeque<Command>,
+    bytes: usize,
+    /// The next change begins a command.
+    closed: bool,
+}
+
+#[derive(Debug)]
+struct Command {
+    changes: Vec<Change>,
+    /// Where the cursor was before.
+    cursor: usize,
+    typed: bool,
+}
+
+impl Undo {
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    pub(super) fn push(&mut self, change: Change, cursor: usize) {
+        self.bytes += weight(&change);
+        match self.commands.back_mut() {
+            Some(command) if !self.closed => command.changes.push(change),
+            _ => self.begin(change, cursor, false),
+        }
+        self.closed = false;
+        self.forget();
+    }
+
+    /// A character of so many bytes was typed at a place.
+    pub(super) fn typed(&mut self, at: usize, bytes: usize) {
+        if let Some(command) = self.commands.back_mut()
+            && command.typed
+            && let [Change::Inserted(range)] = command.changes.as_mut_slice()
+            && range.end == at
+            && range.len() < MAX_TYPED
+        {
+            range.end += bytes;
+            return;
+        }
+        self.closed = false;
+        self.begin(Change::Inserted(at..at + bytes), at, true);
+        self.forget();
+    }
+
+    pub(super) fn pop(&mut self) -> Option<(Vec<Change>, usize)> {
+        let command = self.commands.pop_back()?;
+        self.bytes -= command.weight().min(self.bytes);
+        self.closed = true;
+        Some((command.changes, command.cursor))
+    }
+
+    fn begin(&mut self, change: Change, cursor: usize, typed: bool) {
+        self.commands.push_back(Command {
+            changes: vec![change],
+            cursor,
+            typed,
+        });
+    }
+
+    fn forget(&mut self) {
+        while self.commands.len() > MAX_COMMANDS || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.commands.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.weight().min(self.bytes);
+        }
+    }
+}
+
+impl Command {
+    fn weight(&self) -> usize {
+        self.changes.iter().map(weight).sum()
+    }
+}
+
+fn weight(change: &Change) -> usize {
+    match change {
+        Change::Inserted(_) => 0,
+        Change::Removed(_, text) => text.len(),
+    }
+}
