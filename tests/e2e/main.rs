@@ -19,5 +19,6 @@ mod prepared;
 mod replication;
 mod rogue;
 mod secrets;
+mod ssh;
 mod story;
 mod streaming;

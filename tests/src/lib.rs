@@ -6,6 +6,7 @@ mod endpoint;
 pub mod raw;
 mod records;
 mod sqlx_driver;
+mod ssh;
 mod stage;
 mod wire;
 
@@ -14,5 +15,6 @@ pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_
 pub use endpoint::Endpoint;
 pub use records::{commands, transcript, transcripts};
 pub use sqlx_driver::sqlx;
+pub use ssh::{ACCOUNT, HOST, SshBed, SshPlan, ssh_python, ssh_script};
 pub use stage::{DATABASE, Plan, ROLE, ROLE_PASSWORD, Stage, TARGET, program, root};
 pub use wire::{Said, Wire, copied, rows, text};

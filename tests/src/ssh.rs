@@ -1,0 +1,241 @@
+//! An SSH server, a gateway before it, and the two ways to the server.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use sallyport_testbed::{Account, Gateway, GatewayOptions, KeyKind, Person, SshConfig, SshKey, Sshd, SshdOptions};
+use tempfile::TempDir;
+
+use crate::{program, root, run};
+
+/// The target's name, and the name by which clients' configurations know either way to it.
+pub const HOST: &str = "web-1";
+/// The account at the host.
+pub const ACCOUNT: &str = "deploy";
+
+/// Ordinary work is permitted, what is not understood too; forwards, the agent and subsystems other than SFTP are not.
+const PERMITS: &str = r#"
+@id("connect") permit (principal, action == Action::"connect", resource);
+@id("reveal") permit (principal, action == Action::"reveal", resource);
+@id("unparsed") permit (principal, action == Action::"unparsed", resource);
+@id("commands") permit (principal, action in Ssh::Action::"command", resource);
+@id("files") permit (principal, action in Ssh::Action::"files", resource);
+@id("shells") permit (principal, action == Ssh::Action::"shell", resource);
+@id("sftp") permit (principal, action == Ssh::Action::"subsystem", resource) when { context.name == "sftp" };
+"#;
+
+/// What the bed should be like.
+#[derive(Debug, Clone)]
+pub struct SshPlan {
+    /// Rules beside those that permit ordinary work.
+    pub rules: String,
+    /// `classify.toml`.
+    pub classify: String,
+    /// Further lines of the target's entry.
+    pub target: String,
+    /// Further lines of `sallyport.toml`.
+    pub settings: String,
+    /// Lines of the host's `sshd_config`.
+    pub sshd: Vec<String>,
+}
+
+impl Default for SshPlan {
+    /// The host's own shell, recorded, and no rules beyond ordinary work.
+    fn default() -> SshPlan {
+        SshPlan {
+            rules: String::new(),
+            classify: String::new(),
+            target: "shell = \"recorded\"".to_owned(),
+            settings: String::new(),
+            sshd: Vec::new(),
+        }
+    }
+}
+
+impl SshPlan {
+    /// Ordinary work, and these rules.
+    pub fn with_rules(rules: &str) -> SshPlan {
+        SshPlan {
+            rules: rules.to_owned(),
+            ..SshPlan::default()
+        }
+    }
+}
+
+/// A running server with a running gateway.
+pub struct SshBed {
+    /// The gateway; it ends first.
+    pub gateway: Gateway,
+    /// The host.
+    pub sshd: Sshd,
+    dir: TempDir,
+    owner: SshKey,
+    /// Each person's registered key.
+    people: Vec<(String, SshKey)>,
+    /// What the gateway shows to its clients.
+    shown: String,
+}
+
+impl SshBed {
+    /// Starts both. Alice is a developer, dana a DBA, audrey an auditor, adam an administrator; each has a registered key.
+    ///
+    /// # Errors
+    /// When one of them does not start.
+    pub fn start(plan: &SshPlan) -> Result<SshBed> {
+        let dir = tempfile::tempdir()?;
+        let key = |name: &str| SshKey::generate(&dir.path().join(name), KeyKind::Ed25519);
+        let (owner, login) = (key("owner")?, key("login")?);
+        let account = Account::new(ACCOUNT).with_key(owner.public()).with_key(login.public());
+        let sshd = Sshd::start(&SshdOptions {
+            accounts: vec![account],
+            settings: plan.sshd.clone(),
+            ..SshdOptions::default()
+        })?;
+        let policy = dir.path().join("policy");
+        std::fs::create_dir_all(policy.join("rules"))?;
+        std::fs::write(policy.join("rules/permits.cedar"), PERMITS)?;
+        std::fs::write(policy.join("rules/more.cedar"), &plan.rules)?;
+        std::fs::write(policy.join("classify.toml"), &plan.classify)?;
+        let targets = format!(
+            "[[target]]\nname = \"{HOST}\"\nprotocol = \"ssh\"\naddress = \"{}\"\nenvironment = \"production\"\n\
+             user = \"{ACCOUNT}\"\nprivate_key_file = {:?}\nhost_keys = [{:?}]\n{}\n",
+            sshd.address(),
+            login.path(),
+            sshd.host_keys().first().context("a host without a key")?,
+            plan.target,
+        );
+        let mut people = Vec::new();
+        let mut file = Vec::new();
+        for (name, group) in [
+            ("alice", "developers"),
+            ("dana", "dba"),
+            ("audrey", "auditors"),
+            ("adam", "admins"),
+        ] {
+            let key = key(name)?;
+            file.push(Person {
+                more: format!("ssh_keys = [{:?}]", key.public()),
+                ..Person::new(name, &[group])
+            });
+            people.push((name.to_owned(), key));
+        }
+        let gateway = Gateway::start_with_ssh(&GatewayOptions {
+            program: program()?,
+            policy,
+            targets: Some(targets),
+            people: file,
+            settings: plan.settings.clone(),
+        })?;
+        let shown = run(Command::new("ssh-keygen")
+            .arg("-y")
+            .arg("-f")
+            .arg(gateway.dir().join("state/keys/ssh_host_ed25519")))?;
+        Ok(SshBed {
+            gateway,
+            sshd,
+            dir,
+            owner,
+            people,
+            shown: shown.split_whitespace().take(2).collect::<Vec<_>>().join(" "),
+        })
+    }
+
+    /// Straight to the host.
+    ///
+    /// # Errors
+    /// When the configuration cannot be written.
+    pub fn direct(&self) -> Result<SshConfig> {
+        let identity = format!("IdentityFile {}", self.owner.path().display());
+        let path = self.dir.path().join("direct");
+        let keys = self.sshd.host_keys();
+        Ok(SshConfig::write(
+            &path,
+            HOST,
+            self.sshd.address(),
+            ACCOUNT,
+            keys,
+            &[identity],
+        )?)
+    }
+
+    /// Through the gateway, with the person's registered key. A registered key is good for a while after a login.
+    ///
+    /// # Errors
+    /// When the gateway does not know the person.
+    pub fn through(&self, person: &str) -> Result<SshConfig> {
+        self.gateway.login(person)?;
+        let (_, key) = self
+            .people
+            .iter()
+            .find(|(name, _)| name == person)
+            .context("nobody of this name")?;
+        let identity = format!("IdentityFile {}", key.path().display());
+        self.config(person, person, &[identity])
+    }
+
+    /// Through the gateway with a token as the password. The configuration says who asks for it: `SSH_ASKPASS` of the
+    /// commands that it makes must be set to the returned path.
+    ///
+    /// # Errors
+    /// When the configuration cannot be written.
+    pub fn through_with_token(&self, person: &str, token: &str) -> Result<(SshConfig, PathBuf)> {
+        let askpass = self.dir.path().join(format!("{person}-askpass"));
+        std::fs::write(&askpass, format!("#!/bin/sh\necho '{token}'\n"))?;
+        std::fs::set_permissions(&askpass, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+        let more = ["PubkeyAuthentication no", "NumberOfPasswordPrompts 1"].map(str::to_owned);
+        Ok((self.config(&format!("{person}-token"), person, &more)?, askpass))
+    }
+
+    fn config(&self, file: &str, person: &str, more: &[String]) -> Result<SshConfig> {
+        let address = self.gateway.ssh().context("a gateway without SSH")?;
+        let path = self.dir.path().join(format!("through-{file}"));
+        let user = format!("{person}@{HOST}");
+        Ok(SshConfig::write(
+            &path,
+            HOST,
+            address,
+            &user,
+            std::slice::from_ref(&self.shown),
+            more,
+        )?)
+    }
+
+    /// A directory for the test's own files.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What both sides know, for when a test fails.
+    pub fn logs(&self) -> String {
+        format!("gateway: {}\nhost: {}", self.gateway.log_tail(), self.sshd.log_tail())
+    }
+
+    /// Runs the same with and without the gateway; what the program prints must be the same, and end with `last`.
+    ///
+    /// # Errors
+    /// When it fails, or prints something else.
+    pub fn notices_nothing(&self, scenario: impl Fn(&SshConfig) -> Result<String>, last: &str) -> Result<()> {
+        let expected = scenario(&self.direct()?).context("without the gateway")?;
+        ensure!(
+            expected.trim_end().ends_with(last),
+            "the program did not come to its end: {expected}"
+        );
+        let got = scenario(&self.through("alice")?).with_context(|| self.logs())?;
+        for (number, (wanted, got)) in expected.lines().zip(got.lines()).enumerate() {
+            ensure!(wanted == got, "line {}: {got:?} instead of {wanted:?}", number + 1);
+        }
+        ensure!(expected == got, "one transcript is longer than the other: {got}");
+        Ok(())
+    }
+}
+
+/// The Python of the virtual environment with SSH clients.
+pub fn ssh_python() -> PathBuf {
+    sallyport_testbed::cache_dir().join("python-ssh/venv/bin/python")
+}
+
+/// The repository's script of a client.
+pub fn ssh_script(name: &str) -> PathBuf {
+    root().join("tests/drivers").join(name)
+}
