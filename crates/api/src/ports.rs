@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 
+use sallyport_identity::Principal;
+use sallyport_identity::messages::SshInfo;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -313,6 +315,23 @@ pub enum Act {
         /// Its name.
         token: String,
     },
+    /// An SSH certificate was issued, which is a token too.
+    SshCertificateIssued {
+        /// The token's name.
+        token: String,
+    },
+    /// An SSH key was registered.
+    SshKeyAdded {
+        /// Its fingerprint.
+        fingerprint: String,
+        /// What its owner calls it.
+        name: String,
+    },
+    /// A registered SSH key was removed.
+    SshKeyRemoved {
+        /// Its id.
+        key: String,
+    },
     /// A session was ended by somebody.
     SessionEnded {
         /// The session.
@@ -339,6 +358,9 @@ impl Act {
             Self::Logout => "logout",
             Self::TokenIssued { .. } => "token.issue",
             Self::TokenRevoked { .. } => "token.revoke",
+            Self::SshCertificateIssued { .. } => "ssh.certificate",
+            Self::SshKeyAdded { .. } => "ssh.key.add",
+            Self::SshKeyRemoved { .. } => "ssh.key.remove",
             Self::SessionEnded { .. } => "session.end",
             Self::Replayed { .. } => "recording.replay",
         }
@@ -358,6 +380,12 @@ pub trait Journal: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct JournalError(pub String);
+
+/// The gateway's SSH, as people use it.
+pub trait Ssh: Send + Sync {
+    /// How `principal` reaches hosts by way of this gateway; `None` when it has no SSH.
+    fn describe(&self, principal: &Principal, source: IpAddr) -> Option<SshInfo>;
+}
 
 /// Whether the gateway does its work.
 pub trait Health: Send + Sync {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use sallyport_identity::{IssueError, LoginError, Refusal, RevokeError};
+use sallyport_identity::{IssueError, LoginError, Refusal, RevokeError, SshCertificateError, SshKeyError};
 use sallyport_review::ReviewError;
 use serde::{Deserialize, Serialize};
 
@@ -214,6 +214,41 @@ impl From<RevokeError> for Problem {
             other => {
                 tracing::error!(error = %other, "a token could not be revoked");
                 Self::unavailable("tokens cannot be revoked at the moment")
+            }
+        }
+    }
+}
+
+impl From<SshCertificateError> for Problem {
+    fn from(error: SshCertificateError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SshCertificateError::NoSsh => Self::not_found(detail),
+            SshCertificateError::Key(_) => Self::bad_request(detail),
+            SshCertificateError::Issue(error) => error.into(),
+            other => {
+                tracing::error!(error = %other, "an SSH certificate could not be issued");
+                Self::internal()
+            }
+        }
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "what is not told apart is a failure of the gateway, or must not be told apart"
+)]
+impl From<SshKeyError> for Problem {
+    fn from(error: SshKeyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SshKeyError::Key(_) | SshKeyError::Name => Self::bad_request(detail),
+            SshKeyError::Known => Self::conflict("known", detail),
+            SshKeyError::Full { .. } => Self::conflict("full", detail),
+            SshKeyError::Unknown => Self::not_found(detail),
+            other => {
+                tracing::error!(error = %other, "SSH keys could not be kept");
+                Self::unavailable("keys cannot be kept at the moment")
             }
         }
     }

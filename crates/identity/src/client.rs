@@ -11,7 +11,10 @@ use url::Url;
 
 use crate::credentials::{Credentials, CredentialsError, SavedLogin};
 use crate::http::{HttpError, checked_url, client, send};
-use crate::messages::{AuthConfig, LoginReply, OidcLogin, PasswordLogin, TokenInfo, TokenReply, TokenRequest};
+use crate::messages::{
+    AuthConfig, LoginReply, OidcLogin, PasswordLogin, SshCertificateReply, SshCertificateRequest, SshInfo, SshKeyInfo,
+    SshKeyRequest, TokenInfo, TokenReply, TokenRequest,
+};
 use crate::secret::TokenId;
 
 /// The largest answer that is read.
@@ -224,6 +227,53 @@ impl GatewayClient {
             });
         }
         self.delete(&format!("v1/tokens/{id}")).await
+    }
+
+    /// `GET /v1/ssh`; `None` when the gateway has no SSH.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub async fn ssh(&self) -> Result<Option<SshInfo>, ClientError> {
+        match self.get("v1/ssh").await {
+            Ok(info) => Ok(Some(info)),
+            Err(ClientError::Answered { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// `POST /v1/ssh/certificate`.
+    ///
+    /// # Errors
+    /// As for [`Self::post`].
+    pub async fn ssh_certificate(&self, request: &SshCertificateRequest) -> Result<SshCertificateReply, ClientError> {
+        self.post("v1/ssh/certificate", request).await
+    }
+
+    /// `GET /v1/ssh/keys`.
+    ///
+    /// # Errors
+    /// As for [`Self::get`].
+    pub async fn ssh_keys(&self) -> Result<Vec<SshKeyInfo>, ClientError> {
+        self.get("v1/ssh/keys").await
+    }
+
+    /// `POST /v1/ssh/keys`.
+    ///
+    /// # Errors
+    /// As for [`Self::post`].
+    pub async fn add_ssh_key(&self, request: &SshKeyRequest) -> Result<SshKeyInfo, ClientError> {
+        self.post("v1/ssh/keys", request).await
+    }
+
+    /// `DELETE /v1/ssh/keys/{id}`. `key` comes from [`Self::ssh_keys`].
+    ///
+    /// # Errors
+    /// As for [`Self::delete`].
+    pub async fn remove_ssh_key(&self, key: &SshKeyInfo) -> Result<(), ClientError> {
+        if !key.id.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(ClientError::Answer("the id of a key is not in hexadecimal".to_owned()));
+        }
+        self.delete(&format!("v1/ssh/keys/{}", key.id)).await
     }
 
     async fn call<B: Serialize, T: DeserializeOwned>(

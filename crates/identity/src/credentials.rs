@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use crate::files::write_private;
+pub use crate::files::write_private;
 use crate::messages::Sealed;
 
 /// The largest file that is read, in bytes.

@@ -8,7 +8,10 @@ use std::path::Path;
 use crate::secret::random_text;
 
 /// Replaces `path` by `bytes` with mode 0600, so that a reader sees the old file or the new one, never half of it.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+///
+/// # Errors
+/// When it cannot be written; then the old file is as it was.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     // Written through a link, the file behind it is what changes.
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut name = path

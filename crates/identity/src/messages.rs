@@ -1,5 +1,7 @@
 //! The bodies of the API's identity routes, shared by the gateway and the command line.
 
+use std::net::SocketAddr;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
@@ -199,6 +201,8 @@ pub struct SshKeyRequest {
 /// One SSH key: the items of `GET /v1/ssh/keys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshKeyInfo {
+    /// Its name for `DELETE /v1/ssh/keys/{id}`: the SHA-256 of its blob in hexadecimal.
+    pub id: String,
     /// Its fingerprint as `ssh-keygen -l` shows it.
     pub fingerprint: String,
     /// Its type, such as `ssh-ed25519`.
@@ -209,4 +213,28 @@ pub struct SshKeyInfo {
     /// When it was registered; none for one of the people file, which only who operates the gateway changes.
     #[serde(with = "time::serde::rfc3339::option")]
     pub added: Option<OffsetDateTime>,
+}
+
+/// `GET /v1/ssh`: how whoever asks reaches hosts by way of this gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshInfo {
+    /// Who asks; the user name to connect with begins with it.
+    pub user: SmolStr,
+    /// The address at which the gateway's SSH listens.
+    pub listen: SocketAddr,
+    /// The gateway's host keys, as in a `.pub` file.
+    pub host_keys: Vec<String>,
+    /// The authority with whose certificates the gateway logs in to hosts: for their `TrustedUserCAKeys`.
+    pub authority: String,
+    /// The hosts that policy would let whoever asks connect to now, or after a review.
+    pub targets: Vec<SshTarget>,
+}
+
+/// A host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshTarget {
+    /// The target's name.
+    pub name: String,
+    /// The accounts there, the one that is meant when none is named first.
+    pub logins: Vec<String>,
 }

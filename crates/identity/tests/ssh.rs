@@ -338,7 +338,7 @@ async fn a_registered_key_is_good_until_it_is_removed() {
     let dana = gateway.login("dana").await;
     assert!(gateway.ids.list_ssh_keys(&dana).await.unwrap().is_empty());
     let listed = gateway.ids.list_ssh_keys(&alice).await.unwrap();
-    let fingerprint = &listed[0].fingerprint;
+    let fingerprint = &listed[0].id;
     assert_eq!((listed.len(), listed[0].name.as_deref()), (1, Some("laptop")));
     let foreign = gateway.ids.remove_ssh_key(&dana, fingerprint).await;
     assert!(matches!(foreign, Err(SshKeyError::Unknown)) && !session.revocation.is_revoked());

@@ -53,6 +53,8 @@ fn every_key_is_in_the_book_and_every_key_of_the_book_exists() {
 fn the_defaults_are_those_that_the_book_gives() {
     let written: Config = toml::from_str(example()).unwrap();
     let default: Config = toml::from_str("state_dir = \"s\"\npolicy = \"p\"\n").unwrap();
+    let (mut written, default) = (written, default);
+    assert!(written.listen.ssh.take().is_some() && default.listen.ssh.is_none());
     assert_eq!(format!("{:?}", written.listen), format!("{:?}", default.listen));
     assert_eq!(format!("{:?}", written.limits), format!("{:?}", default.limits));
     assert_eq!(format!("{:?}", written.recording), format!("{:?}", default.recording));

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::descriptors;
 use crate::ports::{ApiJournal, Condition, LiveSessions, PolicyInForce, Recorded};
 use crate::reviewing::{ToJournal, ToReviewers};
+use crate::ssh_hosts::HostsBehind;
 
 /// Connections that may wait in the operating system.
 const BACKLOG: u32 = 4096;
@@ -74,14 +75,7 @@ impl Gateway {
         let keys = state.join("keys");
         let recording_key = RecordingKey::load_or_create(&keys.join("recording.key"))?;
         let durability = Durability::from(config.recording);
-        let (journal, recovery) = Journal::open(state, &recording_key, durability)?;
-        let journal = Arc::new(journal);
-        if recovery.torn_bytes > 0 {
-            tracing::warn!(
-                bytes = recovery.torn_bytes,
-                "the journal's last entry was cut by a crash; it is put aside"
-            );
-        }
+        let journal = Arc::new(journal(state, &recording_key, durability)?);
         let policy = Arc::new(Watcher::start(&config.policy, loader())?);
         let bundle = policy.current();
         let details = json!({ "digest": bundle.digest(), "commit": bundle.commit(), "directory": bundle.dir() });
@@ -89,8 +83,7 @@ impl Gateway {
         let sessions = Arc::new(Sessions::default());
         watch_policy(&policy, &journal, &sessions);
         let store = Store::open(&state.join("sallyport.db")).await?;
-        let identities = Identities::open(config.identity.clone(), store.clone()).await?;
-        let identities = Arc::new(identities.with_ssh(crate::ssh_keys::authorities(&keys)?));
+        let identities = Arc::new(identities(config, &keys, &store).await?);
         let witness = Arc::new(ToJournal(Arc::clone(&journal)));
         let reviews = Reviews::open(&store, config.review.settings()?, witness).await?;
         let tls = server_tls(config)?;
@@ -114,18 +107,21 @@ impl Gateway {
         );
         let house = Arc::new(house);
         let postgres = Postgres::new(Some(tls.clone()), mask_key.clone()).with_max_message(config.limits.max_message());
-        let postgres = (listen(config.listen.postgres, limits.clone())?, Arc::new(postgres));
+        let postgres = (listen(config.listen.postgres, limits)?, Arc::new(postgres));
+        let mut hosts = HostsBehind::new(Arc::clone(&house));
         let ssh = match config.listen.ssh {
             Some(address) => {
                 let shown = crate::ssh_keys::server(&keys)?;
+                let listener = listen(address, limits)?;
+                hosts = hosts.with_ssh(listener.local_addr(), &shown);
                 let ssh = Ssh::new(shown, Arc::clone(&house.identities), mask_key);
-                Some((listen(address, limits)?, Arc::new(ssh)))
+                Some((listener, Arc::new(ssh)))
             }
             None => None,
         };
         let api = listen(config.listen.api, api_limits)?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
-        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, config)?));
+        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, hosts, config)?));
         Ok(Self {
             house,
             api_address: api.local_addr(),
@@ -228,6 +224,26 @@ fn listen(address: SocketAddr, limits: sallyport_listen::Limits) -> anyhow::Resu
     Listener::bind(address, BACKLOG, limits).with_context(|| format!("cannot listen on {address}"))
 }
 
+fn journal(state: &Path, key: &RecordingKey, durability: Durability) -> anyhow::Result<Journal> {
+    let (journal, recovery) = Journal::open(state, key, durability)?;
+    if recovery.torn_bytes > 0 {
+        tracing::warn!(
+            bytes = recovery.torn_bytes,
+            "the journal's last entry was cut by a crash; it is put aside"
+        );
+    }
+    Ok(journal)
+}
+
+/// Who is who; with authorities for SSH certificates where there is SSH.
+async fn identities(config: &Config, keys: &Path, store: &Store) -> anyhow::Result<Identities> {
+    let identities = Identities::open(config.identity.clone(), store.clone()).await?;
+    Ok(match config.listen.ssh {
+        Some(_) => identities.with_ssh(crate::ssh_keys::authorities(keys)?),
+        None => identities,
+    })
+}
+
 /// Each later load of the policy is an entry of the journal, and so is each that was rejected (I8, I9).
 fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Sessions>) {
     let (journal, sessions) = (Arc::clone(journal), Arc::clone(sessions));
@@ -259,7 +275,7 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Session
 }
 
 /// The gateway as the API sees it.
-fn api_state(house: &House, reviews: &Reviews, config: &Config) -> anyhow::Result<Api> {
+fn api_state(house: &House, reviews: &Reviews, hosts: HostsBehind, config: &Config) -> anyhow::Result<Api> {
     let metrics = crate::metrics::install()?;
     let policy = Arc::new(PolicyInForce::new(Arc::clone(&house.policy)));
     let (recordings, reviews) = (config.state_dir.join("recordings"), reviews.clone());
@@ -278,6 +294,7 @@ fn api_state(house: &House, reviews: &Reviews, config: &Config) -> anyhow::Resul
             journal: Arc::clone(&house.journal),
         }),
         policy,
+        ssh: Arc::new(hosts),
         journal: Arc::new(ApiJournal(Arc::clone(&house.journal))),
         health: Arc::new(health),
         metrics: Arc::new(metrics),

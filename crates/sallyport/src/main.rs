@@ -9,6 +9,7 @@ mod metrics;
 mod output;
 mod ports;
 mod reviewing;
+mod ssh_hosts;
 mod ssh_keys;
 mod state;
 mod transcript;
@@ -43,6 +44,9 @@ enum Command {
     Login(commands::login::LoginArgs),
     Logout(commands::login::LogoutArgs),
     Token(commands::token::TokenArgs),
+    SshCertificate(commands::ssh::CertificateArgs),
+    SshConfig(commands::ssh::ConfigArgs),
+    Keys(commands::keys::KeysArgs),
     People(commands::people::PeopleArgs),
     Requests(commands::requests::RequestsArgs),
     Approve(commands::approve::ApproveArgs),
@@ -79,7 +83,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
             log_to_stderr("info");
             let config = Config::load(&config)?;
             let gateway = Gateway::open(&config).await?;
-            tracing::info!(postgres = %gateway.postgres_address, api = %gateway.api_address, "the gateway listens");
+            let ssh = gateway.ssh_address.map(tracing::field::display);
+            tracing::info!(postgres = %gateway.postgres_address, ssh, api = %gateway.api_address, "the gateway listens");
             gateway.run(told_to_stop()?).await
         }
         Command::Demo(args) => {
@@ -90,6 +95,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Login(args) => args.run().await,
         Command::Logout(args) => args.run().await,
         Command::Token(args) => args.run().await,
+        Command::SshCertificate(args) => args.run().await,
+        Command::SshConfig(args) => args.run().await,
+        Command::Keys(args) => args.run().await,
         Command::People(args) => args.run(),
         Command::Requests(args) => args.run().await,
         Command::Approve(args) => args.run().await,

@@ -55,6 +55,11 @@ pub struct Targets {
 impl Targets {
     /// The target called `name`, as the bundle in force has it.
     pub fn get(&self, policy: &Watcher, name: &str) -> Option<Arc<Target>> {
+        self.all(policy).get(name).cloned()
+    }
+
+    /// All targets, as the bundle in force has them.
+    pub fn all(&self, policy: &Watcher) -> Catalogue {
         let generation = policy.generation();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != generation {
@@ -72,7 +77,7 @@ impl Targets {
                 }
             }
         }
-        known.1.get(name).cloned()
+        known.1.clone()
     }
 }
 

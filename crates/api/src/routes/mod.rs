@@ -3,6 +3,7 @@
 mod auth;
 mod requests;
 mod sessions;
+mod ssh;
 mod status;
 mod tokens;
 
@@ -37,6 +38,11 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/tokens"),
     ("POST", "/v1/tokens"),
     ("DELETE", "/v1/tokens/{id}"),
+    ("GET", "/v1/ssh"),
+    ("POST", "/v1/ssh/certificate"),
+    ("GET", "/v1/ssh/keys"),
+    ("POST", "/v1/ssh/keys"),
+    ("DELETE", "/v1/ssh/keys/{id}"),
     ("GET", "/v1/requests"),
     ("GET", "/v1/requests/{id}"),
     ("POST", "/v1/requests/{id}/approve"),
@@ -63,6 +69,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/me", get(auth::me))
         .route("/v1/tokens", get(tokens::list).post(tokens::issue))
         .route("/v1/tokens/{id}", delete(tokens::revoke))
+        .route("/v1/ssh", get(ssh::describe))
+        .route("/v1/ssh/certificate", post(ssh::certificate))
+        .route("/v1/ssh/keys", get(ssh::keys).post(ssh::add_key))
+        .route("/v1/ssh/keys/{id}", delete(ssh::remove_key))
         .route("/v1/requests", get(requests::list))
         .route("/v1/requests/{id}", get(requests::one))
         .route("/v1/requests/{id}/approve", post(requests::approve))

@@ -1,5 +1,6 @@
 //! The API on a free port, in front of a throw-away store and sessions made up for the test.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -8,15 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::{Client, Method, Response};
 use sallyport_api::ports::{
     Act, Entry, InJournal, Journal, JournalError, Line, Policy, PolicyStatus, RecordingFilter, Recordings,
-    RecordingsError, Session, SessionState, Sessions, TranscriptOptions, What,
+    RecordingsError, Session, SessionState, Sessions, Ssh, TranscriptOptions, What,
 };
 use sallyport_api::{Access, Api, router, serve};
 use sallyport_identity::client::GatewayClient;
-use sallyport_identity::messages::PasswordLogin;
+use sallyport_identity::messages::{PasswordLogin, SshInfo};
 use sallyport_identity::people::PeopleEditor;
-use sallyport_identity::{Identities, IdentityConfig, Kind};
+use sallyport_identity::{Identities, IdentityConfig, Kind, Principal, SshAuthorities};
 use sallyport_listen::{Limits, Listener};
 use sallyport_review::{Binding, CommandDigest, Held, Need, NoWitness, Pending, ReviewConfig, Reviews};
+use sallyport_ssh_transport::keys::PrivateKey;
 use sallyport_store::Store;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
@@ -32,6 +34,7 @@ pub(crate) struct Outside {
     pub(crate) acts: Mutex<Vec<Entry>>,
     pub(crate) journal_full: AtomicBool,
     pub(crate) ill: AtomicBool,
+    pub(crate) no_ssh: AtomicBool,
     over: AtomicBool,
 }
 
@@ -117,6 +120,18 @@ impl Recordings for Outside {
     }
 }
 
+impl Ssh for Outside {
+    fn describe(&self, principal: &Principal, _: IpAddr) -> Option<SshInfo> {
+        (!self.no_ssh.load(Ordering::SeqCst)).then(|| SshInfo {
+            user: principal.id.clone(),
+            listen: "127.0.0.1:2222".parse().unwrap(),
+            host_keys: Vec::new(),
+            authority: String::new(),
+            targets: Vec::new(),
+        })
+    }
+}
+
 impl Policy for Outside {
     fn status(&self) -> PolicyStatus {
         let error = Some("rules/a.cedar:1: secret rule".to_owned());
@@ -177,7 +192,9 @@ impl Gateway {
             people: Some(path),
             ..IdentityConfig::default()
         };
-        let identities = Arc::new(Identities::open(config, store.clone()).await.unwrap());
+        let [people, hosts] = [(); 2].map(|()| PrivateKey::generate_ed25519().unwrap());
+        let identities = Identities::open(config, store.clone()).await.unwrap();
+        let identities = Arc::new(identities.with_ssh(SshAuthorities::new(people, hosts).unwrap()));
         let reviews = Reviews::open(&store, ReviewConfig::default(), Arc::new(NoWitness))
             .await
             .unwrap();
@@ -189,6 +206,7 @@ impl Gateway {
             sessions: Arc::clone(&outside) as Arc<dyn Sessions>,
             recordings: Arc::clone(&outside) as Arc<dyn Recordings>,
             policy: Arc::clone(&outside) as Arc<dyn Policy>,
+            ssh: Arc::clone(&outside) as Arc<dyn Ssh>,
             journal: Arc::clone(&outside) as Arc<dyn Journal>,
             health: Arc::new(move || {
                 if ill.ill.load(Ordering::SeqCst) {
@@ -221,6 +239,10 @@ impl Gateway {
         let source = std::net::Ipv4Addr::LOCALHOST.into();
         let login = self.api.identities.login_password(&login, source).await.unwrap();
         login.reply.token.0.expose_secret().to_owned()
+    }
+
+    pub(crate) fn identities(&self) -> Arc<Identities> {
+        Arc::clone(&self.api.identities)
     }
 
     pub(crate) fn client(&self, token: &str) -> GatewayClient {

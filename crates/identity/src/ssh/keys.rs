@@ -101,25 +101,20 @@ impl Identities {
         Ok(keys)
     }
 
-    /// Removes a registered key of whoever logged in, by its fingerprint. Its sessions end.
+    /// Removes a registered key of whoever logged in, by its id ([`SshKeyInfo::id`]). Its sessions end.
     ///
     /// # Errors
     /// When there is none.
-    pub async fn remove_ssh_key(&self, by: &Credential, fingerprint: &str) -> Result<(), SshKeyError> {
+    pub async fn remove_ssh_key(&self, by: &Credential, key: &str) -> Result<(), SshKeyError> {
         let Principal { id, issuer, .. } = &*by.principal;
-        let rows = self.store.ssh_keys_of(id, issuer).await?;
-        let named = |row: &&SshKeyRow| {
-            row.line
-                .parse()
-                .is_ok_and(|key: PublicKey| key.fingerprint() == fingerprint)
-        };
-        let row = rows.iter().find(named).ok_or(SshKeyError::Unknown)?;
-        if !self.store.remove_ssh_key(id, issuer, &row.fingerprint).await? {
+        let fingerprint = hex::decode(key).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let fingerprint = fingerprint.ok_or(SshKeyError::Unknown)?;
+        if !self.store.remove_ssh_key(id, issuer, &fingerprint).await? {
             return Err(SshKeyError::Unknown);
         }
-        let shown = Shown::SshKey(id.clone(), row.fingerprint);
+        let shown = Shown::SshKey(id.clone(), fingerprint);
         self.live.end_shown(|other| *other == shown);
-        info!(user = %id, key = fingerprint, "an SSH key was removed");
+        info!(user = %id, key, "an SSH key was removed");
         Ok(())
     }
 
@@ -180,6 +175,7 @@ fn of_login(login: LoginRow) -> Principal {
 
 fn info_of(key: &PublicKey, row: Option<&SshKeyRow>) -> SshKeyInfo {
     SshKeyInfo {
+        id: hex::encode(sha256(key.blob())),
         fingerprint: key.fingerprint(),
         key_type: KeyType::name(key.key_type()).to_owned(),
         name: row.map(|row| row.name.clone()),

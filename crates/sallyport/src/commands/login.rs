@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use time::OffsetDateTime;
 
 use super::caller::Caller;
+use super::ssh::SshIdentity;
 
 /// Log in at a gateway: with the browser, by device code, or with a password.
 #[derive(Debug, Args)]
@@ -73,8 +74,14 @@ impl LoginArgs {
             expires: reply.expires,
             ca_file: self.ca_file.as_deref().map(std::path::absolute).transpose()?,
         };
+        let gateway = GatewayClient::new(&api, Some(login.token.0.clone()), login.ca_file.as_deref())?;
         credentials.keep(&api, login);
-        Ok(credentials.save()?)
+        credentials.save()?;
+        // The login is good without it, and there may be no SSH there.
+        if let Err(error) = SshIdentity::at(&api)?.renew(&gateway).await {
+            say(&format!("There is no SSH certificate: {error:#}"));
+        }
+        Ok(())
     }
 
     async fn with_provider(&self, gateway: &GatewayClient, config: AuthConfig) -> anyhow::Result<LoginReply> {
@@ -117,6 +124,7 @@ impl LogoutArgs {
             bail!("nobody is logged in at `{api}`")
         };
         credentials.save()?;
+        SshIdentity::at(&api)?.forget()?;
         if login.expires <= OffsetDateTime::now_utc() {
             return Ok(());
         }

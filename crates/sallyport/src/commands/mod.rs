@@ -3,11 +3,13 @@
 pub(crate) mod approve;
 pub(crate) mod caller;
 pub(crate) mod doctor;
+pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod people;
 pub(crate) mod policy_check;
 pub(crate) mod replay;
 pub(crate) mod requests;
 pub(crate) mod sessions;
+pub(crate) mod ssh;
 pub(crate) mod terminal;
 pub(crate) mod token;
