@@ -37,9 +37,50 @@ pub fn analyse(command: &[u8], setting: &Setting) -> Analysis {
     evaluator.found
 }
 
+/// Whether a line goes on in the next: an open quote or here-document, a `\` or `|` at its end, `do` without `done`.
+#[must_use]
+pub fn is_incomplete(line: &str) -> bool {
+    syntax::parse(line, syntax::Dialect::Bash).is_err_and(|stop| stop.is_open())
+}
+
 /// Whether a text is a name of a variable.
 fn is_name(text: &str) -> bool {
     let mut characters = text.chars();
     characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_incomplete;
+
+    #[test]
+    fn lines_that_go_on_are_told_from_lines_that_are_whole_or_wrong() {
+        for open in [
+            "echo 'a",
+            "echo \"a",
+            "cat <<E\nx",
+            "ls \\",
+            "ls |",
+            "ls &&",
+            "if true; then",
+            "for i in 1; do ls",
+            "f() {",
+            "(ls",
+            "echo $(ls",
+        ] {
+            assert!(is_incomplete(open), "{open:?}");
+        }
+        for whole in [
+            "",
+            "ls",
+            "echo 'a'",
+            "if true; then ls; fi",
+            "ls )",
+            "cat <<E\nx\nE",
+            "# '",
+        ] {
+            assert!(!is_incomplete(whole), "{whole:?}");
+        }
+    }
 }

@@ -234,8 +234,26 @@ impl State {
 /// Variables that the shell sets when it likes.
 fn changes_by_itself(name: &str) -> bool {
     const OWN: [&str; 20] = [
-        "_", "OLDPWD", "DIRSTACK", "FUNCNAME", "GROUPS", "HISTCMD", "PIPESTATUS", "OPTIND", "OPTARG", "OPTERR", "COPROC", "SHLVL",
-        "RANDOM", "SRANDOM", "SECONDS", "LINENO", "EPOCHSECONDS", "EPOCHREALTIME", "COMP_WORDS", "READLINE_LINE",
+        "_",
+        "OLDPWD",
+        "DIRSTACK",
+        "FUNCNAME",
+        "GROUPS",
+        "HISTCMD",
+        "PIPESTATUS",
+        "OPTIND",
+        "OPTARG",
+        "OPTERR",
+        "COPROC",
+        "SHLVL",
+        "RANDOM",
+        "SRANDOM",
+        "SECONDS",
+        "LINENO",
+        "EPOCHSECONDS",
+        "EPOCHREALTIME",
+        "COMP_WORDS",
+        "READLINE_LINE",
     ];
     OWN.contains(&name) || name.starts_with("BASH")
 }

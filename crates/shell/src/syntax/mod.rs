@@ -6,7 +6,7 @@ pub(crate) mod scan;
 pub(crate) mod word;
 
 use brush_parser::ast::Program;
-use brush_parser::{ParserOptions, parse_tokens};
+use brush_parser::{ParseError, ParserOptions, parse_tokens};
 
 use crate::facts::Unparsed;
 use scan::Source;
@@ -42,7 +42,16 @@ impl Stop {
     pub(crate) fn new(message: &'static str, at: usize) -> Self {
         Self { message, at }
     }
+
+    /// Whether more text could make it understood.
+    pub(crate) fn is_open(&self) -> bool {
+        [ENDS_EARLY, BACKSLASH].contains(&self.message) || self.message.ends_with("is not closed")
+    }
 }
+
+/// What is said of a text that may go on.
+const ENDS_EARLY: &str = "the text ends before what it began";
+const BACKSLASH: &str = "a backslash ends the text";
 
 impl From<Stop> for Unparsed {
     fn from(stop: Stop) -> Self {
@@ -72,19 +81,16 @@ pub(crate) fn parse(text: &str, dialect: Dialect) -> Result<Program, Stop> {
     if tokens.len() > MAX_TOKENS {
         return Err(Stop::new("the text is too long", characters.len()));
     }
-    parse_tokens(&tokens, &options()).map_err(|error| Stop::new("a syntax error", position(&error, characters.len())))
+    parse_tokens(&tokens, &options()).map_err(|error| match error {
+        ParseError::ParsingAtEndOfInput => Stop::new(ENDS_EARLY, characters.len()),
+        ParseError::ParsingNear(position) => Stop::new("a syntax error", position.index),
+        ParseError::Tokenizing { .. } => Stop::new("a syntax error", characters.len()),
+    })
 }
 
 fn options() -> ParserOptions {
     ParserOptions {
         enable_extended_globbing: false,
         ..ParserOptions::default()
-    }
-}
-
-fn position(error: &brush_parser::ParseError, end: usize) -> usize {
-    match error {
-        brush_parser::ParseError::ParsingNear(position) => position.index,
-        brush_parser::ParseError::ParsingAtEndOfInput | brush_parser::ParseError::Tokenizing { .. } => end,
     }
 }

@@ -7,7 +7,7 @@ mod wrapper;
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use sallyport_prompt::{Editor, Event, LineReader};
+use sallyport_prompt::{Editor, Event, LineReader, ReadError};
 use sallyport_session::{AskId, Effects, Permit, Refusal, Ruling, Spent, WireError};
 
 use super::channel::{End, Setup, Start, State};
@@ -134,8 +134,8 @@ impl SshConversation {
             out.remark(facts::terminal(shell.seq(), pty));
         }
         let reading = match &setup.pty {
-            Some(pty) => Reading::Terminal(Box::new(Editor::new(editor_size(pty.size)))),
-            None => Reading::Stream(LineReader::new()),
+            Some(pty) => Reading::Terminal(Box::new(editor(pty.size))),
+            None => Reading::Stream(LineReader::new(sallyport_shell::is_incomplete)),
         };
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
@@ -159,11 +159,11 @@ impl SshConversation {
             ahead,
             input_ended,
         }));
-        self.prompt(at, out)
+        self.prompt(at, false, out)
     }
 
-    /// Shows the prompt, and goes on with what was typed ahead.
-    fn prompt(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+    /// Shows the prompt, on a line of its own behind what `ran`, and goes on with what was typed ahead.
+    fn prompt(&mut self, at: usize, ran: bool, out: &mut Effects) -> Result<(), WireError> {
         let (login, target) = (self.account.login.clone(), self.account.target.clone());
         let home = self.account.home.clone();
         let Some(guard) = self.guarded(at) else { return Ok(()) };
@@ -175,6 +175,9 @@ impl SshConversation {
                 Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("~{rest}"),
                 Some(_) | None => guard.place.directory.clone(),
             };
+            if ran {
+                editor.fresh_line(&mut shown);
+            }
             editor.begin(
                 &format!("{login}@{target}:{}{sign} ", refuse::printable(&directory)),
                 &mut shown,
@@ -204,7 +207,7 @@ impl SshConversation {
         self.questions.remove(&ask);
         out.withdraw(ask);
         self.guard_says(at, refuse::withdrawn(true).as_bytes(), out)?;
-        self.prompt(at, out)
+        self.prompt(at, false, out)
     }
 
     /// Keys for the program that runs.
@@ -250,21 +253,18 @@ impl SshConversation {
                     let _ = guard.ahead.split_to(taken.min(guard.ahead.len()));
                     event
                 }
-                Reading::Stream(lines) => {
-                    let taken = lines.take(&guard.ahead);
-                    let _ = guard.ahead.split_to(taken.min(guard.ahead.len()));
-                    let line = lines
-                        .line()
-                        .or_else(|| guard.input_ended.then(|| lines.rest()).flatten());
-                    line.map(Event::Line)
-                }
+                Reading::Stream(lines) => match next_line(lines, &mut guard.ahead, guard.input_ended) {
+                    Ok(line) => line.map(Event::Line),
+                    Err(error) => return self.guard_fails(at, &error.to_string(), out),
+                },
             };
             let ended = guard.input_ended && guard.ahead.is_empty() && event.is_none();
             self.guard_says(at, &shown, out)?;
             match event {
                 Some(Event::Line(line)) => self.guard_line(at, line, out)?,
-                Some(Event::Interrupt) => self.prompt(at, out)?,
+                Some(Event::Interrupt | Event::Unfinished) => return self.prompt(at, false, out),
                 Some(Event::EndOfInput) => return self.guard_leaves(at, out),
+                // The host's names would have to be asked for, which is a command.
                 Some(Event::Complete { .. }) => self.guard_says(at, b"\x07", out)?,
                 None if ended => return self.guard_leaves(at, out),
                 None => {
@@ -281,7 +281,7 @@ impl SshConversation {
     fn guard_line(&mut self, at: usize, line: String, out: &mut Effects) -> Result<(), WireError> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            [] => return self.prompt(at, out),
+            [] => return self.prompt(at, false, out),
             ["exit" | "logout"] => return self.guard_leaves(at, out),
             _ => {}
         }
@@ -316,7 +316,7 @@ impl SshConversation {
             guard.place.status = 126;
         }
         self.guard_words(at, &refuse::words(refusal), out)?;
-        self.prompt(at, out)
+        self.prompt(at, false, out)
     }
 
     /// A channel of the host for the line: the one that is open, or a new one.
@@ -446,7 +446,6 @@ impl SshConversation {
         let left = marker.left();
         // A line that says nothing of where it left off has ended its shell, as `exit` and `exec` do.
         let leaves = left.is_none() && matches!(running.exit, Exit::Status(_));
-        let interrupted = left.is_none() && !leaves;
         if let Some(left) = left {
             left.into_place(&mut guard.place);
         }
@@ -457,10 +456,7 @@ impl SshConversation {
         if leaves {
             return self.guard_leaves(at, out);
         }
-        if interrupted {
-            self.guard_words(at, "\n", out)?;
-        }
-        self.prompt(at, out)
+        self.prompt(at, true, out)
     }
 
     /// The host opens no channel for a line.
@@ -470,7 +466,7 @@ impl SshConversation {
             guard.phase = Phase::Prompt;
         }
         self.guard_words(at, &format!("sallyport: {why}\n"), out)?;
-        self.prompt(at, out)
+        self.prompt(at, false, out)
     }
 
     /// The client sends no more.
@@ -505,6 +501,15 @@ impl SshConversation {
             self.questions.remove(&ask);
             out.withdraw(ask);
         }
+    }
+
+    /// What was given as lines is none: nothing that follows can be told from the rest of it.
+    fn guard_fails(&mut self, at: usize, why: &str, out: &mut Effects) -> Result<(), WireError> {
+        self.guard_words(at, &format!("sallyport: {why}\n"), out)?;
+        if let Some(guard) = self.guarded(at) {
+            guard.place.status = 2;
+        }
+        self.guard_leaves(at, out)
     }
 
     fn guard_leaves(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
@@ -560,9 +565,23 @@ impl SshConversation {
     }
 }
 
+/// The next line of a script, if all of it has come.
+fn next_line(lines: &mut LineReader, bytes: &mut BytesMut, ended: bool) -> Result<Option<String>, ReadError> {
+    let (taken, line) = lines.read(bytes)?;
+    let _ = bytes.split_to(taken.min(bytes.len()));
+    match line {
+        None if ended && bytes.is_empty() => lines.end(),
+        line => Ok(line),
+    }
+}
+
+fn editor(size: Size) -> Editor {
+    Editor::new(editor_size(size), true, sallyport_shell::is_incomplete)
+}
+
 fn editor_size(size: Size) -> sallyport_prompt::Size {
     sallyport_prompt::Size {
-        columns: u16::try_from(size.columns).unwrap_or(u16::MAX),
-        rows: u16::try_from(size.rows).unwrap_or(u16::MAX),
+        columns: size.columns,
+        rows: size.rows,
     }
 }
