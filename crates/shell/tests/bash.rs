@@ -15,8 +15,8 @@ use sallyport_shell::{Analysis, Run, Setting, analyse};
 
 /// The programs that exist. Builtins of the same names are switched off.
 const PROGRAMS: [&str; 22] = [
-    "cat", "rm", "ls", "cp", "mv", "echo", "printf", "grep", "sort", "head", "touch", "mkdir", "tee", "wc", "env", "sudo",
-    "sh", "xargs", "find", "a", "b", "pr",
+    "cat", "rm", "ls", "cp", "mv", "echo", "printf", "grep", "sort", "head", "touch", "mkdir", "tee", "wc", "env",
+    "sudo", "sh", "xargs", "find", "a", "b", "pr",
 ];
 
 /// Writes its name and its arguments, with one write, so that those of a pipeline do not mix. `echo` and `printf` also
@@ -82,7 +82,10 @@ impl Stage {
             .unwrap();
         let started = Instant::now();
         while bash.try_wait().unwrap().is_none() {
-            assert!(started.elapsed() < Duration::from_secs(20), "bash does not end: {line:?}");
+            assert!(
+                started.elapsed() < Duration::from_secs(20),
+                "bash does not end: {line:?}"
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
         let calls = self.settled(&record);
@@ -133,7 +136,9 @@ fn covers(run: &Run, call: &[String]) -> bool {
 
 /// What the outermost shell runs: nothing that only a wrapper would.
 fn own(run: &Run) -> bool {
-    run.via.iter().all(|via| matches!(via.as_str(), "eval" | "exec" | "command" | "builtin"))
+    run.via
+        .iter()
+        .all(|via| matches!(via.as_str(), "eval" | "exec" | "command" | "builtin"))
 }
 
 fn check(stage: &Stage, line: &str) -> Analysis {
@@ -155,7 +160,11 @@ fn same(stage: &Stage, line: &str) {
     let found = check(stage, line);
     assert!(found.is_exact(), "{line:?}: {:?} {:?}", found.opaque, found.unparsed);
     let calls = stage.run(line);
-    for run in found.runs.iter().filter(|run| own(run) && PROGRAMS.contains(&run.program.as_str())) {
+    for run in found
+        .runs
+        .iter()
+        .filter(|run| own(run) && PROGRAMS.contains(&run.program.as_str()))
+    {
         assert!(
             calls.iter().any(|call| covers(run, call)),
             "the analysis knows {run:#?} in {line:?}, but bash runs {calls:?}"
@@ -215,16 +224,132 @@ fn lines_without_choices_run_as_they_are_understood() {
 
 /// Pieces of which lines are made: all that quoting, expansion and grammar have, and only names that exist here.
 const PIECES: [&str; 118] = [
-    "cat", "ls", "echo", "a", "b", "x y", "v", "f", " ", " ", " ", " ", " ", "\t", ";", ";", "; ", "\n", "\n", "|", " | ", "&&", "||", "&",
-    "|&", ";;", "!", "! ", "(", ")", "$(", ")", "`", "{ ", "; }", "{", "}", ",", "..", "{a,b}", "{1..3}", "{a..c}", "{a,'b c'}",
-    "'", "'", "\"", "\"", "\\", "\\\\", "\\'", "\\\"", "\\$", "\\\n", "\\ ", "$", "$v", "\"$v\"", "${v}", "${v:-d}", "${v:=d}", "${v%b}", "${v##*/}", "${#v}", "${v:+e}",
-    "${v/a/b}", "${v:1}", "${v^}", "${!v}", "$1", "$@", "\"$@\"", "$*", "$#", "$?", "$'\\x41'", "$'", "$\"", "$((1+2))", "$((", "))", "((1))", "v=1", "v='a b'", "v=a b=c ", "v+=x",
-    "export v=", "set -- a b;", "shift;", "unset v;", "local v=1;", "eval ", "eval 'cat x';", "command ", "exec ", "~", "~/x", "*", "?", "[a]", "#", " #c", "if :;then ", ";fi", "for v in a b;do ",
-    ";done", "case x in x)", ";;esac", "f() { ", "function f { ", "<<E\n", "\nE\n", "<<<", "<a", ">a", "2>a", "&>a", ">&2", "[[ a == b ]]",
+    "cat",
+    "ls",
+    "echo",
+    "a",
+    "b",
+    "x y",
+    "v",
+    "f",
+    " ",
+    " ",
+    " ",
+    " ",
+    " ",
+    "\t",
+    ";",
+    ";",
+    "; ",
+    "\n",
+    "\n",
+    "|",
+    " | ",
+    "&&",
+    "||",
+    "&",
+    "|&",
+    ";;",
+    "!",
+    "! ",
+    "(",
+    ")",
+    "$(",
+    ")",
+    "`",
+    "{ ",
+    "; }",
+    "{",
+    "}",
+    ",",
+    "..",
+    "{a,b}",
+    "{1..3}",
+    "{a..c}",
+    "{a,'b c'}",
+    "'",
+    "'",
+    "\"",
+    "\"",
+    "\\",
+    "\\\\",
+    "\\'",
+    "\\\"",
+    "\\$",
+    "\\\n",
+    "\\ ",
+    "$",
+    "$v",
+    "\"$v\"",
+    "${v}",
+    "${v:-d}",
+    "${v:=d}",
+    "${v%b}",
+    "${v##*/}",
+    "${#v}",
+    "${v:+e}",
+    "${v/a/b}",
+    "${v:1}",
+    "${v^}",
+    "${!v}",
+    "$1",
+    "$@",
+    "\"$@\"",
+    "$*",
+    "$#",
+    "$?",
+    "$'\\x41'",
+    "$'",
+    "$\"",
+    "$((1+2))",
+    "$((",
+    "))",
+    "((1))",
+    "v=1",
+    "v='a b'",
+    "v=a b=c ",
+    "v+=x",
+    "export v=",
+    "set -- a b;",
+    "shift;",
+    "unset v;",
+    "local v=1;",
+    "eval ",
+    "eval 'cat x';",
+    "command ",
+    "exec ",
+    "~",
+    "~/x",
+    "*",
+    "?",
+    "[a]",
+    "#",
+    " #c",
+    "if :;then ",
+    ";fi",
+    "for v in a b;do ",
+    ";done",
+    "case x in x)",
+    ";;esac",
+    "f() { ",
+    "function f { ",
+    "<<E\n",
+    "\nE\n",
+    "<<<",
+    "<a",
+    ">a",
+    "2>a",
+    "&>a",
+    ">&2",
+    "[[ a == b ]]",
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
+    #![proptest_config(ProptestConfig {
+        max_shrink_iters: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases())
+    })]
 
     #[test]
     fn whatever_bash_runs_is_among_what_is_understood(pieces in prop::collection::vec(select(&PIECES[..]), 1..14)) {
@@ -245,5 +370,8 @@ proptest! {
 }
 
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(128)
+    std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(128)
 }

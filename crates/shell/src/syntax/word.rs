@@ -75,7 +75,10 @@ pub(crate) fn pieces(raw: &str, dialect: Dialect) -> Result<Vec<Piece>, Stop> {
     let pieces = reader.finish();
     let splits = |piece: &Piece| matches!(piece, Piece::Parameter(_) | Piece::Command(_) | Piece::Arithmetic(_));
     if dollar && pieces.iter().any(splits) {
-        return Err(Stop::new("a `$` that means itself beside an expansion is not followed", 0));
+        return Err(Stop::new(
+            "a `$` that means itself beside an expansion is not followed",
+            0,
+        ));
     }
     Ok(pieces)
 }
