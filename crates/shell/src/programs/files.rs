@@ -98,7 +98,8 @@ impl Evaluator<'_> {
                 "C" => {
                     let from = inner.directories().unwrap_or_default().to_vec();
                     let mut directories = crate::paths::directory(value, &from, &self.home);
-                    if let Some(all) = &mut directories {
+                    // Members that stand before it are those of the directory before.
+                    if let (Some(all), false) = (&mut directories, parsed.operands.is_empty()) {
                         all.extend(from);
                     }
                     inner.set_directories(directories);
