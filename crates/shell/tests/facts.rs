@@ -1,7 +1,7 @@
 //! What the facts say of command lines, class by class. A policy that refuses what is opaque, unparsed or of unknown
 //! programs, and a few facts by name, must stop the first of each class and let the look-alikes pass.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeSet;
 

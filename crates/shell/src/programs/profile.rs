@@ -460,6 +460,8 @@ mod tests {
                     "strict-here",
                     "saves",
                     "unknown",
+                    "splits",
+                    "databases",
                 ]
                 .contains(&attribute.as_str());
                 assert!(plain || effect(attribute).is_some(), "{line}: {attribute}");
@@ -469,8 +471,9 @@ mod tests {
 
     #[test]
     fn no_program_has_two_lines() {
-        let lines = table::PROFILES.lines().filter(|line| !line.trim().is_empty());
+        let lines = lines();
         let names: Vec<&str> = lines
+            .iter()
             .flat_map(|line| line.split('|').next().unwrap().trim().split(','))
             .collect();
         let mut unique = names.clone();
