@@ -345,7 +345,11 @@ const PIECES: [&str; 118] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 2000, failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
+    #![proptest_config(ProptestConfig {
+        max_shrink_iters: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases())
+    })]
 
     #[test]
     fn whatever_bash_runs_is_among_what_is_understood(pieces in prop::collection::vec(select(&PIECES[..]), 1..14)) {

@@ -3,11 +3,10 @@
 use super::state::{Outcome, State, Variable};
 use super::uses::Uses;
 use super::{Context, Evaluator};
-use crate::facts::{Code, Effect, Opaque, Run};
+use crate::facts::{Code, Opaque, Run};
 use crate::paths;
-use crate::paths::field::Field;
+use crate::paths::field::{Atom, Field, Hole};
 use crate::paths::pattern::Pattern;
-use crate::programs::Call;
 
 /// Letters of `set` that change neither how words are read nor what is exported.
 const PLAIN_FLAGS: &str = "euxvfCbhmETn";
@@ -37,8 +36,19 @@ impl Evaluator<'_> {
         run.known = true;
         let mut after = state.clone();
         match name {
-            ":" | "true" | "false" | "echo" | "pwd" | "times" | "dirs" | "jobs" | "fg" | "bg" | "wait" | "exit"
-            | "logout" | "umask" | "ulimit" | "type" | "caller" | "help" | "suspend" => {}
+            ":" | "true" | "false" | "echo" | "pwd" | "times" | "dirs" | "jobs" | "fg" | "bg" | "exit" | "logout"
+            | "umask" | "ulimit" | "type" | "caller" | "help" | "suspend" => {}
+            "wait" => {
+                let plain =
+                    |text: &str| text == "-n" || text == "-f" || text.chars().all(|c| c.is_ascii_digit() || c == '%');
+                // `-p` names a variable, whose subscript is evaluated.
+                let known = |field: &Field| {
+                    field.exact().is_some_and(|text| plain(&text)) || field.atoms == [Atom::Hole(Hole::Token)]
+                };
+                if !arguments.iter().all(known) {
+                    self.opaque(Opaque::ShellState);
+                }
+            }
             "disown" => self.found.background = true,
             "break" | "continue" | "return" => self.jump(state),
             "cd" | "pushd" => return Some(self.change_directory(run, arguments, state)),
@@ -64,7 +74,7 @@ impl Evaluator<'_> {
             }
             "shift" => after.set_positional(shifted(arguments, state)),
             "kill" => {
-                run.system.insert(Effect::Signal);
+                crate::programs::system::signalled(&mut run, arguments);
             }
             "hash" | "history" if arguments.is_empty() => {}
             "hash" | "history" | "enable" | "fc" | "bind" | "complete" | "compgen" | "compopt" => {
@@ -182,7 +192,7 @@ impl Evaluator<'_> {
         }
         let mut context = context.through("exec");
         context.program_only = true;
-        self.invoke(Call::new(rest.to_vec()), state, &context)
+        self.invoke(rest, state, &context)
     }
 
     fn commanded(&mut self, run: Run, arguments: &[Field], state: State, context: &Context) -> Outcome {
@@ -211,7 +221,7 @@ impl Evaluator<'_> {
                 self.list(run);
                 Outcome::either(state)
             }
-            _ => self.invoke(Call::new(rest.to_vec()), state, &context.through(&run.program)),
+            _ => self.invoke(rest, state, &context.through(&run.program)),
         }
     }
 
@@ -415,7 +425,7 @@ impl Evaluator<'_> {
             let [option, operand] = pair else { continue };
             match option.exact().as_deref() {
                 Some("-v" | "-R") if !operand.exact().is_some_and(|name| crate::is_name(&name)) => {
-                    self.opaque(Opaque::Arithmetic)
+                    self.opaque(Opaque::Arithmetic);
                 }
                 Some(text) if text.len() == 2 && text.starts_with('-') && !operand.is_open() => {
                     let lists = Uses {

@@ -94,6 +94,9 @@ impl Evaluator<'_> {
         for command in commands {
             let before = self.found.runs.len();
             self.names = None;
+            if !matches!(command, ast::Command::Simple(_)) {
+                context.names_on_stdin = None;
+            }
             self.command(command, state.clone(), &context);
             let alone = self.found.runs.len() == before + 1;
             context.names_on_stdin = self.names.take().filter(|_| alone);
@@ -159,7 +162,8 @@ impl Evaluator<'_> {
             return Outcome::either(state);
         }
         let mut state = state;
-        let context = self.redirected(body.1.as_ref(), &mut state, context);
+        let mut context = self.redirected(body.1.as_ref(), &mut state, context);
+        context.names_on_stdin = None;
         let outcome = self.compound(&body.0, state, &context);
         self.leave();
         Outcome {

@@ -4,6 +4,7 @@ pub(crate) mod arithmetic;
 pub(crate) mod builtins;
 pub(crate) mod expand;
 pub(crate) mod flow;
+pub(crate) mod parameter;
 pub(crate) mod simple;
 pub(crate) mod state;
 pub(crate) mod uses;
@@ -22,6 +23,8 @@ const MAX_DEPTH: usize = 40;
 const MAX_STEPS: usize = 20_000;
 /// Programs that are listed.
 const MAX_RUNS: usize = 2_000;
+/// Characters of texts and arguments that are followed, each as often as it is reached.
+const MAX_WORK: usize = 1024 * 1024;
 
 /// What surrounds a command.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +58,11 @@ pub(crate) struct Evaluator<'s> {
     seen: HashSet<u64>,
     depth: usize,
     steps: usize,
+    worked: usize,
     /// What the state may have been at a `break`, `continue` or `return`.
     jumped: Option<State>,
+    /// `exec <` has changed what the commands that follow read.
+    pub(crate) stdin_moved: bool,
     /// Some variable was made for a function alone: what a function sets may be undone behind it.
     pub(crate) scoped: bool,
     /// Paths below which the names lie that `find` has just written, each ended by a NUL.
@@ -76,6 +82,8 @@ impl<'s> Evaluator<'s> {
             seen: HashSet::new(),
             depth: 0,
             steps: 0,
+            worked: 0,
+            stdin_moved: false,
             jumped: None,
             scoped: false,
             names: None,
@@ -104,6 +112,12 @@ impl<'s> Evaluator<'s> {
             return state;
         }
         let outer = std::mem::replace(&mut self.dialect, dialect);
+        self.work(text.len());
+        // What comes in may be read by more than one command of the text.
+        let context = &Context {
+            names_on_stdin: None,
+            ..context.clone()
+        };
         let after = match syntax::parse(text, dialect) {
             Ok(program) => self.program(&program, state, context),
             Err(stop) => {
@@ -119,12 +133,17 @@ impl<'s> Evaluator<'s> {
     /// Goes one level deeper, unless that is too deep.
     pub(crate) fn enter(&mut self) -> bool {
         self.steps += 1;
-        if self.depth >= MAX_DEPTH || self.steps > MAX_STEPS {
+        if self.depth >= MAX_DEPTH || self.steps > MAX_STEPS || self.worked > MAX_WORK {
             self.opaque(Opaque::TooComplex);
             return false;
         }
         self.depth += 1;
         true
+    }
+
+    /// Counts what is followed.
+    pub(crate) fn work(&mut self, characters: usize) {
+        self.worked = self.worked.saturating_add(characters);
     }
 
     pub(crate) fn leave(&mut self) {

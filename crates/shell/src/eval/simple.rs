@@ -8,7 +8,6 @@ use super::uses::Uses;
 use super::{Context, Evaluator};
 use crate::facts::{Opaque, Stdin};
 use crate::paths::field::{Atom, Field, Hole};
-use crate::programs::Call;
 use crate::programs::hooks;
 
 /// Builtins whose arguments are assignments to the shell itself.
@@ -44,9 +43,11 @@ impl Evaluator<'_> {
             }
         }
         let alternatives = self.arguments(&words, &mut state, &context);
+        let before = context.stdin.clone();
         for redirect in redirects {
             self.redirect(redirect, &mut state, &mut context);
         }
+        self.stdin_moved |= before != context.stdin && words.first().is_some_and(|word| word.contains("exec"));
         let values = self.assigned(&assignments, !words.is_empty(), &mut state, &context);
         if words.is_empty() {
             for (name, value) in values {
@@ -72,7 +73,7 @@ impl Evaluator<'_> {
             for (name, value) in values {
                 inner.set(name, value.clone());
             }
-            let mut outcome = self.invoke(Call::new(fields), inner, context);
+            let mut outcome = self.invoke(&fields, inner, context);
             for (name, _) in values {
                 for state_after in [&mut outcome.ok, &mut outcome.fail] {
                     state_after.set(name, state.variable(name).clone());
@@ -221,6 +222,9 @@ impl Evaluator<'_> {
     pub(crate) fn check_assignment(&mut self, name: &str, exported: bool) {
         if name == "IFS" {
             self.opaque(Opaque::FieldSeparator);
+        }
+        if hooks::is_number(name) {
+            self.opaque(Opaque::ShellState);
         }
         if hooks::is_hook(name) || (exported && !hooks::is_harmless(name)) {
             self.opaque(Opaque::HookVariable);

@@ -102,6 +102,7 @@ impl State {
             .iter()
             .map(|(name, value)| (name.clone(), Variable::constant(value)))
             .collect();
+        variables.insert("0".to_owned(), Variable::one_of([vec![Atom::Hole(Hole::Token)]].into()));
         for (name, value) in [("HOME", &setting.home), ("PWD", &setting.directory)] {
             variables.insert(name.to_owned(), Variable::constant(value));
         }
@@ -128,7 +129,15 @@ impl State {
         child
     }
 
-    /// Of a shell on another host, or of another user: nothing is known.
+    /// Of a shell on another host, or of another user: it starts in a home directory, and nothing else is known.
+    pub(crate) fn at_a_home(setting: &Setting) -> Self {
+        let mut state = Self::elsewhere(setting);
+        let home = crate::paths::pattern::parse_rule("/home/*").unwrap_or_default();
+        state.inner().directories = Some(vec![Pattern::of("/root"), home]);
+        state
+    }
+
+    /// Of a program in a container, or of another shell: nothing is known.
     pub(crate) fn elsewhere(setting: &Setting) -> Self {
         let mut state = Self::new(setting);
         let inner = state.inner();

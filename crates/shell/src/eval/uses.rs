@@ -6,7 +6,7 @@ use super::Evaluator;
 use super::state::State;
 use crate::facts::{Effect, Opaque, PathUse, Run};
 use crate::paths::field::Field;
-use crate::paths::pattern::Pattern;
+use crate::paths::pattern::{Component, Pattern};
 use crate::paths::{self, Place};
 
 /// What is done with a path.
@@ -195,11 +195,21 @@ impl Evaluator<'_> {
         let mut used = Vec::new();
         for place in &resolved.places {
             used.push(self.use_of(place, recursive));
+            if let Place::At(pattern) = place
+                && (uses.reads || changes)
+                && pattern
+                    .components
+                    .last()
+                    .and_then(Component::exact)
+                    .is_some_and(|name| name.ends_with(".sock"))
+            {
+                effects.insert(Effect::Cluster);
+            }
             if let (Place::At(pattern), true) = (place, changes) {
                 self.effects_of_change(pattern, recursive, &mut effects);
             }
         }
-        if resolved.places.contains(&Place::Anywhere) && !resolved.device {
+        if resolved.places.contains(&Place::Anywhere) && !resolved.device && (uses.reads || changes) {
             self.opaque(Opaque::DynamicArgument);
         }
         (used, effects)
@@ -218,16 +228,11 @@ impl Evaluator<'_> {
                 recursive,
                 classes: rules
                     .iter()
-                    .filter(|(rule, _)| self.names(pattern).any(|pattern| pattern.touches(rule, recursive)))
+                    .filter(|(rule, _)| pattern.touches(rule, recursive))
                     .map(|(_, class)| class.clone())
                     .collect(),
             },
         }
-    }
-
-    /// A path as it is.
-    fn names<'p>(&self, pattern: &'p Pattern) -> impl Iterator<Item = &'p Pattern> {
-        std::iter::once(pattern)
     }
 
     fn effects_of_change(&self, pattern: &Pattern, recursive: bool, effects: &mut BTreeSet<Effect>) {

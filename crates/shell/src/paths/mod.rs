@@ -154,7 +154,7 @@ fn bracket(after: &[Atom]) -> Option<usize> {
         match atom {
             Atom::Char('/', _) => return None,
             Atom::Char(']', false) if index > 0 && !negation_only(after, index) => return Some(index + 1),
-            _ => {}
+            Atom::Char(..) | Atom::Hole(_) => {}
         }
     }
     None

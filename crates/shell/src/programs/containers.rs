@@ -6,14 +6,14 @@ use crate::eval::state::State;
 use crate::eval::{Context, Evaluator};
 use crate::facts::{Effect, Opaque, Run};
 use crate::paths::field::Field;
-use crate::programs::Call;
 
 const LOOKS: [&str; 14] = [
     "ps", "images", "logs", "inspect", "version", "info", "stats", "top", "port", "diff", "history", "search",
     "events", "pods",
 ];
 const GROUPS: [&str; 6] = ["container", "image", "volume", "network", "system", "node"];
-const EXEC: &str = "-i,--interactive -t,--tty -d,--detach -e,--env=O --env-file=O -u,--user=_ -w,--workdir=_ --privileged!O --detach-keys=_ -l,--latest --preserve-fds=_";
+const EXEC: &str = "-i,--interactive -t,--tty -d,--detach -e,--env=O --env-file=O -u,--user=_ -w,--workdir=_ \
+    --privileged!O --detach-keys=_ -l,--latest --preserve-fds=_";
 
 impl Evaluator<'_> {
     /// `docker` and its kin.
@@ -52,7 +52,7 @@ impl Evaluator<'_> {
                 via.host = Some(parsed.operands.first().map(Field::show).unwrap_or_default());
                 self.list(run);
                 let command = parsed.operands.get(1..).unwrap_or_default().to_vec();
-                self.invoke(Call::new(command), State::elsewhere(self.setting), &via);
+                self.invoke(&command, State::elsewhere(self.setting), &via);
             }
             "start" | "stop" | "restart" | "kill" | "pause" | "unpause" | "rm" | "rmi" | "tag" | "rename" | "wait"
             | "pull" | "login" | "logout" | "prune" => {

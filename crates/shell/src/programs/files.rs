@@ -8,7 +8,27 @@ use crate::eval::{Context, Evaluator};
 use crate::facts::{Opaque, Run};
 use crate::paths::field::Field;
 
-const TAR: &str = "-c,--create -x,--extract,--get -t,--list -r,--append -u,--update -A,--catenate,--concatenate -d,--diff,--compare --delete -f,--file=a -C,--directory=C -T,--files-from=t -X,--exclude-from=r -I,--use-compress-program=h --to-command=h --checkpoint-action=X --checkpoint?_ -F,--info-script,--new-volume-script=h --rsh-command=h --rmt-command=h -g,--listed-incremental=rw -G,--incremental --remove-files!D --index-file=w -V,--label=_ -b,--blocking-factor=_ -N,--newer,--after-date=_ --newer-mtime=_ --transform,--xform=_ --exclude=_ --exclude-vcs --exclude-caches --exclude-tag=_ --strip-components=_ --owner=_ --group=_ --mode=_ --mtime=_ --one-top-level?w -K,--starting-file=_ -L,--tape-length=_ -H,--format=_ --level=_ --sort=_ --totals?_ --warning=_ --suffix=_ --backup?_ --atime-preserve?_ --occurrence?_ --pax-option=_ --record-size=_ --volno-file=w --add-file=o -z,--gzip,--gunzip,--ungzip -j,--bzip2 -J,--xz -Z,--compress,--uncompress --lzma --lzip --lzop --zstd -a,--auto-compress --no-auto-compress -v,--verbose -p,--preserve-permissions,--same-permissions -P,--absolute-names -O,--to-stdout -k,--keep-old-files --overwrite -U,--unlink-first -m,--touch -S,--sparse -h,--dereference -l,--check-links -n,--seek -i,--ignore-zeros -B,--read-full-records -w,--interactive,--confirmation -W,--verify -M,--multi-volume -o,--no-same-owner --same-owner --numeric-owner --wildcards --no-wildcards --anchored --null --no-recursion --recursion --one-file-system --acls --xattrs --selinux -s,--preserve-order,--same-order --skip-old-files --keep-newer-files --no-overwrite-dir --recursive-unlink --ignore-failed-read --utc --full-time --block-number,-R --show-transformed-names --quoting-style=_ --no-unquote --unquote --help,-? --version --show-defaults --force-local --no-check-device --check-device --hard-dereference --verbatim-files-from --no-same-permissions --no-null --delay-directory-restore --no-delay-directory-restore --clamp-mtime --no-seek --sparse-version=_ --hole-detection=_ --posix --old-archive --portability --old";
+const TAR: &str = "-c,--create -x,--extract,--get -t,--list -r,--append -u,--update -A,--catenate,--concatenate \
+    -d,--diff,--compare --delete -f,--file=a -C,--directory=C -T,--files-from=t -X,--exclude-from=r \
+    -I,--use-compress-program=h --to-command=h --checkpoint-action=X --checkpoint?_ \
+    -F,--info-script,--new-volume-script=h --rsh-command=h --rmt-command=h -g,--listed-incremental=rw \
+    -G,--incremental --remove-files!D --index-file=w -V,--label=_ -b,--blocking-factor=_ -N,--newer,--after-date=_ \
+    --newer-mtime=_ --transform,--xform=_ --exclude=_ --exclude-vcs --exclude-caches --exclude-tag=_ \
+    --strip-components=_ --owner=_ --group=_ --mode=_ --mtime=_ --one-top-level?w -K,--starting-file=_ \
+    -L,--tape-length=_ -H,--format=_ --level=_ --sort=_ --totals?_ --warning=_ --suffix=_ --backup?_ \
+    --atime-preserve?_ --occurrence?_ --pax-option=_ --record-size=_ --volno-file=w --add-file=o \
+    -z,--gzip,--gunzip,--ungzip -j,--bzip2 -J,--xz -Z,--compress,--uncompress --lzma --lzip --lzop --zstd \
+    -a,--auto-compress --no-auto-compress -v,--verbose -p,--preserve-permissions,--same-permissions \
+    -P,--absolute-names -O,--to-stdout -k,--keep-old-files --overwrite -U,--unlink-first -m,--touch -S,--sparse \
+    -h,--dereference -l,--check-links -n,--seek -i,--ignore-zeros -B,--read-full-records \
+    -w,--interactive,--confirmation -W,--verify -M,--multi-volume -o,--no-same-owner --same-owner --numeric-owner \
+    --wildcards --no-wildcards --anchored --null --no-recursion --recursion --one-file-system --acls --xattrs \
+    --selinux -s,--preserve-order,--same-order --skip-old-files --keep-newer-files --no-overwrite-dir \
+    --recursive-unlink --ignore-failed-read --utc --full-time --block-number,-R --show-transformed-names \
+    --quoting-style=_ --no-unquote --unquote --help,-? --version --show-defaults --force-local --no-check-device \
+    --check-device --hard-dereference --verbatim-files-from --no-same-permissions --no-null \
+    --delay-directory-restore --no-delay-directory-restore --clamp-mtime --no-seek --sparse-version=_ \
+    --hole-detection=_ --posix --old-archive --portability --old";
 /// Commands of `openssl` that compute on files and do nothing else.
 const OPENSSL: [&str; 20] = [
     "x509",
@@ -52,7 +72,7 @@ impl Evaluator<'_> {
             }
             "kill" => {
                 run.known = true;
-                run.system.insert(crate::facts::Effect::Signal);
+                super::system::signalled(&mut run, arguments);
                 self.list(run);
             }
             _ => return false,
@@ -78,7 +98,8 @@ impl Evaluator<'_> {
                 "C" => {
                     let from = inner.directories().unwrap_or_default().to_vec();
                     let mut directories = crate::paths::directory(value, &from, &self.home);
-                    if let Some(all) = &mut directories {
+                    // Members that stand before it are those of the directory before.
+                    if let (Some(all), false) = (&mut directories, parsed.operands.is_empty()) {
                         all.extend(from);
                     }
                     inner.set_directories(directories);

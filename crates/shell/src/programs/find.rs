@@ -6,12 +6,15 @@ use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
 use crate::facts::{Code, Opaque, Run};
 use crate::paths::field::Field;
-use crate::programs::Call;
 
 /// Tests and options that take one argument, which names no file.
-const WITH_ARGUMENT: &str = " -name -iname -path -ipath -wholename -iwholename -regex -iregex -type -xtype -size -mtime -atime -ctime -mmin -amin -cmin -user -group -uid -gid -perm -maxdepth -mindepth -links -inum -fstype -lname -ilname -regextype -used -context -printf ";
+const WITH_ARGUMENT: &str = " -name -iname -path -ipath -wholename -iwholename -regex -iregex -type -xtype -size \
+    -mtime -atime -ctime -mmin -amin -cmin -user -group -uid -gid -perm -maxdepth -mindepth -links -inum -fstype \
+    -lname -ilname -regextype -used -context -printf ";
 /// Those that take none.
-const ALONE: &str = " -print -print0 -ls -prune -quit -depth -d -xdev -mount -follow -empty -readable -writable -executable -nouser -nogroup -true -false -daystart -noleaf -o -a -or -and -not -warn -nowarn -ignore_readdir_race -noignore_readdir_race -help --help -version --version ! ( ) , ";
+const ALONE: &str = " -print -print0 -ls -prune -quit -depth -d -xdev -mount -follow -empty -readable -writable \
+    -executable -nouser -nogroup -true -false -daystart -noleaf -o -a -or -and -not -warn -nowarn \
+    -ignore_readdir_race -noignore_readdir_race -help --help -version --version ! ( ) , ";
 
 /// What an expression says.
 #[derive(Default)]
@@ -72,8 +75,8 @@ impl Evaluator<'_> {
         via.program_only = true;
         for command in &expression.commands {
             for root in &below {
-                let fields = command.iter().map(|field| replaced(field, "{}", root)).collect();
-                self.invoke(Call::new(fields), state.clone(), &via);
+                let fields: Vec<Field> = command.iter().map(|field| replaced(field, "{}", root)).collect();
+                self.invoke(&fields, state.clone(), &via);
             }
         }
         self.names = (expression.names && expression.commands.is_empty() && !expression.dynamic).then_some(below);

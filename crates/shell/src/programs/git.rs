@@ -35,7 +35,17 @@ const CHANGES: [&str; 16] = [
     "rm", "mv", "init", "clean",
 ];
 /// Long options that neither run anything nor name a file.
-const PLAIN: &str = " --oneline --graph --all --stat --shortstat --numstat --name-only --name-status --decorate --abbrev-commit --no-pager --version --help --short --porcelain --long --branch --verbose --quiet --cached --staged --color --no-color --word-diff --patch --no-patch --reverse --merges --no-merges --first-parent --follow --abbrev --pretty --format --date --since --until --after --before --author --grep --max-count --skip --tags --heads --contains --points-at --sort --list --show-current --show-toplevel --is-inside-work-tree --git-dir --abbrev-ref --verify --symbolic-full-name --prune --depth --single-branch --no-tags --ff-only --rebase --no-rebase --force-with-lease --set-upstream --delete --dry-run --hard --soft --mixed --keep --detach --track --no-edit --amend --message --no-verify --update --intent-to-add --ignore-errors --untracked-files --ignored --summary --unified --minimal --patience --histogram --ignore-all-space --ignore-space-change --others --modified --deleted --exclude-standard --stage --full-name --always --dirty --long --match --left-right --cherry-pick --count --remotes --merged --no-merged --bare --recurse-submodules ";
+const PLAIN: &str = " --oneline --graph --all --stat --shortstat --numstat --name-only --name-status --decorate \
+    --abbrev-commit --no-pager --version --help --short --porcelain --long --branch --verbose --quiet --cached \
+    --staged --color --no-color --word-diff --patch --no-patch --reverse --merges --no-merges --first-parent \
+    --follow --abbrev --pretty --format --date --since --until --after --before --author --grep --max-count --skip \
+    --tags --heads --contains --points-at --sort --list --show-current --show-toplevel --is-inside-work-tree \
+    --git-dir --abbrev-ref --verify --symbolic-full-name --prune --depth --single-branch --no-tags --ff-only \
+    --rebase --no-rebase --force-with-lease --set-upstream --delete --dry-run --hard --soft --mixed --keep \
+    --detach --track --no-edit --amend --message --no-verify --update --intent-to-add --ignore-errors \
+    --untracked-files --ignored --summary --unified --minimal --patience --histogram --ignore-all-space \
+    --ignore-space-change --others --modified --deleted --exclude-standard --stage --full-name --always --dirty \
+    --long --match --left-right --cherry-pick --count --remotes --merged --no-merged --bare --recurse-submodules ";
 
 impl Evaluator<'_> {
     /// `git`, and the ends that a client's `git` runs here.
@@ -88,6 +98,14 @@ impl Evaluator<'_> {
             }
         };
         let rest = rest.get(1..).unwrap_or_default();
+        if changes {
+            self.path(
+                &mut run,
+                &Field::constant("."),
+                Uses::only(false, true, true).recursively(),
+                state,
+            );
+        }
         if !rest.iter().all(is_plain) {
             self.opaque(Opaque::UnknownOption);
         }

@@ -115,6 +115,11 @@ pub(crate) fn is_hook(name: &str) -> bool {
     HOOKS.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family)) || lower_proxy || pager
 }
 
+/// Variables that are numbers as long as nobody touches them.
+pub(crate) fn is_number(name: &str) -> bool {
+    ["RANDOM", "SECONDS", "LINENO", "UID", "EUID", "PPID", "BASHPID"].contains(&name)
+}
+
 /// Whether a name may be set for a program: it only decides how something is shown, or no program of the system is
 /// known to look at such names.
 pub(crate) fn is_harmless(name: &str) -> bool {

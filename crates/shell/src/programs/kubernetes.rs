@@ -6,9 +6,21 @@ use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
 use crate::facts::{Effect, Opaque, Run};
 use crate::paths::field::Field;
-use crate::programs::Call;
 
-const OPTIONS: &str = "-n,--namespace=_ --context=_ --cluster=_ --user=_ --kubeconfig=f -s,--server=_ --token=_ --as=_ --as-group=_ --as-uid=_ --certificate-authority=r --client-certificate=r --client-key=r -l,--selector=_ -f,--filename=F -R,--recursive -k,--kustomize=F -o,--output=_ --template=r --field-selector=_ -c,--container=_ --grace-period=_ --timeout=_ -v,--v=_ --request-timeout=_ --cascade?_ -A,--all-namespaces --all --force --now --wait?_ --ignore-not-found?_ --dry-run?_ --prune --prune-allowlist=_ --prune-whitelist=_ --applyset=_ --replicas=_ --tail=_ --since=_ --since-time=_ -p,--previous -w,--watch --watch-only --sort-by=_ --show-labels --no-headers --raw=W -i,--stdin -t,--tty -q,--quiet -L,--label-columns=_ --for=_ --type=_ --patch=_ --patch-file=r --image=_ --port=_ --target-port=_ --name=_ --overwrite --from-literal=_ --from-file=r --from-env-file=r --cache-dir=rw --log-flush-frequency=_ --profile=O --profile-output=w --insecure-skip-tls-verify?_ --tls-server-name=_ --username=_ --password=_ --warnings-as-errors --match-server-version --disable-compression --chunk-size=_ --subresource=_ --show-kind --show-managed-fields --max-log-requests=_ --prefix --timestamps --limit-bytes=_ --server-side --field-manager=_ --validate?_ --limits=_ --requests=_ --record?_ -h,--help --short --client --containers --sum --use-protocol-buffers --ignore-errors --all-containers --follow";
+const OPTIONS: &str = "-n,--namespace=_ --context=_ --cluster=_ --user=_ --kubeconfig=f -s,--server=_ --token=_ \
+    --as=_ --as-group=_ --as-uid=_ --certificate-authority=r --client-certificate=r --client-key=r -l,--selector=_ \
+    -f,--filename=F -R,--recursive -k,--kustomize=F -o,--output=_ --template=r --field-selector=_ -c,--container=_ \
+    --grace-period=_ --timeout=_ -v,--v=_ --request-timeout=_ --cascade?_ -A,--all-namespaces --all --force --now \
+    --wait?_ --ignore-not-found?_ --dry-run?_ --prune --prune-allowlist=_ --prune-whitelist=_ --applyset=_ \
+    --replicas=_ --tail=_ --since=_ --since-time=_ -p,--previous -w,--watch --watch-only --sort-by=_ --show-labels \
+    --no-headers --raw=W -i,--stdin -t,--tty -q,--quiet -L,--label-columns=_ --for=_ --type=_ --patch=_ \
+    --patch-file=r --image=_ --port=_ --target-port=_ --name=_ --overwrite --from-literal=_ --from-file=r \
+    --from-env-file=r --cache-dir=rw --log-flush-frequency=_ --profile=O --profile-output=w \
+    --insecure-skip-tls-verify?_ --tls-server-name=_ --username=_ --password=_ --warnings-as-errors \
+    --match-server-version --disable-compression --chunk-size=_ --subresource=_ --show-kind --show-managed-fields \
+    --max-log-requests=_ --prefix --timestamps --limit-bytes=_ --server-side --field-manager=_ --validate?_ \
+    --limits=_ --requests=_ --record?_ -h,--help --short --client --containers --sum --use-protocol-buffers \
+    --ignore-errors --all-containers --follow";
 
 /// Verbs that change nothing in the cluster.
 const READS: [&str; 16] = [
@@ -246,7 +258,7 @@ impl Evaluator<'_> {
         }
         let _ = state;
         self.list(run);
-        self.invoke(Call::new(command), State::elsewhere(self.setting), &via);
+        self.invoke(&command, State::elsewhere(self.setting), &via);
     }
 }
 

@@ -22,22 +22,10 @@ use crate::facts::{Opaque, Run};
 use crate::paths;
 use crate::paths::field::Field;
 
-/// A command with its arguments.
-#[derive(Debug, Clone)]
-pub(crate) struct Call {
-    fields: Vec<Field>,
-}
-
-impl Call {
-    pub(crate) fn new(fields: Vec<Field>) -> Self {
-        Self { fields }
-    }
-}
-
 impl Evaluator<'_> {
     /// Runs a command: a function, a builtin or a program.
-    pub(crate) fn invoke(&mut self, call: Call, state: State, context: &Context) -> Outcome {
-        let Some((first, arguments)) = call.fields.split_first() else {
+    pub(crate) fn invoke(&mut self, fields: &[Field], state: State, context: &Context) -> Outcome {
+        let Some((first, arguments)) = fields.split_first() else {
             return Outcome::either(state);
         };
         if !self.enter() {
@@ -113,6 +101,7 @@ impl Evaluator<'_> {
     }
 
     fn external(&mut self, name: &str, path: &str, arguments: &[Field], state: State, context: &Context) -> Outcome {
+        self.work(arguments.iter().map(|field| field.atoms.len() + 16).sum());
         let run = self.run(name, path, arguments, context);
         let handled = self.shell(&run, arguments, &state, context)
             || self.wrapper(&run, arguments, &state, context)

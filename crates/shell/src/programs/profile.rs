@@ -2,7 +2,8 @@
 //!
 //! A line is `names | options | operands | attributes`. A role is made of letters: `r` reads, `w` writes, `d` removes,
 //! `l` looks at, `R` also all below, `x` runs it as code that is not followed, `f` takes code from it, `h` runs it as a
-//! shell text, `s` is data that may name a file to send, `u` is an address, `m` a method of HTTP, `_` nothing. The role
+//! shell text, `s` is data that may name a file to send, `u` is an address, `m` a method of HTTP, `b` may be a directory
+//! into which the others go, `_` nothing. The role
 //! of an option without value is about the operands: `R` also all below them, `W` they are written, `D` removed, `L`
 //! looked at only, `T` the last is like the others, `O` not followed, `U` files named as the address ends are written,
 //! `C` files of any name are written here. Operands: `1=_` the first, `$=w` the last, `*=r` the others; `1=_^-e` not if
@@ -17,7 +18,7 @@ use crate::eval::state::State;
 use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
 use crate::facts::{Code, Effect, Opaque, Run};
-use crate::paths::field::Field;
+use crate::paths::field::{Atom, Field};
 
 /// A line of the table.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -36,19 +37,37 @@ struct Operand {
 
 /// The profile of a program.
 pub(crate) fn find(name: &str) -> Option<&'static Profile> {
-    static PROFILES: OnceLock<BTreeMap<&'static str, Profile>> = OnceLock::new();
+    static PROFILES: OnceLock<BTreeMap<String, Profile>> = OnceLock::new();
     let profiles = PROFILES.get_or_init(|| {
         let mut profiles = BTreeMap::new();
-        for line in table::PROFILES.lines().filter(|line| !line.trim().is_empty()) {
+        for line in lines() {
             let mut parts = line.split('|').map(str::trim);
             let names = parts.next().unwrap_or_default();
             for name in names.split(',') {
-                profiles.insert(name, Profile::of(parts.clone()));
+                profiles.insert(name.to_owned(), Profile::of(parts.clone()));
             }
         }
         profiles
     });
     profiles.get(name)
+}
+
+/// The lines of the table, each in one piece.
+fn lines() -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in table::PROFILES.lines().filter(|line| !line.trim().is_empty()) {
+        match (line.strip_prefix("  "), lines.last_mut()) {
+            (Some(rest), Some(last)) => {
+                // Names are not torn apart by a blank.
+                if !last.ends_with(',') || last.contains('|') {
+                    last.push(' ');
+                }
+                last.push_str(rest);
+            }
+            _ => lines.push(line.to_owned()),
+        }
+    }
+    lines
 }
 
 impl Profile {
@@ -145,30 +164,69 @@ impl Evaluator<'_> {
                 self.role(&role, value, &mut run, state, context);
             }
         }
-        for unknown in &parsed.unknown {
-            if let Some((_, value)) = unknown.split_at('=') {
-                self.path(&mut run, &value, Uses::only(true, true, false), state);
-            }
-        }
+        self.attached(&parsed, &mut run, state);
         let count = parsed.operands.len();
         for (position, operand) in parsed.operands.iter().enumerate() {
-            let role = profile.role(position, count, &parsed);
-            self.role(&all.adjust(role), operand, &mut run, state, context);
+            let role = all.adjust(profile.role(position, count, &parsed));
+            self.role(&role, operand, &mut run, state, context);
+            if role.contains('b') {
+                let sources = parsed.operands.get(..position).unwrap_or_default();
+                self.put_into(operand, sources, &all, &mut run, state);
+            }
+            if operand.starts_with("@") && role.contains('r') {
+                self.path(&mut run, &operand.skip(1), Uses::READ, state);
+            }
+            if profile.is("databases") {
+                self.database(operand, &mut run, state);
+            }
             if all.letters.contains('U') || (profile.is("saves") && !parsed.has("-O") && !parsed.has("--spider")) {
                 self.saved(operand, &mut run, state);
             }
         }
-        let here = profile.is("strict-here") && !parsed.has("-d");
-        if here || all.letters.contains('C') {
-            self.path(&mut run, &Field::constant("."), Uses::WRITE.recursively(), state);
-        }
-        if profile.is("here") && all.letters.contains('R') {
-            self.path(&mut run, &Field::constant("."), Uses::READ.recursively(), state);
-        }
+        self.beside(profile, &parsed, &all, &mut run, state);
         if profile.is("unknown") {
             run.known = false;
         }
         self.list(run);
+    }
+
+    /// What is attached to an option that is not known may be a path.
+    fn attached(&mut self, parsed: &Parsed, run: &mut Run, state: &State) {
+        for unknown in &parsed.unknown {
+            if let Some((_, value)) = unknown.split_at('=') {
+                self.path(run, &value, Uses::only(true, true, false), state);
+            }
+            if let Some((before, _)) = unknown.split_at('/') {
+                self.path(
+                    run,
+                    &unknown.skip(before.atoms.len()),
+                    Uses::only(true, true, false),
+                    state,
+                );
+            }
+        }
+    }
+
+    /// What is used though no operand names it.
+    fn beside(&mut self, profile: &Profile, parsed: &Parsed, all: &Modifiers, run: &mut Run, state: &State) {
+        for directory in parsed
+            .given
+            .iter()
+            .filter(|given| given.role.contains('b'))
+            .filter_map(|given| given.value.as_ref())
+        {
+            self.put_into(directory, &parsed.operands, all, run, state);
+        }
+        if profile.is("splits") && parsed.operands.len() < 2 && !parsed.has("-f") {
+            self.path(run, &Field::constant("."), Uses::WRITE.recursively(), state);
+        }
+        let here = profile.is("strict-here") && !parsed.has("-d");
+        if here || all.letters.contains('C') {
+            self.path(run, &Field::constant("."), Uses::WRITE.recursively(), state);
+        }
+        if profile.is("here") && all.letters.contains('R') && parsed.operands.len() < 2 {
+            self.path(run, &Field::constant("."), Uses::READ.recursively(), state);
+        }
     }
 
     fn attributes(&mut self, profile: &Profile, parsed: &Parsed, run: &mut Run) {
@@ -240,6 +298,37 @@ impl Evaluator<'_> {
 }
 
 impl Evaluator<'_> {
+    /// The target may be a directory: then what is written has the name of the source.
+    fn put_into(&mut self, directory: &Field, sources: &[Field], all: &Modifiers, run: &mut Run, state: &State) {
+        if all.letters.contains('R') {
+            self.path(run, directory, Uses::WRITE.recursively(), state);
+        }
+        for source in sources {
+            let slash = |atom: &Atom| matches!(atom, Atom::Char('/', _));
+            let end = source
+                .atoms
+                .iter()
+                .rposition(|atom| !slash(atom))
+                .map_or(0, |at| at + 1);
+            let start = source.atoms.iter().take(end).rposition(slash).map_or(0, |at| at + 1);
+            let mut joined = directory.clone();
+            joined.atoms.push(Atom::Char('/', true));
+            joined.atoms.extend(source.atoms.iter().take(end).skip(start).copied());
+            joined.below |= source.below;
+            self.path(run, &joined, Uses::WRITE, state);
+        }
+    }
+
+    /// A database of names that is a file.
+    fn database(&mut self, name: &Field, run: &mut Run, state: &State) {
+        match name.exact() {
+            Some(name) if !name.contains('/') => {
+                self.path(run, &Field::constant(&format!("/etc/{name}")), Uses::READ, state);
+            }
+            _ => self.path(run, &Field::unknown(), Uses::READ, state),
+        }
+    }
+
     /// A file that is named as an address ends.
     fn saved(&mut self, address: &Field, run: &mut Run, state: &State) {
         let name = match address.exact() {
@@ -264,7 +353,7 @@ impl Evaluator<'_> {
                         self.path(run, &Field::unknown(), Uses::READ, state);
                     }
                     self.path(run, &Field::constant(&format!("/{path}")), Uses::READ, state);
-                } else if text.contains(['{', '[']) && lower.contains("file") {
+                } else if text.split(':').next().is_some_and(|scheme| scheme.contains(['{', '['])) {
                     self.path(run, &Field::unknown(), Uses::READ, state);
                 }
             }
@@ -324,7 +413,7 @@ impl Modifiers {
         if has('L') {
             role = "l".to_owned();
         }
-        for (letter, added) in [('R', 'R'), ('W', 'w'), ('D', 'd')] {
+        for (letter, added) in [('R', 'R'), ('W', 'w'), ('D', 'd'), ('r', 'r')] {
             if has(letter) && !role.contains(added) {
                 role.push(added);
             }
@@ -341,7 +430,7 @@ mod tests {
 
     #[test]
     fn every_line_of_the_table_reads() {
-        for line in table::PROFILES.lines().filter(|line| !line.trim().is_empty()) {
+        for line in lines() {
             let parts: Vec<&str> = line.split('|').map(str::trim).collect();
             assert_eq!(parts.len(), 4, "{line}");
             let profile = Profile::of(parts.iter().copied().skip(1));
@@ -356,7 +445,7 @@ mod tests {
                     "{line}: {known:?}"
                 );
                 assert!(
-                    known.role.chars().all(|c| "rwdlRxfhsmu_WDLTOCU".contains(c)),
+                    known.role.chars().all(|c| "rwdlRxfhsmub_WDLTOCU".contains(c)),
                     "{line}: {known:?}"
                 );
             }
@@ -371,6 +460,8 @@ mod tests {
                     "strict-here",
                     "saves",
                     "unknown",
+                    "splits",
+                    "databases",
                 ]
                 .contains(&attribute.as_str());
                 assert!(plain || effect(attribute).is_some(), "{line}: {attribute}");
@@ -380,8 +471,9 @@ mod tests {
 
     #[test]
     fn no_program_has_two_lines() {
-        let lines = table::PROFILES.lines().filter(|line| !line.trim().is_empty());
+        let lines = lines();
         let names: Vec<&str> = lines
+            .iter()
             .flat_map(|line| line.split('|').next().unwrap().trim().split(','))
             .collect();
         let mut unique = names.clone();

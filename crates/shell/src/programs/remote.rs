@@ -9,10 +9,30 @@ use crate::facts::{Code, Opaque, Run};
 use crate::paths::field::Field;
 use crate::syntax::Dialect;
 
-const SSH: &str = "-4 -6 -A!O -a -C -f -G -g!O -K -k -M!O -N -n -q -s!O -T -t -V -v -X!O -x -Y!O -y -B=_ -b=_ -c=_ -D=O -E=w -e=_ -F=f -I=x -i=r -J=_ -L=O -l=_ -m=_ -O=O -o=o -p=_ -Q=_ -R=O -S=O -W=O -w=O";
+const SSH: &str = "-4 -6 -A!O -a -C -f -G -g!O -K -k -M!O -N -n -q -s!O -T -t -V -v -X!O -x -Y!O -y -B=_ -b=_ -c=_ \
+    -D=O -E=w -e=_ -F=f -I=x -i=r -J=_ -L=O -l=_ -m=_ -O=O -o=o -p=_ -Q=_ -R=O -S=O -W=O -w=O";
 const SCP: &str =
     "-3 -4 -6 -A!O -B -C -O -p -q -R!O -r!R -s -T -v -f!F -t!T -d -c=_ -D=x -F=f -i=r -J=_ -l=_ -o=o -P=_ -S=x -X=_";
-const RSYNC: &str = "-e,--rsh=h --rsync-path=h --files-from=r --exclude-from=r --include-from=r --password-file=r --log-file=w --log-file-format=_ --partial-dir=w -T,--temp-dir=w --backup-dir=w --compare-dest=r --copy-dest=r --link-dest=rw --write-batch=w --only-write-batch=w --read-batch=r --early-input=r -f,--filter=f --exclude=_ --include=_ -M,--remote-option=O --config=f --daemon!O --server!S --sender!s --delete!D --del!D --delete-before!D --delete-during!D --delete-delay!D --delete-after!D --delete-excluded!D --delete-missing-args!D --remove-source-files!X --force!D --max-delete=_ --bwlimit=_ --timeout=_ --contimeout=_ --port=_ --sockopts=_ --address=_ --chmod=_ --chown=_ --usermap=_ --groupmap=_ -B,--block-size=_ --max-size=_ --min-size=_ --suffix=_ --info=_ --debug=_ --out-format=_ --compress-level=_ --skip-compress=_ --checksum-choice,--cc=_ --compress-choice,--zc=_ --iconv=_ --modify-window,-@=_ --protocol=_ --stop-after=_ --stop-at=_ --outbuf=_ --trust-sender -F!f -s,--protect-args,--secluded-args!P -v,--verbose -q,--quiet -c,--checksum -a,--archive -r,--recursive -R,--relative -b,--backup -u,--update -l,--links -L,--copy-links -k,--copy-dirlinks -K,--keep-dirlinks -H,--hard-links -p,--perms -E,--executability -A,--acls -X,--xattrs -o,--owner -g,--group -D -t,--times -U,--atimes -N,--crtimes -O,--omit-dir-times -J,--omit-link-times -S,--sparse -n,--dry-run -W,--whole-file -x,--one-file-system -I,--ignore-times -z,--compress -h,--human-readable -P,--progress -i,--itemize-changes -C,--cvs-exclude -0,--from0 -4,--ipv4 -6,--ipv6 -d,--dirs -m,--prune-empty-dirs -y,--fuzzy --stats --partial --inplace --append --append-verify --existing --ignore-existing --numeric-ids --size-only --no-motd --devices --specials --super --fake-super --safe-links --copy-unsafe-links --munge-links --list-only --ignore-errors --no-whole-file --no-perms --no-owner --no-group --no-times --no-inc-recursive --msgs2stderr --mkpath --old-args --open-noatime --preallocate --delay-updates --version --help";
+const RSYNC: &str = "-e,--rsh=h --rsync-path=h --files-from=r --exclude-from=r --include-from=r --password-file=r \
+    --log-file=w --log-file-format=_ --partial-dir=w -T,--temp-dir=w --backup-dir=w --compare-dest=r --copy-dest=r \
+    --link-dest=rw --write-batch=w --only-write-batch=w --read-batch=r --early-input=r -f,--filter=f --exclude=_ \
+    --include=_ -M,--remote-option=O --config=f --daemon!O --server!S --sender!s --delete!D --del!D \
+    --delete-before!D --delete-during!D --delete-delay!D --delete-after!D --delete-excluded!D \
+    --delete-missing-args!D --remove-source-files!X --force!D --max-delete=_ --bwlimit=_ --timeout=_ \
+    --contimeout=_ --port=_ --sockopts=_ --address=_ --chmod=_ --chown=_ --usermap=_ --groupmap=_ \
+    -B,--block-size=_ --max-size=_ --min-size=_ --suffix=_ --info=_ --debug=_ --out-format=_ --compress-level=_ \
+    --skip-compress=_ --checksum-choice,--cc=_ --compress-choice,--zc=_ --iconv=_ --modify-window,-@=_ \
+    --protocol=_ --stop-after=_ --stop-at=_ --outbuf=_ --trust-sender -F!f -s,--protect-args,--secluded-args!P \
+    -v,--verbose -q,--quiet -c,--checksum -a,--archive -r,--recursive -R,--relative -b,--backup -u,--update \
+    -l,--links -L,--copy-links -k,--copy-dirlinks -K,--keep-dirlinks -H,--hard-links -p,--perms -E,--executability \
+    -A,--acls -X,--xattrs -o,--owner -g,--group -D -t,--times -U,--atimes -N,--crtimes -O,--omit-dir-times \
+    -J,--omit-link-times -S,--sparse -n,--dry-run -W,--whole-file -x,--one-file-system -I,--ignore-times \
+    -z,--compress -h,--human-readable -P,--progress -i,--itemize-changes -C,--cvs-exclude -0,--from0 -4,--ipv4 \
+    -6,--ipv6 -d,--dirs -m,--prune-empty-dirs -y,--fuzzy --stats --partial --inplace --append --append-verify \
+    --existing --ignore-existing --numeric-ids --size-only --no-motd --devices --specials --super --fake-super \
+    --safe-links --copy-unsafe-links --munge-links --list-only --ignore-errors --no-whole-file --no-perms \
+    --no-owner --no-group --no-times --no-inc-recursive --msgs2stderr --mkpath --old-args --open-noatime \
+    --preallocate --delay-updates --version --help";
 /// Settings of `ssh` that name no program, no file of code and no way past the gateway.
 const SETTINGS: [&str; 17] = [
     "stricthostkeychecking",
@@ -52,7 +72,8 @@ impl Evaluator<'_> {
                 run.known = true;
                 run.network = true;
                 let options = Options::of(
-                    "-e,--exec=x -c,--sh-exec=x --lua-exec=x -U,--unixsock!O -l,--listen!O -k!O -x=_ -X=_ -p=_ -s=_ -w,--wait=_ -q=_ -i=_ -z -v -u -n -4 -6 -d -N -t -C -I=_ -O=_ -T=_ -V=_ -P=_ -o=w",
+                    "-e,--exec=x -c,--sh-exec=x --lua-exec=x -U,--unixsock!O -l,--listen!O -k!O -x=_ -X=_ -p=_ \
+                        -s=_ -w,--wait=_ -q=_ -i=_ -z -v -u -n -4 -6 -d -N -t -C -I=_ -O=_ -T=_ -V=_ -P=_ -o=w",
                 );
                 let parsed = parse(&options, arguments, Order::Anywhere);
                 if !parsed.unknown.is_empty()
@@ -95,7 +116,7 @@ impl Evaluator<'_> {
                     }
                 }
                 Some(value) if given.role.contains(['r', 'w', 'x', 'f']) => {
-                    self.role(&given.role, value, run, state, context)
+                    self.role(&given.role, value, run, state, context);
                 }
                 _ => {}
             }
@@ -127,7 +148,7 @@ impl Evaluator<'_> {
         }
         self.list(run);
         if !command.is_empty() {
-            self.followed(&joined(&command), Dialect::Posix, State::elsewhere(self.setting), &via);
+            self.followed(&joined(&command), Dialect::Posix, State::at_a_home(self.setting), &via);
         }
     }
 

@@ -1,11 +1,10 @@
 //! Shells and interpreters: what runs a text.
 
-use crate::eval::state::State;
+use crate::eval::state::{State, Variable};
 use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
 use crate::facts::{Code, Opaque, Run};
-use crate::paths::field::Field;
-use crate::programs::Call;
+use crate::paths::field::{Atom, Field, Hole};
 use crate::syntax::Dialect;
 
 /// Shells whose grammar is another.
@@ -95,6 +94,12 @@ impl Evaluator<'_> {
                 run.interprets = Some(Code::Shell);
                 self.list(run);
                 let mut child = state.child(self.setting);
+                let zeroth = match rest.first() {
+                    None => vec![Atom::Hole(Hole::Token)],
+                    Some(field) if field.below || field.many => vec![Atom::Hole(Hole::Anything)],
+                    Some(field) => field.atoms.clone(),
+                };
+                child.set("0", Variable::one_of([zeroth].into()));
                 child.set_positional(Some(rest.get(1..).unwrap_or_default().to_vec()));
                 self.followed(text, dialect, child, &via);
             }
@@ -146,7 +151,7 @@ impl Evaluator<'_> {
                 self.list(run.clone());
                 let mut context = context.through(&run.program);
                 context.program_only = true;
-                self.invoke(Call::new(arguments.to_vec()), state.clone(), &context);
+                self.invoke(arguments, state.clone(), &context);
             }
             Some(Some(option)) if option == "--list" || option == "--help" => self.list(run),
             _ => {

@@ -8,8 +8,18 @@ use crate::facts::{Effect, Opaque, Run};
 use crate::paths::field::{Atom, Field};
 use crate::paths::pattern::{Component, Symbol};
 
-const SYSTEMCTL: &str = "-t,--type=_ --state=_ -p,--property=_ -P=_ -a,--all -r,--recursive --reverse --after --before -l,--full --value -s,--signal=_ --kill-whom=_ --kill-value=_ -i --check-inhibitors=_ -q,--quiet -f,--force --now --no-block --wait --user --system --no-legend --no-pager --no-wall --no-reload --no-ask-password --runtime --plain --output,-o=_ -n,--lines=_ --failed --job-mode=_ --show-types --timestamp=_ --with-dependencies --version --help,-h --what=_ --message=_ --when=_ --preset-mode=_ --legend?_ --root=O -H,--host=O -M,--machine=O --image=O --boot-loader-menu=_ --boot-loader-entry=_ --firmware-setup --drop-in=_ --dry-run -T,--show-transaction --fail --no-warn --read-only --mkdir --marked";
-const JOURNALCTL: &str = "-u,--unit=_ -n,--lines?_ -p,--priority=_ -S,--since=_ -U,--until=_ -o,--output=_ -b,--boot?_ -t,--identifier=_ -g,--grep=_ -D,--directory=r --file=r --root=r --image=r -c,--cursor=_ --after-cursor=_ --cursor-file=rw -M,--machine=_ -F,--field=_ --facility=_ --namespace=_ --user-unit=_ --output-fields=_ --vacuum-size=v --vacuum-files=v --vacuum-time=v --rotate!v --flush!v --relinquish-var!v --smart-relinquish-var!v --sync!v --setup-keys!v --verify-key=_ --interval=_";
+const SYSTEMCTL: &str = "-t,--type=_ --state=_ -p,--property=_ -P=_ -a,--all -r,--recursive --reverse --after \
+    --before -l,--full --value -s,--signal=_ --kill-whom=_ --kill-value=_ -i --check-inhibitors=_ -q,--quiet \
+    -f,--force --now --no-block --wait --user --system --no-legend --no-pager --no-wall --no-reload \
+    --no-ask-password --runtime --plain --output,-o=_ -n,--lines=_ --failed --job-mode=_ --show-types \
+    --timestamp=_ --with-dependencies --version --help,-h --what=_ --message=_ --when=_ --preset-mode=_ --legend?_ \
+    --root=O -H,--host=O -M,--machine=O --image=O --boot-loader-menu=_ --boot-loader-entry=_ --firmware-setup \
+    --drop-in=_ --dry-run -T,--show-transaction --fail --no-warn --read-only --mkdir --marked";
+const JOURNALCTL: &str = "-u,--unit=_ -n,--lines?_ -p,--priority=_ -S,--since=_ -U,--until=_ -o,--output=_ \
+    -b,--boot?_ -t,--identifier=_ -g,--grep=_ -D,--directory=r --file=r --root=r --image=r -c,--cursor=_ \
+    --after-cursor=_ --cursor-file=rw -M,--machine=_ -F,--field=_ --facility=_ --namespace=_ --user-unit=_ \
+    --output-fields=_ --vacuum-size=v --vacuum-files=v --vacuum-time=v --rotate!v --flush!v --relinquish-var!v \
+    --smart-relinquish-var!v --sync!v --setup-keys!v --verify-key=_ --interval=_";
 
 /// Verbs of `systemctl` that only look.
 const LOOKS: [&str; 21] = [
@@ -108,8 +118,22 @@ const POWER_UNITS: [&str; 22] = [
     "umount.target",
     "suspend-then-hibernate.target",
     "initrd-switch-root.target",
-    "systemd-",
+    "factory-reset.target",
 ];
+
+/// `kill`: signals to the first process, or to all, stop the machine.
+pub(crate) fn signalled(run: &mut Run, arguments: &[Field]) {
+    run.system.insert(Effect::Signal);
+    let all = |(index, field): (usize, &Field)| match field.exact().as_deref() {
+        Some("1") => true,
+        Some("-1") => index > 0 || arguments.len() == 1,
+        Some(_) => false,
+        None => field.atoms != [Atom::Hole(crate::paths::field::Hole::Token)],
+    };
+    if arguments.iter().enumerate().any(all) {
+        run.system.insert(Effect::Power);
+    }
+}
 
 impl Evaluator<'_> {
     /// `systemctl`, `shutdown`, `busctl` and what else asks the init system.
@@ -119,6 +143,19 @@ impl Evaluator<'_> {
             "shutdown" | "reboot" | "halt" | "poweroff" | "init" | "telinit" | "systemd-reboot" => {
                 run.known = true;
                 run.system.insert(Effect::Power);
+                self.list(run);
+            }
+            "pkill" | "killall" | "skill" | "snice" => {
+                run.known = true;
+                signalled(&mut run, arguments);
+                let names_init = |field: &Field| {
+                    field.exact().is_none_or(|text| {
+                        text.contains("init") || text.contains("systemd") || text.contains(['.', '*', '[', '^', '?'])
+                    })
+                };
+                if arguments.iter().any(names_init) {
+                    run.system.insert(Effect::Power);
+                }
                 self.list(run);
             }
             "systemctl" => self.systemctl(run, arguments),

@@ -8,7 +8,9 @@ use crate::eval::{Context, Evaluator};
 use crate::facts::{Code, Opaque, Run};
 use crate::paths::field::Field;
 
-const SED: &str = "-n,--quiet,--silent -e,--expression=_ -f,--file=f -i,--in-place?_ -E,-r,--regexp-extended -s,--separate -u,--unbuffered -z,--null-data -l,--line-length=_ --posix --debug --follow-symlinks --sandbox --help --version -b,--binary";
+const SED: &str = "-n,--quiet,--silent -e,--expression=_ -f,--file=f -i,--in-place?_ -E,-r,--regexp-extended \
+    -s,--separate -u,--unbuffered -z,--null-data -l,--line-length=_ --posix --debug --follow-symlinks --sandbox \
+    --help --version -b,--binary";
 const AWK: &str = "-F,--field-separator=_ -v,--assign=_ -f,--file=f --version --help --posix";
 
 /// What a script of `sed` opens.
@@ -260,12 +262,16 @@ fn awk_code(text: &str) -> Option<String> {
 }
 
 fn quoted(characters: &mut impl Iterator<Item = char>, end: char) -> Option<()> {
+    let mut bracket = false;
     while let Some(c) = characters.next() {
         match c {
             '\\' => {
                 characters.next();
             }
-            '[' if end == '/' => return None,
+            '[' if end == '/' => bracket = true,
+            ']' => bracket = false,
+            // Versions differ in whether this ends the expression.
+            _ if c == end && bracket => return None,
             _ if c == end => return Some(()),
             '\n' => return None,
             _ => {}

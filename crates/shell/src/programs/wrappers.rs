@@ -7,7 +7,6 @@ use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
 use crate::facts::{Code, Effect, Opaque, Run};
 use crate::paths::field::{Atom, Field};
-use crate::programs::Call;
 use crate::syntax::Dialect;
 
 /// `name | options | operands before the command`. What an option's value does is said as in the table of profiles.
@@ -22,7 +21,8 @@ const WRAPPERS: [(&str, &str, usize); 16] = [
     ),
     (
         "chrt",
-        "-a,--all-tasks -b,--batch -d,--deadline -f,--fifo -i,--idle -o,--other -r,--rr -R,--reset-on-fork -v,--verbose -p,--pid!O",
+        "-a,--all-tasks -b,--batch -d,--deadline -f,--fifo -i,--idle -o,--other -r,--rr -R,--reset-on-fork \
+            -v,--verbose -p,--pid!O",
         1,
     ),
     ("taskset", "-c,--cpu-list -a,--all-tasks -p,--pid!O", 1),
@@ -40,17 +40,22 @@ const WRAPPERS: [(&str, &str, usize); 16] = [
     ("chroot", "--userspec=_ --groups=_ --skip-chdir", 1),
     (
         "unshare",
-        "-m,--mount?_ -u,--uts?_ -i,--ipc?_ -n,--net?_ -p,--pid?_ -U,--user?_ -C,--cgroup?_ -T,--time?_ -f,--fork -r,--map-root-user -c,--map-current-user --mount-proc?O --kill-child?_ --propagation=_ -S,--setuid=_ -G,--setgid=_ -R,--root=O -w,--wd=O",
+        "-m,--mount?_ -u,--uts?_ -i,--ipc?_ -n,--net?_ -p,--pid?_ -U,--user?_ -C,--cgroup?_ -T,--time?_ -f,--fork \
+            -r,--map-root-user -c,--map-current-user --mount-proc?O --kill-child?_ --propagation=_ -S,--setuid=_ \
+            -G,--setgid=_ -R,--root=O -w,--wd=O",
         0,
     ),
     (
         "nsenter",
-        "-a,--all -t,--target=_ -m,--mount?_ -u,--uts?_ -i,--ipc?_ -n,--net?_ -p,--pid?_ -U,--user?_ -C,--cgroup?_ -T,--time?_ -S,--setuid=_ -G,--setgid=_ -F,--no-fork --preserve-credentials -r,--root?O -w,--wd?O -Z,--follow-context",
+        "-a,--all -t,--target=_ -m,--mount?_ -u,--uts?_ -i,--ipc?_ -n,--net?_ -p,--pid?_ -U,--user?_ -C,--cgroup?_ \
+            -T,--time?_ -S,--setuid=_ -G,--setgid=_ -F,--no-fork --preserve-credentials -r,--root?O -w,--wd?O \
+            -Z,--follow-context",
         0,
     ),
     (
         "setpriv",
-        "--reuid=_ --regid=_ --groups=_ --clear-groups --init-groups --no-new-privs --reset-env --keep-groups --inh-caps=_ --ambient-caps=_ --bounding-set=_",
+        "--reuid=_ --regid=_ --groups=_ --clear-groups --init-groups --no-new-privs --reset-env --keep-groups \
+            --inh-caps=_ --ambient-caps=_ --bounding-set=_",
         0,
     ),
     ("pkexec", "--user=_ --disable-internal-agent --keep-cwd", 0),
@@ -62,10 +67,17 @@ const WRAPPERS: [(&str, &str, usize); 16] = [
     ),
 ];
 
-const SUDO: &str = "-u,--user=_ -g,--group=_ -n,--non-interactive -S,--stdin -k,--reset-timestamp -K,--remove-timestamp -E,--preserve-env?O -H,--set-home -i,--login -s,--shell -b,--background -A,--askpass!O -P,--preserve-groups -l,--list -v,--validate -e,--edit -C,--close-from=_ -D,--chdir=O -h,--host=_ -p,--prompt=_ -R,--chroot=O -r,--role=_ -t,--type=_ -T,--command-timeout=_ -U,--other-user=_ -B,--bell";
-const SU: &str = "-c,--command=c --session-command=c -s,--shell=O -l,--login -m,-p,--preserve-environment -g,--group=_ -G,--supp-group=_ -P,--pty -w,--whitelist-environment=_ -f,--fast -u,--user=_";
-const ENV: &str = "-i,--ignore-environment -0,--null -u,--unset=U -C,--chdir=D -S,--split-string=S -v,--debug --block-signal?_ --default-signal?_ --ignore-signal?_ --list-signal-handling";
-const XARGS: &str = "-0,--null -a,--arg-file=r -d,--delimiter=_ -E=_ -e,--eof?_ -I=_ -i,--replace?_ -L=_ -l,--max-lines?_ -n,--max-args=_ -P,--max-procs=_ -p,--interactive -r,--no-run-if-empty -s,--max-chars=_ -t,--verbose -x,--exit -o,--open-tty --process-slot-var=O --show-limits";
+const SUDO: &str = "-u,--user=_ -g,--group=_ -n,--non-interactive -S,--stdin -k,--reset-timestamp \
+    -K,--remove-timestamp -E,--preserve-env?O -H,--set-home -i,--login -s,--shell -b,--background -A,--askpass!O \
+    -P,--preserve-groups -l,--list -v,--validate -e,--edit -C,--close-from=_ -D,--chdir=O -h,--host=_ \
+    -p,--prompt=_ -R,--chroot=O -r,--role=_ -t,--type=_ -T,--command-timeout=_ -U,--other-user=_ -B,--bell";
+const SU: &str = "-c,--command=c --session-command=c -s,--shell=O -l,--login -m,-p,--preserve-environment \
+    -g,--group=_ -G,--supp-group=_ -P,--pty -w,--whitelist-environment=_ -f,--fast -u,--user=_";
+const ENV: &str = "-i,--ignore-environment -0,--null -u,--unset=U -C,--chdir=D -S,--split-string=S -v,--debug \
+    --block-signal?_ --default-signal?_ --ignore-signal?_ --list-signal-handling";
+const XARGS: &str = "-0,--null -a,--arg-file=r -d,--delimiter=_ -E=_ -e,--eof?_ -I=_ -i,--replace?_ -L=_ \
+    -l,--max-lines?_ -n,--max-args=_ -P,--max-procs=_ -p,--interactive -r,--no-run-if-empty -s,--max-chars=_ \
+    -t,--verbose -x,--exit -o,--open-tty --process-slot-var=O --show-limits";
 
 impl Evaluator<'_> {
     /// Wrappers. What they run is listed of its own, with the wrapper in `via`.
@@ -160,7 +172,7 @@ impl Evaluator<'_> {
             run.interprets = Some(Code::Stdin);
         }
         self.list(run);
-        self.invoke(Call::new(command), inner, &via);
+        self.invoke(&command, inner, &via);
     }
 
     fn sudo(&mut self, mut run: Run, arguments: &[Field], state: &State, context: &Context) {
@@ -194,7 +206,7 @@ impl Evaluator<'_> {
         if parsed.has("-l") || parsed.has("-v") {
             return;
         }
-        self.invoke(Call::new(command), inner, &via);
+        self.invoke(&command, inner, &via);
     }
 
     /// `NAME=value` in front of a command; what follows.
@@ -239,14 +251,18 @@ impl Evaluator<'_> {
         self.list(run);
         if texts.is_empty() {
             if parsed.has("-u") {
+                // Without the dashes, which options are whose cannot be told.
+                if !arguments.iter().any(|field| field.exact().as_deref() == Some("--")) {
+                    self.opaque(Opaque::UnknownOption);
+                }
                 via.program_only = true;
-                self.invoke(Call::new(parsed.operands.clone()), state.clone(), &via);
+                self.invoke(&parsed.operands, state.clone(), &via);
             } else {
                 self.opaque(Opaque::CodeFromStdin);
             }
         }
         for text in texts {
-            let mut inner = State::elsewhere(self.setting);
+            let mut inner = State::at_a_home(self.setting);
             if !parsed.has("-l") {
                 inner.set_directories(state.directories().map(<[_]>::to_vec));
             }
@@ -297,14 +313,14 @@ impl Evaluator<'_> {
         self.list(run);
         let mut via = context.through("env");
         via.program_only = true;
-        self.invoke(Call::new(command), inner, &via);
+        self.invoke(&command, inner, &via);
     }
 
     fn xargs(&mut self, mut run: Run, arguments: &[Field], state: &State, context: &Context) {
         let parsed = self.wrapper_options(&mut run, XARGS, arguments, state, context);
         let from_file = parsed.has("-a");
         let names = match &context.names_on_stdin {
-            Some(names) if parsed.has("-0") && !from_file => names.clone(),
+            Some(names) if parsed.has("-0") && !from_file && !self.stdin_moved => names.clone(),
             _ => vec![Field::unknown()],
         };
         let mut command = parsed.operands.clone();
@@ -316,33 +332,39 @@ impl Evaluator<'_> {
         via.program_only = true;
         via.names_on_stdin = None;
         via.stdin = crate::facts::Stdin::Null;
-        let place = parsed.values("-I").last().and_then(Field::exact);
+        let place = parsed
+            .values("-I")
+            .chain(parsed.values("-i"))
+            .last()
+            .and_then(Field::exact);
         let place = place.or_else(|| parsed.has("-i").then(|| "{}".to_owned()));
         for name in names {
-            let fields = match &place {
+            let fields: Vec<Field> = match &place {
                 Some(place) => command.iter().map(|field| replaced(field, place, &name)).collect(),
                 None => command.iter().cloned().chain([name]).collect(),
             };
-            self.invoke(Call::new(fields), state.clone(), &via);
+            self.invoke(&fields, state.clone(), &via);
         }
     }
 
     /// `watch` joins its arguments and hands them to a shell.
     fn watch(&mut self, mut run: Run, arguments: &[Field], state: &State, context: &Context) {
-        let options = "-n,--interval=_ -d,--differences?_ -t,--no-title -b,--beep -e,--errexit -g,--chgexit -c,--color -x,--exec -p,--precise -q,--equexit=_ -w,--no-wrap -C,--no-color";
+        let options = "-n,--interval=_ -d,--differences?_ -t,--no-title -b,--beep -e,--errexit -g,--chgexit \
+            -c,--color -x,--exec -p,--precise -q,--equexit=_ -w,--no-wrap -C,--no-color";
         let parsed = self.wrapper_options(&mut run, options, arguments, state, context);
         run.interprets = Some(Code::Shell);
         self.list(run);
         let via = context.through("watch");
         if parsed.has("-x") {
-            self.invoke(Call::new(parsed.operands), state.clone(), &via);
+            self.invoke(&parsed.operands, state.clone(), &via);
         } else {
             self.shell_text(&joined(&parsed.operands), state, &via);
         }
     }
 
     fn flock(&mut self, mut run: Run, arguments: &[Field], state: &State, context: &Context) {
-        let options = "-s,--shared -x,-e,--exclusive -n,--nb,--nonblock -u,--unlock -o,--close -F,--no-fork -v,--verbose -E,--conflict-exit-code=_ -w,--timeout,--wait=_ -c,--command=O";
+        let options = "-s,--shared -x,-e,--exclusive -n,--nb,--nonblock -u,--unlock -o,--close -F,--no-fork \
+            -v,--verbose -E,--conflict-exit-code=_ -w,--timeout,--wait=_ -c,--command=O";
         let parsed = self.wrapper_options(&mut run, options, arguments, state, context);
         if let Some(file) = parsed.operands.first() {
             self.path(&mut run, file, Uses::WRITE, state);
@@ -353,10 +375,10 @@ impl Evaluator<'_> {
         let command = parsed.operands.get(1..).unwrap_or_default();
         match command {
             [option, text, ..] if matches!(option.exact().as_deref(), Some("-c" | "--command")) => {
-                self.shell_text(text, state, &via)
+                self.shell_text(text, state, &via);
             }
             _ => {
-                self.invoke(Call::new(command.to_vec()), state.clone(), &via);
+                self.invoke(command, state.clone(), &via);
             }
         }
     }
