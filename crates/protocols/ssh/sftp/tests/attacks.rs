@@ -644,12 +644,17 @@ fn the_same_request_is_the_same_bytes_each_time() {
     }
     raw.ask(17, &[text("plain")]);
     raw.ask(17, &[text("dir")]);
+    for _ in 0..2 {
+        let handle = raw.open("plain", READ).string();
+        raw.ask(10, &[text(&handle), Field::U32(4), Field::U32(0o600)]);
+    }
     raw.close();
     let log = channel.end();
     let request = |nth: usize| log.asks[nth].request.clone();
     assert_eq!(request(0), request(1));
     assert_eq!(request(0), request(2), "what counts is what the target gets");
     assert_ne!(request(0), request(3));
+    assert_eq!(request(5), request(7), "the handles were others");
     let path = host.path("plain");
     assert_eq!(
         request(0),
