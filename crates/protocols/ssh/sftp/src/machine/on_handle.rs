@@ -40,6 +40,7 @@ impl Handle {
             exhausted: false,
             write_failed: false,
             ends: None,
+            size: None,
             in_flight: 0,
             life: Life::Open,
             blocked: false,
