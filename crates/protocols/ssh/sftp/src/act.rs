@@ -128,6 +128,10 @@ pub enum FileAct {
         to: Place,
         /// Bytes; `None` is all that there is.
         length: Option<u64>,
+        /// Where in the first file they begin.
+        offset: u64,
+        /// Where in the second file they are put.
+        at: u64,
     },
     /// Where a link leads.
     ReadLink {

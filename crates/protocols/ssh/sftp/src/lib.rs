@@ -28,6 +28,7 @@ mod machine;
 mod out;
 mod path;
 mod resolve;
+pub mod rsync;
 pub mod scp;
 mod stream;
 mod text;

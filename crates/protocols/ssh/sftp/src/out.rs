@@ -20,8 +20,8 @@ pub struct Ask {
     pub act: FileAct,
     /// The same as one line: exact, unambiguous, printable.
     pub text: String,
-    /// The packet that the target would get (type and body, without the length), its request id zero, so that the same
-    /// request has the same bytes each time it is made.
+    /// The packet that the target would get (type and body, without the length), so that the same request has the same
+    /// bytes each time it is made: its id is zero, and for a handle stands the path that was opened.
     pub request: Bytes,
 }
 

@@ -44,9 +44,15 @@ impl FileAct {
             } => two("replace", from, to),
             Self::Symlink { at, to } => two("symlink", at, to),
             Self::Hardlink { existing, new } => two("hardlink", existing, new),
-            Self::Copy { from, to, length } => {
+            Self::Copy {
+                from,
+                to,
+                length,
+                offset,
+                at,
+            } => {
                 let length = length.map_or_else(|| "all".to_owned(), |length| format!("{length} bytes"));
-                format!("{} ({length})", two("copy", from, to))
+                format!("{} ({length}, from {offset} to {at})", two("copy", from, to))
             }
             Self::ReadLink { at } => one("readlink", at),
             Self::RealPath { at } => one("realpath", at),

@@ -644,12 +644,17 @@ fn the_same_request_is_the_same_bytes_each_time() {
     }
     raw.ask(17, &[text("plain")]);
     raw.ask(17, &[text("dir")]);
+    for _ in 0..2 {
+        let handle = raw.open("plain", READ).string();
+        raw.ask(10, &[text(&handle), Field::U32(4), Field::U32(0o600)]);
+    }
     raw.close();
     let log = channel.end();
     let request = |nth: usize| log.asks[nth].request.clone();
     assert_eq!(request(0), request(1));
     assert_eq!(request(0), request(2), "what counts is what the target gets");
     assert_ne!(request(0), request(3));
+    assert_eq!(request(5), request(7), "the handles were others");
     let path = host.path("plain");
     assert_eq!(
         request(0),
@@ -702,4 +707,71 @@ fn files_that_go_through_out_of_order_still_have_their_digest() {
     );
     assert!(log.done.iter().all(|done| done.complete && done.sequential));
     assert_eq!(fs::read(host.home.join("up")).unwrap(), b"aaaabbbbbbbbbbbbbbbbcc");
+}
+
+#[test]
+fn a_file_is_complete_when_its_size_or_its_end_was_told() {
+    let host = Host::new();
+    let (mut raw, channel) = host.connect(permit_all());
+    for (name, sized, end) in [
+        ("plain", true, false),
+        ("plain", false, true),
+        ("plain", false, false),
+        ("/proc/self/stat", true, true),
+    ] {
+        let handle = raw.open(name, READ).string();
+        if sized {
+            assert_eq!(raw.ask(8, &[text(&handle)]).kind, 105);
+        }
+        let len = content(&mut raw, &handle).len() as u64;
+        if end {
+            assert_eq!(read(&mut raw, &handle, len, 1000).code(), 1);
+        }
+        raw.ask(4, &[text(&handle)]);
+    }
+    raw.close();
+    let complete: Vec<bool> = channel.end().done.iter().map(|done| done.complete).collect();
+    assert_eq!(complete, [true, true, false, true]);
+}
+
+#[test]
+fn questions_about_names_are_answered_once_they_are_permitted() {
+    let host = Host::new();
+    symlink("secret", host.home.join("link")).unwrap();
+    let (mut raw, channel) = host.connect(permit_all());
+    let expand = text("expand-path@openssh.com");
+    assert_eq!(
+        raw.ask(200, &[expand, text("~/dir/../link/key")]).name(),
+        host.path("secret/key")
+    );
+    assert_eq!(raw.ask(16, &[text("")]).name(), host.home.to_str().unwrap());
+    assert_eq!(raw.ask(16, &[text("link/new")]).name(), host.path("secret/new"));
+    assert_eq!(raw.ask(16, &[text("none/new")]).code(), 2);
+    assert_eq!(raw.ask(19, &[text("link")]).name(), "secret");
+    assert!(!raw.ask(200, &[text("home-directory"), text("root")]).name().is_empty());
+    let root = [0u8; 4];
+    assert_eq!(
+        raw.ask(200, &[text("users-groups-by-id@openssh.com"), text(&root), text(&root)])
+            .kind,
+        201
+    );
+    assert_eq!(
+        raw.ask(200, &[text("users-groups-by-id@openssh.com"), text("odd"), text("")])
+            .code(),
+        5
+    );
+    raw.close();
+    let log = channel.end();
+    let expected = format!("realpath {} (written ~/dir/../link/key)", host.path("secret/key"));
+    assert_eq!(log.texts()[0], expected);
+    assert_eq!(log.texts()[5..], ["home root", "names users [0] groups [0]"]);
+    let (mut raw, channel) = host.connect(Box::new(|_| Some(refused())));
+    assert_eq!(
+        raw.ask(16, &[text("link")]).code(),
+        DENIED,
+        "where it leads is not told"
+    );
+    assert_eq!(raw.ask(200, &[text("home-directory"), text("root")]).code(), DENIED);
+    raw.close();
+    channel.end();
 }

@@ -119,7 +119,7 @@ fn what_people_do_with_files_works_and_is_told() {
         format!("hardlink {root}/b {root}/hard"),
         format!("symlink {root}/soft {root}/b (written b)"),
         format!("mkdir {root}/d (mode 0777)"),
-        format!("copy {root}/b {root}/copied (all)"),
+        format!("copy {root}/b {root}/copied (all, from 0 to 0)"),
         format!("rm {root}/hard"),
         format!("statvfs {root}/d"),
         format!("setstat {root}/b (mode 0600)"),

@@ -418,6 +418,13 @@ fn verdicts_on_nothing_are_the_callers_fault() {
     let (mut bench, ask) = reading();
     let again = bench.sftp.answer(ask.id, &permitted(), &mut bench.out).unwrap_err();
     assert_eq!(again.side, Side::Gateway);
+    let mut bench = Bench::new(&[]);
+    bench.client(17, 9, &body(&[text("/start")])).unwrap();
+    bench.answer_all(&[], &["/start"]);
+    let late = bench.ask();
+    bench.client(99, 9, &[]).unwrap_err();
+    bench.sftp.answer(late.id, &permitted(), &mut bench.out).unwrap();
+    assert!(bench.for_target().is_empty(), "a broken channel does nothing more");
 }
 
 #[test]
@@ -572,7 +579,14 @@ proptest! {
             piece.1 = bytes.into();
         }
         let verdict = if refuse { Verdict::Refused { message: "no".to_owned() } } else { permitted() };
-        let _ = play(&said, Limits::default(), |all| all, &verdict);
+        if let Ok(mut effects) = play(&said, Limits::default(), |all| all, &verdict)
+            && refuse
+        {
+            let own = |cause: &Cause| matches!(cause, Cause::Greeting | Cause::Resolving);
+            prop_assert!(effects.causes.iter().all(|(cause, _)| own(cause)), "nothing was permitted");
+            let asked: Vec<u8> = packets(&mut effects.to_target).iter().map(|(kind, ..)| *kind).collect();
+            prop_assert!(asked.iter().all(|kind| matches!(kind, 1 | 7 | 16 | 200)), "{:?}", asked);
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Sftp {
                 if let (Body::Attributes(attributes), Some(open)) = (reply.body, self.handles.get_mut(handle))
                     && let Some(size) = attributes.size
                 {
-                    open.ends_at(size);
+                    open.size = Some(size);
                 }
                 self.landed(handle, out);
             }

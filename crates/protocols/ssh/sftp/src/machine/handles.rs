@@ -41,6 +41,8 @@ pub(super) struct Handle {
     pub(super) write_failed: bool,
     /// The least offset at which the target said that the file ends.
     pub(super) ends: Option<u64>,
+    /// The size that the target told last.
+    pub(super) size: Option<u64>,
     pub(super) in_flight: u32,
     pub(super) life: Life,
     /// A question about this handle is open: what comes for it waits.
@@ -53,7 +55,8 @@ impl Handle {
     fn transfers(self, room: &mut usize) -> impl Iterator<Item = Transfer> {
         let closed = self.life == Life::Closed(true);
         let both = self.upload.is_some();
-        let whole = |stream: &Stream| self.ends.is_some_and(|end| stream.is_all_until(end));
+        let ends = [self.ends, self.size];
+        let whole = |stream: &Stream| ends.iter().flatten().any(|end| stream.is_all_until(*end));
         let downloaded = self.download.as_ref().is_some_and(whole) && !self.exhausted;
         let uploaded = closed && !self.write_failed && self.waiting.is_empty();
         let download = self.download.filter(|stream| !both || stream.bytes > 0).map(|stream| {

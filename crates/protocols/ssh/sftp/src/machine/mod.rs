@@ -3,6 +3,7 @@
 mod answers;
 mod flights;
 mod greeting;
+mod handle_ask;
 mod handles;
 mod on_handle;
 mod on_path;
@@ -19,8 +20,8 @@ use crate::out::{AskId, Cause, Out, Refused, Verdict};
 use crate::wire::{Extensions, Frame, Request, again, code, kind, next_frame, status};
 use flights::{Flight, Flights, Sent};
 use greeting::Greeting;
+use handle_ask::HandleAsk;
 use handles::Handles;
-use on_handle::HandleAsk;
 use op::Op;
 
 /// What one channel may take. Nothing grows beyond these.
@@ -162,11 +163,14 @@ impl Sftp {
         self.broken_if(result)
     }
 
-    /// The answer to a question.
+    /// The answer to a question. Once the channel is broken or over it has no effect.
     ///
     /// # Errors
     /// When there is no such question: the fault of who calls.
     pub fn answer(&mut self, ask: AskId, verdict: &Verdict, out: &mut Out) -> Result<(), SftpError> {
+        if matches!(self.stage, Stage::Broken) {
+            return Ok(());
+        }
         if let Some(held) = self.asks.remove(&ask.0) {
             let result = self.answer_on_handle(ask, held, verdict, out);
             return self.broken_if(result);

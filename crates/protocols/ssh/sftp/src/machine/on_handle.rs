@@ -8,22 +8,13 @@ use super::handles::{Handle, Life};
 use super::{Sftp, keep};
 use crate::act::{Attributes, FileAct, Place};
 use crate::error::SftpError;
-use crate::out::{Ask, AskId, Cause, Out, Verdict};
+use crate::out::{AskId, Cause, Out};
 use crate::path::shown;
 use crate::stream::Stream;
 use crate::wire::{Expect, Extension, Frame, Request, Verb, again, code, open};
 
 /// Bits of a mode that make a program run as somebody else.
 const SPECIAL: u32 = 0o7000;
-
-/// A request about handles that waits for its verdict. The handles are blocked meanwhile.
-pub(super) struct HandleAsk {
-    client: u32,
-    /// Type and body.
-    packet: Bytes,
-    first: usize,
-    second: Option<usize>,
-}
 
 impl Handle {
     /// One that the target has just given for `verb`.
@@ -49,6 +40,7 @@ impl Handle {
             exhausted: false,
             write_failed: false,
             ends: None,
+            size: None,
             in_flight: 0,
             life: Life::Open,
             blocked: false,
@@ -107,28 +99,7 @@ impl Sftp {
                 Ok(())
             }
             Next::Ask(act, first, second) => {
-                self.block(first, true);
-                second.iter().for_each(|number| self.block(*number, true));
-                let seq = self.number();
-                let packet = keep(frame);
-                let mut request = bytes::BytesMut::new();
-                again(&mut request, frame.kind, 0, frame.body.get(4..).unwrap_or_default());
-                let request = request.split_off(4).freeze();
-                self.asks.insert(
-                    seq,
-                    HandleAsk {
-                        client: id,
-                        packet,
-                        first,
-                        second,
-                    },
-                );
-                out.asks.push_back(Ask {
-                    id: AskId(seq),
-                    text: act.text(),
-                    act: *act,
-                    request,
-                });
+                self.ask_on_handle(id, frame, *act, (first, second), out);
                 Ok(())
             }
             Next::No(No(code, why)) => {
@@ -257,7 +228,7 @@ impl Sftp {
     }
 
     /// A size that is not where the writing ended makes another file of it.
-    fn resized(&mut self, number: usize, attributes: &Attributes) {
+    pub(super) fn resized(&mut self, number: usize, attributes: &Attributes) {
         let Some(handle) = self.handles.get_mut(number) else {
             return;
         };
@@ -269,7 +240,14 @@ impl Sftp {
     }
 
     fn judge_copy(&mut self, request: &Request<'_>) -> Next {
-        let Request::Copy { from, len, to, at, .. } = request else {
+        let Request::Copy {
+            from,
+            offset,
+            len,
+            to,
+            at,
+        } = request
+        else {
             return Next::No(NO_HANDLE);
         };
         if !self.known.has(Extension::CopyData) {
@@ -290,7 +268,14 @@ impl Sftp {
             (Err(no), _) | (_, Err(no)) => Next::No(no),
             (Ok(from), Ok(to)) => {
                 let length = Some(*len).filter(|len| *len > 0);
-                Next::Ask(Box::new(FileAct::Copy { from, to, length }), source, Some(target))
+                let act = FileAct::Copy {
+                    from,
+                    to,
+                    length,
+                    offset: *offset,
+                    at: *at,
+                };
+                Next::Ask(Box::new(act), source, Some(target))
             }
         }
     }
@@ -323,86 +308,14 @@ impl Sftp {
         })
     }
 
-    fn block(&mut self, number: usize, blocked: bool) {
+    pub(super) fn block(&mut self, number: usize, blocked: bool) {
         if let Some(handle) = self.handles.get_mut(number) {
             handle.blocked = blocked;
         }
     }
 
-    /// The verdict on a request about handles.
-    pub(super) fn answer_on_handle(
-        &mut self,
-        ask: AskId,
-        held: HandleAsk,
-        verdict: &Verdict,
-        out: &mut Out,
-    ) -> Result<(), SftpError> {
-        let HandleAsk {
-            client,
-            packet,
-            first,
-            second,
-        } = held;
-        self.block(first, false);
-        second.iter().for_each(|number| self.block(*number, false));
-        match verdict {
-            Verdict::Refused { message } => {
-                self.say(client, code::PERMISSION_DENIED, message.as_bytes(), out);
-            }
-            Verdict::Permitted { .. } => {
-                let frame = frame_of(&packet)?;
-                self.note_asked(&Request::parse(&frame).map_err(SftpError::client)?, first, second);
-                for number in [Some(first), second].into_iter().flatten() {
-                    if let Some(handle) = self.handles.get_mut(number) {
-                        handle.in_flight += 1;
-                    }
-                }
-                let flight = match second {
-                    None => on(first, Expect::Status),
-                    Some(second) => Flight::Copy {
-                        from: first,
-                        to: second,
-                    },
-                };
-                let rest = frame.body.get(4..).unwrap_or_default();
-                let write = |to: &mut bytes::BytesMut, id| again(to, frame.kind, id, rest);
-                self.send(client, flight, Cause::Asked(ask), out, write)?;
-            }
-        }
-        self.drain(first, out)?;
-        second.map_or(Ok(()), |number| self.drain(number, out))
-    }
-
-    /// What a permitted request about handles does to what is known of them.
-    fn note_asked(&mut self, request: &Request<'_>, first: usize, second: Option<usize>) {
-        match request {
-            Request::FSetStat { attributes, .. } => self.resized(first, attributes),
-            Request::Copy { len, .. } => {
-                if let Some(handle) = self.handles.get_mut(first) {
-                    handle.copied = handle.copied.saturating_add(*len);
-                }
-                if let Some(handle) = second.and_then(|number| self.handles.get_mut(number)) {
-                    handle.given = handle.given.saturating_add(*len);
-                    if let Some(stream) = &mut handle.upload {
-                        stream.give_up(&mut self.room);
-                    }
-                }
-            }
-            Request::Path { .. }
-            | Request::Close { .. }
-            | Request::Read { .. }
-            | Request::Write { .. }
-            | Request::FStat { .. }
-            | Request::ReadDir { .. }
-            | Request::FStatVfs { .. }
-            | Request::FSync { .. }
-            | Request::Limits
-            | Request::Unknown { .. } => {}
-        }
-    }
-
     /// What waited for a handle has its turn, until it must wait again.
-    fn drain(&mut self, number: usize, out: &mut Out) -> Result<(), SftpError> {
+    pub(super) fn drain(&mut self, number: usize, out: &mut Out) -> Result<(), SftpError> {
         loop {
             let Some(handle) = self.handles.get_mut(number).filter(|handle| !handle.blocked) else {
                 return Ok(());
@@ -419,11 +332,11 @@ impl Sftp {
     }
 }
 
-const fn on(handle: usize, expect: Expect) -> Flight {
+pub(super) const fn on(handle: usize, expect: Expect) -> Flight {
     Flight::OnHandle { handle, expect }
 }
 
-fn frame_of(packet: &Bytes) -> Result<Frame<'_>, SftpError> {
+pub(super) fn frame_of(packet: &Bytes) -> Result<Frame<'_>, SftpError> {
     let (kind, body) = packet.split_first().ok_or(SftpError::client("an empty packet"))?;
     Ok(Frame { kind: *kind, body })
 }

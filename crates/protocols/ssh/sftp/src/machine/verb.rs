@@ -232,11 +232,11 @@ impl Verb {
 
     fn objection_to(self, text: &[u8]) -> Option<(u32, &'static str)> {
         let may_be_empty = matches!(self, Self::Home | Self::RealPath | Self::ExpandPath);
+        if text.len() > path::LONGEST {
+            return Some((code::BAD_MESSAGE, "it is too long"));
+        }
         if self == Self::Names {
             return (!text.len().is_multiple_of(4)).then_some((code::BAD_MESSAGE, "not a list of numbers"));
-        }
-        if text.len() > path::LONGEST {
-            return Some((code::BAD_MESSAGE, "the path is too long"));
         }
         if text.contains(&0) {
             return Some((code::BAD_MESSAGE, "the path has a zero byte"));

@@ -64,7 +64,7 @@ impl Item {
 /// An item that waits for a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScpAsk {
-    /// Names it in [`Scp::answer`].
+    /// Names it in [`super::Scp::answer`].
     pub id: AskId,
     /// What is announced.
     pub item: Item,

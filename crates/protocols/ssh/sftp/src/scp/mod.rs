@@ -147,11 +147,14 @@ impl Scp {
         )
     }
 
-    /// The answer to a question.
+    /// The answer to a question. Once the run is over it has no effect.
     ///
     /// # Errors
     /// When there is no such question: the fault of who calls.
     pub fn answer(&mut self, ask: AskId, verdict: &ScpVerdict, out: &mut ScpOut) -> Result<(), SftpError> {
+        if self.state == State::Over {
+            return Ok(());
+        }
         let asked = self
             .current
             .as_ref()

@@ -74,6 +74,7 @@ pub(crate) enum Request<'a> {
     },
     Copy {
         from: &'a [u8],
+        offset: u64,
         len: u64,
         to: &'a [u8],
         at: u64,
@@ -190,14 +191,12 @@ fn extended<'a>(cursor: &mut Cursor<'a>) -> Result<Request<'a>, Malformed> {
             handle: cursor.string()?,
         }),
         Extension::Limits => Ok(Request::Limits),
-        Extension::CopyData => {
-            let (from, _offset) = (cursor.string()?, cursor.u64()?);
-            Ok(Request::Copy {
-                from,
-                len: cursor.u64()?,
-                to: cursor.string()?,
-                at: cursor.u64()?,
-            })
-        }
+        Extension::CopyData => Ok(Request::Copy {
+            from: cursor.string()?,
+            offset: cursor.u64()?,
+            len: cursor.u64()?,
+            to: cursor.string()?,
+            at: cursor.u64()?,
+        }),
     }
 }
