@@ -671,6 +671,18 @@ fn keys_are_replaced_after_so_many_packets() {
 }
 
 #[test]
+fn a_peer_that_does_not_go_on_with_a_key_exchange_does_not_fill_the_memory() {
+    let (mut client, _) = ready_pair();
+    let mut out = BytesMut::new();
+    client.rekey(&mut out).unwrap();
+    let sent = out.len();
+    let payload = vec![94; PAYLOAD_MAX];
+    let refused = (0..1000).find_map(|_| client.send(&[&payload], &mut out).err());
+    assert_eq!(refused, Some(TransportError::Stalled));
+    assert!(client.held_bytes() <= HELD_MAX && out.len() == sent);
+}
+
+#[test]
 fn the_end_of_a_connection_is_told_in_plain_words() {
     let (mut client, mut server) = ready_pair();
     let (mut to_server, mut to_client) = (BytesMut::new(), BytesMut::new());
