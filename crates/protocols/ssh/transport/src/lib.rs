@@ -59,6 +59,6 @@ pub mod wire;
 pub use error::TransportError;
 pub use host::{HostError, HostKey, HostTrust};
 pub use kex::Kex;
-pub use negotiate::{Preferences, REKEY_BYTES_MAX};
+pub use negotiate::{Algorithms, Preferences, REKEY_BYTES_MAX};
 pub use packet::{Cipher, Mac, PAYLOAD_MAX};
 pub use transport::{ClientConfig, ServerConfig, Step, Transport};

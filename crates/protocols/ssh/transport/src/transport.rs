@@ -14,7 +14,7 @@ use crate::error::TransportError;
 use crate::host::{HostKey, HostTrust};
 use crate::keys::{PublicKey, SignatureAlgorithm};
 use crate::message;
-use crate::negotiate::{Preferences, REKEY_BYTES_MAX, Side};
+use crate::negotiate::{Agreed, Algorithms, Preferences, REKEY_BYTES_MAX, Side};
 use crate::packet::{Opener, PAYLOAD_MAX, Sealer, Usage};
 use crate::wire;
 
@@ -119,6 +119,8 @@ enum State {
 struct Session {
     id: Vec<u8>,
     strict: bool,
+    /// What the latest key exchange agreed on.
+    agreed: Agreed,
     /// What the host showed, and the key in it. Only a client has them, which has checked them.
     host: Option<(Vec<u8>, PublicKey)>,
 }
@@ -290,6 +292,13 @@ impl Transport {
     /// as they are known here.
     pub fn peer_signature_algorithms(&self) -> Option<&[SignatureAlgorithm]> {
         self.peer_algorithms.as_deref()
+    }
+
+    /// What the latest key exchange agreed on, once there was one.
+    pub fn algorithms(&self) -> Option<Algorithms> {
+        self.session
+            .as_ref()
+            .map(|session| Algorithms::new(session.agreed, session.strict))
     }
 
     /// The peer's identification, such as `SSH-2.0-OpenSSH_9.2`; empty before it came. It is printable.

@@ -209,6 +209,7 @@ fn ignore() -> Vec<u8> {
 fn a_peer_without_strict_key_exchange_is_served_with_what_needs_none() {
     for strict in [false, true] {
         let mut raw = Raw::ready(strict);
+        assert_eq!(raw.server.algorithms().unwrap().strict, strict);
         if strict {
             assert_eq!(
                 raw.hear().unwrap()[0],
