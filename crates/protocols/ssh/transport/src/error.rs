@@ -63,6 +63,9 @@ pub enum TransportError {
     /// The caller's payload does not fit into a packet, is empty, or is a message that is not the caller's to send.
     #[error("this cannot be sent: it is empty, too long or a message of the transport's own")]
     NotSendable,
+    /// Too much waits for the end of a key exchange that the peer does not go on with.
+    #[error("the peer does not go on with a key exchange, and too much waits for its end")]
+    Stalled,
     /// Nothing can be sent before the first key exchange is done.
     #[error("nothing can be sent before the first key exchange is done")]
     NotReady,
@@ -80,7 +83,7 @@ impl TransportError {
         match self {
             Self::Identification(_) => disconnect::PROTOCOL_VERSION_NOT_SUPPORTED,
             Self::Packet => disconnect::MAC_ERROR,
-            Self::Malformed { .. } | Self::Unexpected(_) | Self::Strict(_) | Self::TooManyIgnored => {
+            Self::Malformed { .. } | Self::Unexpected(_) | Self::Strict(_) | Self::TooManyIgnored | Self::Stalled => {
                 disconnect::PROTOCOL_ERROR
             }
             Self::NoneInCommon { .. } | Self::Terrapin(_) | Self::KeyExchange | Self::OwnKey(_) => {

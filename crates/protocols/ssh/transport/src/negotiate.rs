@@ -186,6 +186,34 @@ pub(crate) struct Agreed {
     pub(crate) wrong_guess: bool,
 }
 
+/// What a connection is protected with, for records and for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Algorithms {
+    /// The method of key exchange.
+    pub kex: Kex,
+    /// The name of the host key algorithm, such as `rsa-sha2-512`.
+    pub host_key: &'static str,
+    /// The cipher from the client to the server, and its code if it needs one.
+    pub client_to_server: (Cipher, Option<Mac>),
+    /// The cipher from the server to the client, and its code if it needs one.
+    pub server_to_client: (Cipher, Option<Mac>),
+    /// Whether both keep to strict key exchange.
+    pub strict: bool,
+}
+
+impl Algorithms {
+    pub(crate) fn new(agreed: Agreed, strict: bool) -> Self {
+        let pair = |suite: Suite| (suite.cipher, suite.mac);
+        Self {
+            kex: agreed.kex,
+            host_key: agreed.host.name(),
+            client_to_server: pair(agreed.client_to_server),
+            server_to_client: pair(agreed.server_to_client),
+            strict,
+        }
+    }
+}
+
 /// Reads both KEXINITs as either side must: the client's first choice that the server has too.
 ///
 /// With `strict` not in force, what is weak without it is refused rather than passed over: both sides compute

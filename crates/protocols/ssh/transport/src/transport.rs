@@ -14,7 +14,7 @@ use crate::error::TransportError;
 use crate::host::{HostKey, HostTrust};
 use crate::keys::{PublicKey, SignatureAlgorithm};
 use crate::message;
-use crate::negotiate::{Preferences, REKEY_BYTES_MAX, Side};
+use crate::negotiate::{Agreed, Algorithms, Preferences, REKEY_BYTES_MAX, Side};
 use crate::packet::{Opener, PAYLOAD_MAX, Sealer, Usage};
 use crate::wire;
 
@@ -24,6 +24,10 @@ use receive::Received;
 
 /// After how many packets in one direction keys are replaced (RFC 4344 section 3.1).
 const REKEY_PACKETS: u64 = 1 << 31;
+
+/// The most bytes that are held back during a key exchange. All windows of a connection's channels together may be
+/// under way then, so it is not small.
+const HELD_MAX: usize = 64 * 1024 * 1024;
 
 /// What a server is, for all of its connections.
 #[derive(Debug, Default)]
@@ -115,6 +119,8 @@ enum State {
 struct Session {
     id: Vec<u8>,
     strict: bool,
+    /// What the latest key exchange agreed on.
+    agreed: Agreed,
     /// What the host showed, and the key in it. Only a client has them, which has checked them.
     host: Option<(Vec<u8>, PublicKey)>,
 }
@@ -182,6 +188,9 @@ impl Transport {
     /// Works on the head of `input` until there is something for the caller, or more is needed; answers go to
     /// `out`. A message's payload stays in `input`, decrypted in place, until the caller has taken it off.
     ///
+    /// What the peer sends may need an answer, also in messages that are no concern of the caller's: while much of
+    /// `out` is not sent yet, do not read on, or a peer that takes nothing makes it grow.
+    ///
     /// After an error the connection is over. A DISCONNECT that tells the peer why is in `out`; send it, then close.
     pub fn read(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<Step, TransportError> {
         let step = self.advance(input, out);
@@ -195,7 +204,8 @@ impl Transport {
     /// of authentication or of the connection.
     ///
     /// During a key exchange the payload is held back and goes out after it. The caller bounds how much that may
-    /// become, by not sending while [`is_exchanging`](Self::is_exchanging).
+    /// become, by not sending while [`is_exchanging`](Self::is_exchanging); a peer that never goes on with a key
+    /// exchange makes it at most 64 MiB, then this fails.
     pub fn send(&mut self, parts: &[&[u8]], out: &mut BytesMut) -> Result<(), TransportError> {
         if matches!(self.state, State::Closed) {
             return Err(TransportError::Closed);
@@ -209,6 +219,9 @@ impl Transport {
             return Err(TransportError::NotSendable);
         }
         if self.holding {
+            if self.held.len() + length > HELD_MAX {
+                return Err(TransportError::Stalled);
+            }
             self.held
                 .put_u32(u32::try_from(length).map_err(|_| TransportError::NotSendable)?);
             parts.iter().for_each(|part| self.held.put_slice(part));
@@ -279,6 +292,13 @@ impl Transport {
     /// as they are known here.
     pub fn peer_signature_algorithms(&self) -> Option<&[SignatureAlgorithm]> {
         self.peer_algorithms.as_deref()
+    }
+
+    /// What the latest key exchange agreed on, once there was one.
+    pub fn algorithms(&self) -> Option<Algorithms> {
+        self.session
+            .as_ref()
+            .map(|session| Algorithms::new(session.agreed, session.strict))
     }
 
     /// The peer's identification, such as `SSH-2.0-OpenSSH_9.2`; empty before it came. It is printable.

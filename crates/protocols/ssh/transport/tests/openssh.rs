@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -47,6 +47,7 @@ impl<S: Read + Write> Connection<S> {
                     match self.stream.read(&mut chunk) {
                         Ok(0) => return Ok(None),
                         Ok(count) => self.input.extend_from_slice(&chunk[..count]),
+                        Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
                         Err(error) => panic!("nothing came: {error}"),
                     }
                 }
@@ -126,7 +127,7 @@ fn serve(stream: TcpStream, config: Arc<ServerConfig>) -> Result<(), TransportEr
                 received.extend_from_slice(reader.string().unwrap());
             }
             CHANNEL_EOF => {
-                for part in received.chunks(30_000) {
+                for part in received.chunks(16_000) {
                     connection.send(&channel_message(CHANNEL_DATA, 0, |out| wire::put_string(out, part)));
                 }
                 connection.send(&channel_message(CHANNEL_REQUEST, 0, |out| {

@@ -10,8 +10,8 @@ use sallyport_ssh_transport::keys::{
 };
 use sallyport_ssh_transport::message::{SERVICE_ACCEPT, SERVICE_REQUEST};
 use sallyport_ssh_transport::{
-    Cipher, ClientConfig, HostError, HostKey, HostTrust, Kex, Mac, Preferences, ServerConfig, Step, Transport,
-    TransportError,
+    Algorithms, Cipher, ClientConfig, HostError, HostKey, HostTrust, Kex, Mac, Preferences, ServerConfig, Step,
+    Transport, TransportError,
 };
 
 /// One side, with what arrived and is not used up yet, and what it wants to send.
@@ -153,6 +153,16 @@ fn every_combination_of_algorithms_is_agreed_on_and_carries_messages_also_with_n
             };
             let (mut client, mut server) = pinned(&only);
             converse(&mut client, &mut server, 4096);
+            let mac = cipher.needs_mac().then_some(mac);
+            let expected = Algorithms {
+                kex,
+                host_key: "ssh-ed25519",
+                client_to_server: (cipher, mac),
+                server_to_client: (cipher, mac),
+                strict: true,
+            };
+            assert_eq!(client.transport.algorithms(), Some(expected));
+            assert_eq!(server.transport.algorithms(), Some(expected));
             let id = client.transport.session_id().unwrap().to_vec();
             client.transport.rekey(&mut client.out).unwrap();
             converse(&mut client, &mut server, 4096);

@@ -259,8 +259,10 @@ impl Transport {
         let session = self.session.get_or_insert_with(|| Session {
             id: outcome.hash.clone(),
             strict,
+            agreed,
             host: outcome.host.clone(),
         });
+        session.agreed = agreed;
         let derive = |direction, suite| {
             kex::keys(
                 agreed.kex,

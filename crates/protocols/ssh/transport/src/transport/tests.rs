@@ -209,6 +209,7 @@ fn ignore() -> Vec<u8> {
 fn a_peer_without_strict_key_exchange_is_served_with_what_needs_none() {
     for strict in [false, true] {
         let mut raw = Raw::ready(strict);
+        assert_eq!(raw.server.algorithms().unwrap().strict, strict);
         if strict {
             assert_eq!(
                 raw.hear().unwrap()[0],
@@ -668,6 +669,18 @@ fn keys_are_replaced_after_so_many_packets() {
     let step = server.read(&mut to_server, &mut to_client).unwrap();
     assert!(matches!(step, Step::Packet { .. }));
     assert!(server.is_exchanging());
+}
+
+#[test]
+fn a_peer_that_does_not_go_on_with_a_key_exchange_does_not_fill_the_memory() {
+    let (mut client, _) = ready_pair();
+    let mut out = BytesMut::new();
+    client.rekey(&mut out).unwrap();
+    let sent = out.len();
+    let payload = vec![94; PAYLOAD_MAX];
+    let refused = (0..1000).find_map(|_| client.send(&[&payload], &mut out).err());
+    assert_eq!(refused, Some(TransportError::Stalled));
+    assert!(client.held_bytes() <= HELD_MAX && out.len() == sent);
 }
 
 #[test]
