@@ -291,12 +291,12 @@ pub struct Entry {
 pub enum Act {
     /// Somebody logged in.
     Login {
-        /// `password` or `oidc`.
+        /// `password`, `oidc` or `device`.
         method: &'static str,
     },
     /// Somebody tried to.
     LoginFailed {
-        /// `password` or `oidc`.
+        /// `password`, `oidc` or `device`.
         method: &'static str,
         /// Why it failed.
         reason: String,

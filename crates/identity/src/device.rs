@@ -14,18 +14,29 @@ use crate::errors::LoginError;
 use crate::guesses::network;
 use crate::identities::{Credential, Identities};
 use crate::oidc::flow::{DeviceCode, Flow, FlowError, Pending};
-use crate::principal::check_id;
-use crate::tokens::Wanted;
+use crate::principal::{Principal, check_id};
+use crate::tokens::{IssuedToken, Wanted};
 
 /// The most logins that wait at the same time.
 const MAX_WAITING: usize = 256;
 /// The most of them from one source.
 const MAX_WAITING_PER_SOURCE: usize = 8;
 
+/// Writes down logins that do not come by way of the API.
+pub trait Witness: Send + Sync + std::fmt::Debug {
+    /// Writes down that `who`, at `source`, logged in by device code, or tried to and why it failed. It may write to a
+    /// disk. What cannot be written down does not happen.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    fn device_login(&self, who: &str, source: IpAddr, failed: Option<&str>) -> Result<(), String>;
+}
+
 /// A login by device code that somebody has yet to complete. Dropping it gives it up.
 #[derive(Debug)]
 pub struct DeviceLogin {
     identities: Arc<Identities>,
+    witness: Arc<dyn Witness>,
     /// Which of the providers.
     provider: usize,
     flow: Flow,
@@ -37,10 +48,17 @@ pub struct DeviceLogin {
 }
 
 impl Identities {
+    /// The same, with somebody who writes logins by device code down: without, there are none.
+    #[must_use]
+    pub fn with_witness(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witness = Some(witness);
+        self
+    }
+
     /// Whether somebody can log in by device code: a provider offers it ([`crate::oidc::OidcConfig::device`]).
     #[must_use]
     pub fn offers_device_login(&self) -> bool {
-        self.providers.iter().any(|provider| provider.offers_device())
+        self.witness.is_some() && self.providers.iter().any(|provider| provider.offers_device())
     }
 
     /// Begins a login by device code at the first provider that offers it, for a client at `source` who says it is
@@ -53,6 +71,7 @@ impl Identities {
         claimed: &str,
         source: IpAddr,
     ) -> Result<DeviceLogin, LoginError> {
+        let witness = self.witness.clone().ok_or(FlowError::NoDevice)?;
         let offers = |(_, provider): &(usize, &crate::oidc::Provider)| provider.offers_device();
         let found = self.providers.iter().enumerate().find(offers);
         let (index, provider) = found.ok_or(FlowError::NoDevice)?;
@@ -66,6 +85,7 @@ impl Identities {
         let pending = flow.begin_device().await?;
         Ok(DeviceLogin {
             identities: Arc::clone(self),
+            witness,
             provider: index,
             flow,
             pending,
@@ -94,21 +114,34 @@ impl DeviceLogin {
     /// # Cancel safety
     /// Dropping the future gives the login up.
     pub async fn finish(self) -> Result<Credential, LoginError> {
-        let Self {
-            identities,
-            provider,
-            flow,
-            pending,
-            nonce,
-            claimed,
-            source,
-            _seat,
-        } = self;
-        let id_token = flow.finish_device(pending).await?;
-        let provider = identities.providers.get(provider).ok_or(LoginError::Stale)?;
-        let principal = identities.vouched(provider, &id_token, &nonce).await?;
-        if principal.id != claimed {
-            info!(%claimed, user = %principal.id, %source, "somebody else logged in by device code");
+        let identities = Arc::clone(&self.identities);
+        let (witness, claimed, source) = (Arc::clone(&self.witness), self.claimed.clone(), self.source);
+        let (principal, issued) = match self.issue().await {
+            Ok(issued) => issued,
+            Err(error) => {
+                written(witness, claimed, source, Some(error.to_string())).await?;
+                return Err(error);
+            }
+        };
+        if let Err(error) = written(witness, claimed.clone(), source, None).await {
+            // One that ended meanwhile need not be ended.
+            let _ended = identities.revoke(&principal, &issued.info.id).await;
+            return Err(error);
+        }
+        identities.remember(&principal, OffsetDateTime::now_utc()).await?;
+        identities.guesses().succeeded(&claimed, source);
+        info!(user = %principal.id, issuer = %principal.issuer, token = %issued.info.id, "a login by device code");
+        let credential = identities.by_own_token(&issued.token).await;
+        credential.map_err(|_ended_meanwhile| LoginError::Stale)
+    }
+
+    /// Waits for the provider's word, and makes a token for whom it names.
+    async fn issue(self) -> Result<(Principal, IssuedToken), LoginError> {
+        let identities = &self.identities;
+        let id_token = self.flow.finish_device(self.pending).await?;
+        let provider = identities.providers.get(self.provider).ok_or(LoginError::Stale)?;
+        let principal = identities.vouched(provider, &id_token, &self.nonce).await?;
+        if principal.id != self.claimed {
             return Err(LoginError::WrongUser);
         }
         let now = OffsetDateTime::now_utc();
@@ -120,12 +153,22 @@ impl DeviceLogin {
             expires: now + Duration::from_secs(identities.config.token_ttl_s),
         };
         let issued = identities.issue(&principal, &wanted, now).await?;
-        identities.remember(&principal, now).await?;
-        identities.guesses().succeeded(&claimed, source);
-        info!(user = %principal.id, issuer = %principal.issuer, token = %issued.info.id, "somebody logged in by device code");
-        let credential = identities.by_own_token(&issued.token).await;
-        credential.map_err(|_ended_meanwhile| LoginError::Stale)
+        Ok((principal, issued))
     }
+}
+
+async fn written(
+    witness: Arc<dyn Witness>,
+    who: String,
+    source: IpAddr,
+    failed: Option<String>,
+) -> Result<(), LoginError> {
+    let write = move || witness.device_login(&who, source, failed.as_deref());
+    let written = tokio::task::spawn_blocking(write).await.map_err(|e| e.to_string());
+    written.and_then(|result| result).map_err(|error| {
+        tracing::error!(%error, "a login could not be written down");
+        LoginError::Unwitnessed
+    })
 }
 
 /// How many wait, by the network that they come from.

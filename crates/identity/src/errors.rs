@@ -84,6 +84,9 @@ pub enum LoginError {
     /// Nothing can be begun at the moment.
     #[error("too many people are logging in: try again in a minute")]
     Busy,
+    /// The login could not be written down, so it did not happen.
+    #[error("logging in is not possible at the moment")]
+    Unwitnessed,
     /// Who logged in is not who they said they are.
     #[error("somebody else logged in than the user name that was given says")]
     WrongUser,

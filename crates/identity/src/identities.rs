@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use tracing::{info, warn};
 
 use crate::config::IdentityConfig;
-use crate::device::WaitingRoom;
+use crate::device::{WaitingRoom, Witness};
 use crate::errors::{IdentityError, Refusal};
 use crate::guesses::{Guesses, PASSWORDS, SSH_KEYS};
 use crate::live::{LiveToken, LiveTokens, Revocation, Shown};
@@ -61,6 +61,7 @@ pub struct Identities {
     pub(crate) nonces: Nonces,
     pub(crate) providers: Vec<Provider>,
     pub(crate) waiting: WaitingRoom,
+    pub(crate) witness: Option<Arc<dyn Witness>>,
     roster: ArcSwap<Roster>,
     /// One reload at a time, with the stamp of the file that was tried last.
     reloading: tokio::sync::Mutex<Stamp>,
@@ -100,6 +101,7 @@ impl Identities {
             nonces: Nonces::new()?,
             providers,
             waiting: WaitingRoom::default(),
+            witness: None,
             roster: ArcSwap::from_pointee(roster),
             reloading: tokio::sync::Mutex::new(stamp),
             config,

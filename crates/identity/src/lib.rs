@@ -25,7 +25,7 @@ mod ssh;
 mod tokens;
 
 pub use config::IdentityConfig;
-pub use device::DeviceLogin;
+pub use device::{DeviceLogin, Witness};
 pub use errors::{IdentityError, IssueError, LoginError, Refusal, RevokeError, SshCertificateError, SshKeyError};
 pub use http::HttpError;
 pub use identities::{Credential, Identities};

@@ -13,6 +13,7 @@ mod gateway;
 mod idp;
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::Ordering;
 
 use browser::Browser;
 use gateway::Gateway;
@@ -142,6 +143,28 @@ async fn a_client_that_only_shows_text_logs_in_by_device_code() {
     let finished = tokio::spawn(login.finish());
     Browser::new().log_in(&page, "dana").await;
     assert!(matches!(finished.await.unwrap(), Err(LoginError::WrongUser)));
+    let written = std::mem::take(&mut *gateway.written.logins.lock().unwrap());
+    assert_eq!(written[0], ("dana@example.com".to_owned(), None));
+    assert!(
+        written[1].0 == "alice@example.com" && written[1].1.is_some(),
+        "{written:?}"
+    );
+
+    // What cannot be written down does not happen.
+    gateway.written.full.store(true, Ordering::SeqCst);
+    let login = begin("dana@example.com").await.unwrap();
+    let page = login.code().page_with_code.clone().unwrap();
+    let finished = tokio::spawn(login.finish());
+    Browser::new().log_in(&page, "dana").await;
+    assert!(matches!(finished.await.unwrap(), Err(LoginError::Unwitnessed)));
+    assert!(
+        gateway
+            .ids
+            .list_tokens(&credential.principal, false)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 
     let none = Gateway::start().await;
     assert!(!none.ids.offers_device_login() && gateway.ids.offers_device_login());

@@ -26,7 +26,7 @@ use sallyport_api::Api;
 
 use crate::config::Config;
 use crate::descriptors;
-use crate::ports::{ApiJournal, Condition, LiveSessions, PolicyInForce, Recorded};
+use crate::ports::{ApiJournal, Condition, DeviceLogins, LiveSessions, PolicyInForce, Recorded};
 use crate::reviewing::{ToJournal, ToReviewers};
 use crate::ssh_hosts::HostsBehind;
 
@@ -83,7 +83,7 @@ impl Gateway {
         let sessions = Arc::new(Sessions::default());
         watch_policy(&policy, &journal, &sessions);
         let store = Store::open(&state.join("sallyport.db")).await?;
-        let identities = Arc::new(identities(config, &keys, &store).await?);
+        let identities = Arc::new(identities(config, &keys, &store, &journal).await?);
         let witness = Arc::new(ToJournal(Arc::clone(&journal)));
         let reviews = Reviews::open(&store, config.review.settings()?, witness).await?;
         let tls = server_tls(config)?;
@@ -236,8 +236,9 @@ fn journal(state: &Path, key: &RecordingKey, durability: Durability) -> anyhow::
 }
 
 /// Who is who; with authorities for SSH certificates where there is SSH.
-async fn identities(config: &Config, keys: &Path, store: &Store) -> anyhow::Result<Identities> {
+async fn identities(config: &Config, keys: &Path, store: &Store, journal: &Arc<Journal>) -> anyhow::Result<Identities> {
     let identities = Identities::open(config.identity.clone(), store.clone()).await?;
+    let identities = identities.with_witness(Arc::new(DeviceLogins(Arc::clone(journal))));
     Ok(match config.listen.ssh {
         Some(_) => identities.with_ssh(crate::ssh_keys::authorities(keys)?),
         None => identities,

@@ -1,6 +1,7 @@
 //! The gateway as the API sees it: sessions, recordings, policy, journal.
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -365,5 +366,25 @@ impl ports::Journal for ApiJournal {
         }
         let entry = Entry::now(entry.act.kind(), &entry.actor, details);
         self.0.record(&entry).map(drop).map_err(|e| JournalError(e.to_string()))
+    }
+}
+
+/// The journal, for logins by device code, in the form of those by way of the API.
+#[derive(Debug)]
+pub(crate) struct DeviceLogins(pub(crate) Arc<Journal>);
+
+impl sallyport_identity::Witness for DeviceLogins {
+    fn device_login(&self, who: &str, source: IpAddr, failed: Option<&str>) -> Result<(), String> {
+        let method = "device";
+        let act = match failed {
+            None => ports::Act::Login { method },
+            Some(reason) => ports::Act::LoginFailed {
+                method,
+                reason: reason.to_owned(),
+            },
+        };
+        let actor = who.to_owned();
+        let entry = ports::Entry { act, actor, source };
+        ports::Journal::record(&ApiJournal(Arc::clone(&self.0)), &entry).map_err(|error| error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use sallyport_identity::Credential;
+use sallyport_identity::{Credential, DeviceLogin};
 use sallyport_listen::Wire;
 use sallyport_target::{Lease, OtherProtocol};
 use secrecy::SecretString;
@@ -41,6 +41,8 @@ pub enum Proof {
     Certificate,
     /// What the protocol's own login has already shown to be right, such as a key of SSH.
     Shown(Box<Credential>),
+    /// A login that somebody completes elsewhere, with a browser: [`Caller::elsewhere`] has it.
+    Elsewhere,
 }
 
 /// A client that has said what it wants and waits to be let in.
@@ -50,6 +52,11 @@ pub trait Caller: Send + Sync {
 
     /// The socket.
     fn wire(&self) -> &Wire;
+
+    /// The login of [`Proof::Elsewhere`], once. The client was told how to complete it.
+    fn elsewhere(&mut self) -> Option<DeviceLogin> {
+        None
+    }
 
     /// Says something to the client while it waits.
     fn tell(&mut self, words: &crate::conversation::HoldInfo) -> impl Future<Output = ()> + Send;

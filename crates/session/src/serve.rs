@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{Either, select};
-use sallyport_identity::{Credential, Identities};
+use sallyport_identity::{Credential, DeviceLogin, Identities};
 use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, RecordingStore, SessionHeader};
 use sallyport_listen::{Handshake, Wire};
 use sallyport_policy::{Act, ActionName, Resource, Subject, SubjectKind, Value, Watcher};
@@ -83,7 +83,7 @@ impl Targets {
 
 /// Serves one connection from its first byte to its recording's seal.
 pub async fn serve<P: Protocol>(protocol: &P, wire: Wire, handshake: Handshake, house: &House) {
-    let caller = match handshake.within(protocol.greet(wire)).await {
+    let mut caller = match handshake.within(protocol.greet(wire)).await {
         Ok(Ok(Greeting::Caller(caller))) => caller,
         Ok(Ok(Greeting::Done)) => return meters::handshake("done"),
         Ok(Err(error)) => {
@@ -100,7 +100,7 @@ pub async fn serve<P: Protocol>(protocol: &P, wire: Wire, handshake: Handshake, 
         let refusal = Refusal::new(Reason::Unavailable, "the gateway has all the sessions it may have");
         return caller.refuse(&refusal.with_hint("try again later")).await;
     };
-    let (credential, target) = match identify::<P>(&caller, house).await {
+    let (credential, target) = match identify::<P>(&mut caller, house).await {
         Ok(known) => known,
         Err(refusal) => {
             meters::handshake("refused");
@@ -115,15 +115,25 @@ pub async fn serve<P: Protocol>(protocol: &P, wire: Wire, handshake: Handshake, 
 }
 
 /// The claim becomes a principal, and the name a target.
-async fn identify<P: Protocol>(caller: &P::Caller, house: &House) -> Result<(Credential, Arc<Target>), Refusal> {
+async fn identify<P: Protocol>(caller: &mut P::Caller, house: &House) -> Result<(Credential, Arc<Target>), Refusal> {
+    let completed = match caller.elsewhere() {
+        Some(login) => Some(completed(login, caller).await),
+        None => None,
+    };
     let claim = caller.claim();
+    let identities = &house.identities;
     let credential = match &claim.proof {
-        Proof::Token(token) => house.identities.by_token(token, &claim.user, &claim.target).await,
+        Proof::Token(token) => identities
+            .by_token(token, &claim.user, &claim.target)
+            .await
+            .map_err(|error| error.to_string()),
         Proof::Certificate => {
             let shown = caller.wire().tls().map(|tls| tls.peer_certificates.as_slice());
-            house.identities.by_certificate(shown.unwrap_or_default(), &claim.user)
+            let certified = identities.by_certificate(shown.unwrap_or_default(), &claim.user);
+            certified.map_err(|error| error.to_string())
         }
         Proof::Shown(credential) => Ok(Credential::clone(credential)),
+        Proof::Elsewhere => completed.unwrap_or_else(|| Err("nobody logged in".to_owned())),
     };
     let credential = credential.map_err(|error| {
         Refusal::new(
@@ -139,6 +149,14 @@ async fn identify<P: Protocol>(caller: &P::Caller, house: &House) -> Result<(Cre
             .with_hint("the database name chooses the target; `sallyport targets` lists those there are")
     })?;
     Ok((credential, target))
+}
+
+/// Waits until somebody completed a login elsewhere, or the client left.
+async fn completed<C: Caller>(login: DeviceLogin, caller: &mut C) -> Result<Credential, String> {
+    match select(Box::pin(login.finish()), Box::pin(caller.gone())).await {
+        Either::Left((finished, _)) => finished.map_err(|error| error.to_string()),
+        Either::Right(_) => Err("the client left while it waited".to_owned()),
+    }
 }
 
 async fn session<P: Protocol>(

@@ -3,12 +3,13 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sallyport_identity::messages::PasswordLogin;
 use sallyport_identity::oidc::OidcConfig;
 use sallyport_identity::people::PeopleEditor;
-use sallyport_identity::{Credential, Identities, IdentityConfig, Kind, SshAuthorities};
+use sallyport_identity::{Credential, Identities, IdentityConfig, Kind, SshAuthorities, Witness};
 use sallyport_ssh_transport::keys::PrivateKey;
 use sallyport_store::Store;
 use secrecy::SecretString;
@@ -17,10 +18,29 @@ use time::OffsetDateTime;
 
 pub(crate) const PASSWORD: &str = "correct horse";
 
+/// What was written down: who, and why it failed.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) logins: Mutex<Vec<(String, Option<String>)>>,
+    pub(crate) full: AtomicBool,
+}
+
+impl Witness for Written {
+    fn device_login(&self, who: &str, _: IpAddr, failed: Option<&str>) -> Result<(), String> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err("no space left".to_owned());
+        }
+        let entry = (who.to_owned(), failed.map(ToOwned::to_owned));
+        self.logins.lock().unwrap().push(entry);
+        Ok(())
+    }
+}
+
 pub(crate) struct Gateway {
     pub(crate) folder: TempDir,
     pub(crate) store: Store,
     pub(crate) ids: Arc<Identities>,
+    pub(crate) written: Arc<Written>,
     oidc: Vec<OidcConfig>,
     settings: IdentityConfig,
 }
@@ -73,11 +93,14 @@ impl Gateway {
             ..settings.clone()
         };
         let ids = Identities::open(config, store.clone()).await.unwrap();
-        let ids = Arc::new(ids.with_ssh(authorities(&folder)));
+        let written = Arc::new(Written::default());
+        let ids = ids.with_ssh(authorities(&folder)).with_witness(written.clone());
+        let ids = Arc::new(ids);
         Self {
             folder,
             store,
             ids,
+            written,
             oidc,
             settings,
         }
@@ -88,6 +111,7 @@ impl Gateway {
             folder,
             store,
             ids,
+            written: _,
             oidc,
             settings,
         } = self;

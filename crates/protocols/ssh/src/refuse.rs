@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use sallyport_identity::oidc::flow::DeviceCode;
 use sallyport_session::{HoldInfo, Refusal};
 
 /// Reasons of a disconnection (RFC 4253, section 11.1).
@@ -45,6 +46,22 @@ pub(crate) fn held(hold: &HoldInfo) -> String {
         printable(&groups),
         printable(&hold.request),
     )
+}
+
+/// How a login is completed with a browser.
+pub(crate) fn browse(person: &str, code: &DeviceCode) -> String {
+    let mut words = format!(
+        "To log in as {}, go to\n\n  {}\n\nwithin {} minutes and type the code\n\n  {}\n",
+        printable(person),
+        code.page,
+        code.expires_in.as_secs() / 60,
+        printable(&code.code),
+    );
+    if let Some(page) = &code.page_with_code {
+        let _ = write!(words, "\nor, with the code in it, to\n\n  {page}\n");
+    }
+    words.push_str("\nNobody else may give you a code to type there: it would log them in as you.\n");
+    words
 }
 
 /// What a person is told who gave up.

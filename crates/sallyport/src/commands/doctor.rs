@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use sallyport_api::ports::PolicyStatus;
 use sallyport_identity::client::{ClientError, GatewayClient};
-use sallyport_target::{Catalogue, Target, dial_tcp};
+use sallyport_target::{Catalogue, Lease, SshLease, SshSecret, Target, dial_tcp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -277,12 +277,24 @@ fn state(dir: &Path) -> Finding {
 /// Whether a target's credential can be had and its port be reached. Nobody logs in.
 async fn reach(target: &Target) -> Finding {
     let what = format!("target {}", target.name);
-    if let Err(error) = target.lease(target.place()) {
-        return Finding::bad(what, error.to_string(), "check the target's credential in targets.toml");
+    let lease = target.lease(target.place()).map_err(|error| error.to_string());
+    if let Err(error) = lease.and_then(|lease| usable(&lease)) {
+        return Finding::bad(what, error, "check the target's credential in targets.toml");
     }
     match dial_tcp(&target.address, target.connect_timeout).await {
         Ok(_) => Finding::good(what, "its credential is there and its port can be reached"),
         Err(error) => Finding::bad(what, error.to_string(), "check the target's address, and that it runs"),
+    }
+}
+
+/// Whether what a lease has can be used: a private key may have another passphrase.
+fn usable(lease: &Lease) -> Result<(), String> {
+    match lease {
+        Lease::Ssh(SshLease {
+            secret: SshSecret::PrivateKey(key),
+            ..
+        }) => key.open().map(drop).map_err(|error| error.to_string()),
+        Lease::Ssh(_) | Lease::Postgres(_) => Ok(()),
     }
 }
 
@@ -308,6 +320,24 @@ mod tests {
             "{finding:?}"
         );
         assert_eq!(state(&dir.path().join("none")).verdict, Verdict::Doubtful);
+    }
+
+    #[tokio::test]
+    async fn a_key_whose_passphrase_is_another_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut keygen = std::process::Command::new("ssh-keygen");
+        keygen.args(["-q", "-t", "ed25519", "-N", "right", "-f"]);
+        assert!(keygen.arg(dir.path().join("key")).status().unwrap().success());
+        let text = "[[target]]\nname = 'web'\nprotocol = 'ssh'\naddress = '127.0.0.1:1'\nuser = 'deploy'\n\
+                    private_key_file = 'key'\nprivate_key_passphrase_file = 'pw'\n\
+                    host_keys = ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJYQp1mS0Z3cS5s8OQbSYjTCyUwCsR3b4Nm0EIuNXVfP']\n";
+        for (passphrase, word) in [("wrong", "passphrase"), ("right", "cannot be reached")] {
+            fs::write(dir.path().join("pw"), passphrase).unwrap();
+            let catalogue = Catalogue::parse(text, "targets.toml", dir.path()).unwrap();
+            let finding = reach(&catalogue.targets()[0]).await;
+            assert_eq!(finding.verdict, Verdict::Bad);
+            assert!(finding.detail.contains(word), "{}", finding.detail);
+        }
     }
 
     #[tokio::test]

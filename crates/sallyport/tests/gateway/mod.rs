@@ -73,13 +73,18 @@ impl Gateway {
 
     /// The same with a policy of its own, and more of `[listen]`.
     pub(crate) fn start_with(policy: &Path, listen: &str) -> Self {
+        Self::configured(policy, listen, "")
+    }
+
+    /// The same with more of the configuration.
+    pub(crate) fn configured(policy: &Path, listen: &str, rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         let password = format!("{PASSWORD}\n");
         good(at, &["people", "add", "alice", "--group", "developers"], &password);
         good(at, &["people", "add", "root", "--group", "admins"], &password);
         let config = format!(
-            "state_dir = {:?}\npolicy = {:?}\n[listen]\npostgres = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n{listen}\n[identity]\npeople = {:?}\n",
+            "state_dir = {:?}\npolicy = {:?}\n[listen]\npostgres = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n{listen}\n[identity]\npeople = {:?}\n{rest}",
             at.join("state"),
             policy,
             at.join("people.toml"),

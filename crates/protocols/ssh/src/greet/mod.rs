@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use sallyport_identity::{Credential, Identities, Refusal};
+use sallyport_identity::{Credential, DeviceLogin, Identities, Refusal};
 use sallyport_listen::Wire;
 use sallyport_session::{Claim, HoldInfo, Proof};
 use sallyport_ssh_transport::wire::{self, Reader};
 use sallyport_ssh_transport::{ServerConfig, Transport, message};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
 use crate::exchange::{Exchange, ExchangeError};
@@ -35,11 +35,14 @@ const METHODS: &str = "publickey,keyboard-interactive,password";
 pub struct Caller {
     exchange: Exchange,
     claim: Claim,
+    elsewhere: Option<DeviceLogin>,
 }
 
 /// What a login ends with.
 enum Outcome {
     Known(Box<Credential>, Name),
+    /// Somebody has to complete it with a browser.
+    Elsewhere(Box<DeviceLogin>, Name),
     Failed,
 }
 
@@ -47,7 +50,7 @@ enum Outcome {
 pub(crate) async fn greet(
     wire: Wire,
     config: Arc<ServerConfig>,
-    identities: &Identities,
+    identities: &Arc<Identities>,
 ) -> Result<Caller, ExchangeError> {
     let exchange = Exchange::new(wire, |out| Transport::server(config, out))?;
     let mut login = Login {
@@ -59,25 +62,26 @@ pub(crate) async fn greet(
     login.exchange.become_ready().await?;
     login.service().await?;
     for _ in 0..MAX_REQUESTS {
-        match login.request().await? {
-            Outcome::Known(credential, name) => {
-                let claim = Claim {
-                    user: name.person,
-                    proof: Proof::Shown(credential),
-                    target: name.target,
-                    database: name.account,
-                    task: None,
-                    tool: None,
-                    replication: false,
-                };
-                return Ok(Caller {
-                    exchange: login.exchange,
-                    claim,
-                });
-            }
+        let (proof, elsewhere, name) = match login.request().await? {
+            Outcome::Known(credential, name) => (Proof::Shown(credential), None, name),
+            Outcome::Elsewhere(elsewhere, name) => (Proof::Elsewhere, Some(*elsewhere), name),
             Outcome::Failed if login.failures >= MAX_FAILURES => break,
-            Outcome::Failed => {}
-        }
+            Outcome::Failed => continue,
+        };
+        let claim = Claim {
+            user: name.person,
+            proof,
+            target: name.target,
+            database: name.account,
+            task: None,
+            tool: None,
+            replication: false,
+        };
+        return Ok(Caller {
+            exchange: login.exchange,
+            claim,
+            elsewhere,
+        });
     }
     login
         .exchange
@@ -89,7 +93,7 @@ pub(crate) async fn greet(
 /// A login on its way.
 struct Login<'i> {
     exchange: Exchange,
-    identities: &'i Identities,
+    identities: &'i Arc<Identities>,
     failures: u32,
     /// The client was told how to name a target.
     told: bool,
@@ -130,7 +134,13 @@ impl Login<'_> {
             }
             Method::Key(shown) => self.by_key(&name, &shown).await,
             Method::Password(password) => self.by_token(&name, &password).await,
-            Method::Interactive => self.interactive(&name).await?,
+            Method::Interactive => {
+                let token = self.ask_for_token().await?;
+                if token.expose_secret().is_empty() && self.identities.offers_device_login() {
+                    return self.elsewhere(name).await;
+                }
+                self.by_token(&name, &token).await
+            }
         };
         match known {
             Ok(credential) => Ok(Outcome::Known(Box::new(credential), name)),
@@ -182,22 +192,40 @@ impl Login<'_> {
         self.identities.by_token(token, &name.person, &name.target).await
     }
 
-    /// Asks for a token, for clients that take passwords only this way (RFC 4256).
-    async fn interactive(&mut self, name: &Name) -> Result<Result<Credential, Refusal>, ExchangeError> {
-        let mut question = BytesMut::new();
-        wire::put_u8(&mut question, message::USERAUTH_INFO_REQUEST);
-        wire::put_string(&mut question, b"");
-        wire::put_string(&mut question, b"`sallyport token` gives a token for this login.");
-        wire::put_string(&mut question, b"");
-        wire::put_u32(&mut question, 1);
-        wire::put_string(&mut question, b"Token: ");
-        wire::put_bool(&mut question, false);
-        self.exchange.send(&question).await?;
+    /// Asks for a token, for clients that take passwords only this way, or for nothing (RFC 4256).
+    async fn ask_for_token(&mut self) -> Result<SecretString, ExchangeError> {
+        let prompt = if self.identities.offers_device_login() {
+            "Token, or nothing to log in with a browser: "
+        } else {
+            "Token: "
+        };
+        let words = "`sallyport token` gives a token for this login.";
+        self.exchange.send(&question(words, Some(prompt))).await?;
         let received = self.exchange.receive().await?;
         let token = request::single_response(self.exchange.payload(&received));
         self.exchange.done(&received);
-        let token = token.map_err(|error| ExchangeError::Unexpected(error.to_string()))?;
-        Ok(self.by_token(name, &token).await)
+        token.map_err(|error| ExchangeError::Unexpected(error.to_string()))
+    }
+
+    /// Has somebody log in with a browser. The client answers a question without prompts by itself, and waits then.
+    async fn elsewhere(&mut self, name: Name) -> Result<Outcome, ExchangeError> {
+        let source = self.exchange.wire.peer().ip();
+        let login = match self.identities.begin_device_login(&name.person, source).await {
+            Ok(login) => login,
+            Err(error) => {
+                tracing::info!(user = %name.person, %error, "no login with a browser can be begun");
+                self.exchange.send(&banner(&format!("sallyport: {error}\n"))).await?;
+                return self.failed(true).await;
+            }
+        };
+        self.exchange
+            .send(&question(&refuse::browse(&name.person, login.code()), None))
+            .await?;
+        let received = self.exchange.receive().await?;
+        let answered = request::no_response(self.exchange.payload(&received));
+        self.exchange.done(&received);
+        answered.map_err(|error| ExchangeError::Unexpected(error.to_string()))?;
+        Ok(Outcome::Elsewhere(Box::new(login), name))
     }
 
     /// The request did not do. What can go on is told after a time that says nothing of why.
@@ -228,6 +256,21 @@ impl Login<'_> {
     }
 }
 
+/// A question with one prompt whose answer is not shown, or with none (RFC 4256, section 3.2).
+fn question(words: &str, prompt: Option<&str>) -> BytesMut {
+    let mut question = BytesMut::new();
+    wire::put_u8(&mut question, message::USERAUTH_INFO_REQUEST);
+    wire::put_string(&mut question, b"");
+    wire::put_string(&mut question, words.as_bytes());
+    wire::put_string(&mut question, b"");
+    wire::put_u32(&mut question, u32::from(prompt.is_some()));
+    if let Some(prompt) = prompt {
+        wire::put_string(&mut question, prompt.as_bytes());
+        wire::put_bool(&mut question, false);
+    }
+    question
+}
+
 fn banner(words: &str) -> BytesMut {
     let mut banner = BytesMut::new();
     wire::put_u8(&mut banner, message::USERAUTH_BANNER);
@@ -251,6 +294,10 @@ impl sallyport_session::Caller for Caller {
 
     fn wire(&self) -> &Wire {
         &self.exchange.wire
+    }
+
+    fn elsewhere(&mut self) -> Option<DeviceLogin> {
+        self.elsewhere.take()
     }
 
     async fn tell(&mut self, words: &HoldInfo) {

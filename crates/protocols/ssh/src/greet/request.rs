@@ -151,6 +151,15 @@ impl Shown {
     }
 }
 
+/// The answer to a question without prompts (RFC 4256, section 3.4).
+pub(super) fn no_response(payload: &[u8]) -> Result<(), RequestError> {
+    let mut reader = Reader::new(payload);
+    if reader.u8()? != message::USERAUTH_INFO_RESPONSE || reader.u32()? != 0 {
+        return Err(RequestError::Other);
+    }
+    Ok(reader.finish()?)
+}
+
 /// The one answer to a question of one prompt (RFC 4256, section 3.4).
 pub(super) fn single_response(payload: &[u8]) -> Result<SecretString, RequestError> {
     let mut reader = Reader::new(payload);
