@@ -112,7 +112,7 @@ impl Gateway {
         let ssh = match config.listen.ssh {
             Some(address) => {
                 let shown = crate::ssh_keys::server(&keys)?;
-                let listener = listen(address, limits)?;
+                let listener = listen(address, unhurried(limits))?;
                 hosts = hosts.with_ssh(listener.local_addr(), &shown);
                 let ssh = Ssh::new(shown, Arc::clone(&house.identities), mask_key);
                 Some((listener, Arc::new(ssh)))
@@ -217,6 +217,15 @@ impl Door<'_> {
                 }
             });
         }
+    }
+}
+
+/// People type tokens and passphrases while they log in by SSH.
+fn unhurried(limits: sallyport_listen::Limits) -> sallyport_listen::Limits {
+    const PATIENCE: Duration = Duration::from_secs(120);
+    sallyport_listen::Limits {
+        handshake_timeout: limits.handshake_timeout.max(PATIENCE),
+        ..limits
     }
 }
 

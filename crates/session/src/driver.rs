@@ -18,7 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Sleep;
 
 use crate::bell::Bell;
-use crate::conversation::{AskId, Conversation, Effects, Finish, Side, WireError};
+use crate::conversation::{AskId, Conversation, Side, WireError};
+use crate::effects::{Effects, Finish};
 use crate::gate::Gate;
 use crate::hold::{Hold, Waiting};
 use crate::peer::{Peer, poll_write};
@@ -327,7 +328,8 @@ where
     }
 
     fn poll_read_target(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        if self.out.client().len() >= MAX_WAITING || !self.has_room(Side::Target, cx)? {
+        let wanted = self.conversation.wants_target() && self.out.client().len() < MAX_WAITING;
+        if !wanted || !self.has_room(Side::Target, cx)? {
             return Ok(false);
         }
         match self.target.poll_read(cx) {

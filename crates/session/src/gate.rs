@@ -1,5 +1,7 @@
 //! The gate: every command is decided, written down, and only then permitted.
 
+mod again;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -290,31 +292,6 @@ impl Gate {
             }
             Err(refusal) => Ruling::Refused { seq, refusal },
         }
-    }
-
-    /// The session begins with this command, the first that is asked.
-    pub(crate) fn admits(&mut self, command: Command) {
-        self.admission = Some(command);
-    }
-
-    /// Whether the session may still be, under the policy in force.
-    pub(crate) fn reconsider_session(&self) -> Option<Refusal> {
-        const FIRST: u64 = 1;
-        self.admission
-            .as_ref()
-            .and_then(|command| self.reconsider(FIRST, command))
-    }
-
-    /// Whether a command that runs would still be permitted, with the approvals that it had: the refusal if not.
-    pub(crate) fn reconsider(&self, seq: u64, command: &Command) -> Option<Refusal> {
-        let approved_by = self.granted.get(&seq).into_iter().flatten().cloned().collect();
-        let situation = Situation {
-            approved_by,
-            ..self.situation()
-        };
-        let (subject, target) = (&self.standing.subject, &self.standing.target);
-        let decision = self.bundle.decide(subject, target, &command.shape.acts, &situation);
-        (decision.outcome != Outcome::Allow).then(|| self.refusal(command, &decision))
     }
 
     /// The session's record.

@@ -8,6 +8,7 @@ mod bell;
 mod command;
 mod conversation;
 mod driver;
+mod effects;
 mod gate;
 mod hold;
 mod impact;
@@ -26,8 +27,9 @@ mod signals;
 pub mod testing;
 
 pub use command::{Command, InWords, Phase, Shape, Unparsed};
-pub use conversation::{Ask, AskId, Conversation, Effects, Finish, HoldInfo, Housekeeping, Side, WireError};
+pub use conversation::{Ask, AskId, Conversation, HoldInfo, Side, WireError};
 pub use driver::{Ending, relay};
+pub use effects::{Effects, Finish, Housekeeping};
 pub use gate::{Asked, Gate, Ruling, Standing};
 pub use hold::{Asking, Granted, Hold, HoldOutcome, HoldStep, Opened, Reviewing, Waiting};
 pub use impact::{Estimate, Impact};

@@ -6,7 +6,8 @@ use bytes::BytesMut;
 use sallyport_policy::{Classification, Disclosure, Lifetime, Reveal};
 use smol_str::SmolStr;
 
-use crate::conversation::{Ask, AskId, Effects, Finish};
+use crate::conversation::{Ask, AskId};
+use crate::effects::{Effects, Finish};
 use crate::permit::Permit;
 use crate::record::Written;
 use crate::reveals::Reveals;

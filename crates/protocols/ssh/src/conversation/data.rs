@@ -144,7 +144,7 @@ impl Channel {
 
 impl State {
     /// The output of what runs, if it is text.
-    fn streams(&mut self) -> Option<(Spent, &mut Streams)> {
+    pub(super) fn streams(&mut self) -> Option<(Spent, &mut Streams)> {
         match self {
             Self::Running(running) => match &mut running.what {
                 What::Streams(streams) => Some((running.spent, streams)),

@@ -360,8 +360,9 @@ impl SshConversation {
         channel
             .replies
             .push_back(super::channel::Reply::Start { client: false });
-        let terminal = guard.has_terminal();
-        let running = Running::new(spent, What::Streams(Box::new(Streams::new(&scanner, terminal))));
+        let columns = guard.setup.pty.as_ref().map(|pty| pty.size.columns);
+        let terminal = columns.is_some();
+        let running = Running::new(spent, What::Streams(Box::new(Streams::new(&scanner, columns))));
         guard.phase = Phase::Running {
             running: Box::new(running),
             marker,

@@ -61,6 +61,11 @@ impl Link {
         result.map_err(|error| self.broken(&error))
     }
 
+    /// Whether what is sent to this side waits for a key exchange.
+    pub(crate) fn holds(&self) -> bool {
+        self.transport.is_exchanging()
+    }
+
     /// Sends one message.
     pub(crate) fn packet(&mut self, packet: &Packet<'_>, by: Authority, out: &mut Effects) -> Result<(), WireError> {
         let mut payload = std::mem::take(&mut self.scratch);

@@ -277,7 +277,12 @@ impl Conversation for SshConversation {
     }
 
     fn wants_client(&self) -> bool {
-        true
+        // What is for the target waits for its key exchange; the client's own exchange must go on meanwhile.
+        !self.target.holds() || self.client.holds()
+    }
+
+    fn wants_target(&self) -> bool {
+        !self.client.holds() || self.target.holds()
     }
 
     fn judges_target(&self) -> bool {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use sallyport_mask::{Scanner, TextStream};
+use sallyport_mask::{Medium, Scanner, TextStream};
 use sallyport_session::Spent;
 use serde_json::{Value, json};
 
@@ -116,7 +116,7 @@ impl Transfer {
         Self {
             up: Context::new(&SHA256),
             down: Context::new(&SHA256),
-            err: Masked::new(scanner),
+            err: Masked::new(scanner, Medium::Bytes),
         }
     }
 
@@ -130,7 +130,7 @@ impl Transfer {
 
     /// What of its words beside the protocol can be shown.
     pub(crate) fn said<'p>(&'p mut self, piece: &'p [u8]) -> &'p [u8] {
-        self.err.take(piece, true, false)
+        self.err.take(piece, false)
     }
 
     fn digests(&self) -> (String, String) {
@@ -167,12 +167,29 @@ pub(crate) const STDOUT: u8 = 1;
 pub(crate) const STDERR: u8 = 2;
 
 impl Streams {
-    pub(crate) fn new(scanner: &Arc<Scanner>, terminal: bool) -> Self {
-        Self {
-            out: Masked::new(scanner),
-            err: Masked::new(scanner),
-            terminal,
+    /// `columns` are those of its terminal, if it has one.
+    pub(crate) fn new(scanner: &Arc<Scanner>, columns: Option<u32>) -> Self {
+        let medium = if columns.is_some() {
+            Medium::Terminal
+        } else {
+            Medium::Bytes
+        };
+        let mut streams = Self {
+            out: Masked::new(scanner, medium),
+            err: Masked::new(scanner, medium),
+            terminal: columns.is_some(),
             typed: 0,
+        };
+        streams.resize(columns.unwrap_or_default());
+        streams
+    }
+
+    /// The terminal has so many columns.
+    pub(crate) fn resize(&mut self, columns: u32) {
+        for masked in [&mut self.out, &mut self.err] {
+            if let Some(text) = &mut masked.text {
+                text.resize(usize::try_from(columns).unwrap_or_default());
+            }
         }
     }
 
@@ -198,8 +215,7 @@ impl Streams {
     pub(crate) fn said<'p>(&'p mut self, stream: u32, piece: &'p [u8]) -> &'p [u8] {
         let echo = self.terminal && piece.len() <= self.typed.saturating_mul(ECHO).min(256);
         self.typed = 0;
-        let terminal = self.terminal;
-        self.masked(stream).take(piece, terminal, echo)
+        self.masked(stream).take(piece, echo)
     }
 
     /// All that is held back on `stream`.
@@ -224,19 +240,19 @@ struct Masked {
 }
 
 impl Masked {
-    fn new(scanner: &Arc<Scanner>) -> Self {
+    fn new(scanner: &Arc<Scanner>, medium: Medium) -> Self {
         Self {
-            text: (!scanner.is_empty()).then(|| TextStream::new(Arc::clone(scanner))),
+            text: (!scanner.is_empty()).then(|| TextStream::new(Arc::clone(scanner), medium)),
             shown: Vec::new(),
         }
     }
 
-    fn take<'p>(&'p mut self, piece: &'p [u8], terminal: bool, echo: bool) -> &'p [u8] {
+    fn take<'p>(&'p mut self, piece: &'p [u8], echo: bool) -> &'p [u8] {
         let Some(text) = &mut self.text else { return piece };
         self.shown.clear();
         text.push(piece, &mut self.shown);
-        if echo || (terminal && is_harmless(text.held())) {
-            text.flush(&mut self.shown);
+        if echo {
+            text.flush_echo(&mut self.shown);
         }
         &self.shown
     }
@@ -250,18 +266,6 @@ impl Masked {
     }
 
     fn is_holding(&self) -> bool {
-        self.text.as_ref().is_some_and(|text| !text.held().is_empty())
+        self.text.as_ref().is_some_and(TextStream::is_holding)
     }
-}
-
-/// The end of a line that has not ended is shown at once on a terminal unless a value may have begun in it: prompts,
-/// progress bars and menus do not wait.
-fn is_harmless(tail: &[u8]) -> bool {
-    const LOOK_BACK: usize = 64;
-    const MANY_DIGITS: usize = 4;
-    const LONG_WORD: usize = 12;
-    let tail = tail.get(tail.len().saturating_sub(LOOK_BACK)..).unwrap_or_default();
-    let digits = tail.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let word = tail.iter().rev().take_while(|byte| byte.is_ascii_graphic()).count();
-    digits < MANY_DIGITS && word < LONG_WORD && !tail.contains(&b'@')
 }

@@ -112,7 +112,10 @@ impl SshConversation {
             Carries::Files => What::Files(Box::new(Files::new(spent))),
             Carries::Transfer if !records => What::Transfer(Box::new(Transfer::new(&scanner))),
             Carries::Transfer => What::Streams(Box::new(Streams::unmasked())),
-            Carries::Text => What::Streams(Box::new(Streams::new(&scanner, setup.pty.is_some()))),
+            Carries::Text => What::Streams(Box::new(Streams::new(
+                &scanner,
+                setup.pty.as_ref().map(|pty| pty.size.columns),
+            ))),
         };
         channel.state = State::Running(Box::new(Running::new(spent, what)));
         channel.agent = setup.agent;
