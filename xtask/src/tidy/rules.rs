@@ -10,7 +10,7 @@ const FILE_LINES: usize = 500;
 const EMPTY_NAMES: &[&str] = &["common", "utils", "util", "helpers", "helper", "misc"];
 
 /// Folders without sockets, clocks or async: protocols' bytes and machines, and what is told apart from them.
-const PURE: &[&str] = &["crates/sql/src/", "crates/mask/src/"];
+const PURE: &[&str] = &["crates/sql/src/", "crates/mask/src/", "crates/shell/src/"];
 const PURE_IN_PROTOCOLS: &[&str] = &["wire", "cells", "conversation"];
 
 /// What a pure folder may not name.
