@@ -22,13 +22,20 @@ const PROGRAMS: [&str; 22] = [
 /// Writes its name and its arguments, with one write, so that those of a pipeline do not mix. `echo` and `printf` also
 /// write what they are for.
 const RECORDER: &str = r#"#!/bin/dash
-m="${0##*/}"
+m="$PWD$(printf '\037')${0##*/}"
 for a; do m="$m$(printf '\037')$a"; done
 printf '%s\036' "$m" >>"$RECORD"
 case "${0##*/}" in
 echo) printf '%s\n' "$*" ;;
 esac
 "#;
+
+/// How a program was called.
+#[derive(Debug)]
+struct Called {
+    directory: String,
+    words: Vec<String>,
+}
 
 /// A place to run in.
 struct Stage {
@@ -60,12 +67,14 @@ impl Stage {
     }
 
     /// Every call that bash makes when it runs the line.
-    fn run(&self, line: &str) -> Vec<Vec<String>> {
+    fn run(&self, line: &str) -> Vec<Called> {
         // One record for each line: what the line before left in the background does not write into it.
         self.runs.set(self.runs.get() + 1);
         let record = self.root.path().join(format!("record-{}", self.runs.get()));
         fs::write(&record, "").unwrap();
         clear(&self.home());
+        fs::create_dir_all(self.home().join("d1/d2/d3")).unwrap();
+        fs::create_dir_all(self.home().join("d2/d1")).unwrap();
         let mut bash = Command::new("/bin/bash")
             .args(["-c", line])
             .current_dir(self.home())
@@ -93,7 +102,13 @@ impl Stage {
         calls
             .split('\u{1e}')
             .filter(|call| !call.is_empty())
-            .map(|call| call.split('\u{1f}').map(str::to_owned).collect())
+            .map(|call| {
+                let mut parts = call.split('\u{1f}').map(str::to_owned);
+                Called {
+                    directory: parts.next().unwrap(),
+                    words: parts.collect(),
+                }
+            })
             .collect()
     }
 
@@ -123,15 +138,38 @@ fn clear(directory: &Path) {
 }
 
 /// Whether a run that the analysis lists covers a call.
-fn covers(run: &Run, call: &[String]) -> bool {
-    let Some((program, arguments)) = call.split_first() else {
+fn covers(run: &Run, call: &Called) -> bool {
+    let Some((program, arguments)) = call.words.split_first() else {
         return false;
     };
     if run.program != *program {
         return false;
     }
     // Arguments that are no constants cover whatever stands there: how exact a pattern is, other tests say.
-    !run.exact || run.arguments == arguments
+    if !run.exact {
+        return true;
+    }
+    run.arguments == arguments && (program != "cat" || arguments.iter().all(|argument| reads(run, call, argument)))
+}
+
+/// Whether a run reads what an argument names, from where the program stands.
+fn reads(run: &Run, call: &Called, argument: &str) -> bool {
+    if argument.is_empty() || argument.starts_with('-') {
+        return true;
+    }
+    let mut path = PathBuf::from("/");
+    for part in Path::new(&call.directory).join(argument).components() {
+        match part {
+            std::path::Component::ParentDir => {
+                path.pop();
+            }
+            std::path::Component::Normal(name) => path.push(name),
+            _ => {}
+        }
+    }
+    run.reads
+        .iter()
+        .any(|used| Path::new(&used.path) == path || used.path.contains(['…', '*', '?']))
 }
 
 /// What the outermost shell runs: nothing that only a wrapper would.
@@ -219,6 +257,55 @@ fn lines_without_choices_run_as_they_are_understood() {
         "cat /dev/null; cat x=1 y=~",
     ] {
         same(&stage, line);
+    }
+}
+
+#[test]
+fn lines_with_choices_are_covered_whichever_way_they_go() {
+    let stage = Stage::new();
+    for line in [
+        "for x in a b; do cd d1; break; cd ~; done; cat f",
+        "x=d0; while :; do x=d1; break; x=d2; done; cat $x/f",
+        "y=d0; for x in a; do y=d1; break; y=d2; done; cat $y/f",
+        "y=d0; f() { y=d1; return; y=d2; }; f; cat $y/f",
+        "f() { cd d1; return; cd ~; }; f; cat f",
+        "f() { cd d1; for x in a; do return; cd ~; done; cd d2; }; f; cat f",
+        "y=d0; for x in d1 d2; do false && continue; y=$x; done; cat $y",
+        "for x in d1 d2; do y=$x; continue; y=z; done; cat $y",
+        "x=d1; false && x=d2; cat $x/f; cd none || cd d1; cat f",
+        "f() { local x=d2; cat $x/f; }; x=d1; f; cat $x/f",
+        "local x=d2; x=d1; local x=d2; cat $x/f",
+        "x=d1; (x=d2; cat $x); cat $x",
+        "x=d1; x=d2 cat $x; cat $x",
+        "if cd d1; then :; fi; cat f",
+        "cd d1 | cat g; cat f",
+        "! cd d1 && cat g; cat f",
+        "cd none && cat g; cat f",
+        "until cd d1; do cat g; done; cat f",
+        "case d1 in d*) cd d1;; *) cd d2;; esac; cat f",
+        "case d1 in d*) cd d1;& x) cat g;; esac; cat f",
+        "x=; cat \"${x:-d1}/f\" \"${x-d2}f\" \"${x:+d3}f\"",
+        "f() { cat a; }; g() { f() { cat b; }; }; f; g; f",
+        "false && f() { cat a; }; true && f() { cat b; }; f",
+        "cd d1; eval 'cd d2; cat f'; cat f",
+        "cd d1/d2; cd ..; cat f; cd ..; cat f",
+        "pushd d1; cat f; cd d2; cat f",
+        "set -- a b; f() { shift; cat $1; }; f c d; cat $1",
+        "{ cd d1; cat f; } & wait; cat f",
+        "x=$(cd d1; cat f); cat f",
+        "cat <(cd d1; cat f); cat f",
+    ] {
+        let found = check(&stage, line);
+        assert!(found.unparsed.is_none(), "{line:?}: {:?}", found.unparsed);
+        // What else is said of a line hides nothing of what is checked here.
+        let calls = stage.run(line);
+        for call in calls {
+            assert!(
+                found.runs.iter().any(|run| own(run) && covers(run, &call)),
+                "bash runs {call:?} in {line:?}, but the analysis only knows {:#?}",
+                found.runs
+            );
+        }
     }
 }
 
@@ -366,6 +453,93 @@ proptest! {
         thread_local!(static STAGE: Stage = Stage::new());
         let line = format!("{set} cat {}", pieces.concat());
         STAGE.with(|stage| check(stage, &line));
+    }
+}
+
+/// Commands that change what those behind them mean, or show it.
+const STEPS: [&str; 46] = [
+    "cat f",
+    "cat f",
+    "cat ./f g",
+    "cat ../f",
+    "cat d1/f",
+    "cat \"$x\"",
+    "cat $x",
+    "cat $x/f",
+    "cat \"$@\"",
+    "cat $1 $2",
+    "cat \"$PWD/f\"",
+    "cat ~/f",
+    "cat $HOME",
+    "ls",
+    "cd d1",
+    "cd d1",
+    "cd d2",
+    "cd d1/d2",
+    "cd ./d1/../d2",
+    "cd",
+    "cd ~",
+    "cd \"$x\"",
+    "cd none",
+    "cd /",
+    "cd -",
+    "pushd d1",
+    "popd",
+    "eval 'cd d1'",
+    "builtin cd d1",
+    "command cd d1",
+    "x=d1",
+    "x=d2",
+    "x='a b'",
+    "x+=y",
+    "export x=d1",
+    "unset x",
+    "set -- d1 d2",
+    "set -- 'a b'",
+    "shift",
+    "f",
+    "f d1",
+    "local x=d2",
+    "break",
+    "return",
+    "true",
+    "false",
+];
+
+/// Texts made of those steps and all that the grammar puts around them.
+fn texts() -> impl Strategy<Value = String> {
+    let leaf = select(&STEPS[..]).prop_map(str::to_owned);
+    leaf.prop_recursive(5, 24, 3, |inner| {
+        let two = (inner.clone(), inner.clone());
+        let three = (inner.clone(), inner.clone(), inner.clone());
+        prop_oneof![
+            4 => (two.clone(), select(&["; ", "\n", " && ", " || ", " | "][..])).prop_map(|((a, b), by)| format!("{a}{by}{b}")),
+            1 => inner.clone().prop_map(|a| format!("( {a} )")),
+            1 => inner.clone().prop_map(|a| format!("{{ {a}; }}")),
+            1 => inner.clone().prop_map(|a| format!("! {{ {a}\n}}")),
+            1 => inner.clone().prop_map(|a| format!("cat \"$( {a} )\"")),
+            1 => inner.clone().prop_map(|a| format!("for x in d1 d2; do {a}; done")),
+            1 => inner.clone().prop_map(|a| format!("f() {{ {a}; }}; f d2")),
+            1 => two.clone().prop_map(|(a, b)| format!("f() {{ {a}; }}\n{b}")),
+            1 => two.clone().prop_map(|(a, b)| format!("case $x in d1) {a};; *) {b};; esac")),
+            1 => two.clone().prop_map(|(a, b)| format!("while {a}; do {b}; break; done")),
+            1 => two.prop_map(|(a, b)| format!("{{ {a}; }} & wait; {b}")),
+            2 => three.prop_map(|(a, b, c)| format!("if {a}; then {b}; else {c}; fi")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        max_shrink_iters: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases())
+    })]
+
+    #[test]
+    fn state_is_followed_wherever_a_text_goes(text in texts()) {
+        thread_local!(static STAGE: Stage = Stage::new());
+        STAGE.with(|stage| check(stage, &text));
     }
 }
 

@@ -10,10 +10,10 @@ use sallyport_shell::{Analysis, Code, Effect, LoginShell, Opaque, Protected, Set
 fn setting() -> Setting {
     let protected = Protected::new([
         ("/etc/shadow*", "secret"),
-        ("/home/*/.ssh/id_*", "secret"),
+        ("/export/*/.ssh/id_*", "secret"),
         ("/srv/**", "production"),
     ]);
-    Setting::new("/home/app")
+    Setting::new("/export/app")
         .protecting(protected.unwrap())
         .knowing("USER", "app")
         .knowing("SHELL", "/bin/bash")

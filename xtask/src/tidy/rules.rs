@@ -11,11 +11,14 @@ const EMPTY_NAMES: &[&str] = &["common", "utils", "util", "helpers", "helper", "
 
 /// Folders without sockets, clocks or async: protocols' bytes and machines, and what is told apart from them.
 const PURE: &[&str] = &[
-    "crates/sql/src/",
     "crates/mask/src/",
+    "crates/protocols/ssh/prompt/src/",
+    "crates/protocols/ssh/sftp/src/",
     "crates/protocols/ssh/transport/src/",
+    "crates/shell/src/",
+    "crates/sql/src/",
 ];
-const PURE_IN_PROTOCOLS: &[&str] = &["wire", "cells", "conversation"];
+const PURE_IN_PROTOCOLS: &[&str] = &["wire", "cells", "connection", "conversation"];
 
 /// What a pure folder may not name.
 const IMPURE: &[&str] = &[

@@ -61,6 +61,7 @@ impl Evaluator<'_> {
             "unset" => self.unset(arguments, &mut after),
             "set" => self.set_options(arguments, &mut after),
             "shopt" => self.shell_options(arguments),
+            "alias" if arguments.is_empty() => {}
             "alias" | "unalias" => self.opaque(Opaque::Alias),
             "trap" => self.trap(arguments, state, context),
             "read" => self.read_names(arguments, &mut after),

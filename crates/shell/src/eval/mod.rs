@@ -61,6 +61,8 @@ pub(crate) struct Evaluator<'s> {
     worked: usize,
     /// What the state may have been at a `break`, `continue` or `return`.
     jumped: Option<State>,
+    /// Programs are given a variable of which it is not known who looks at it.
+    pub(crate) exported: bool,
     /// `exec <` has changed what the commands that follow read.
     pub(crate) stdin_moved: bool,
     /// Some variable was made for a function alone: what a function sets may be undone behind it.
@@ -83,6 +85,7 @@ impl<'s> Evaluator<'s> {
             depth: 0,
             steps: 0,
             worked: 0,
+            exported: false,
             stdin_moved: false,
             jumped: None,
             scoped: false,

@@ -226,9 +226,10 @@ impl Evaluator<'_> {
         if hooks::is_number(name) {
             self.opaque(Opaque::ShellState);
         }
-        if hooks::is_hook(name) || (exported && !hooks::is_harmless(name)) {
+        if hooks::is_hook(name) {
             self.opaque(Opaque::HookVariable);
         }
+        self.exported |= exported && !hooks::is_harmless(name);
     }
 
     pub(crate) fn redirect(&mut self, redirect: &ast::IoRedirect, state: &mut State, context: &mut Context) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use brush_parser::ast::FunctionBody;
 
 use crate::paths::field::{Atom, Field, Hole};
-use crate::paths::pattern::Pattern;
+use crate::paths::pattern::{Component, Pattern, Symbol};
 use crate::setting::Setting;
 
 /// Values that one variable may have before it counts as unknown.
@@ -132,7 +132,8 @@ impl State {
     /// Of a shell on another host, or of another user: it starts in a home directory, and nothing else is known.
     pub(crate) fn at_a_home(setting: &Setting) -> Self {
         let mut state = Self::elsewhere(setting);
-        let home = crate::paths::pattern::parse_rule("/home/*").unwrap_or_default();
+        let mut home = Pattern::of("/home");
+        home.components.push(Component::Name(vec![Symbol::Many]));
         state.inner().directories = Some(vec![Pattern::of("/root"), home]);
         state
     }

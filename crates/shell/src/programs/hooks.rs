@@ -115,6 +115,18 @@ pub(crate) fn is_hook(name: &str) -> bool {
     HOOKS.contains(&name) || FAMILIES.iter().any(|family| name.starts_with(family)) || lower_proxy || pager
 }
 
+/// Programs that look at no variables but those that are named here.
+const INDIFFERENT: [&str; 36] = [
+    "[", "basename", "bash", "cat", "cp", "cut", "date", "dirname", "echo", "env", "false", "grep", "head", "hostname",
+    "id", "ln", "ls", "mkdir", "mv", "printenv", "printf", "pwd", "rm", "rmdir", "seq", "sh", "sleep", "sort", "tail",
+    "tee", "test", "touch", "tr", "true", "uniq", "wc",
+];
+
+/// Whether a variable of any other name makes no difference to a program.
+pub(crate) fn is_indifferent(program: &str) -> bool {
+    INDIFFERENT.contains(&program)
+}
+
 /// Variables that are numbers as long as nobody touches them.
 pub(crate) fn is_number(name: &str) -> bool {
     ["RANDOM", "SECONDS", "LINENO", "UID", "EUID", "PPID", "BASHPID"].contains(&name)

@@ -102,6 +102,9 @@ impl Evaluator<'_> {
 
     fn external(&mut self, name: &str, path: &str, arguments: &[Field], state: State, context: &Context) -> Outcome {
         self.work(arguments.iter().map(|field| field.atoms.len() + 16).sum());
+        if self.exported && !hooks::is_indifferent(name) {
+            self.opaque(Opaque::HookVariable);
+        }
         let run = self.run(name, path, arguments, context);
         let handled = self.shell(&run, arguments, &state, context)
             || self.wrapper(&run, arguments, &state, context)
@@ -109,6 +112,7 @@ impl Evaluator<'_> {
             || self.kubernetes(&run, arguments, &state, context)
             || self.container(&run, arguments, &state, context)
             || self.systemd(&run, arguments, &state, context)
+            || self.network_tool(&run, arguments, &state, context)
             || self.remote(&run, arguments, &state, context)
             || self.version_control(&run, arguments, &state, context)
             || self.text_tool(&run, arguments, &state, context)

@@ -5,7 +5,7 @@ use super::wrappers::joined;
 use crate::eval::state::State;
 use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
-use crate::facts::{Code, Opaque, Run};
+use crate::facts::{Code, Effect, Opaque, Run};
 use crate::paths::field::Field;
 use crate::syntax::Dialect;
 
@@ -54,7 +54,61 @@ const SETTINGS: [&str; 17] = [
     "numberofpasswordprompts",
 ];
 
+/// Objects of `ip`, as far as a name may be cut short, and verbs that only look.
+const IP_OBJECTS: [&str; 7] = ["address", "link", "route", "neighbour", "rule", "maddress", "netconf"];
+const IP_LOOKS: [&str; 4] = ["show", "list", "lst", "get"];
+
 impl Evaluator<'_> {
+    /// `ip`, and `mount` and `crontab` where they only list.
+    pub(crate) fn network_tool(&mut self, run: &Run, arguments: &[Field], state: &State, context: &Context) -> bool {
+        let words: Option<Vec<String>> = arguments.iter().map(Field::exact).collect();
+        let words = words.unwrap_or_else(|| vec!["…".to_owned()]);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut run = run.clone();
+        match (run.program.as_str(), words.as_slice()) {
+            ("mount", [] | ["-l"]) | ("crontab", ["-l"]) => {
+                run.known = true;
+                self.list(run);
+            }
+            ("ip", _) => self.ip(run, arguments, &words, state, context),
+            _ => return false,
+        }
+        true
+    }
+
+    fn ip(&mut self, mut run: Run, arguments: &[Field], words: &[&str], state: &State, context: &Context) {
+        let plain = [
+            "-4", "-6", "-s", "-d", "-o", "-j", "-p", "-br", "-brief", "-c", "-color", "-h", "-json", "-pretty",
+            "-stats", "-details", "-oneline",
+        ];
+        let options = words.iter().take_while(|word| plain.contains(word)).count();
+        run.known = true;
+        match words.get(options..).unwrap_or_default() {
+            [] => {}
+            ["netns", "exec", _, ..] => {
+                self.list(run);
+                let mut via = context.through("ip netns exec");
+                via.program_only = true;
+                self.invoke(arguments.get(options + 3..).unwrap_or_default(), state.clone(), &via);
+                return;
+            }
+            [object, rest @ ..] if IP_OBJECTS.iter().any(|name| name.starts_with(object)) => {
+                let looks = rest
+                    .first()
+                    .is_none_or(|verb| IP_LOOKS.iter().any(|name| name.starts_with(verb)));
+                if !looks {
+                    run.system.insert(Effect::Firewall);
+                }
+            }
+            _ => {
+                self.opaque(Opaque::UnknownOption);
+                run.system.insert(Effect::Firewall);
+                return self.unknown(run, arguments, state);
+            }
+        }
+        self.list(run);
+    }
+
     /// `ssh`, `scp`, `rsync`, `nc` and the servers of file transfer.
     pub(crate) fn remote(&mut self, run: &Run, arguments: &[Field], state: &State, context: &Context) -> bool {
         let mut run = run.clone();
