@@ -47,7 +47,8 @@ pub(crate) enum Key {
 pub(crate) struct Keys {
     state: State,
     utf8: bool,
-    quote: bool,
+    /// So many characters are taken literally.
+    quote: usize,
 }
 
 #[derive(Debug)]
@@ -91,19 +92,19 @@ impl Keys {
         Self {
             state: State::Ground,
             utf8,
-            quote: false,
+            quote: 0,
         }
     }
 
     /// Forgets what was begun.
     pub(crate) fn reset(&mut self) {
         self.state = State::Ground;
-        self.quote = false;
+        self.quote = 0;
     }
 
-    /// Takes the next character literally.
-    pub(crate) fn quote_next(&mut self) {
-        self.quote = true;
+    /// Takes the next characters literally.
+    pub(crate) fn quote_next(&mut self, count: usize) {
+        self.quote = count;
     }
 
     pub(crate) fn feed(&mut self, byte: u8) -> Option<Key> {
@@ -128,7 +129,7 @@ impl Keys {
         if byte >= 0x80 {
             return self.begin_character(byte, false);
         }
-        if std::mem::take(&mut self.quote) {
+        if self.quotes() {
             return Some(Key::Quoted(char::from(byte)));
         }
         match byte {
@@ -236,11 +237,7 @@ impl Keys {
         if partial.meta {
             return Some(Key::Unknown);
         }
-        Some(if std::mem::take(&mut self.quote) {
-            Key::Quoted(c)
-        } else {
-            Key::Char(c)
-        })
+        Some(if self.quotes() { Key::Quoted(c) } else { Key::Char(c) })
     }
 
     /// A byte that is no part of a character. CSI in eight bits begins a sequence in every encoding; the introducers of
@@ -254,13 +251,20 @@ impl Keys {
     }
 
     fn eight_bit(&mut self, byte: u8) -> Option<Key> {
-        self.quote = false;
+        self.quote = 0;
         match byte {
             0x9b => self.go(State::Sequence(Sequence::csi(false))),
             0x8f => self.go(State::Sequence(Sequence::ss3(false))),
             0x90 | 0x98 | 0x9d | 0x9e | 0x9f => self.go(State::Text { escape: false }),
             _ => Some(Key::Unknown),
         }
+    }
+
+    /// Whether this character is taken literally.
+    fn quotes(&mut self) -> bool {
+        let left = self.quote.checked_sub(1);
+        self.quote = left.unwrap_or(0);
+        left.is_some()
     }
 
     fn go(&mut self, state: State) -> Option<Key> {
