@@ -14,6 +14,20 @@ pub(super) struct Recalled {
     nth: Option<isize>,
 }
 
+impl Last {
+    /// What is left of it when a search went to another line.
+    pub(super) fn in_another_line(self) -> Self {
+        match self {
+            Self::Argument(recalled) => Self::Argument(Recalled {
+                range: 0..0,
+                ..recalled
+            }),
+            Self::Kill => Self::Kill,
+            Self::Other | Self::Yank(_) | Self::Completed { .. } => Self::Other,
+        }
+    }
+}
+
 impl Editor {
     /// Goes so many lines on in the history, or back.
     pub(super) fn recall(&mut self, count: isize) {
@@ -39,7 +53,10 @@ impl Editor {
     pub(super) fn last_argument(&mut self, count: isize, explicit: bool, last: Last) {
         let recalled = match last {
             Last::Argument(mut recalled) => {
-                self.buffer.remove(recalled.range);
+                if !recalled.range.is_empty() {
+                    self.buffer.go(recalled.range.end);
+                    self.buffer.remove(recalled.range);
+                }
                 recalled.on ^= count < 0;
                 recalled.back = if recalled.on {
                     recalled.back + 1

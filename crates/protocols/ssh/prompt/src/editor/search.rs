@@ -36,7 +36,6 @@ impl Editor {
     /// A numeric argument waits for the command that ends the search; a negative one turns the search round.
     pub(super) fn begin_search(&mut self, backward: bool) {
         let backward = backward != self.argument.is_some_and(|argument| argument.negative);
-        self.last = Last::Other;
         self.mode = Mode::Search(Search {
             backward,
             term: String::new(),
@@ -88,6 +87,10 @@ impl Editor {
             | Key::Quoted(_)
             | Key::Unknown => {
                 self.take_found(&search);
+                // On an empty line it ends the input.
+                if key == Key::Control('d') && self.buffer.is_empty() {
+                    self.argument = None;
+                }
                 return self.command(Command::of(key, false), out);
             }
         }
@@ -201,6 +204,7 @@ impl Editor {
                 return;
             }
             self.go_to_line(search.line);
+            self.last = std::mem::take(&mut self.last).in_another_line();
         }
         self.buffer.go(search.next.unwrap_or(search.cursor));
     }
