@@ -1,7 +1,7 @@
 //! Ctrl-R and Ctrl-S: looking for old lines while typing what they contain.
 
 use super::bindings::Command;
-use super::{Editor, Event, Last, Mode};
+use super::{Editor, Event, Mode};
 use crate::MAX_LINE;
 use crate::keys::Key;
 

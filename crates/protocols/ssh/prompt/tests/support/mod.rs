@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
@@ -89,8 +90,15 @@ impl Readline {
             seen.extend(self.shown.recv().unwrap());
         }
         self.terminal.write_all(keys.as_bytes()).unwrap();
-        let mut said = Vec::new();
-        self.bash.stdout.take().unwrap().read_to_end(&mut said).unwrap();
+        let (send, said) = mpsc::channel();
+        let mut output = self.bash.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            let mut said = Vec::new();
+            let _ = output.read_to_end(&mut said);
+            let _ = send.send(said);
+        });
+        let said = said.recv_timeout(Duration::from_secs(20));
+        let said = said.unwrap_or_else(|_| panic!("readline does not answer to {keys:?}"));
         // Some of its commands cut characters in two.
         let said = String::from_utf8_lossy(&said);
         match said.split_at_checked(1) {
