@@ -53,9 +53,9 @@ impl Editor {
     pub(super) fn last_argument(&mut self, count: isize, explicit: bool, last: Last) {
         let recalled = match last {
             Last::Argument(mut recalled) => {
+                // The command before has inserted it, and nothing has changed the line since.
                 if !recalled.range.is_empty() {
-                    self.buffer.go(recalled.range.end);
-                    self.buffer.remove(recalled.range);
+                    self.buffer.undo();
                 }
                 recalled.on ^= count < 0;
                 recalled.back = if recalled.on {
