@@ -15,6 +15,32 @@ pub(crate) struct Buffer {
     undo: Undo,
 }
 
+/// A text that is put aside, with what was done to it.
+#[derive(Debug, Default)]
+pub(crate) struct Saved {
+    text: String,
+    undo: Undo,
+}
+
+impl Saved {
+    /// A text to which nothing was done.
+    pub(crate) fn new(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            undo: Undo::default(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Bytes that it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len() + self.undo.bytes()
+    }
+}
+
 impl Buffer {
     pub(crate) fn text(&self) -> &str {
         &self.text
@@ -44,19 +70,16 @@ impl Buffer {
         self.text.get(range).unwrap_or_default()
     }
 
-    /// Another text altogether; nothing of it can be undone.
-    pub(crate) fn set(&mut self, text: String, cursor: usize) {
-        self.text = text;
-        self.undo = Undo::default();
-        self.cursor = 0;
-        self.go(cursor);
+    /// Another text takes the place of this one, with what was done to it; the cursor goes to its end.
+    pub(crate) fn swap(&mut self, other: Saved) -> Saved {
+        let text = std::mem::replace(&mut self.text, other.text);
+        let undo = std::mem::replace(&mut self.undo, other.undo);
+        self.cursor = self.text.len();
+        Saved { text, undo }
     }
 
-    /// Gives the text, and is empty.
-    pub(crate) fn take(&mut self) -> String {
-        self.undo = Undo::default();
-        self.cursor = 0;
-        std::mem::take(&mut self.text)
+    pub(crate) fn clear(&mut self) {
+        self.swap(Saved::default());
     }
 
     /// Goes to a position, or to the end of the character around it.
@@ -90,8 +113,7 @@ impl Buffer {
         if removed.is_empty() {
             return removed;
         }
-        self.undo
-            .push(Change::Removed(range.start, removed.clone()), self.cursor);
+        self.undo.push(Change::Removed(range.start, removed.clone()));
         self.text.replace_range(range.clone(), "");
         if self.cursor >= range.end {
             self.cursor -= removed.len();
@@ -112,25 +134,35 @@ impl Buffer {
         self.undo.close();
     }
 
+    /// What is typed next is not undone with what was inserted last.
+    pub(crate) fn seal(&mut self) {
+        self.undo.seal();
+    }
+
     /// Undoes the last command that changed something. Gives whether there was one.
     pub(crate) fn undo(&mut self) -> bool {
-        let Some((changes, cursor)) = self.undo.pop() else {
+        let Some(changes) = self.undo.pop() else {
             return false;
         };
         for change in changes.into_iter().rev() {
             match change {
-                Change::Inserted(range) => drop(self.text.drain(range)),
-                Change::Removed(at, text) => self.text.insert_str(at, &text),
+                Change::Inserted(range) => {
+                    self.cursor = range.start;
+                    self.text.drain(range);
+                }
+                Change::Removed(at, text) => {
+                    self.text.insert_str(at, &text);
+                    self.cursor = at + text.len();
+                }
             }
         }
-        self.go(cursor);
         true
     }
 
     fn put(&mut self, at: usize, text: &str) {
         if !text.is_empty() && self.text.is_char_boundary(at) {
             self.text.insert_str(at, text);
-            self.undo.push(Change::Inserted(at..at + text.len()), self.cursor);
+            self.undo.push(Change::Inserted(at..at + text.len()));
         }
     }
 }

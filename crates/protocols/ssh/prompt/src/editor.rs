@@ -109,7 +109,6 @@ enum Last {
     Other,
     Kill,
     Yank(std::ops::Range<usize>),
-    Delete,
     Completed {
         changed: bool,
     },
@@ -152,7 +151,7 @@ impl Editor {
             })
             .collect();
         self.prior.clear();
-        self.buffer.take();
+        self.buffer.clear();
         self.history.begin();
         self.keys.reset();
         self.mode = Mode::Plain;
@@ -270,7 +269,7 @@ impl Editor {
         }
         out.extend_from_slice(END);
         self.prior.clear();
-        self.buffer.take();
+        self.buffer.clear();
         self.history.begin();
         self.active = false;
         Some(event)
@@ -290,7 +289,7 @@ impl Editor {
         self.screen.finish(out);
         line.push('\n');
         self.prior = line;
-        self.buffer.take();
+        self.buffer.clear();
         self.history.begin();
         self.refresh(out);
         None
@@ -315,9 +314,10 @@ impl Editor {
     fn layout(&self) -> Layout {
         let (line, cursor) = match &self.mode {
             Mode::Search(search) => self.found(search),
-            Mode::Plain | Mode::Prefix | Mode::Find { .. } | Mode::Confirm(_) => None,
-        }
-        .unwrap_or((self.buffer.text(), self.buffer.cursor()));
+            Mode::Plain | Mode::Prefix | Mode::Find { .. } | Mode::Confirm(_) => {
+                (self.buffer.text(), self.buffer.cursor())
+            }
+        };
         let ink = Ink::new(&self.shown_prompt(), line, self.utf8);
         Layout::new(ink, cursor, self.screen.columns)
     }
@@ -339,3 +339,6 @@ impl Argument {
         if self.negative { -count } else { count }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::buffer::Saved;
+
 /// Lines kept, and their bytes; the oldest go first.
 const MAX_ENTRIES: usize = 1000;
 const MAX_BYTES: usize = 8 * crate::MAX_LINE;
@@ -16,7 +18,7 @@ pub(crate) struct History {
     /// Where one is: `lines.len()` is the new line.
     at: usize,
     /// Lines as they were changed since the prompt was shown, the new one among them.
-    edited: BTreeMap<usize, String>,
+    edited: BTreeMap<usize, Saved>,
 }
 
 impl History {
@@ -57,7 +59,7 @@ impl History {
 
     /// A line as it is now, changes included.
     pub(crate) fn line(&self, at: usize) -> Option<&str> {
-        let edited = self.edited.get(&at).map(String::as_str);
+        let edited = self.edited.get(&at).map(Saved::text);
         edited.or_else(|| self.original(at))
     }
 
@@ -66,21 +68,19 @@ impl History {
         self.lines.get(at).map(String::as_str)
     }
 
-    /// Goes to another line, and gives it. `current` is what the one that is left looks like now.
-    pub(crate) fn go(&mut self, to: usize, current: &str) -> Option<String> {
-        if to == self.at || to > self.lines.len() {
-            return None;
-        }
-        if self.original(self.at) == Some(current) {
-            self.edited.remove(&self.at);
-        } else {
-            self.edited.insert(self.at, current.to_owned());
-        }
+    /// Goes to another line, and gives it.
+    pub(crate) fn go(&mut self, to: usize) -> Saved {
+        self.at = to;
+        let edited = self.edited.remove(&to);
+        edited.unwrap_or_else(|| Saved::new(self.original(to).unwrap_or_default()))
+    }
+
+    /// What a line looks like now that is left.
+    pub(crate) fn keep(&mut self, at: usize, line: Saved) {
+        self.edited.insert(at, line);
         // The new line is the last to be forgotten.
-        while self.edited.values().map(String::len).sum::<usize>() > MAX_EDITED {
+        while self.edited.values().map(Saved::bytes).sum::<usize>() > MAX_EDITED {
             self.edited.pop_first();
         }
-        self.at = to;
-        Some(self.line(to).unwrap_or_default().to_owned())
     }
 }

@@ -47,7 +47,11 @@ pub(crate) enum Key {
 pub(crate) struct Keys {
     state: State,
     utf8: bool,
-    quote: bool,
+    /// So many characters are taken literally.
+    quote: usize,
+    /// How much of what begins a paste came behind an ESC that was taken literally: what follows is pasted all the same,
+    /// and no newline in it may press Enter.
+    quoted_paste: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -84,6 +88,7 @@ struct Paste {
     overflow: bool,
 }
 
+const PASTE_BEGIN: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
 
 impl Keys {
@@ -91,19 +96,21 @@ impl Keys {
         Self {
             state: State::Ground,
             utf8,
-            quote: false,
+            quote: 0,
+            quoted_paste: None,
         }
     }
 
     /// Forgets what was begun.
     pub(crate) fn reset(&mut self) {
         self.state = State::Ground;
-        self.quote = false;
+        self.quote = 0;
+        self.quoted_paste = None;
     }
 
-    /// Takes the next character literally.
-    pub(crate) fn quote_next(&mut self) {
-        self.quote = true;
+    /// Takes the next characters literally.
+    pub(crate) fn quote_next(&mut self, count: usize) {
+        self.quote = count;
     }
 
     pub(crate) fn feed(&mut self, byte: u8) -> Option<Key> {
@@ -128,8 +135,19 @@ impl Keys {
         if byte >= 0x80 {
             return self.begin_character(byte, false);
         }
-        if std::mem::take(&mut self.quote) {
+        let pasted = self.quoted_paste.take();
+        if self.quotes() {
+            self.quoted_paste = (byte == 0x1b).then_some(1);
             return Some(Key::Quoted(char::from(byte)));
+        }
+        if let Some(matched) = pasted
+            && PASTE_BEGIN.get(matched) == Some(&byte)
+        {
+            self.quoted_paste = Some(matched + 1);
+            if matched + 1 == PASTE_BEGIN.len() {
+                self.quoted_paste = None;
+                return self.go(State::Paste(Paste::default()));
+            }
         }
         match byte {
             0x1b => self.go(State::Escape { twice: false }),
@@ -236,11 +254,7 @@ impl Keys {
         if partial.meta {
             return Some(Key::Unknown);
         }
-        Some(if std::mem::take(&mut self.quote) {
-            Key::Quoted(c)
-        } else {
-            Key::Char(c)
-        })
+        Some(if self.quotes() { Key::Quoted(c) } else { Key::Char(c) })
     }
 
     /// A byte that is no part of a character. CSI in eight bits begins a sequence in every encoding; the introducers of
@@ -254,13 +268,20 @@ impl Keys {
     }
 
     fn eight_bit(&mut self, byte: u8) -> Option<Key> {
-        self.quote = false;
+        self.quote = 0;
         match byte {
             0x9b => self.go(State::Sequence(Sequence::csi(false))),
             0x8f => self.go(State::Sequence(Sequence::ss3(false))),
             0x90 | 0x98 | 0x9d | 0x9e | 0x9f => self.go(State::Text { escape: false }),
             _ => Some(Key::Unknown),
         }
+    }
+
+    /// Whether this character is taken literally.
+    fn quotes(&mut self) -> bool {
+        let left = self.quote.checked_sub(1);
+        self.quote = left.unwrap_or(0);
+        left.is_some()
     }
 
     fn go(&mut self, state: State) -> Option<Key> {
@@ -297,4 +318,166 @@ impl Paste {
 /// `^X`'s X, in small letters.
 fn letter(byte: u8) -> char {
     char::from(byte | 0x40).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys(pieces: &[u8]) -> Vec<Key> {
+        let mut keys = Keys::new(true);
+        pieces.iter().filter_map(|byte| keys.feed(*byte)).collect()
+    }
+
+    /// Between two letters, so that what is left open would swallow the second.
+    fn between(sequence: &[u8]) -> Vec<Key> {
+        keys(&[b"a", sequence, b"b"].concat())
+    }
+
+    #[test]
+    fn keys_are_known_in_all_their_forms() {
+        let forms: &[(Key, &[&[u8]])] = &[
+            (
+                Key::Up,
+                &[
+                    b"\x1b[A",
+                    b"\x1bOA",
+                    b"\x1b[1;2A",
+                    b"\xc2\x9bA",
+                    b"\x9bA",
+                    b"\x1b\x1b[A",
+                ],
+            ),
+            (
+                Key::Left,
+                &[b"\x1b[D", b"\x1bOD", b"\x1b[1;2D", b"\x1b[2D", b"\xc2\x8fD"],
+            ),
+            (
+                Key::WordLeft,
+                &[
+                    b"\x1b[1;5D",
+                    b"\x1b[1;3D",
+                    b"\x1b[5D",
+                    b"\x1bO5D",
+                    b"\x1b\x1b[D",
+                    b"\x1b[1;6D",
+                ],
+            ),
+            (Key::Home, &[b"\x1b[H", b"\x1bOH", b"\x1b[1~", b"\x1b[7~", b"\x1b[1;5H"]),
+            (Key::End, &[b"\x1b[F", b"\x1bOF", b"\x1b[4~", b"\x1b[8~"]),
+            (Key::Delete, &[b"\x1b[3~", b"\x1b[3;2~"]),
+            (Key::WordDelete, &[b"\x1b[3;5~", b"\x1b[3;3~"]),
+            (Key::Meta('f'), &[b"\x1bf"]),
+            (Key::MetaControl('h'), &[b"\x1b\x08"]),
+            (
+                Key::Paste(Some("x\ny".to_owned())),
+                &[b"\x1b[200~x\r\n\x07y\x1b[201~", b"\x1b[200~x\x00\ry\xff\x1b[201~"],
+            ),
+            (
+                Key::Paste(Some("[20[2x".to_owned())),
+                &[b"\x1b[200~\x1b[20\x1b[2x\x1b[201~"],
+            ),
+            (Key::Char('\u{fffd}'), &["\u{fffd}".as_bytes()]),
+        ];
+        for (key, forms) in forms {
+            for form in *forms {
+                assert_eq!(between(form), [Key::Char('a'), key.clone(), Key::Char('b')], "{form:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_answers_is_no_text() {
+        let answers: &[&[u8]] = &[
+            b"\x1b]0;title\x07",
+            b"\x1b]11;rgb:ffff/0/0\x1b\\",
+            b"\x1bP>|term 1\x1b\\",
+            b"\x1b_Gi=1;OK\x1b\\",
+            b"\x1b^x\x1b\\",
+            b"\x1bXx\x1b\\",
+            b"\x1b[?62;1c",
+            b"\x1b[24;80R",
+            b"\x1b[8;24;80t",
+            b"\x1b[I",
+            b"\x1b[O",
+            b"\x1b[<0;10;10M",
+            b"\x1b[M !\xff",
+            b"\x1b[[A",
+            b"\x1b[27;5;13~",
+            b"\x1b[201~",
+            b"\xc2\x9d0;t\x07",
+            b"\x1b[123456789012345678901234567890123456789012345~",
+            b"\xff",
+            b"\xc0\x80",
+            b"\xed\xa0\x80",
+            b"\xf4\x90\x80\x80",
+            // A string that breaks off does not press Enter.
+            b"\x1b]0;reboot\r",
+            b"\x1bPreboot\n",
+        ];
+        for answer in answers {
+            let keys = between(answer);
+            let others = keys
+                .iter()
+                .filter(|key| **key != Key::Unknown)
+                .cloned()
+                .collect::<Vec<_>>();
+            assert_eq!(others, [Key::Char('a'), Key::Char('b')], "{answer:?}");
+        }
+    }
+
+    #[test]
+    fn what_breaks_off_leaves_the_next_key_alone() {
+        assert_eq!(keys(b"\x1b[1;\x1b[A"), [Key::Up]);
+        assert_eq!(keys(b"\x1b[1;\x03"), [Key::Control('c')]);
+        assert_eq!(keys(b"\x1b]0;x\x03"), [Key::Control('c')]);
+        assert_eq!(keys(b"\x1b\x03"), [Key::Control('c')]);
+        assert_eq!(keys(b"\xe6\xbcx"), [Key::Char('x')]);
+        assert_eq!(keys(b"\x1b]0;x\x1b[A"), [Key::Up]);
+    }
+
+    #[test]
+    fn a_paste_that_is_too_long_is_none_at_all() {
+        let paste = |length: usize| [b"\x1b[200~", vec![b'x'; length].as_slice(), b"\x1b[201~"].concat();
+        assert_eq!(
+            between(&paste(MAX_PASTE + 1)),
+            [Key::Char('a'), Key::Paste(None), Key::Char('b')]
+        );
+        assert!(matches!(
+            between(&paste(MAX_PASTE)).as_slice(),
+            [_, Key::Paste(Some(_)), _]
+        ));
+    }
+
+    #[test]
+    fn a_paste_behind_a_quoted_escape_is_a_paste() {
+        let mut keys = Keys::new(true);
+        keys.quote_next(1);
+        let pressed: Vec<Key> = b"\x1b[200~rm\rx\x1b[201~\r"
+            .iter()
+            .filter_map(|byte| keys.feed(*byte))
+            .collect();
+        assert_eq!(pressed.first(), Some(&Key::Quoted('\x1b')));
+        assert_eq!(
+            pressed.get(5..),
+            Some([Key::Paste(Some("rm\nx".to_owned())), Key::Control('m')].as_slice())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_control_sequence_is_one_key_or_none(
+            introducer in prop_oneof![Just("\x1b["), Just("\x1bO"), Just("\u{9b}"), Just("\u{8f}")],
+            parameters in "[0-9;:<=>?]{0,40}", intermediates in "[ -/]{0,3}", last in "[@-~]",
+        ) {
+            // What follows is no part of it, but for pastes, mouse reports and the console's function keys.
+            prop_assume!(!parameters.is_empty() || !intermediates.is_empty() || !["M", "["].contains(&last.as_str()));
+            prop_assume!(!(last == "~" && parameters.starts_with("200")));
+            let keys = between(format!("{introducer}{parameters}{intermediates}{last}").as_bytes());
+            prop_assert_eq!(keys.len(), 3);
+            prop_assert!(!matches!(keys.get(1), Some(Key::Char(_) | Key::Control(_) | Key::Quoted(_) | Key::Paste(_))));
+        }
+    }
 }

@@ -195,10 +195,12 @@ impl Screen {
                 column: self.at.column,
             };
             if self.wraps_into(place) {
-                if next.width(row) == 0 {
-                    // Some character has to make the terminal wrap.
-                    out.extend_from_slice(b" \r\x1b[K");
-                    (self.at, self.full) = (place, false);
+                // Some character has to make the terminal wrap. It is not one in reverse: a new row takes the attributes
+                // that are set when it comes up.
+                match next.drawn(row).next() {
+                    Some(glyph) if !glyph.reverse => {}
+                    Some(_) => self.wrap(place, b" \r", out),
+                    None => self.wrap(place, b" \r\x1b[K", out),
                 }
             } else {
                 if self.at.row != above.row {
@@ -211,6 +213,11 @@ impl Screen {
         self.bottom = row + 1;
         self.top = self.top.max(self.bottom.saturating_sub(self.height));
         self.write(next.drawn(row), place, out);
+    }
+
+    fn wrap(&mut self, place: Place, bytes: &[u8], out: &mut Vec<u8>) {
+        out.extend_from_slice(bytes);
+        (self.at, self.full) = (place, false);
     }
 
     /// Whether the next character goes to this place by itself.

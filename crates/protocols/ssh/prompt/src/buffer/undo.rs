@@ -27,30 +27,44 @@ pub(super) struct Undo {
 #[derive(Debug)]
 struct Command {
     changes: Vec<Change>,
-    /// Where the cursor was before.
-    cursor: usize,
-    typed: bool,
+    /// Nothing joins it.
+    sealed: bool,
 }
 
 impl Undo {
+    pub(super) fn seal(&mut self) {
+        if let Some(command) = self.commands.back_mut() {
+            command.sealed = true;
+        }
+    }
+
+    /// Bytes that it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn close(&mut self) {
         self.closed = true;
     }
 
-    pub(super) fn push(&mut self, change: Change, cursor: usize) {
+    pub(super) fn push(&mut self, change: Change) {
         self.bytes += weight(&change);
         match self.commands.back_mut() {
             Some(command) if !self.closed => command.changes.push(change),
-            _ => self.begin(change, cursor, false),
+            _ => self.commands.push_back(Command {
+                changes: vec![change],
+                sealed: false,
+            }),
         }
         self.closed = false;
         self.forget();
     }
 
-    /// A character of so many bytes was typed at a place.
+    /// A character of so many bytes was typed at a place. One byte joins what was inserted right before it.
     pub(super) fn typed(&mut self, at: usize, bytes: usize) {
         if let Some(command) = self.commands.back_mut()
-            && command.typed
+            && !command.sealed
+            && bytes == 1
             && let [Change::Inserted(range)] = command.changes.as_mut_slice()
             && range.end == at
             && range.len() < MAX_TYPED
@@ -58,24 +72,15 @@ impl Undo {
             range.end += bytes;
             return;
         }
-        self.closed = false;
-        self.begin(Change::Inserted(at..at + bytes), at, true);
-        self.forget();
+        self.closed = true;
+        self.push(Change::Inserted(at..at + bytes));
     }
 
-    pub(super) fn pop(&mut self) -> Option<(Vec<Change>, usize)> {
+    pub(super) fn pop(&mut self) -> Option<Vec<Change>> {
         let command = self.commands.pop_back()?;
         self.bytes -= command.weight().min(self.bytes);
         self.closed = true;
-        Some((command.changes, command.cursor))
-    }
-
-    fn begin(&mut self, change: Change, cursor: usize, typed: bool) {
-        self.commands.push_back(Command {
-            changes: vec![change],
-            cursor,
-            typed,
-        });
+        Some(command.changes)
     }
 
     fn forget(&mut self) {

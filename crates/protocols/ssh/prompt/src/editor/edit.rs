@@ -10,13 +10,21 @@ impl Editor {
         match command {
             // Keys that only prepare the next one leave the argument to it.
             Command::Digit(digit) => self.digit(digit),
+            // Behind a number it is no sign.
+            Command::Minus if self.argument.is_some() => self.change(Change::Insert('-')),
             Command::Minus => self.argument.get_or_insert_default().negative = true,
             Command::Prefix => self.mode = Mode::Prefix,
-            Command::QuoteNext => self.keys.quote_next(),
+            Command::QuoteNext => match self.argument.map(Argument::value) {
+                Some(count) if count < 0 => {
+                    self.argument = None;
+                    self.keys.quote_next(count.unsigned_abs());
+                }
+                _ => self.keys.quote_next(1),
+            },
             Command::Find { backward } => self.mode = Mode::Find { backward },
             Command::Accept => return self.accept(out),
             Command::Interrupt => return self.end(Event::Interrupt, out),
-            Command::EndOrDelete if self.ends_input() => {
+            Command::EndOrDelete if self.buffer.is_empty() && self.argument.is_none() => {
                 let event = if self.prior.is_empty() {
                     Event::EndOfInput
                 } else {
@@ -24,12 +32,7 @@ impl Editor {
                 };
                 return self.end(event, out);
             }
-            Command::EndOrDelete => {
-                self.change(Change::Delete);
-                if self.last == Last::Other {
-                    self.last = Last::Delete;
-                }
-            }
+            Command::EndOrDelete => self.change(Change::Delete),
             Command::CommentOut => {
                 self.buffer.go(0);
                 if self.insert("#") {
@@ -93,11 +96,6 @@ impl Editor {
         let argument = self.argument.get_or_insert_default();
         let digits = argument.digits.unwrap_or(0).saturating_mul(10);
         argument.digits = Some(digits.saturating_add(usize::from(digit)).min(crate::MAX_LINE));
-    }
-
-    /// Ctrl-D ends the input on an empty line, but not when it has just emptied it.
-    fn ends_input(&self) -> bool {
-        self.buffer.is_empty() && self.last != Last::Delete
     }
 
     fn insert_character(&mut self, c: char, count: isize) {

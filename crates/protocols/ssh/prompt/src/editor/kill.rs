@@ -13,7 +13,7 @@ impl Editor {
             Kill::Word => self.kill(at, self.buffer.words(at, count), &last),
             Kill::WordBack => self.kill(at, self.buffer.words(at, -count), &last),
             Kill::BlankWord => {
-                let count = usize::try_from(count).unwrap_or(0);
+                let count = usize::try_from(count).unwrap_or(1).max(1);
                 self.kill(at, self.buffer.blank_words(at, count), &last);
             }
             Kill::Yank => self.yank(),
@@ -45,6 +45,10 @@ impl Editor {
             self.bell = true;
             return;
         };
+        if range.end != self.buffer.cursor() {
+            self.bell = true;
+            return;
+        }
         self.kills.turn();
         let room = self.room() + range.len();
         if self.kills.current().is_none_or(|piece| piece.len() > room) {

@@ -1,6 +1,7 @@
 //! Taking from lines that were entered before.
 
 use super::{Editor, Last};
+use crate::MAX_LINE;
 use crate::words::words;
 
 /// An argument of an old line that was inserted.
@@ -13,6 +14,20 @@ pub(super) struct Recalled {
     nth: Option<isize>,
 }
 
+impl Last {
+    /// What is left of it when a search went to another line.
+    pub(super) fn in_another_line(self) -> Self {
+        match self {
+            Self::Argument(recalled) => Self::Argument(Recalled {
+                range: 0..0,
+                ..recalled
+            }),
+            Self::Kill => Self::Kill,
+            Self::Other | Self::Yank(_) | Self::Completed { .. } => Self::Other,
+        }
+    }
+}
+
 impl Editor {
     /// Goes so many lines on in the history, or back.
     pub(super) fn recall(&mut self, count: isize) {
@@ -22,17 +37,15 @@ impl Editor {
     }
 
     pub(super) fn go_to_line(&mut self, to: usize) {
-        let fits = self
-            .history
-            .line(to)
-            .is_none_or(|line| line.len() + self.prior.len() <= crate::MAX_LINE);
-        match self.history.go(to, self.buffer.text()) {
-            Some(line) if fits => {
-                let end = line.len();
-                self.buffer.set(line, end);
-            }
-            _ => self.bell = true,
+        let at = self.history.at();
+        let room = MAX_LINE.saturating_sub(self.prior.len());
+        if to == at || self.history.line(to).is_some_and(|line| line.len() > room) {
+            self.bell = true;
+            return;
         }
+        let line = self.history.go(to);
+        let left = self.buffer.swap(line);
+        self.history.keep(at, left);
     }
 
     /// Inserts the last argument of the line before, and, asked again, of the one before that. With a number it is that
@@ -40,7 +53,10 @@ impl Editor {
     pub(super) fn last_argument(&mut self, count: isize, explicit: bool, last: Last) {
         let recalled = match last {
             Last::Argument(mut recalled) => {
-                self.buffer.remove(recalled.range);
+                // The command before has inserted it, and nothing has changed the line since.
+                if !recalled.range.is_empty() {
+                    self.buffer.undo();
+                }
                 recalled.on ^= count < 0;
                 recalled.back = if recalled.on {
                     recalled.back + 1
@@ -50,7 +66,7 @@ impl Editor {
                 recalled.range = 0..0;
                 recalled
             }
-            Last::Other | Last::Kill | Last::Yank(_) | Last::Delete | Last::Completed { .. } => Recalled {
+            Last::Other | Last::Kill | Last::Yank(_) | Last::Completed { .. } => Recalled {
                 range: 0..0,
                 back: 1,
                 on: true,
@@ -83,6 +99,7 @@ impl Editor {
             .to_owned();
         let at = self.buffer.cursor();
         if !argument.is_empty() && self.insert(&argument) {
+            self.buffer.seal();
             recalled.range = at..at + argument.len();
         } else {
             self.bell = true;
