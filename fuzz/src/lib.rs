@@ -38,6 +38,8 @@ targets! {
     postgres_login,
     postgres_wire,
     postgres_words,
+    scp,
+    sftp,
     sql_analyse,
     targets_file,
 }
