@@ -22,4 +22,4 @@ pub use detector::{Detector, UnknownDetector};
 pub use key::MaskKey;
 pub use scanner::{Hit, Rule, RuleError, Scanner, Scratch};
 pub use strategy::{Strategy, UnknownStrategy, apply};
-pub use stream::TextStream;
+pub use stream::{Medium, TextStream};

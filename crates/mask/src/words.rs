@@ -161,6 +161,30 @@ fn name_bytes<S: Simd>(simd: S, bytes: &[u8; 16]) -> (u16, u16) {
     (letters.to_bitmask() as u16, members.to_bitmask() as u16)
 }
 
+/// What base 64 of either alphabet (RFC 4648, sections 4 and 5) says; other bytes in it are passed over.
+pub(crate) fn base64(encoded: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(encoded.len() / 4 * 3 + 3);
+    let (mut buffer, mut bits) = (0_u32, 0_u32);
+    for byte in encoded {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' | b'+' => 62,
+            b'_' | b'/' => 63,
+            _ => continue,
+        };
+        buffer = buffer << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            out.push((buffer >> bits) as u8);
+            buffer &= (1 << bits) - 1;
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::{name, token_run};

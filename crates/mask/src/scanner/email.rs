@@ -9,6 +9,9 @@ use crate::words::{Name, decode, decode_before, is_mark, is_word, name};
 /// The longest label of a host name, in characters.
 const LABEL_LIMIT: usize = 63;
 
+/// So many bytes of a local part are looked at. RFC 5321 allows 64.
+const LOCAL_LIMIT: usize = 256;
+
 /// The address around the `@` at `at`; it starts at `from` (where the one before it ends) or later.
 pub(super) fn find(text: &[u8], from: usize, at: usize) -> Option<Range<usize>> {
     let start = local_start(text, at).max(from);
@@ -19,19 +22,23 @@ pub(super) fn find(text: &[u8], from: usize, at: usize) -> Option<Range<usize>> 
     Some(start..end)
 }
 
-/// Where the local part that ends at `at` starts. Bytes that are no UTF-8 belong to it: they are letters of
+/// Where the local part that ends at `at` starts, of which at most [`LOCAL_LIMIT`] bytes count. Bytes that are no UTF-8 belong to it: they are letters of
 /// another encoding.
 fn local_start(text: &[u8], at: usize) -> usize {
+    let limit = at.saturating_sub(LOCAL_LIMIT);
     let mut start = at;
     loop {
-        let before = text.get(..start).unwrap_or_default();
+        let before = text.get(limit..start).unwrap_or_default();
         start -= local_length(before);
+        if start == limit {
+            return start;
+        }
         match start.checked_sub(1).and_then(|last| text.get(last)) {
             Some(0x80..) => {}
             Some(_) | None => return start,
         }
         match decode_before(text, start) {
-            Some((c, before)) if c.is_none_or(|c| is_word(c) || is_mark(c)) => start = before,
+            Some((c, before)) if before >= limit && c.is_none_or(|c| is_word(c) || is_mark(c)) => start = before,
             Some(_) | None => return start,
         }
     }

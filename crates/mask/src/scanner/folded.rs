@@ -59,6 +59,11 @@ impl Folded {
     }
 }
 
+/// Whether the character reads like an ASCII one, or like nothing.
+pub(crate) fn folds(c: char) -> bool {
+    !c.is_ascii() && !matches!(look_alike(c), Fold::Itself)
+}
+
 enum Fold {
     To(u8),
     Nothing,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::words::{token_run, word_before, word_or_dash_at};
+use crate::words::{base64, token_run, word_before, word_or_dash_at};
 
 /// A header longer than this is none.
 const HEADER_LIMIT: usize = 16 * 1024;
@@ -70,31 +70,11 @@ fn header(encoded: &[u8]) -> Option<Header> {
     if encoded.len() > HEADER_LIMIT {
         return None;
     }
-    serde_json::from_slice(&base64url(encoded)?).ok()
-}
-
-/// RFC 4648, section 5, without padding.
-fn base64url(encoded: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(encoded.len() / 4 * 3 + 3);
-    let (mut buffer, mut bits) = (0_u32, 0_u32);
-    for byte in encoded {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        buffer = buffer << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push((buffer >> bits) as u8);
-            buffer &= (1 << bits) - 1;
-        }
+    let base64url = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if !encoded.iter().all(base64url) {
+        return None;
     }
-    Some(out)
+    serde_json::from_slice(&base64(encoded)).ok()
 }
 
 #[cfg(test)]

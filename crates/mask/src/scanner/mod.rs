@@ -24,8 +24,11 @@ use fearless_simd::Level;
 use regex::bytes::Regex;
 
 use crate::{Detector, MaskKey, Strategy};
+pub(crate) use folded::folds;
+pub(crate) use spans::Span;
+
 use candidates::Wanted;
-use spans::{Found, Span};
+use spans::Found;
 
 /// What a scanner looks for.
 #[derive(Debug, Clone)]
@@ -224,9 +227,36 @@ impl Scanner {
         }
     }
 
+    /// What is in `text`, in order, without overlaps; users' expressions see one line at a time.
+    pub(crate) fn find_by_line<'s>(&self, text: &[u8], scratch: &'s mut Scratch) -> &'s [Span] {
+        if self.customs.is_empty() {
+            self.search(text, scratch);
+            return &scratch.spans;
+        }
+        scratch.spans.clear();
+        self.search_builtin(text, scratch);
+        let mut start = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            let known = scratch.spans.len();
+            self.search_custom(line, scratch);
+            for span in scratch.spans.iter_mut().skip(known) {
+                (span.start, span.end) = (span.start + start, span.end + start);
+            }
+            start += line.len();
+        }
+        spans::settle(&mut scratch.spans);
+        &scratch.spans
+    }
+
     /// Fills `scratch.spans` with what is in `text`, in order, without overlaps.
     fn search(&self, text: &[u8], scratch: &mut Scratch) {
         scratch.spans.clear();
+        self.search_builtin(text, scratch);
+        self.search_custom(text, scratch);
+        spans::settle(&mut scratch.spans);
+    }
+
+    fn search_builtin(&self, text: &[u8], scratch: &mut Scratch) {
         if !self.wanted.is_empty() {
             let search = search::Search::new(self, text, &mut scratch.spans, &mut scratch.headers);
             let foreign = search.run(&mut scratch.windows);
@@ -234,8 +264,6 @@ impl Scanner {
                 folded::search(self, text, scratch);
             }
         }
-        self.search_custom(text, scratch);
-        spans::settle(&mut scratch.spans);
     }
 
     fn search_custom(&self, text: &[u8], scratch: &mut Scratch) {
@@ -259,7 +287,7 @@ const SHORT: usize = 32;
 
 /// Appends a stretch of a text. Most are short, and copying a fixed length and cutting it is faster than a call.
 #[inline]
-fn append(text: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
+pub(crate) fn append(text: &[u8], range: Range<usize>, out: &mut Vec<u8>) {
     let wide = text.get(range.start..).and_then(<[u8]>::first_chunk::<SHORT>);
     match wide {
         Some(wide) if range.len() <= SHORT => {

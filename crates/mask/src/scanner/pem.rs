@@ -28,23 +28,33 @@ pub(crate) fn end_after(text: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// Where the first private key in `text` starts that is not over at `at`, and whether its end line is there.
-pub(crate) fn unfinished(text: &[u8], at: usize) -> Option<(usize, bool)> {
-    let mut over = 0;
-    for start in BEGIN.find_iter(text) {
-        if start < over {
-            continue;
-        }
-        let Some(range) = find(text, start) else {
-            continue;
-        };
-        let closed = end_after(text, start).is_some();
-        if range.end > at || !closed {
-            return Some((start, closed));
-        }
-        over = range.end;
+/// The length of `-----BEGIN `.
+pub(crate) const BEGIN_LENGTH: usize = 11;
+
+/// Where the first `-----BEGIN ` at or after `from` is.
+pub(crate) fn begin_after(text: &[u8], from: usize) -> Option<usize> {
+    BEGIN.find(text.get(from..)?).map(|at| from + at)
+}
+
+/// What a text that goes on starts with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Label {
+    /// The label of a private key, so long.
+    Whole(usize),
+    /// The beginning of one, perhaps.
+    Open,
+    /// Something else.
+    None,
+}
+
+/// Whether `text`, which goes on, starts with the rest of the first line of a private key.
+pub(crate) fn label_of(text: &[u8]) -> Label {
+    let possible = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || matches!(byte, b' ' | b'-');
+    match label(text) {
+        Some(length) => Label::Whole(length),
+        None if text.len() < LABEL_LIMIT && text.iter().all(possible) => Label::Open,
+        None => Label::None,
     }
-    None
 }
 
 /// The length of `PRIVATE KEY-----`, with words before and ` BLOCK` after, that `text` starts with.
@@ -72,7 +82,7 @@ fn label(text: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, unfinished};
+    use super::{Label, find, label_of};
 
     #[test]
     fn up_to_the_end_line_or_the_end_of_the_text() {
@@ -83,10 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_is_not_over_is_known() {
-        let closed = b"x -----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n";
-        assert_eq!(unfinished(b"x -----BEGIN PRIVATE KEY-----\nAA", 0), Some((2, false)));
-        assert_eq!(unfinished(closed, 30), Some((2, true)));
-        assert_eq!(unfinished(closed, closed.len()), None);
+    fn a_label_that_may_go_on_is_known() {
+        assert_eq!(label_of(b"PRIVATE KEY-----\nAA"), Label::Whole(16));
+        assert_eq!(label_of(b"RSA PRIV"), Label::Open);
+        assert_eq!(label_of(b""), Label::Open);
+        assert_eq!(label_of(b"CERTIFICATE-----\n"), Label::None);
+        assert_eq!(label_of(b"of the line"), Label::None);
     }
 }

@@ -8,7 +8,7 @@ use crate::{Detector, Strategy, apply, words};
 
 impl Scanner {
     /// Appends what replaces `value`.
-    pub(super) fn replace(&self, value: &[u8], span: &Span, out: &mut Vec<u8>) {
+    pub(crate) fn replace(&self, value: &[u8], span: &Span, out: &mut Vec<u8>) {
         match (span.strategy, span.found) {
             (Strategy::Partial, Found::Builtin(detector)) => partial(detector, value, out),
             (Strategy::Partial, Found::Custom(number)) => {

@@ -4,7 +4,7 @@ use crate::{Detector, Strategy};
 
 /// Who found a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// A built-in detector.
     Builtin(Detector),
     /// The custom rule of this number.
@@ -15,11 +15,11 @@ pub(super) enum Found {
 
 /// A stretch of text that holds a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) start: usize,
-    pub(super) end: usize,
-    pub(super) found: Found,
-    pub(super) strategy: Strategy,
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) found: Found,
+    pub(crate) strategy: Strategy,
 }
 
 impl Span {

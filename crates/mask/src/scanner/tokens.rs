@@ -147,8 +147,8 @@ pub(super) fn slack_webhook(text: &[u8], colon: usize) -> Option<Range<usize>> {
     (end > path).then_some(start..end)
 }
 
-/// The password in `scheme://user:password@host`, around the colon at `colon`. It may hold `@`, but no slash
-/// and no space.
+/// The password in `scheme://user:password@host`, around the colon at `colon`. It may hold `@`, but no slash,
+/// no space and no control character.
 pub(super) fn url_password(text: &[u8], colon: usize) -> Option<Range<usize>> {
     let scheme = text.get(..colon)?.iter().rev();
     let scheme = scheme.take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'.' | b'-'));
@@ -156,7 +156,7 @@ pub(super) fn url_password(text: &[u8], colon: usize) -> Option<Range<usize>> {
         return None;
     }
     let user = colon + 3;
-    let stop = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, 0x0B | b'/');
+    let stop = |byte: u8| byte <= b' ' || matches!(byte, 0x7F | b'/');
     let user_end = run(text, user, usize::MAX, |byte| {
         !stop(byte) && byte != b'@' && byte != b':'
     });

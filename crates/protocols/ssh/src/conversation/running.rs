@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sallyport_mask::{Scanner, TextStream};
+use sallyport_mask::{Medium, Scanner, TextStream};
 use sallyport_session::Spent;
 use serde_json::{Value, json};
 
@@ -105,11 +105,22 @@ pub(crate) const STDERR: u8 = 2;
 
 impl Streams {
     pub(crate) fn new(scanner: &Arc<Scanner>, terminal: bool) -> Self {
+        let medium = if terminal { Medium::Terminal } else { Medium::Bytes };
         Self {
-            out: Masked::new(scanner),
-            err: Masked::new(scanner),
+            out: Masked::new(scanner, medium),
+            err: Masked::new(scanner, medium),
             terminal,
             typed: 0,
+        }
+    }
+
+    /// The terminal has so many columns from now on; 0 if nobody knows.
+    pub(crate) fn resize(&mut self, columns: u32) {
+        let columns = usize::try_from(columns).unwrap_or_default();
+        for stream in [&mut self.out, &mut self.err] {
+            if let Some(text) = &mut stream.text {
+                text.resize(columns);
+            }
         }
     }
 
@@ -147,9 +158,9 @@ struct Masked {
 }
 
 impl Masked {
-    fn new(scanner: &Arc<Scanner>) -> Self {
+    fn new(scanner: &Arc<Scanner>, medium: Medium) -> Self {
         Self {
-            text: (!scanner.is_empty()).then(|| TextStream::new(Arc::clone(scanner))),
+            text: (!scanner.is_empty()).then(|| TextStream::new(Arc::clone(scanner), medium)),
             shown: Vec::new(),
         }
     }
@@ -158,7 +169,9 @@ impl Masked {
         let Some(text) = &mut self.text else { return piece };
         self.shown.clear();
         text.push(piece, &mut self.shown);
-        if echo || (terminal && is_harmless(text.held())) {
+        if echo {
+            text.flush_echo(&mut self.shown);
+        } else if terminal && piece.len() <= SMALL && is_harmless(text.held()) {
             text.flush(&mut self.shown);
         }
         &self.shown
@@ -173,12 +186,15 @@ impl Masked {
     }
 
     fn is_holding(&self) -> bool {
-        self.text.as_ref().is_some_and(|text| !text.held().is_empty())
+        self.text.as_ref().is_some_and(TextStream::is_holding)
     }
 }
 
-/// The end of a line that has not ended is shown at once on a terminal unless a value may have begun in it: prompts,
-/// progress bars and menus do not wait.
+/// A longer piece was cut by a buffer's end, not by a program that waits: what its last word is will be known soon.
+const SMALL: usize = 256;
+
+/// The last word of a small piece is shown at once on a terminal unless a value may have begun in it: prompts, progress
+/// bars and menus do not wait.
 fn is_harmless(tail: &[u8]) -> bool {
     const LOOK_BACK: usize = 64;
     const MANY_DIGITS: usize = 4;
