@@ -89,6 +89,18 @@ impl Parting {
         Err(undecided)
     }
 
+    /// The first break in `text` behind `from`.
+    pub(super) fn next(&self, text: &[u8], from: usize) -> Option<usize> {
+        let rest = text.get(from..)?.iter().enumerate();
+        let mut blanks = rest.filter(|(_, byte)| is_blank(**byte)).map(|(at, _)| from + at + 1);
+        blanks.find(|at| self.verdict(text, *at) == Verdict::Yes)
+    }
+
+    /// No line with fewer columns is wrapped.
+    pub(super) fn narrow(&self) -> usize {
+        self.columns.map_or(NARROW, |columns| columns.saturating_sub(1)).max(1)
+    }
+
     fn verdict(&self, text: &[u8], at: usize) -> Verdict {
         if self.customs {
             let line_end = text.get(..at).is_some_and(|text| text.ends_with(b"\n"));
@@ -127,8 +139,7 @@ impl Parting {
     /// that is seen.
     fn between(&self, text: &[u8], start: usize, at: usize, spaces: usize) -> Verdict {
         let joins_before = spaces == 0 || self.joins_after(text, start);
-        let wraps = spaces == 1 && self.terminal && at == text.len() && self.wraps(self.column_at(text, at));
-        if !joins_before && !wraps {
+        if !joins_before {
             return Verdict::Yes;
         }
         match text.get(at) {
@@ -180,6 +191,7 @@ impl Parting {
         };
         match byte {
             b' ' if self.terminal && self.is_filler(text, at) => Class::Join,
+            b' ' if self.terminal && at + 1 == text.len() && self.wraps(self.column_at(text, at + 1)) => Class::Open,
             b' ' => Class::Space,
             0x21..=0x7E | 0x80.. => Class::Value,
             b'\n' if self.terminal && self.wrapped(text, at) => Class::Join,
@@ -211,9 +223,9 @@ impl Parting {
 
     fn wraps(&self, column: usize) -> bool {
         match self.columns {
-            _ if column == 0 => false,
-            None => column >= NARROW,
-            Some(columns) => column >= columns.saturating_sub(1) && matches!((column + 1) % columns.max(1), 0..=2),
+            _ if column < self.narrow() => false,
+            None => true,
+            Some(columns) => matches!((column + 1) % columns.max(1), 0..=2),
         }
     }
 
@@ -244,9 +256,13 @@ pub(super) fn is_unseen(byte: u8) -> bool {
     (byte < b' ' && !matches!(byte, b'\t' | b'\n' | 0x0B | 0x0C)) || byte == 0x7F
 }
 
+fn is_blank(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7F
+}
+
 /// Where the last space or control character of `text` is.
 fn last_blank(text: &[u8]) -> Option<usize> {
-    let blank = |byte: &u8| *byte <= b' ' || *byte == 0x7F;
+    let blank = |byte: &u8| is_blank(*byte);
     let (rest, blocks) = text.as_rchunks::<32>();
     for (number, block) in blocks.iter().enumerate().rev() {
         if block.iter().fold(false, |any, byte| any | blank(byte)) {

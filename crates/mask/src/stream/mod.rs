@@ -13,7 +13,7 @@ use crate::scanner::pem::{self, Label};
 use crate::{Detector, Scanner, Scratch, words};
 use breaks::Parting;
 use held::Held;
-use reading::{Backspace, Reading, Readings};
+use reading::{Backspace, Reading};
 use sequence::{ESC, Effect, Outcome, Sequence};
 use show::{Form, Hidden, Writer};
 
@@ -475,25 +475,37 @@ impl TextStream {
             span: *span,
             form: Form::Mask,
         }));
-        let readings = Readings::of(text, &self.parting);
-        for (worth, backspace, form) in [
-            (readings.joins, Backspace::Keeps, Form::Seen),
-            (readings.goes_back, Backspace::Overwrites, Form::Stars),
-        ] {
-            if !worth {
-                continue;
+        let mut merge = false;
+        let (mut from, mut line) = (0, 0);
+        while let Some(unseen) = reading::next_unseen(text, from, line, &self.parting) {
+            // The stretch between two breaks is read alone.
+            let start = self.parting.last(text, from, unseen).unwrap_or(from);
+            let end = self.parting.next(text, unseen).unwrap_or(text.len());
+            let stretch = text.get(start..end).unwrap_or_default();
+            let mut parting = self.parting;
+            parting.column = self.parting.column_at(text, start);
+            for backspace in [Backspace::Keeps, Backspace::Overwrites] {
+                if backspace == Backspace::Overwrites && memchr::memchr(0x08, stretch).is_none() {
+                    continue;
+                }
+                self.reading.read(stretch, &parting, backspace);
+                for span in self.scanner.find_by_line(&self.reading.text, &mut self.scratch) {
+                    let mut span = *span;
+                    let Some(range) = self.reading.place(span.start..span.end) else {
+                        continue;
+                    };
+                    (span.start, span.end) = (start + range.start, start + range.end);
+                    self.values.push(Hidden {
+                        span,
+                        form: backspace.form(),
+                    });
+                    merge = true;
+                }
             }
-            self.reading.read(text, &self.parting, backspace);
-            let origin = |at: usize| self.reading.origin.get(at).copied();
-            for span in self.scanner.find_by_line(&self.reading.text, &mut self.scratch) {
-                let mut span = *span;
-                let ends = origin(span.start).zip(span.end.checked_sub(1).and_then(origin));
-                let Some((start, last)) = ends else { continue };
-                (span.start, span.end) = (start, last + 1);
-                self.values.push(Hidden { span, form });
-            }
+            line = memchr::memrchr(b'\n', stretch).map_or(line, |at| start + at + 1);
+            from = end;
         }
-        if readings.joins {
+        if merge {
             show::merge(&mut self.values);
         }
     }

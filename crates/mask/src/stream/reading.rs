@@ -1,13 +1,20 @@
 //! What a terminal's text reads like without what cannot be seen of it.
 
+use std::ops::Range;
+
 use super::breaks::{Parting, is_unseen};
+use super::show::Form;
 
 /// A text without control characters and without the line ends that wrap a line, and where each of its bytes came from.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) text: Vec<u8>,
-    /// One for each byte of the text.
+    /// One for each byte of the text: where it came,
     pub(super) origin: Vec<usize>,
+    /// and where the first one came that was to be seen in its place.
+    pub(super) first: Vec<usize>,
+    /// Where that is for the places that the cursor went back over, the next one last.
+    free: Vec<usize>,
 }
 
 /// What a reading makes of a character that the cursor went back over.
@@ -19,52 +26,55 @@ pub(super) enum Backspace {
     Overwrites,
 }
 
-/// More characters in a row than this, none of which is printed, part everything.
-const RUN_LIMIT: usize = 256;
-
-/// What else a text of a terminal can be read as than what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Readings {
-    /// Something in it is not seen.
-    pub(super) joins: bool,
-    /// The cursor goes back in it.
-    pub(super) goes_back: bool,
-}
-
-impl Readings {
-    pub(super) fn of(text: &[u8], parting: &Parting) -> Self {
-        let mut all = Self {
-            joins: false,
-            goes_back: false,
-        };
-        if !parting.terminal {
-            return all;
+impl Backspace {
+    /// How a value is shown that was found in such a reading.
+    pub(super) fn form(self) -> Form {
+        match self {
+            Self::Keeps => Form::Seen,
+            Self::Overwrites => Form::Stars,
         }
-        let (blocks, rest) = text.as_chunks::<32>();
-        for block in blocks.iter().map(<[u8; 32]>::as_slice).chain([rest]) {
-            let plain = |byte: &u8| !is_unseen(*byte) || *byte == b'\r';
-            all.joins |= !block.iter().fold(true, |all, byte| all & plain(byte));
-        }
-        all.goes_back = all.joins && memchr::memchr(0x08, text).is_some();
-        all.joins = all.joins
-            || memchr::memchr_iter(b'\r', text).any(|at| !matches!(text.get(at + 1), Some(b'\n')))
-            || wraps(text, parting);
-        all
     }
 }
 
-/// Whether any line of `text` may go on in the next.
-fn wraps(text: &[u8], parting: &Parting) -> bool {
-    let narrow = parting.columns.map_or(32, |columns| columns.saturating_sub(1)).max(1);
-    let mut start = 0;
-    memchr::memchr_iter(b'\n', text).any(|end| {
-        let length = end - start + if start == 0 { parting.column } else { 0 };
-        start = end + 1;
-        // A line has at most so many columns more than bytes as it has tabulators.
-        let long = length >= narrow
-            || memchr::memchr(b'\t', text.get(end - length.min(end)..end).unwrap_or_default()).is_some();
-        long && parting.wrapped(text, end)
-    })
+/// Where the first place at or after `from` is that a reader sees nothing of, if `text` is a terminal's. `line` is where
+/// the line begins that `from` is in.
+pub(super) fn next_unseen(text: &[u8], from: usize, mut line: usize, parting: &Parting) -> Option<usize> {
+    if !parting.terminal {
+        return None;
+    }
+    let narrow = parting.narrow();
+    let mut at = from;
+    loop {
+        at += next_control(text.get(at..)?)?;
+        let unseen = match text.get(at) {
+            Some(b'\r') => text.get(at + 1) != Some(&b'\n'),
+            Some(b'\n') => {
+                let length = at - line + if line == 0 { parting.column } else { 0 };
+                let tabs = || memchr::memchr(b'\t', text.get(line..at).unwrap_or_default()).is_some();
+                let wrapped = (length >= narrow || tabs()) && parting.wrapped(text, at);
+                line = at + 1;
+                wrapped
+            }
+            Some(byte) => is_unseen(*byte),
+            None => return None,
+        };
+        if unseen {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
+
+/// Where the first control character is that is no tabulator.
+fn next_control(text: &[u8]) -> Option<usize> {
+    let control = |byte: &u8| (*byte < b' ' && *byte != b'\t') || *byte == 0x7F;
+    let (blocks, rest) = text.as_chunks::<32>();
+    for (number, block) in blocks.iter().enumerate() {
+        if block.iter().fold(false, |any, byte| any | control(byte)) {
+            return block.iter().position(control).map(|at| number * 32 + at);
+        }
+    }
+    rest.iter().position(control).map(|at| blocks.len() * 32 + at)
 }
 
 impl Reading {
@@ -72,7 +82,8 @@ impl Reading {
     pub(super) fn read(&mut self, text: &[u8], parting: &Parting, backspace: Backspace) {
         self.text.clear();
         self.origin.clear();
-        let mut unseen = 0;
+        self.first.clear();
+        self.free.clear();
         let mut at = 0;
         while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
             let plain = rest
@@ -80,10 +91,8 @@ impl Reading {
                 .position(|byte| *byte < b' ' || *byte == 0x7F)
                 .unwrap_or(rest.len());
             if plain > 0 {
-                self.text.extend_from_slice(rest.get(..plain).unwrap_or_default());
-                self.origin.extend(at..at + plain);
+                self.add(rest.get(..plain).unwrap_or_default(), at);
                 at += plain;
-                unseen = 0;
             }
             let Some(byte) = text.get(at) else { return };
             let seen = match byte {
@@ -95,6 +104,7 @@ impl Reading {
                     {
                         self.text.pop();
                         self.origin.pop();
+                        self.first.pop();
                     }
                     false
                 }
@@ -104,13 +114,37 @@ impl Reading {
                 }
                 byte => !is_unseen(*byte),
             };
-            unseen += 1;
-            if seen || unseen == RUN_LIMIT {
-                self.text.push(if seen { *byte } else { 0x0B });
-                self.origin.push(at);
-                unseen = 0;
+            if seen {
+                self.free.clear();
+                self.add(&[*byte], at);
             }
             at += 1;
+        }
+    }
+
+    /// Where a range of the reading came from.
+    pub(super) fn place(&self, range: Range<usize>) -> Option<Range<usize>> {
+        let start = self.first.get(range.start)?;
+        let last = self.origin.get(range.end.checked_sub(1)?)?;
+        Some(*start..*last + 1)
+    }
+
+    /// Adds bytes that came at `at`.
+    fn add(&mut self, bytes: &[u8], at: usize) {
+        self.text.extend_from_slice(bytes);
+        self.origin.extend(at..at + bytes.len());
+        if self.free.is_empty() {
+            self.first.extend(at..at + bytes.len());
+            return;
+        }
+        for (number, byte) in bytes.iter().enumerate() {
+            let here = at + number;
+            let free = if (0x80..0xC0).contains(byte) {
+                None
+            } else {
+                self.free.pop()
+            };
+            self.first.push(free.unwrap_or(here));
         }
     }
 
@@ -118,6 +152,11 @@ impl Reading {
     fn back(&mut self) {
         while let Some(last) = self.text.pop_if(|last| *last >= b' ') {
             self.origin.pop();
+            if let Some(first) = self.first.pop()
+                && !(0x80..0xC0).contains(&last)
+            {
+                self.free.push(first);
+            }
             if !(0x80..0xC0).contains(&last) {
                 return;
             }
@@ -133,7 +172,7 @@ mod tests {
 
     use secrecy::SecretSlice;
 
-    use super::{Backspace, Reading, Readings};
+    use super::{Backspace, Reading, next_unseen};
     use crate::stream::breaks::Parting;
     use crate::{MaskKey, Scanner};
 
@@ -151,8 +190,8 @@ mod tests {
             ("b\u{8}bo\u{8}o", "bboo", "bo"),
             ("\u{e4}\u{8}a", "\u{e4}a", "a"),
         ] {
-            let all = Readings::of(text.as_bytes(), &parting);
-            assert_eq!(all.joins, kept != text, "{text:?}");
+            let unseen = next_unseen(text.as_bytes(), 0, 0, &parting);
+            assert_eq!(unseen.is_some(), kept != text, "{text:?}");
             reading.read(text.as_bytes(), &parting, Backspace::Keeps);
             assert_eq!(from_utf8(&reading.text).unwrap(), kept);
             reading.read(text.as_bytes(), &parting, Backspace::Overwrites);
