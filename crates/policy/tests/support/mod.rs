@@ -21,7 +21,12 @@ pub fn root() -> PathBuf {
 
 /// The SQL fragment as the PostgreSQL protocol ships it.
 pub fn sql() -> SchemaFragment {
-    let path = root().join("crates/protocols/postgres/src/schema.cedarschema");
+    fragment("postgres")
+}
+
+/// What a protocol brings.
+fn fragment(protocol: &str) -> SchemaFragment {
+    let path = root().join(format!("crates/protocols/{protocol}/src/schema.cedarschema"));
     SchemaFragment::new("sql", std::fs::read_to_string(path).unwrap())
 }
 
@@ -50,7 +55,7 @@ pub fn load(rules: &str, classify: &str) -> Bundle {
 
 /// A bundle of the repository.
 pub fn shipped(path: &str) -> Bundle {
-    match Bundle::load(&root().join(path), &[sql()]) {
+    match Bundle::load(&root().join(path), &[sql(), fragment("ssh")]) {
         Ok(bundle) => bundle,
         Err(error) => panic!("{error}"),
     }

@@ -33,6 +33,20 @@ impl Account {
         }
     }
 
+    /// An account that no lease names.
+    #[cfg(test)]
+    pub(crate) fn for_tests(login: &str) -> Self {
+        Self {
+            target: "web-1".to_owned(),
+            login: login.to_owned(),
+            home: home(login),
+            login_shell: LoginShell::Bash,
+            shell: ShellMode::Guarded,
+            files: FileRecording::Digest,
+            accept_env: AcceptEnv::default(),
+        }
+    }
+
     /// Takes a variable that a client gives, if this host takes it. The task goes no further than the gateway.
     pub(crate) fn take_variable(&self, name: &[u8], value: &[u8], setup: &mut Setup) -> bool {
         let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
@@ -46,6 +60,6 @@ impl Account {
 fn home(login: &str) -> String {
     match login {
         "root" => "/root".to_owned(),
-        login => format!("/home/{login}"),
+        login => ["", "home", login].join("/"),
     }
 }

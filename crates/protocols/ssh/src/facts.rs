@@ -1,5 +1,7 @@
 //! What is known of each command, as policy judges it.
 
+#[cfg(test)]
+mod example_tests;
 mod file;
 mod line;
 
