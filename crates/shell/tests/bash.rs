@@ -164,7 +164,7 @@ fn reads(run: &Run, call: &Called, argument: &str) -> bool {
                 path.pop();
             }
             std::path::Component::Normal(name) => path.push(name),
-            _ => {}
+            std::path::Component::Prefix(_) | std::path::Component::RootDir | std::path::Component::CurDir => {}
         }
     }
     run.reads
@@ -519,7 +519,7 @@ fn texts() -> impl Strategy<Value = String> {
             1 => inner.clone().prop_map(|a| format!("! {{ {a}\n}}")),
             1 => inner.clone().prop_map(|a| format!("cat \"$( {a} )\"")),
             1 => inner.clone().prop_map(|a| format!("for x in d1 d2; do {a}; done")),
-            1 => inner.clone().prop_map(|a| format!("f() {{ {a}; }}; f d2")),
+            1 => inner.prop_map(|a| format!("f() {{ {a}; }}; f d2")),
             1 => two.clone().prop_map(|(a, b)| format!("f() {{ {a}; }}\n{b}")),
             1 => two.clone().prop_map(|(a, b)| format!("case $x in d1) {a};; *) {b};; esac")),
             1 => two.clone().prop_map(|(a, b)| format!("while {a}; do {b}; break; done")),

@@ -33,14 +33,16 @@ impl Evaluator<'_> {
         self.arithmetic_effects(text, state, context);
         match constant(text) {
             Some(number) => number.to_string().chars().map(|c| Atom::Char(c, true)).collect(),
-            None => vec![Atom::Hole(Hole::Token)],
+            None => vec![Atom::Hole(Hole::Integer)],
         }
     }
 
     /// Names in arithmetic are evaluated again, as expressions, which may hold substitutions in subscripts.
     pub(crate) fn arithmetic_effects(&mut self, text: &str, state: &mut State, context: &Context) {
         for name in names(text) {
-            let numeric_value = |value: &Value| numeric(value) || value.as_slice() == [Atom::Hole(Hole::Token)];
+            let numeric_value = |value: &Value| {
+                numeric(value) || matches!(value.as_slice(), [Atom::Hole(Hole::Number | Hole::Integer)])
+            };
             let safe = match name.as_str() {
                 "RANDOM" | "SECONDS" | "LINENO" | "UID" | "EUID" | "PPID" | "BASHPID" => true,
                 _ => match state.variable(&name) {
@@ -58,7 +60,7 @@ impl Evaluator<'_> {
             let parts = fields.iter().flatten().flat_map(|field| &field.atoms);
             let plain = |atom: &Atom| match atom {
                 Atom::Char(c, _) => c.is_ascii_alphanumeric() || " \t_+-*/%<>=!&|?:,~^#()".contains(*c),
-                Atom::Hole(hole) => *hole == Hole::Token,
+                Atom::Hole(hole) => matches!(hole, Hole::Number | Hole::Integer),
             };
             if !parts.clone().all(plain) {
                 self.opaque(Opaque::Arithmetic);
@@ -70,7 +72,7 @@ impl Evaluator<'_> {
                 self.check_assignment(&name, false);
                 // A number: it names no path above the directory that it stands in, and starts with no dash that
                 // matters; but it is not one value.
-                state.set(&name, Variable::one_of([vec![Atom::Hole(Hole::Token)]].into()));
+                state.set(&name, Variable::one_of([vec![Atom::Hole(Hole::Integer)]].into()));
             }
         }
     }

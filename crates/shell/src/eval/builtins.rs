@@ -43,7 +43,7 @@ impl Evaluator<'_> {
                     |text: &str| text == "-n" || text == "-f" || text.chars().all(|c| c.is_ascii_digit() || c == '%');
                 // `-p` names a variable, whose subscript is evaluated.
                 let known = |field: &Field| {
-                    field.exact().is_some_and(|text| plain(&text)) || field.atoms == [Atom::Hole(Hole::Token)]
+                    field.exact().is_some_and(|text| plain(&text)) || field.atoms == [Atom::Hole(Hole::Number)]
                 };
                 if !arguments.iter().all(known) {
                     self.opaque(Opaque::ShellState);

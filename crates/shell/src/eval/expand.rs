@@ -43,6 +43,7 @@ impl Evaluator<'_> {
         for word in words {
             let alternatives = self.word(word.as_ref(), state, context);
             all = product(&all, &alternatives);
+            self.work(all.iter().map(Vec::len).sum());
             if all.len() > MAX_ALTERNATIVES || all.iter().map(Vec::len).sum::<usize>() > MAX_ATOMS {
                 self.opaque(Opaque::TooComplex);
                 return vec![vec![Field::unknown()]];
@@ -70,6 +71,7 @@ impl Evaluator<'_> {
                 }
             };
             all = product(&all, &alternatives);
+            self.work(all.iter().map(Vec::len).sum());
             if all.len() > MAX_ALTERNATIVES {
                 self.opaque(Opaque::TooComplex);
                 return vec![vec![Field::unknown()]];
@@ -157,6 +159,7 @@ impl Evaluator<'_> {
                 return vec![vec![Atom::Hole(Hole::Anything)]];
             }
             values = next;
+            self.work(values.iter().map(Vec::len).sum());
         }
         values
     }
@@ -355,7 +358,7 @@ impl Build {
                             self.many = true;
                             self.open.get_or_insert_with(Vec::new).push(*atom);
                         }
-                        Atom::Char(..) | Atom::Hole(Hole::Token) => {
+                        Atom::Char(..) | Atom::Hole(Hole::Token | Hole::Number | Hole::Integer) => {
                             self.open.get_or_insert_with(Vec::new).push(unquote(*atom));
                         }
                     }

@@ -13,6 +13,8 @@ use crate::syntax::Stop;
 const MAX_ROUNDS: usize = 4;
 /// Values of a `for` loop that are followed one by one.
 const MAX_UNROLLED: usize = 64;
+/// Pipelines that are listed.
+const MAX_PIPELINES: usize = 500;
 
 impl Evaluator<'_> {
     pub(crate) fn program(&mut self, program: &ast::Program, state: State, context: &Context) -> State {
@@ -107,7 +109,11 @@ impl Evaluator<'_> {
             context.stdin = Stdin::Pipe(name.clone());
             names.push(name);
         }
-        self.found.pipelines.push(names);
+        if self.found.pipelines.len() >= MAX_PIPELINES {
+            self.opaque(Opaque::TooComplex);
+        } else if !self.found.pipelines.contains(&names) {
+            self.found.pipelines.push(names);
+        }
     }
 
     pub(crate) fn command(&mut self, command: &ast::Command, state: State, context: &Context) -> Outcome {

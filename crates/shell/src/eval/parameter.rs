@@ -17,7 +17,7 @@ impl Evaluator<'_> {
         context: &Context,
     ) -> Vec<Value> {
         let unknown = || vec![vec![Atom::Hole(Hole::Anything)]];
-        let token = || vec![vec![Atom::Hole(Hole::Token)]];
+        let token = || vec![vec![Atom::Hole(Hole::Number)]];
         if let Some(subscript) = &parameter.subscript {
             self.subscript(subscript, state, context);
             if let Operation::Test { word, .. } = &parameter.operation {
@@ -91,7 +91,7 @@ impl Evaluator<'_> {
         }
         match name {
             "#" | "?" | "$" | "!" | "-" | "RANDOM" | "SECONDS" | "LINENO" | "UID" | "EUID" | "PPID" | "BASHPID" => {
-                vec![vec![Atom::Hole(Hole::Token)]]
+                vec![vec![Atom::Hole(if name == "-" { Hole::Token } else { Hole::Number })]]
             }
             "@" | "*" => match state.positional() {
                 Some(fields) => vec![joined_with_blanks(fields)],

@@ -13,6 +13,9 @@ use crate::programs::hooks;
 /// Builtins whose arguments are assignments to the shell itself.
 const DECLARING: [&str; 5] = ["export", "declare", "typeset", "local", "readonly"];
 
+/// Files that the shell opens before the line counts as too complex.
+const MAX_REDIRECTIONS: usize = 500;
+
 impl Evaluator<'_> {
     pub(crate) fn simple(&mut self, command: &ast::SimpleCommand, state: State, context: &Context) -> Outcome {
         let mut state = state;
@@ -113,6 +116,7 @@ impl Evaluator<'_> {
                 }
             }
             all = next;
+            self.work(all.iter().map(Vec::len).sum());
             if all.len() > 64 || all.first().is_some_and(|fields: &Vec<Field>| fields.len() > 8192) {
                 self.opaque(Opaque::TooComplex);
                 return vec![vec![Field::unknown()]];
@@ -336,11 +340,17 @@ impl Evaluator<'_> {
                     ..crate::facts::Run::default()
                 });
             }
-            if uses.reads {
-                self.found.redirections.reads.extend(used.iter().cloned());
+            let lists = &mut self.found.redirections;
+            for one in &used {
+                for (wanted, list) in [(uses.reads, &mut lists.reads), (uses.writes, &mut lists.writes)] {
+                    // A crowd is as opaque as what it is made of.
+                    if wanted && list.len() < MAX_REDIRECTIONS && !list.contains(one) {
+                        list.push(one.clone());
+                    }
+                }
             }
-            if uses.writes {
-                self.found.redirections.writes.extend(used);
+            if lists.reads.len().max(lists.writes.len()) >= MAX_REDIRECTIONS {
+                self.opaque(Opaque::TooComplex);
             }
         }
     }

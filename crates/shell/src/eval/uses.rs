@@ -1,6 +1,7 @@
 //! Arguments → uses of paths, with the classes that they may touch.
 
 use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 use super::Evaluator;
 use super::state::State;
@@ -148,11 +149,32 @@ fn starts_from_home(pattern: &Pattern, home: &Pattern) -> bool {
     }
 }
 
-fn matches(pattern: &Pattern, rules: &[&str], recursive: bool) -> bool {
-    rules
-        .iter()
-        .filter_map(|rule| paths::pattern::parse_rule(rule))
-        .any(|rule| pattern.touches(&rule, recursive))
+/// Those lists as patterns.
+struct Places {
+    startup: Vec<Pattern>,
+    accounts: Vec<Pattern>,
+    power: Vec<Pattern>,
+    kernel: Vec<Pattern>,
+}
+
+fn places() -> &'static Places {
+    static PLACES: OnceLock<Places> = OnceLock::new();
+    let patterns = |rules: &[&str]| {
+        rules
+            .iter()
+            .filter_map(|rule| paths::pattern::parse_rule(rule))
+            .collect()
+    };
+    PLACES.get_or_init(|| Places {
+        startup: patterns(&STARTUP),
+        accounts: patterns(&ACCOUNTS),
+        power: patterns(&POWER),
+        kernel: patterns(&KERNEL),
+    })
+}
+
+fn matches(pattern: &Pattern, rules: &[Pattern], recursive: bool) -> bool {
+    rules.iter().any(|rule| pattern.touches(rule, recursive))
 }
 
 impl Evaluator<'_> {
@@ -236,16 +258,16 @@ impl Evaluator<'_> {
     }
 
     fn effects_of_change(&self, pattern: &Pattern, recursive: bool, effects: &mut BTreeSet<Effect>) {
-        if matches(pattern, &STARTUP, recursive) || starts_from_home(pattern, &self.home) {
+        if matches(pattern, &places().startup, recursive) || starts_from_home(pattern, &self.home) {
             effects.insert(Effect::Startup);
         }
-        if matches(pattern, &ACCOUNTS, recursive) {
+        if matches(pattern, &places().accounts, recursive) {
             effects.insert(Effect::Account);
         }
-        if matches(pattern, &POWER, recursive) {
+        if matches(pattern, &places().power, recursive) {
             effects.insert(Effect::Power);
         }
-        if matches(pattern, &KERNEL, recursive) {
+        if matches(pattern, &places().kernel, recursive) {
             effects.insert(Effect::Kernel);
         }
         // A whole home directory holds what starts from it.

@@ -11,8 +11,12 @@ pub(crate) enum Atom {
 /// What is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Hole {
-    /// Something without slash, blank, pattern or dash at its start: a number, a name, a date.
+    /// Something without slash, blank, pattern or dash at its start: a name, a date.
     Token,
+    /// Digits.
+    Number,
+    /// Digits, with or without a sign.
+    Integer,
     Anything,
 }
 
@@ -82,7 +86,7 @@ impl Field {
         match self.atoms.first() {
             None => self.many,
             Some(Atom::Char('*' | '?' | '[', false)) => self.is_pattern(),
-            Some(Atom::Char(..)) | Some(Atom::Hole(Hole::Token)) => false,
+            Some(Atom::Char(..) | Atom::Hole(Hole::Token | Hole::Number | Hole::Integer)) => false,
             Some(Atom::Hole(Hole::Anything)) => true,
         }
     }

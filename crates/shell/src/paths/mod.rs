@@ -129,7 +129,9 @@ fn split(atoms: &[Atom]) -> Vec<Vec<Symbol>> {
                 parts.push(Vec::new());
                 continue;
             }
-            Atom::Char('*', false) | Atom::Hole(Hole::Token | Hole::Anything) => Symbol::Many,
+            Atom::Char('*', false) | Atom::Hole(Hole::Token | Hole::Number | Hole::Integer | Hole::Anything) => {
+                Symbol::Many
+            }
             Atom::Char('?', false) => Symbol::One,
             Atom::Char('[', false) => match bracket(after) {
                 Some(length) => {

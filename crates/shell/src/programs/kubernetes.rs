@@ -74,7 +74,7 @@ const CHANGES: [&str; 28] = [
 ];
 
 /// Short names and plurals of kinds, as the API server knows them.
-const KINDS: [(&str, &str); 24] = [
+const KINDS: [(&str, &str); 26] = [
     ("ns", "namespace"),
     ("namespaces", "namespace"),
     ("po", "pod"),
@@ -99,6 +99,8 @@ const KINDS: [(&str, &str); 24] = [
     ("crd", "customresourcedefinition"),
     ("crds", "customresourcedefinition"),
     ("jobs", "job"),
+    ("project", "namespace"),
+    ("projects", "namespace"),
 ];
 
 impl Evaluator<'_> {

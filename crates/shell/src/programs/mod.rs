@@ -1,6 +1,7 @@
 //! What programs do with their arguments.
 
 pub(crate) mod containers;
+pub(crate) mod derived;
 pub(crate) mod files;
 pub(crate) mod find;
 pub(crate) mod git;
@@ -31,6 +32,7 @@ impl Evaluator<'_> {
         if !self.enter() {
             return Outcome::either(state);
         }
+        self.work(fields.iter().map(|field| field.atoms.len() + 16).sum());
         let outcome = match first.exact() {
             Some(name) if !name.is_empty() => self.named(&name, arguments, state, context),
             _ => {
@@ -101,7 +103,6 @@ impl Evaluator<'_> {
     }
 
     fn external(&mut self, name: &str, path: &str, arguments: &[Field], state: State, context: &Context) -> Outcome {
-        self.work(arguments.iter().map(|field| field.atoms.len() + 16).sum());
         if self.exported && !hooks::is_indifferent(name) {
             self.opaque(Opaque::HookVariable);
         }

@@ -18,7 +18,7 @@ use crate::eval::state::State;
 use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
 use crate::facts::{Code, Effect, Opaque, Run};
-use crate::paths::field::{Atom, Field};
+use crate::paths::field::Field;
 
 /// A line of the table.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -148,11 +148,19 @@ impl Evaluator<'_> {
             self.attributes(profile, &Parsed::default(), &mut run);
             return self.list(run);
         }
-        let parsed = parse(&profile.options, arguments, Order::Anywhere);
+        let order = if profile.is("first") {
+            Order::First
+        } else {
+            Order::Anywhere
+        };
+        let parsed = parse(&profile.options, arguments, order);
         self.attributes(profile, &parsed, &mut run);
         let mut all = Modifiers::default();
         for given in &parsed.given {
             self.given(given, &mut all, &mut run, state, context);
+            if let (Some(value), true) = (&given.value, profile.is("siblings") && given.role.contains('w')) {
+                self.beside_of(value, &mut run, state);
+            }
             if given.apart
                 && let Some(value) = &given.value
             {
@@ -171,7 +179,10 @@ impl Evaluator<'_> {
             self.role(&role, operand, &mut run, state, context);
             if role.contains('b') {
                 let sources = parsed.operands.get(..position).unwrap_or_default();
-                self.put_into(operand, sources, &all, &mut run, state);
+                self.put_into(operand, sources, all.letters.contains('R'), &mut run, state);
+            }
+            if profile.is("siblings") && role.contains('w') {
+                self.beside_of(operand, &mut run, state);
             }
             if operand.starts_with("@") && role.contains('r') {
                 self.path(&mut run, &operand.skip(1), Uses::READ, state);
@@ -215,7 +226,7 @@ impl Evaluator<'_> {
             .filter(|given| given.role.contains('b'))
             .filter_map(|given| given.value.as_ref())
         {
-            self.put_into(directory, &parsed.operands, all, run, state);
+            self.put_into(directory, &parsed.operands, all.letters.contains('R'), run, state);
         }
         if profile.is("splits") && parsed.operands.len() < 2 && !parsed.has("-f") {
             self.path(run, &Field::constant("."), Uses::WRITE.recursively(), state);
@@ -293,85 +304,6 @@ impl Evaluator<'_> {
         let standard = field.exact().as_deref() == Some("-");
         if !standard && (uses.reads || uses.writes || uses.removes || uses.lists) {
             self.path(run, field, uses, state);
-        }
-    }
-}
-
-impl Evaluator<'_> {
-    /// The target may be a directory: then what is written has the name of the source.
-    fn put_into(&mut self, directory: &Field, sources: &[Field], all: &Modifiers, run: &mut Run, state: &State) {
-        if all.letters.contains('R') {
-            self.path(run, directory, Uses::WRITE.recursively(), state);
-        }
-        for source in sources {
-            let slash = |atom: &Atom| matches!(atom, Atom::Char('/', _));
-            let end = source
-                .atoms
-                .iter()
-                .rposition(|atom| !slash(atom))
-                .map_or(0, |at| at + 1);
-            let start = source.atoms.iter().take(end).rposition(slash).map_or(0, |at| at + 1);
-            let mut joined = directory.clone();
-            joined.atoms.push(Atom::Char('/', true));
-            joined.atoms.extend(source.atoms.iter().take(end).skip(start).copied());
-            joined.below |= source.below;
-            self.path(run, &joined, Uses::WRITE, state);
-        }
-    }
-
-    /// A database of names that is a file.
-    fn database(&mut self, name: &Field, run: &mut Run, state: &State) {
-        match name.exact() {
-            Some(name) if !name.contains('/') => {
-                self.path(run, &Field::constant(&format!("/etc/{name}")), Uses::READ, state);
-            }
-            _ => self.path(run, &Field::unknown(), Uses::READ, state),
-        }
-    }
-
-    /// A file that is named as an address ends.
-    fn saved(&mut self, address: &Field, run: &mut Run, state: &State) {
-        let name = match address.exact() {
-            Some(text) => match text.rsplit('/').next() {
-                Some("") | None => Field::constant("index.html"),
-                Some(name) => Field::constant(name),
-            },
-            None => Field::unknown(),
-        };
-        self.path(run, &name, Uses::WRITE, state);
-    }
-
-    /// An address may be of a file.
-    fn address(&mut self, field: &Field, run: &mut Run, state: &State) {
-        match field.exact() {
-            Some(text) => {
-                let lower = text.to_ascii_lowercase();
-                if let Some(rest) = lower.strip_prefix("file:") {
-                    let path = rest.trim_start_matches('/').trim_start_matches("localhost/");
-                    // Percent signs and braces hide names.
-                    if path.contains(['%', '{', '[', '\\']) {
-                        self.path(run, &Field::unknown(), Uses::READ, state);
-                    }
-                    self.path(run, &Field::constant(&format!("/{path}")), Uses::READ, state);
-                } else if text.split(':').next().is_some_and(|scheme| scheme.contains(['{', '['])) {
-                    self.path(run, &Field::unknown(), Uses::READ, state);
-                }
-            }
-            None if field.starts_with("http://") || field.starts_with("https://") => {}
-            None => self.path(run, &Field::unknown(), Uses::READ, state),
-        }
-    }
-
-    /// Data to send: `@file`, `name=@file`, `name=<file`.
-    fn sent(&mut self, field: &Field, run: &mut Run, state: &State) {
-        for mark in ['@', '<'] {
-            if let Some((_, file)) = field.split_at(mark) {
-                let file = file.split_at(';').map_or(file, |(file, _)| file);
-                self.path(run, &file, Uses::READ, state);
-            }
-        }
-        if field.is_open() {
-            self.path(run, field, Uses::READ, state);
         }
     }
 }
@@ -462,6 +394,8 @@ mod tests {
                     "unknown",
                     "splits",
                     "databases",
+                    "siblings",
+                    "first",
                 ]
                 .contains(&attribute.as_str());
                 assert!(plain || effect(attribute).is_some(), "{line}: {attribute}");

@@ -228,6 +228,8 @@ impl Evaluator<'_> {
                 }
                 continue;
             }
+            // The target may be a directory.
+            let recursive = recursive || uses.writes;
             self.path(&mut run, operand, Uses { recursive, ..uses }, state);
         }
         self.list(run);

@@ -128,7 +128,7 @@ pub(crate) fn signalled(run: &mut Run, arguments: &[Field]) {
         Some("1") => true,
         Some("-1") => index > 0 || arguments.len() == 1,
         Some(_) => false,
-        None => field.atoms != [Atom::Hole(crate::paths::field::Hole::Token)],
+        None => field.atoms != [Atom::Hole(crate::paths::field::Hole::Number)],
     };
     if arguments.iter().enumerate().any(all) {
         run.system.insert(Effect::Power);

@@ -6,19 +6,21 @@
 //! disagree hides nothing. So a program stands here only if no option of it runs code that is not named.
 
 pub(crate) const PROFILES: &str = r"
-cat,tac,rev,cksum,sum,zcat,bzcat,xzcat,zstdcat,expand,unexpand,md5sum,sha1sum,sha224sum,sha256sum,sha384sum,
+cat,tac,rev,cksum,sum,expand,unexpand,md5sum,sha1sum,sha224sum,sha256sum,sha384sum,
   sha512sum,b2sum,look,tsort,cmp,comm,hexdump,hd,nl,fmt,fold,pr,base32,base64,basenc,strings | | *=r |
+zcat,bzcat,xzcat,zstdcat | -r,--recursive!R --files?rO --files0?rO --filelist=rO | *=r |
 paste,column,colrm,od,cut,factor,iconv,pv | -o,--output=w | *=r |
-xxd | -c,-cols=_ -g=_ -l,-len=_ -n=_ -o=_ -s=_ | 1=r 2=w |
+xxd | -c=_ -g=_ -l=_ -n=_ -o=_ -s=_ -R=_ | 1=r *=rw | first
 wc,du | --files0-from=rO -X,--exclude-from=r | *=rR |
 head,tail | -n,--lines=_ -c,--bytes=_ -s=_ --pid=_ | *=r |
-tr,seq,sleep,yes,basename,dirname,expr,arch,nproc,tty,whoami,logname,groups,users,uname,uptime,free,lscpu,lsblk,
+tr,seq,sleep,yes,basename,dirname,expr,arch,nproc,tty,whoami,logname,groups,uname,uptime,free,lscpu,lsblk,
   lsmem,lspci,lsusb,lsmod,getconf,locale,printenv,vmstat,mpstat,iostat,cal,ncal,sync,clear,tput,numfmt,id,w,
-  pidof,pgrep,whereis,which,lsb_release,hostid,runlevel,ipcs,nstat,pwdx,ps,pstree,pidstat,usleep,top | | *=_ | any
+  pidof,whereis,which,lsb_release,hostid,runlevel,ipcs,nstat,pwdx,ps,pstree,pidstat,usleep,top | | *=_ | any
 ping,ping6,traceroute,tracepath,nslookup,host,whois,arping | | *=_ | any network
 dig | -f=r -k=r | *=_ | network
-who,last,lastb,lastlog | -f,--file=r | *=r |
+who,users,last,lastb,lastlog | -f,--file=r | *=r |
 hostname | -F,--file=r | *=_ |
+pgrep | -F,--pidfile=r | *=_ |
 getent | -s,--service=_ | *=_ | databases
 date | -f,--file=r -r,--reference=r -s,--set!O -d,--date=_ | *=_ |
 dmesg | -F,--file=r -K,--kmsg-file=r | *=_ |
@@ -27,8 +29,9 @@ sort | -k,--key=_ -t,--field-separator=_ -S,--buffer-size=_ -T,--temporary-direc
 uniq | -f,--skip-fields=_ -s,--skip-chars=_ -w,--check-chars=_ | 1=r *=rw |
 join | -1=_ -2=_ -a=_ -v=_ -t=_ -e=_ -o=_ -j=_ | *=r |
 shuf | -n,--head-count=_ -i,--input-range=_ -o,--output=w --random-source=r | *=r |
-split,csplit | --filter=h -a,--suffix-length=_ -b,--bytes=_ -C,--line-bytes=_ -l,--lines=_ -n,--number=_
-  -f,--prefix=w -t,--separator=_ | 1=r *=w | splits
+csplit | -f,--prefix=w -n=_ -b=_ | 1=r *=w | strict-here siblings
+split | --filter=h -a,--suffix-length=_ -b,--bytes=_ -C,--line-bytes=_ -l,--lines=_ -n,--number=_
+  -f,--prefix=w -t,--separator=_ | 1=r *=w | splits siblings
 grep,egrep,fgrep,zgrep,bzgrep,xzgrep | -e,--regexp=_ -f,--file=r -A,--after-context=_ -B,--before-context=_
   -C,--context=_ -m,--max-count=_ -d,--directories=_R -D,--devices=_ --include=_ --exclude=_ --exclude-dir=_
   --exclude-from=r --label=_ --color,--colour?_ --binary-files=_ -r,--recursive!R -R,--dereference-recursive!R |
@@ -59,9 +62,9 @@ chattr,setfacl,setcap,setfattr,chcon | -R,--recursive!R -M,--modify-file=r -X,--
   --set-file=r | *=w |
 tee | | *=w |
 gzip,gunzip,bzip2,bunzip2,xz,unxz,lzma,zstd,unzstd,lz4,compress,uncompress | -S,--suffix=_ -o=w -D=r
-  -r,--recursive!R --files?rO --files0?rO --output-dir-flat=w --output-dir-mirror=w --filelist=r | *=rwd |
+  -r,--recursive!R --files?rO --files0?rO --output-dir-flat=w --output-dir-mirror=w --filelist=rO | *=rwd | siblings
 zip | -r,--recurse-paths!R -m,--move!D --unzip-command,-TT=x -b,--temp-path=w -O,--output-file=w -T,--test!O -@!O |
-  1=w *=r | wild
+  1=rw *=r | wild siblings
 unzip,zipinfo | -d=wR | 1=r *=_ | strict-here
 diff,diff3,zdiff | -r,--recursive!R -x,--exclude=_ -X,--exclude-from=r -I=_ -L,--label=_ -U,--unified?_
   -C,--context?_ --from-file=r --to-file=r -W,--width=_ -S,--starting-file=_ -F=_ --diff-program=x | *=r |
@@ -94,7 +97,7 @@ wget | -O,--output-document=w -o,--output-file=w -a,--append-output=w -P,--direc
   -n,--no-verbose -S,--server-response --spider -c,--continue -N,--timestamping --no-check-certificate
   -4,--inet4-only -6,--inet6-only -r,--recursive!C -k,--convert-links -p,--page-requisites!C -m,--mirror!C
   --content-disposition!C --trust-server-names!C -x,--force-directories!C --show-progress --no-proxy -d,--debug
-  -v,--verbose -b,--background -h,--help -V,--version | *=u | network strict saves
+  -v,--verbose -b,--background!C -h,--help -V,--version | *=u | network strict saves
 netstat | | *=_ |
 ss | -F,--filter=r -D,--diag=w -A,--query,--socket=_ -f,--family=_ -N,--net=O -K,--kill!O | *=_ |
 renice | | *=_ | any signal

@@ -1,0 +1,106 @@
+//! Paths that an argument stands for without naming them.
+
+use crate::eval::Evaluator;
+use crate::eval::state::State;
+use crate::eval::uses::Uses;
+use crate::facts::Run;
+use crate::paths::field::{Atom, Field};
+
+impl Evaluator<'_> {
+    /// The target may be a directory: then what is written has the name of the source.
+    pub(crate) fn put_into(
+        &mut self,
+        directory: &Field,
+        sources: &[Field],
+        recursive: bool,
+        run: &mut Run,
+        state: &State,
+    ) {
+        if recursive {
+            self.path(run, directory, Uses::WRITE.recursively(), state);
+        }
+        for source in sources {
+            let slash = |atom: &Atom| matches!(atom, Atom::Char('/', _));
+            let end = source
+                .atoms
+                .iter()
+                .rposition(|atom| !slash(atom))
+                .map_or(0, |at| at + 1);
+            let start = source.atoms.iter().take(end).rposition(slash).map_or(0, |at| at + 1);
+            let mut joined = directory.clone();
+            joined.atoms.push(Atom::Char('/', true));
+            joined.atoms.extend(source.atoms.iter().take(end).skip(start).copied());
+            joined.below |= source.below;
+            self.path(run, &joined, Uses::WRITE, state);
+        }
+    }
+
+    /// What is made of a file has its name with an ending more or less.
+    pub(crate) fn beside_of(&mut self, file: &Field, run: &mut Run, state: &State) {
+        let slash = |atom: &Atom| matches!(atom, Atom::Char('/', _));
+        let end = file.atoms.iter().rposition(slash).map_or(0, |at| at + 1);
+        let mut pattern: Vec<Atom> = file.atoms.iter().take(end).copied().collect();
+        pattern.push(Atom::Char('*', false));
+        let siblings = Field {
+            atoms: pattern,
+            ..file.clone()
+        };
+        self.path(run, &siblings, Uses::WRITE, state);
+    }
+
+    /// A database of names that is a file.
+    pub(crate) fn database(&mut self, name: &Field, run: &mut Run, state: &State) {
+        match name.exact() {
+            Some(name) if !name.contains('/') => {
+                self.path(run, &Field::constant(&format!("/etc/{name}")), Uses::READ, state);
+            }
+            _ => self.path(run, &Field::unknown(), Uses::READ, state),
+        }
+    }
+
+    /// A file that is named as an address ends.
+    pub(crate) fn saved(&mut self, address: &Field, run: &mut Run, state: &State) {
+        let name = match address.exact() {
+            Some(text) => match text.rsplit('/').next() {
+                Some("") | None => Field::constant("index.html"),
+                Some(name) => Field::constant(name),
+            },
+            None => Field::unknown(),
+        };
+        self.path(run, &name, Uses::WRITE, state);
+    }
+
+    /// An address may be of a file.
+    pub(crate) fn address(&mut self, field: &Field, run: &mut Run, state: &State) {
+        match field.exact() {
+            Some(text) => {
+                let lower = text.to_ascii_lowercase();
+                if let Some(rest) = lower.strip_prefix("file:") {
+                    let path = rest.trim_start_matches('/').trim_start_matches("localhost/");
+                    // Percent signs and braces hide names.
+                    if path.contains(['%', '{', '[', '\\']) {
+                        self.path(run, &Field::unknown(), Uses::READ, state);
+                    }
+                    self.path(run, &Field::constant(&format!("/{path}")), Uses::READ, state);
+                } else if text.split(':').next().is_some_and(|scheme| scheme.contains(['{', '['])) {
+                    self.path(run, &Field::unknown(), Uses::READ, state);
+                }
+            }
+            None if field.starts_with("http://") || field.starts_with("https://") => {}
+            None => self.path(run, &Field::unknown(), Uses::READ, state),
+        }
+    }
+
+    /// Data to send: `@file`, `name=@file`, `name=<file`.
+    pub(crate) fn sent(&mut self, field: &Field, run: &mut Run, state: &State) {
+        for mark in ['@', '<'] {
+            if let Some((_, file)) = field.split_at(mark) {
+                let file = file.split_at(';').map_or(file, |(file, _)| file);
+                self.path(run, &file, Uses::READ, state);
+            }
+        }
+        if field.is_open() {
+            self.path(run, field, Uses::READ, state);
+        }
+    }
+}
