@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::search::Search;
 use super::{Scanner, Scratch};
-use crate::words::{characters, decode, decode_before, is_word};
+use crate::words::{characters, decode, is_word};
 
 /// A text with look-alikes of ASCII characters folded to them, and where each of its bytes came from.
 #[derive(Debug, Default)]
@@ -12,9 +12,6 @@ pub(super) struct Folded {
     text: Vec<u8>,
     origin: Vec<usize>,
 }
-
-/// So many bytes are folded on either side of a look-alike, at most.
-const AROUND: usize = 1024;
 
 /// Adds what is found in `text` only after folding.
 pub(super) fn search(scanner: &Scanner, text: &[u8], scratch: &mut Scratch) {
@@ -42,30 +39,13 @@ pub(super) fn search(scanner: &Scanner, text: &[u8], scratch: &mut Scratch) {
     scratch.folded = folded;
 }
 
-/// The first stretch of text at or after `from` with look-alikes in it: bytes that are no characters end it.
+/// The first stretch of text at or after `from` with look-alikes in it. Control characters end it, as they end every value.
 fn stretch(text: &[u8], from: usize) -> Option<Range<usize>> {
     let first = next_folding(text, from)?;
-    let lowest = first.saturating_sub(AROUND).max(from);
-    let mut start = first;
-    while start > lowest {
-        match decode_before(text, start) {
-            Some((Some(_), before)) if before >= lowest => start = before,
-            Some(_) | None => break,
-        }
-    }
-    let (mut end, mut limit) = (first, first + AROUND);
-    while end < limit {
-        match text.get(end..).and_then(decode) {
-            Some((Some(c), length)) => {
-                if folds(c) {
-                    limit = end + AROUND;
-                }
-                end += length;
-            }
-            Some((None, _)) | None => break,
-        }
-    }
-    Some(start..end)
+    let control = |byte: &u8| *byte < b' ' || *byte == 0x7F;
+    let before = text.get(from..first)?.iter().rposition(control);
+    let behind = text.get(first..)?.iter().position(control);
+    Some(before.map_or(from, |at| from + at + 1)..behind.map_or(text.len(), |at| first + at))
 }
 
 /// Where the first look-alike at or after `from` is.
@@ -191,9 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_characters_end_what_is_folded() {
-        let text = [b"\xffab".as_slice(), "\u{661}2\u{e4}".as_bytes(), b"c\xfex"].concat();
-        assert_eq!(stretch(&text, 0), Some(1..9));
-        assert_eq!(stretch(&text, 9), None);
+    fn control_characters_end_what_is_folded() {
+        let text = [b"\xff\tab".as_slice(), "\u{661}2\u{e4}".as_bytes(), b"c\xfe\nex"].concat();
+        assert_eq!(stretch(&text, 0), Some(2..text.len() - 3));
+        assert_eq!(stretch(&text, text.len() - 3), None);
     }
 }

@@ -34,6 +34,8 @@ const END_LINE: usize = 160;
 const LINE_LIMIT: usize = 1024;
 /// So many bytes of control sequences are held back at most within one value.
 const SEQUENCES_LIMIT: usize = 16 * 1024;
+/// So much memory a buffer keeps over a pause.
+const SILENT: usize = 4 * 1024;
 /// The longest string sequence: of a terminal, and elsewhere.
 const TERMINAL_STRING: usize = 64 * 1024;
 const OTHER_STRING: usize = 4 * 1024;
@@ -50,7 +52,7 @@ pub enum Medium {
 /// Masks text that arrives in pieces, wherever it is cut.
 ///
 /// What no value can have a part in any more is shown at once, the rest when it is decided. What is shown is the same
-/// wherever the text was cut, but for [`TextStream::flush`]. At most about 50 KiB are held back, and 64 KiB of one
+/// wherever the text was cut, but for [`TextStream::flush`]. The crate's `README.md` says what is promised. At most about 50 KiB are held back, and 64 KiB of one
 /// control sequence.
 #[derive(Debug)]
 pub struct TextStream {
@@ -129,6 +131,11 @@ impl TextStream {
         };
         self.let_out(kept, out);
         self.patient = kept > 0;
+        // Many streams are silent most of the time.
+        self.held.text.shrink_to(SILENT);
+        self.held.sequences.shrink_to(SILENT);
+        self.spare.shrink_to(SILENT);
+        self.reading.shrink_to(SILENT);
     }
 
     /// [`TextStream::flush`], for what a person just typed and sees come back: what follows is not taken for the rest

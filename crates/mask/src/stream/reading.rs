@@ -88,6 +88,14 @@ fn next_control(text: &[u8]) -> Option<usize> {
 }
 
 impl Reading {
+    /// Keeps memory for about so many bytes.
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        self.text.shrink_to(bytes);
+        self.origin.shrink_to(bytes);
+        self.first.shrink_to(bytes);
+        self.free.shrink_to(bytes);
+    }
+
     /// Reads `text`.
     pub(super) fn read(&mut self, text: &[u8], parting: &Parting, backspace: Backspace) {
         self.text.clear();
