@@ -392,6 +392,54 @@ fn an_archive_keeps_its_length() {
 }
 
 #[test]
+fn nothing_makes_it_hold_much() {
+    let size = 300_000;
+    let texts = [
+        vec![b'7'; size],
+        vec![0xFF; size],
+        vec![0; size],
+        vec![b' '; size],
+        b"4 ".repeat(size / 2),
+        b"a\x08".repeat(size / 2),
+        b"a\r".repeat(size / 2),
+        b"\x0f".repeat(size),
+        b"\x1b[".repeat(size / 2),
+        b"\x1b[1m".repeat(size / 4),
+        b"\x1b[C".repeat(size / 3),
+        b"\x1b[64D".repeat(size / 5),
+        b"\x1b]0;".repeat(size / 4),
+        b"a\x1b]52;".repeat(size / 6),
+        b"-----BEGIN ".repeat(size / 11),
+        b"-----BEGIN PRIVATE KEY-----".repeat(size / 27),
+        b"aws_secret_access_key = ".repeat(size / 24),
+        b"a@".repeat(size / 2),
+        b"://a:".repeat(size / 5),
+        b"eyJ.".repeat(size / 4),
+        "\u{661}\u{200B} ".as_bytes().repeat(size / 6),
+    ];
+    for medium in BOTH {
+        for text in &texts {
+            let mut stream = stream(medium);
+            let mut out = Vec::new();
+            let mut given = 0;
+            for piece in text.chunks(1000) {
+                stream.push(piece, &mut out);
+                given += piece.len();
+                assert!(stream.held().len() <= 52 * 1024, "{}", stream.held().len());
+                let hidden = text.starts_with(b"-----BEGIN PRIVATE");
+                assert!(
+                    hidden || out.len() + 160 * 1024 >= given,
+                    "{}",
+                    text[..9].escape_ascii()
+                );
+            }
+            stream.flush(&mut out);
+            assert!(stream.held().len() <= 3);
+        }
+    }
+}
+
+#[test]
 fn users_expressions_see_lines() {
     let key = MaskKey::new(&SecretSlice::from(vec![7; 32]));
     let rule = Rule::Custom {

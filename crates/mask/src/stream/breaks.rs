@@ -8,7 +8,7 @@ use crate::words::{decode, decode_before};
 use crate::{Detector, Scanner};
 
 /// More characters in a row than this, none of which is printed, part everything.
-const RUN_LIMIT: usize = 256;
+pub(super) const RUN_LIMIT: usize = 256;
 /// Lines of a terminal whose width is not known may be wrapped from this column on.
 const NARROW: usize = 32;
 /// A line is looked back along so far for its column.
@@ -254,6 +254,33 @@ impl Parting {
 /// Whether a terminal shows nothing for the control character and goes nowhere with it, or does so within the line.
 pub(super) fn is_unseen(byte: u8) -> bool {
     (byte < b' ' && !matches!(byte, b'\t' | b'\n' | 0x0B | 0x0C)) || byte == 0x7F
+}
+
+/// Whether a byte may stand in a token: what is written in one word.
+pub(super) fn is_token(byte: u8) -> bool {
+    byte >= 0x80 || byte.is_ascii_alphanumeric() || b"-_.~+/=%@:".contains(&byte)
+}
+
+/// How many bytes of a character are at the end of `text` of which more bytes are to come.
+pub(super) fn unfinished_character(text: &[u8]) -> usize {
+    let last = text.len().saturating_sub(3);
+    let tail = text.get(last..).unwrap_or_default();
+    let Some(lead) = tail.iter().rposition(|byte| *byte >= 0xC0) else {
+        return 0;
+    };
+    let character = tail.get(lead..).unwrap_or_default();
+    let length = match character.first() {
+        Some(0xC2..=0xDF) => 2,
+        Some(0xE0..=0xEF) => 3,
+        Some(0xF0..=0xF4) => 4,
+        Some(_) | None => 0,
+    };
+    let continued = character.iter().skip(1).all(|byte| (0x80..0xC0).contains(byte));
+    if continued && character.len() < length {
+        character.len()
+    } else {
+        0
+    }
 }
 
 fn is_blank(byte: u8) -> bool {

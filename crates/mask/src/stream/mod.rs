@@ -1,6 +1,7 @@
 //! Text that arrives in pieces: terminal output, logs, bodies.
 
 mod breaks;
+mod find;
 mod held;
 mod key;
 mod reading;
@@ -11,11 +12,11 @@ use std::sync::Arc;
 
 use crate::scanner::pem::{self, Label};
 use crate::{Detector, Scanner, Scratch, words};
-use breaks::Parting;
+use breaks::{Parting, is_token, unfinished_character};
 use held::Held;
-use reading::{Backspace, Reading};
+use reading::Reading;
 use sequence::{ESC, Effect, Outcome, Sequence};
-use show::{Form, Hidden, Writer};
+use show::{Hidden, Writer};
 
 /// Text without a place where nothing could be cut is searched so much at a time.
 const WINDOW: usize = 16 * 1024;
@@ -33,6 +34,8 @@ const END_LINE: usize = 160;
 const LINE_LIMIT: usize = 1024;
 /// So many bytes of control sequences are held back at most within one value.
 const SEQUENCES_LIMIT: usize = 16 * 1024;
+/// So much memory a buffer keeps over a pause.
+const SILENT: usize = 4 * 1024;
 /// The longest string sequence: of a terminal, and elsewhere.
 const TERMINAL_STRING: usize = 64 * 1024;
 const OTHER_STRING: usize = 4 * 1024;
@@ -49,7 +52,7 @@ pub enum Medium {
 /// Masks text that arrives in pieces, wherever it is cut.
 ///
 /// What no value can have a part in any more is shown at once, the rest when it is decided. What is shown is the same
-/// wherever the text was cut, but for [`TextStream::flush`]. At most about 50 KiB are held back, and 64 KiB of one
+/// wherever the text was cut, but for [`TextStream::flush`]. The crate's `README.md` says what is promised. At most about 50 KiB are held back, and 64 KiB of one
 /// control sequence.
 #[derive(Debug)]
 pub struct TextStream {
@@ -128,6 +131,11 @@ impl TextStream {
         };
         self.let_out(kept, out);
         self.patient = kept > 0;
+        // Many streams are silent most of the time.
+        self.held.text.shrink_to(SILENT);
+        self.held.sequences.shrink_to(SILENT);
+        self.spare.shrink_to(SILENT);
+        self.reading.shrink_to(SILENT);
     }
 
     /// [`TextStream::flush`], for what a person just typed and sees come back: what follows is not taken for the rest
@@ -189,10 +197,14 @@ impl TextStream {
             } else {
                 let text = memchr::memchr(ESC, rest).unwrap_or(rest.len());
                 self.take_text(rest.get(..text).unwrap_or_default(), out);
-                if text < rest.len() {
+                let length = sequence::short(rest.get(text..).unwrap_or_default());
+                if let Some(short) = rest.get(text..text + length).filter(|short| !short.is_empty()) {
+                    self.held.add_sequence(short, Effect::of(short));
+                    self.bound_sequences(out);
+                } else if text < rest.len() {
                     self.sequence.begin();
                 }
-                text + 1
+                text + length.max(1)
             };
             rest = rest.get(used..).unwrap_or_default();
         }
@@ -224,6 +236,11 @@ impl TextStream {
             self.held.add_sequence(&bytes, Effect::of(&bytes));
         }
         self.spare = bytes;
+        self.bound_sequences(out);
+    }
+
+    /// Too many sequences end whatever value may be around them.
+    fn bound_sequences(&mut self, out: &mut Vec<u8>) {
         if self.held.sequences.len() >= SEQUENCES_LIMIT {
             self.settle(out);
             if self.held.sequences.len() >= SEQUENCES_LIMIT {
@@ -466,73 +483,6 @@ impl TextStream {
         self.let_go(end, context);
     }
 
-    /// Finds the values in the text up to `end`, and in what else it reads as.
-    fn find(&mut self, end: usize) {
-        let text = self.held.text.get(..end).unwrap_or_default();
-        self.values.clear();
-        let spans = self.scanner.find_by_line(text, &mut self.scratch);
-        self.values.extend(spans.iter().map(|span| Hidden {
-            span: *span,
-            form: Form::Mask,
-        }));
-        let mut merge = false;
-        let (mut from, mut line) = (0, 0);
-        while let Some(unseen) = reading::next_unseen(text, from, line, &self.parting) {
-            // The stretch between two breaks is read alone.
-            let start = self.parting.last(text, from, unseen).unwrap_or(from);
-            let end = self.parting.next(text, unseen).unwrap_or(text.len());
-            let stretch = text.get(start..end).unwrap_or_default();
-            let mut parting = self.parting;
-            parting.column = self.parting.column_at(text, start);
-            for backspace in [Backspace::Keeps, Backspace::Overwrites] {
-                if backspace == Backspace::Overwrites && memchr::memchr(0x08, stretch).is_none() {
-                    continue;
-                }
-                self.reading.read(stretch, &parting, backspace);
-                for span in self.scanner.find_by_line(&self.reading.text, &mut self.scratch) {
-                    let mut span = *span;
-                    let Some(range) = self.reading.place(span.start..span.end) else {
-                        continue;
-                    };
-                    (span.start, span.end) = (start + range.start, start + range.end);
-                    self.values.push(Hidden {
-                        span,
-                        form: backspace.form(),
-                    });
-                    merge = true;
-                }
-            }
-            line = memchr::memrchr(b'\n', stretch).map_or(line, |at| start + at + 1);
-            from = end;
-        }
-        if merge {
-            show::merge(&mut self.values);
-        }
-    }
-
-    /// Writes what was found in its masked form, and all else up to `end` as it is.
-    fn write(&self, end: usize, out: &mut Vec<u8>) {
-        let shown = self.held.shown;
-        let mut writer = Writer::new(&self.held, out);
-        for value in &self.values {
-            if value.span.start >= end {
-                break;
-            }
-            if value.span.end <= shown {
-                continue;
-            }
-            let mut value = if value.span.start < shown {
-                show::rest(value, shown)
-            } else {
-                *value
-            };
-            value.span.end = value.span.end.min(end);
-            writer.value(&self.scanner, &value);
-        }
-        writer.copy(end);
-        writer.finish();
-    }
-
     /// Forgets the text up to `end`, but for `context` bytes.
     fn let_go(&mut self, end: usize, context: usize) {
         let drop = end.saturating_sub(context);
@@ -541,32 +491,5 @@ impl TextStream {
         self.checked = self.checked.saturating_sub(drop);
         self.key_checked = self.key_checked.saturating_sub(drop);
         self.end_checked = self.end_checked.saturating_sub(drop);
-    }
-}
-
-/// Whether a byte may stand in a token: what is written in one word.
-fn is_token(byte: u8) -> bool {
-    byte >= 0x80 || byte.is_ascii_alphanumeric() || b"-_.~+/=%@:".contains(&byte)
-}
-
-/// How many bytes of a character are at the end of `text` of which more bytes are to come.
-fn unfinished_character(text: &[u8]) -> usize {
-    let last = text.len().saturating_sub(3);
-    let tail = text.get(last..).unwrap_or_default();
-    let Some(lead) = tail.iter().rposition(|byte| *byte >= 0xC0) else {
-        return 0;
-    };
-    let character = tail.get(lead..).unwrap_or_default();
-    let length = match character.first() {
-        Some(0xC2..=0xDF) => 2,
-        Some(0xE0..=0xEF) => 3,
-        Some(0xF0..=0xF4) => 4,
-        Some(_) | None => 0,
-    };
-    let continued = character.iter().skip(1).all(|byte| (0x80..0xC0).contains(byte));
-    if continued && character.len() < length {
-        character.len()
-    } else {
-        0
     }
 }

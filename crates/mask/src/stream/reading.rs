@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::breaks::{Parting, is_unseen};
+use super::breaks::{Parting, RUN_LIMIT, is_unseen};
 use super::show::Form;
 
 /// A text without control characters and without the line ends that wrap a line, and where each of its bytes came from.
@@ -50,7 +50,8 @@ pub(super) fn next_unseen(text: &[u8], from: usize, mut line: usize, parting: &P
             Some(b'\r') => text.get(at + 1) != Some(&b'\n'),
             Some(b'\n') => {
                 let length = at - line + if line == 0 { parting.column } else { 0 };
-                let tabs = || memchr::memchr(b'\t', text.get(line..at).unwrap_or_default()).is_some();
+                let tabs =
+                    || length * 8 >= narrow && memchr::memchr(b'\t', text.get(line..at).unwrap_or_default()).is_some();
                 let wrapped = (length >= narrow || tabs()) && parting.wrapped(text, at);
                 line = at + 1;
                 wrapped
@@ -63,6 +64,15 @@ pub(super) fn next_unseen(text: &[u8], from: usize, mut line: usize, parting: &P
         }
         at += 1;
     }
+}
+
+/// Where the control characters end that start at `from`, and whether they may join what is on both sides of them.
+pub(super) fn joint(text: &[u8], from: usize) -> (usize, bool) {
+    let rest = text.get(from..).unwrap_or_default();
+    let seen = rest.iter().position(|byte| !is_unseen(*byte));
+    // A line feed is one here because it wraps a line.
+    let end = from + seen.unwrap_or(rest.len()).max(1);
+    (end, from > 0 && end < text.len() && end - from < RUN_LIMIT)
 }
 
 /// Where the first control character is that is no tabulator.
@@ -78,6 +88,14 @@ fn next_control(text: &[u8]) -> Option<usize> {
 }
 
 impl Reading {
+    /// Keeps memory for about so many bytes.
+    pub(super) fn shrink_to(&mut self, bytes: usize) {
+        self.text.shrink_to(bytes);
+        self.origin.shrink_to(bytes);
+        self.first.shrink_to(bytes);
+        self.free.shrink_to(bytes);
+    }
+
     /// Reads `text`.
     pub(super) fn read(&mut self, text: &[u8], parting: &Parting, backspace: Backspace) {
         self.text.clear();

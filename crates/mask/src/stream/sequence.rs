@@ -142,6 +142,23 @@ impl State {
     }
 }
 
+/// How long the sequence is that `text` starts with, if it is one of a few parameters and whole; else 0.
+pub(super) fn short(text: &[u8]) -> usize {
+    const SHORT: usize = 32;
+    let [ESC, b'[', rest @ ..] = text else {
+        return 0;
+    };
+    let parameters = rest
+        .iter()
+        .take(SHORT)
+        .take_while(|byte| matches!(byte, 0x20..=0x3F))
+        .count();
+    match rest.get(parameters) {
+        Some(0x40..=0x7E) => parameters + 3,
+        Some(_) | None => 0,
+    }
+}
+
 /// What a sequence means for the text that it stands in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {

@@ -213,7 +213,9 @@ impl Streams {
 
     /// What of `piece`, and of what was held back before, can be shown. `stream` 0 is the standard output.
     pub(crate) fn said<'p>(&'p mut self, stream: u32, piece: &'p [u8]) -> &'p [u8] {
-        let echo = self.terminal && piece.len() <= self.typed.saturating_mul(ECHO).min(256);
+        // The answer to a line is none.
+        let short = piece.len() <= self.typed.saturating_mul(ECHO).min(256);
+        let echo = self.terminal && short && !piece.contains(&b'\n');
         self.typed = 0;
         self.masked(stream).take(piece, echo)
     }
