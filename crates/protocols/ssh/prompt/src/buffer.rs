@@ -91,18 +91,12 @@ impl Buffer {
         self.cursor = to;
     }
 
-    /// Inserts at the cursor, and goes behind it.
+    /// Inserts at the cursor, and goes behind it. Single bytes in a row are undone as one.
     pub(crate) fn insert(&mut self, text: &str) {
-        self.put(self.cursor, text);
-        self.cursor += text.len();
-    }
-
-    /// Inserts one character that was typed: several in a row are undone as one.
-    pub(crate) fn typed(&mut self, c: char) {
         let at = self.cursor;
-        self.text.insert(at, c);
-        self.cursor = at + c.len_utf8();
-        self.undo.typed(at, c.len_utf8());
+        self.text.insert_str(at, text);
+        self.cursor = at + text.len();
+        self.undo.inserted(at..self.cursor);
     }
 
     /// Removes a range and gives what stood there. The cursor stays where it was in the text, or goes to where the range was.
@@ -123,10 +117,12 @@ impl Buffer {
         removed
     }
 
+    /// Another text in the place of a range. The cursor goes to its end.
     pub(crate) fn replace(&mut self, range: Range<usize>, text: &str) {
         let start = range.start;
         self.remove(range);
-        self.put(start, text);
+        self.go(start);
+        self.insert(text);
     }
 
     /// What follows is undone as one, up to the next call.
@@ -157,12 +153,5 @@ impl Buffer {
             }
         }
         true
-    }
-
-    fn put(&mut self, at: usize, text: &str) {
-        if !text.is_empty() && self.text.is_char_boundary(at) {
-            self.text.insert_str(at, text);
-            self.undo.push(Change::Inserted(at..at + text.len()));
-        }
     }
 }

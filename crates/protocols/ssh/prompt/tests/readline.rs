@@ -1,6 +1,6 @@
 //! The same keys to bash's readline, on a pseudo-terminal, and to the editor: what is submitted must be the same.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod support;
 

@@ -60,20 +60,20 @@ impl Undo {
         self.forget();
     }
 
-    /// A character of so many bytes was typed at a place. One byte joins what was inserted right before it.
-    pub(super) fn typed(&mut self, at: usize, bytes: usize) {
-        if let Some(command) = self.commands.back_mut()
+    /// Something was inserted. One byte joins what was inserted right before it, unless it is a part of a command.
+    pub(super) fn inserted(&mut self, place: Range<usize>) {
+        if self.closed
+            && place.len() == 1
+            && let Some(command) = self.commands.back_mut()
             && !command.sealed
-            && bytes == 1
             && let [Change::Inserted(range)] = command.changes.as_mut_slice()
-            && range.end == at
+            && range.end == place.start
             && range.len() < MAX_TYPED
         {
-            range.end += bytes;
-            return;
+            range.end = place.end;
+        } else if !place.is_empty() {
+            self.push(Change::Inserted(place));
         }
-        self.closed = true;
-        self.push(Change::Inserted(at..at + bytes));
     }
 
     pub(super) fn pop(&mut self) -> Option<Vec<Change>> {

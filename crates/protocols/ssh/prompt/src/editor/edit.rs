@@ -105,10 +105,9 @@ impl Editor {
             return;
         }
         match usize::try_from(count) {
-            Ok(1) if self.room() >= c.len_utf8() => self.buffer.typed(c),
-            Ok(count @ 2..) if self.room() >= count * c.len_utf8() => self.buffer.insert(&c.to_string().repeat(count)),
-            Ok(0) | Err(_) => {}
+            Ok(count) if self.room() >= count * c.len_utf8() => self.buffer.insert(&c.to_string().repeat(count)),
             Ok(_) => self.bell = true,
+            Err(_) => {}
         }
     }
 

@@ -1,6 +1,12 @@
 //! What is submitted is what is shown: random keys, cut anywhere, on a terminal emulator.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "tests"
+)]
 
 use proptest::prelude::*;
 use unicode_width::UnicodeWidthChar as _;
@@ -241,7 +247,7 @@ fn act() -> impl Strategy<Value = Act> {
         6 => (0_u8..0x20).prop_map(|byte| Act::Bytes(vec![byte])),
         2 => Just(Act::Bytes(vec![0x7f])),
         4 => (0x20_u8..0x80).prop_map(|byte| Act::Bytes(vec![0x1b, byte])),
-        8 => proptest::sample::select(SEQUENCES).prop_map(move |sequence| bytes(sequence)),
+        8 => proptest::sample::select(SEQUENCES).prop_map(bytes),
         1 => "\u{1b}\\[[0-9;<=>?]{0,6}[ -/]{0,2}[@-~]".prop_map(move |text| bytes(text.as_bytes())),
         1 => proptest::collection::vec(any::<u8>(), 1..6).prop_map(Act::Bytes),
         1 => (2_u32..100, 2_u32..12).prop_map(|(columns, rows)| Act::Resize(columns, rows)),
@@ -336,7 +342,7 @@ impl Desk {
         let (line, cursor) = match &editor.mode {
             Mode::Search(search) => editor.found(search),
             Mode::Confirm(_) => return,
-            _ => (editor.buffer.text(), editor.buffer.cursor()),
+            Mode::Plain | Mode::Prefix | Mode::Find { .. } => (editor.buffer.text(), editor.buffer.cursor()),
         };
         let columns = self.seen.size.columns as usize;
         self.seen
@@ -389,4 +395,244 @@ proptest! {
     ) {
         play(&acts, Size { columns, rows }, piece);
     }
+}
+
+/// Submits keys that were typed on a fresh line.
+fn line(editor: &mut Editor, keys: &[u8]) -> String {
+    let mut out = Vec::new();
+    editor.begin("$ ", &mut out);
+    match editor.keys(keys, &mut out) {
+        (taken, Some(Event::Line(line))) if taken == keys.len() => line,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn editor() -> Editor {
+    Editor::new(Size { columns: 80, rows: 24 }, true, |_| false)
+}
+
+proptest! {
+    #[test]
+    fn no_line_holds_a_control_character_that_was_not_quoted(
+        acts in proptest::collection::vec(act(), 1..30),
+        piece in prop_oneof![Just(1_usize), Just(4096)],
+    ) {
+        let mut editor = Editor::new(Size { columns: 80, rows: 24 }, true, incomplete);
+        let mut out = Vec::new();
+        editor.begin("$ ", &mut out);
+        for act in acts {
+            let Act::Bytes(bytes) = act else { continue };
+            // Ctrl-V, Ctrl-Q.
+            let bytes: Vec<u8> = bytes.into_iter().filter(|byte| !matches!(byte, 0x16 | 0x11)).collect();
+            for mut rest in bytes.chunks(piece) {
+                while !rest.is_empty() {
+                    let (taken, event) = editor.keys(rest, &mut out);
+                    rest = &rest[taken..];
+                    let line = match event {
+                        Some(Event::Line(line)) => line,
+                        _ => editor.line(),
+                    };
+                    // Those that pastes may hold.
+                    prop_assert!(!line.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "{:?}", line);
+                    if !editor.is_active() {
+                        editor.begin("$ ", &mut out);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_terminal_that_was_left_in_any_state_shows_the_line() {
+    for left in [
+        "\x1b[4h",
+        "\x1b[?7l",
+        "\x1b[7m",
+        "\x0e\x1b)0",
+        "\x1b(0",
+        "\x1b[?25l",
+        "text\r\nbelow\x1b[A\r",
+    ] {
+        let mut desk = Desk::new(Size { columns: 20, rows: 5 });
+        desk.editor.keys(b"\x03", &mut desk.out);
+        desk.seen.take(&mut desk.out);
+        desk.seen.terminal.feed(left);
+        desk.begin();
+        desk.bytes("wörd wörd 'wörd' wörd\x01X".as_bytes());
+        assert!(desk.seen.terminal.cursor().visible, "{left:?}");
+    }
+}
+
+#[test]
+fn a_fresh_line_keeps_what_stands_there() {
+    let mut seen = Seen::new(Size { columns: 10, rows: 4 });
+    let editor = Editor::new(seen.size, true, |_| false);
+    let mut out = Vec::new();
+    editor.fresh_line(&mut out);
+    seen.take(&mut out);
+    assert_eq!(seen.cursor(), (0, 0));
+    seen.terminal.feed("half");
+    editor.fresh_line(&mut out);
+    seen.take(&mut out);
+    assert_eq!(seen.cursor(), (1, 0));
+    assert_eq!(text(&seen.rows()[0]), "half\\%");
+    assert!(seen.rows()[1].is_empty());
+}
+
+#[test]
+fn nothing_makes_a_line_longer_than_its_bound() {
+    let mut editor = editor();
+    let full = "x".repeat(MAX_LINE);
+    let pasted = |length: usize| [b"\x1b[200~", vec![b'p'; length].as_slice(), b"\x1b[201~"].concat();
+    assert_eq!(line(&mut editor, &[full.as_bytes(), b"yz\r"].concat()), full);
+    assert_eq!(
+        line(&mut editor, &[b"a", pasted(MAX_LINE).as_slice(), b"\r"].concat()),
+        "a"
+    );
+    assert_eq!(line(&mut editor, b"a\x1b9\x1b9\x1b9\x1b9\x1b9\x1b9xy\r"), "ay");
+    let yanks = [pasted(MAX_LINE / 2 + 1).as_slice(), b"\x15\x19\x19\r"].concat();
+    assert_eq!(line(&mut editor, &yanks).len(), MAX_LINE / 2 + 1);
+    // What is kept is bounded too.
+    for nth in 0..MAX_ROWS {
+        editor.add_history(&format!("{nth} {}", "h".repeat(5000)));
+    }
+    assert!(editor.history().map(str::len).sum::<usize>() <= 8 * MAX_LINE);
+    (0..2000).for_each(|nth| editor.add_history(&nth.to_string()));
+    assert_eq!(editor.history().len(), 1000);
+    let kills: Vec<u8> = (0..100).flat_map(|nth| format!("{nth}\x15\x05").into_bytes()).collect();
+    line(&mut editor, &[kills.as_slice(), b"\r"].concat());
+    let turned = [b"\x19".as_slice(), b"\x1by".repeat(32).as_slice(), b"\r"].concat();
+    assert_eq!(line(&mut editor, &turned), "99");
+}
+
+#[test]
+fn a_line_that_goes_on_has_a_bound_over_all_its_rows() {
+    let mut editor = Editor::new(Size { columns: 80, rows: 24 }, true, |line| line.ends_with('\\'));
+    let mut out = Vec::new();
+    editor.begin("$ ", &mut out);
+    editor.keys(&b"\\\r".repeat(2 * MAX_ROWS), &mut out);
+    assert!(editor.line().matches('\n').count() < MAX_ROWS);
+    editor.begin("$ ", &mut out);
+    editor.keys(&[vec![b'x'; MAX_LINE - 3].as_slice(), b"\\\rabcdef"].concat(), &mut out);
+    assert_eq!(editor.line().len(), MAX_LINE);
+}
+
+#[test]
+fn commands_that_cost_much_are_not_done_without_end() {
+    let mut editor = editor();
+    (0..8).for_each(|nth| editor.add_history(&format!("{nth}{}", "y".repeat(MAX_LINE - 8))));
+    let mut out = Vec::new();
+    editor.begin("$ ", &mut out);
+    editor.keys(b"\x1b[A", &mut out);
+    // Each search goes through the whole history.
+    let searches = editor.history.bytes() + editor.buffer.len() + 1024;
+    editor.keys(&b"\x12z\x07".repeat(500), &mut out);
+    assert!(editor.work < searches);
+    // Typing still works.
+    let before = editor.buffer.len();
+    editor.keys(b"\x05z", &mut out);
+    assert_eq!(editor.buffer.len(), before + 1);
+}
+
+/// The line after Tab and its answer.
+fn tab(desk: &mut Desk, keys: &str, candidates: &[(&str, Option<char>)]) -> String {
+    let (_, event) = desk.editor.keys(keys.as_bytes(), &mut desk.out);
+    let Some(Event::Complete { line, cursor }) = event else {
+        panic!("{event:?}")
+    };
+    let from = line[..cursor].rfind(' ').map_or(0, |at| at + 1);
+    let candidates = candidates.iter().map(|(text, suffix)| Candidate {
+        text: (*text).to_owned(),
+        label: format!("{text}!"),
+        suffix: *suffix,
+    });
+    let candidates = candidates.collect();
+    desk.editor.complete(Completions { from, candidates }, &mut desk.out);
+    desk.check();
+    desk.editor.line()
+}
+
+#[test]
+fn completions_take_the_place_of_the_word() {
+    let mut desk = Desk::new(Size { columns: 30, rows: 9 });
+    assert_eq!(tab(&mut desk, "ls /e\t", &[("/etc", Some('/'))]), "ls /etc/");
+    assert_eq!(
+        tab(&mut desk, "pro\t", &[("/etc/profile", None), ("/etc/profile.d", None)]),
+        "ls /etc/profile"
+    );
+    let two = [("/etc/profile", None), ("/etc/profile.d", None)];
+    assert_eq!(tab(&mut desk, "\t", &two), "ls /etc/profile");
+    assert!(!desk.seen.rows().iter().any(|row| text(row).contains('!')));
+    assert_eq!(tab(&mut desk, "\t", &two), "ls /etc/profile");
+    let shown: Vec<String> = desk.seen.rows().iter().map(|row| text(row)).collect();
+    assert!(shown.iter().any(|row| row.contains("/etc/profile!")), "{shown:#?}");
+    // No file's name brings control characters into the line, or anything else but what begins like the word.
+    assert_eq!(
+        tab(&mut desk, " x\t", &[("x\nreboot", None), ("x\u{1b}[A", None)]),
+        "ls /etc/profile x"
+    );
+    assert_eq!(
+        tab(&mut desk, "\t", &[("reboot", None), ("reset", None)]),
+        "ls /etc/profile x"
+    );
+    // What is answered after another key means another line.
+    let (_, event) = desk.editor.keys(b"\t", &mut desk.out);
+    assert!(matches!(event, Some(Event::Complete { .. })));
+    desk.editor.keys(b"y", &mut desk.out);
+    let candidates = vec![Candidate {
+        text: "other".to_owned(),
+        label: String::new(),
+        suffix: None,
+    }];
+    desk.editor.complete(Completions { from: 0, candidates }, &mut desk.out);
+    desk.check();
+    assert_eq!(desk.editor.line(), "ls /etc/profile xy");
+}
+
+#[test]
+fn many_completions_are_asked_about() {
+    let mut desk = Desk::new(Size { columns: 30, rows: 9 });
+    let names: Vec<String> = (0..150).map(|nth| format!("file{nth}")).collect();
+    let names: Vec<(&str, Option<char>)> = names.iter().map(|name| (name.as_str(), None)).collect();
+    for keys in ["f\t", "\t", "\t"] {
+        tab(&mut desk, keys, &names);
+    }
+    let asked = |desk: &Desk| desk.seen.rows().iter().any(|row| text(row).contains("Display all 150"));
+    assert!(asked(&desk));
+    desk.bytes(b"\r");
+    assert_eq!(desk.editor.line(), "file");
+    desk.bytes(b"nx");
+    assert_eq!(desk.editor.line(), "filex");
+    desk.bytes(b"\x7f");
+    tab(&mut desk, "\t", &names);
+    tab(&mut desk, "\t", &names);
+    desk.bytes(b"y");
+    assert!(desk.seen.rows().iter().any(|row| text(row).contains("file149!")));
+}
+
+#[test]
+fn an_interrupt_shows_where_the_line_was_dropped() {
+    let mut desk = Desk::new(Size { columns: 30, rows: 9 });
+    let (_, event) = desk.editor.keys(b"echo 'a\rb\x02\x03rest", &mut desk.out);
+    assert_eq!(event, Some(Event::Interrupt));
+    desk.seen.take(&mut desk.out);
+    assert_eq!(text(&desk.seen.rows()[1]), "> b^C");
+    assert_eq!(desk.seen.cursor(), (2, 0));
+    desk.begin();
+    assert_eq!(desk.editor.line(), "");
+    let (_, event) = desk.editor.keys(b"echo 'a\r\x04", &mut desk.out);
+    assert_eq!(event, Some(Event::Unfinished));
+}
+
+#[test]
+fn without_utf8_only_ascii_is_taken_and_shown() {
+    let mut editor = Editor::new(Size { columns: 80, rows: 24 }, false, |_| false);
+    editor.add_history("é");
+    assert_eq!(line(&mut editor, "aéb\x1b[200~cé\x1b[201~\r".as_bytes()), "abc");
+    let mut out = Vec::new();
+    editor.begin("$ ", &mut out);
+    editor.keys(b"\x1b[A", &mut out);
+    assert!(out.is_ascii());
+    assert!(String::from_utf8(out).unwrap().contains("<U+00E9>"));
 }

@@ -177,22 +177,14 @@ impl Shell {
         Self(Bash::start(&["--rcfile", "record", "-i"]))
     }
 
-    /// The commands that it runs for what is typed. After each piece but those that only type ahead it shows its prompt.
+    /// The commands that it runs for what is typed. After each piece it shows its prompt.
     pub(crate) fn type_in(mut self, pieces: &[&str]) -> Vec<String> {
         self.0.wait_for_prompt();
-        for (nth, piece) in pieces.iter().enumerate() {
+        for piece in pieces {
             self.0.press(piece);
-            if pieces.get(nth + 1) == Some(&"\x03") {
-                // An interrupt is not typed ahead: it drops what was.
-                self.0.wait_for("> ");
-            } else if *piece == "\x03" {
-                // Readline takes its prompt for being there still.
-                self.0.wait_for("\x1b[?2004h");
-            } else {
-                // The end of a search shows the prompt too.
-                self.0.wait_for("\x1b[?2004l");
-                self.0.wait_for_prompt();
-            }
+            // The end of a search shows the prompt too.
+            self.0.wait_for("\x1b[?2004l");
+            self.0.wait_for_prompt();
         }
         self.0.press("\x04");
         commands(&self.0.said(&pieces.concat()))
