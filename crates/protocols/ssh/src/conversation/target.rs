@@ -46,38 +46,9 @@ impl SshConversation {
                     .map_err(|_| fault(Side::Target, "a window beyond any number"))?;
                 self.pump(at, out)
             }
-            Packet::Data { channel, stream, data } => {
-                let (at, channel) = self.find(Side::Target, channel)?;
-                channel
-                    .target
-                    .received(data.len())
-                    .map_err(|_| fault(Side::Target, "more data than the window allows"))?;
-                self.data_to_client(at, stream, data, out)
-            }
-            Packet::Eof { channel } => {
-                let (at, _) = self.find(Side::Target, channel)?;
-                self.let_go(at, out)?;
-                if let Some(Some(channel)) = self.channels.get_mut(at)
-                    && !matches!(channel.state, State::Guarded(_))
-                {
-                    channel.client.end_data();
-                }
-                self.pump(at, out)
-            }
-            Packet::Close { channel } => {
-                let (at, _) = self.find(Side::Target, channel)?;
-                self.let_go(at, out)?;
-                if let Some(Some(channel)) = self.channels.get_mut(at) {
-                    if matches!(channel.state, State::Guarded(_)) {
-                        return self.line_ended(at, out);
-                    }
-                    channel.target.closed = true;
-                    channel.target.forget();
-                    channel.target.end();
-                    channel.client.end();
-                }
-                self.pump(at, out)
-            }
+            Packet::Data { channel, stream, data } => self.target_data(channel, stream, data, out),
+            Packet::Eof { channel } => self.target_ended_data(channel, out),
+            Packet::Close { channel } => self.target_closes(channel, out),
             Packet::Request {
                 channel,
                 name,
@@ -87,6 +58,41 @@ impl SshConversation {
             Packet::Success { channel } => self.request_answered(channel, true, out),
             Packet::Failure { channel } => self.request_answered(channel, false, out),
         }
+    }
+
+    fn target_data(&mut self, number: u32, stream: u32, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        let (at, channel) = self.find(Side::Target, number)?;
+        channel
+            .target
+            .received(data.len())
+            .map_err(|_| fault(Side::Target, "more data than the window allows"))?;
+        self.data_to_client(at, stream, data, out)
+    }
+
+    fn target_ended_data(&mut self, number: u32, out: &mut Effects) -> Result<(), WireError> {
+        let (at, _) = self.find(Side::Target, number)?;
+        self.let_go(at, out)?;
+        if let Some(Some(channel)) = self.channels.get_mut(at)
+            && !matches!(channel.state, State::Guarded(_))
+        {
+            channel.client.end_data();
+        }
+        self.pump(at, out)
+    }
+
+    fn target_closes(&mut self, number: u32, out: &mut Effects) -> Result<(), WireError> {
+        let (at, _) = self.find(Side::Target, number)?;
+        self.let_go(at, out)?;
+        if let Some(Some(channel)) = self.channels.get_mut(at) {
+            if matches!(channel.state, State::Guarded(_)) {
+                return self.line_ended(at, out);
+            }
+            channel.target.closed = true;
+            channel.target.forget();
+            channel.target.end();
+            channel.client.end();
+        }
+        self.pump(at, out)
     }
 
     fn target_accepts(&mut self, number: u32, told: (u32, u32, u32), out: &mut Effects) -> Result<(), WireError> {
