@@ -58,6 +58,7 @@ pub struct Effects {
     /// What is recorded in other bytes than are sent, because those are encrypted.
     plain: BytesMut,
     plain_runs: Vec<Plain>,
+    pub(crate) task: Option<String>,
     classification: Arc<Classification>,
     generation: u64,
     needs_names: bool,
@@ -91,6 +92,7 @@ impl Effects {
             withdrawn: Vec::new(),
             plain: BytesMut::new(),
             plain_runs: Vec::new(),
+            task: None,
             classification,
             generation,
             needs_names,
@@ -228,6 +230,11 @@ impl Effects {
     /// Records how command `seq` ended, with JSON of the protocol's own.
     pub fn ended(&mut self, seq: u64, detail: Vec<u8>) {
         self.ended.push((seq, detail));
+    }
+
+    /// The commands that follow are for this task.
+    pub fn for_task(&mut self, task: String) {
+        self.task = Some(task);
     }
 
     /// Puts a question to the gate. Questions are answered in their order, unless they are held.

@@ -177,6 +177,16 @@ impl Gate {
         classification.has_columns() || self.bundle.needs().reads_any(facts)
     }
 
+    /// The commands that follow are for this task, which the recording notes.
+    pub(crate) fn work_on(&mut self, task: String) {
+        let detail = json!({ "task": task }).to_string();
+        self.record.note(Event::Notice {
+            detail: detail.as_bytes(),
+        });
+        self.standing.task = Some(task);
+        self.decisions.clear();
+    }
+
     /// Which bundle is in force, counted.
     #[must_use]
     pub fn generation(&self) -> u64 {

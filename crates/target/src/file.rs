@@ -75,7 +75,7 @@ pub(crate) struct Entry {
     pub(crate) host_name: Option<Spanned<String>>,
     /// SSH: environment variables that clients may set, with `*` and `?`; `LANG` and `LC_*` when absent.
     pub(crate) accept_env: Option<Spanned<Vec<Spanned<String>>>>,
-    /// SSH: what an interactive shell is: `guarded` (the default), `gated` or `recorded`.
+    /// SSH: what an interactive shell is: `guarded` (the default) or `recorded`.
     pub(crate) shell: Option<Spanned<String>>,
     /// SSH: what is recorded of a file's content: its `digest` (the default) or its `content`.
     pub(crate) files: Option<Spanned<String>>,

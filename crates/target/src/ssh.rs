@@ -119,8 +119,6 @@ pub struct HostTrust {
 pub enum ShellMode {
     /// The host's shell, of which everything is recorded.
     Recorded,
-    /// The host's shell, where each line waits for a decision: as far as a line can be told from keystrokes.
-    Gated,
     /// A shell of the gateway's own: what is not permitted cannot run.
     #[default]
     Guarded,
@@ -131,7 +129,6 @@ impl ShellMode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recorded => "recorded",
-            Self::Gated => "gated",
             Self::Guarded => "guarded",
         }
     }

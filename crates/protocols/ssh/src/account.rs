@@ -11,8 +11,8 @@ pub(crate) struct Account {
     pub(crate) target: String,
     /// Its name at the host.
     pub(crate) login: String,
-    /// Where a shell begins there.
-    pub(crate) home: String,
+    /// Where a shell begins there, as the host said; `None` if it did not.
+    pub(crate) home: Option<String>,
     /// Which shell reads command lines there.
     pub(crate) login_shell: LoginShell,
     pub(crate) shell: ShellMode,
@@ -21,11 +21,11 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(lease: &SshLease) -> Self {
+    pub(crate) fn new(lease: &SshLease, home: Option<String>) -> Self {
         Self {
             target: lease.target.to_string(),
             login: lease.user.clone(),
-            home: home(&lease.user),
+            home,
             login_shell: lease.login_shell,
             shell: lease.shell,
             files: lease.files,
@@ -39,7 +39,7 @@ impl Account {
         Self {
             target: "web-1".to_owned(),
             login: login.to_owned(),
-            home: home(login),
+            home: Some(["", "home", login].join("/")),
             login_shell: LoginShell::Bash,
             shell: ShellMode::Guarded,
             files: FileRecording::Digest,
@@ -47,19 +47,11 @@ impl Account {
         }
     }
 
-    /// Takes a variable that a client gives, if this host takes it. The task goes no further than the gateway.
+    /// Takes a variable that a client gives, if this host takes it.
     pub(crate) fn take_variable(&self, name: &[u8], value: &[u8], setup: &mut Setup) -> bool {
         let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
             return false;
         };
         self.accept_env.accepts(name) && !value.contains('\0') && setup.set(name, value)
-    }
-}
-
-/// Where the account's home is by the custom of hosts.
-fn home(login: &str) -> String {
-    match login {
-        "root" => "/root".to_owned(),
-        login => ["", "home", login].join("/"),
     }
 }

@@ -11,7 +11,7 @@ use sallyport_target::SshLease;
 
 use crate::account::Account;
 use crate::conversation::{Begin, SshConversation};
-use crate::dial::{self, Upstream};
+use crate::dial::{self, Homes, Upstream};
 use crate::greet::{self, Caller};
 
 /// SSH, as a gateway speaks it.
@@ -19,6 +19,7 @@ pub struct Ssh {
     config: Arc<ServerConfig>,
     identities: Arc<Identities>,
     mask_key: Arc<MaskKey>,
+    homes: Homes,
 }
 
 impl std::fmt::Debug for Ssh {
@@ -35,6 +36,7 @@ impl Ssh {
             config: Arc::new(config),
             identities,
             mask_key: Arc::new(mask_key),
+            homes: Homes::default(),
         }
     }
 }
@@ -55,7 +57,7 @@ impl Protocol for Ssh {
 
     async fn dial(&self, lease: &SshLease, caller: &Caller) -> Result<Upstream, DialError> {
         let person = &sallyport_session::Caller::claim(caller).user;
-        dial::dial(lease, &self.identities, person)
+        dial::dial(lease, &self.identities, person, &self.homes)
             .await
             .map_err(|error| DialError(error.to_string()))
     }
@@ -73,7 +75,7 @@ impl Protocol for Ssh {
         let conversation = SshConversation::new(Begin {
             client,
             target: upstream.transport,
-            account: Account::new(&lease),
+            account: Account::new(&lease, upstream.home),
             reveals,
             mask_key: Arc::clone(&self.mask_key),
         });

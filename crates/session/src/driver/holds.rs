@@ -62,6 +62,9 @@ where
         loop {
             self.record()?;
             self.withdraw();
+            if let Some(task) = self.out.task.take() {
+                self.gate.work_on(task);
+            }
             let Some(Ask { id, command }) = self.out.asks.pop_front() else {
                 return Ok(answered);
             };

@@ -183,6 +183,18 @@ impl SshConversation {
                 setup.pty = Some(pty);
                 true
             }
+            (
+                ClientRequest::Env {
+                    name: b"SALLYPORT_TASK",
+                    value,
+                },
+                State::Idle(_),
+            ) => {
+                let task = task(value);
+                let taken = task.is_some();
+                task.into_iter().for_each(|task| out.for_task(task));
+                taken
+            }
             (ClientRequest::Env { name, value }, State::Idle(setup)) => self.account.take_variable(name, value, setup),
             (ClientRequest::AgentForwarding, State::Idle(setup)) if !setup.agent => {
                 return self.ask_for_agent(at, want_reply, out);
@@ -360,6 +372,14 @@ impl SshConversation {
             State::Over => channel.grant(&mut self.client, &mut self.target, out),
         }
     }
+}
+
+/// The task that a client says it works on; it goes no further than the gateway.
+fn task(value: &[u8]) -> Option<String> {
+    const LONGEST: usize = 256;
+    let task = std::str::from_utf8(value).ok()?;
+    let plain = !task.is_empty() && task.len() <= LONGEST && !task.chars().any(char::is_control);
+    plain.then(|| task.to_owned())
 }
 
 /// What Ctrl-C sends.

@@ -152,7 +152,7 @@ impl SshConversation {
             reading,
             setup,
             place: Place {
-                directory: self.account.home.clone(),
+                directory: self.account.home.clone().unwrap_or_else(|| "/".to_owned()),
                 exports: BTreeMap::new(),
                 status: 0,
             },
@@ -166,14 +166,14 @@ impl SshConversation {
     /// Shows the prompt, on a line of its own behind what `ran`, and goes on with what was typed ahead.
     fn prompt(&mut self, at: usize, ran: bool, out: &mut Effects) -> Result<(), WireError> {
         let (login, target) = (self.account.login.clone(), self.account.target.clone());
-        let home = self.account.home.clone();
+        let home = self.account.home.clone().unwrap_or_default();
         let Some(guard) = self.guarded(at) else { return Ok(()) };
         guard.phase = Phase::Prompt;
         let mut shown = Vec::new();
         if let Reading::Terminal(editor) = &mut guard.reading {
             let sign = if login == "root" { '#' } else { '$' };
             let directory = match guard.place.directory.strip_prefix(&home) {
-                Some(rest) if rest.is_empty() || rest.starts_with('/') => format!("~{rest}"),
+                Some(rest) if !home.is_empty() && (rest.is_empty() || rest.starts_with('/')) => format!("~{rest}"),
                 Some(_) | None => guard.place.directory.clone(),
             };
             if ran {

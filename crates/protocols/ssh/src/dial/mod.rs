@@ -1,5 +1,7 @@
 //! Logging in to a host.
 
+mod home;
+
 use bytes::BytesMut;
 use sallyport_identity::Identities;
 use sallyport_listen::Wire;
@@ -12,6 +14,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::exchange::{Exchange, ExchangeError};
+pub(crate) use home::Homes;
 
 /// Questions of a host that are answered before it lets us in.
 const MAX_QUESTIONS: usize = 8;
@@ -39,21 +42,34 @@ pub(crate) enum DialError {
 pub struct Upstream {
     pub(crate) wire: Wire,
     pub(crate) transport: Transport,
+    /// Where a shell of the account begins.
+    pub(crate) home: Option<String>,
 }
 
 /// Reaches the host of a lease and logs in.
-pub(crate) async fn dial(lease: &SshLease, identities: &Identities, session: &str) -> Result<Upstream, DialError> {
+pub(crate) async fn dial(
+    lease: &SshLease,
+    identities: &Identities,
+    session: &str,
+    homes: &Homes,
+) -> Result<Upstream, DialError> {
     let wire = dial_tcp(&lease.address, lease.connect_timeout).await?;
     let late = DialError::Timeout {
         seconds: lease.login_timeout.as_secs(),
     };
-    let login = log_in(wire, lease, identities, session);
+    let login = log_in(wire, lease, identities, session, homes);
     tokio::time::timeout(lease.login_timeout, login)
         .await
         .map_err(|_| late)?
 }
 
-async fn log_in(wire: Wire, lease: &SshLease, identities: &Identities, session: &str) -> Result<Upstream, DialError> {
+async fn log_in(
+    wire: Wire,
+    lease: &SshLease,
+    identities: &Identities,
+    session: &str,
+    homes: &Homes,
+) -> Result<Upstream, DialError> {
     let now = OffsetDateTime::now_utc();
     let trust = HostTrust {
         keys: lease.trust.keys.clone(),
@@ -80,8 +96,9 @@ async fn log_in(wire: Wire, lease: &SshLease, identities: &Identities, session: 
             login.by_key(&key, Some(&certificate)).await?;
         }
     }
+    let home = homes.of(lease, &mut login.exchange).await?;
     let (wire, transport) = login.exchange.into_parts();
-    Ok(Upstream { wire, transport })
+    Ok(Upstream { wire, transport, home })
 }
 
 struct Login<'l> {

@@ -23,6 +23,10 @@ pub(super) fn line(
     let analysis = sallyport_shell::analyse(text, setting);
     let taken = analysis.functions.iter().find(|name| reserved.contains(&name.as_str()));
     let unparsed = match (&analysis.unparsed, taken) {
+        (None, _) if account.home.is_none() => Some(Unparsed {
+            message: "the host does not say where this account's shell begins, so no path can be understood".to_owned(),
+            position: None,
+        }),
         (Some(unparsed), _) => Some(Unparsed {
             message: unparsed.message.clone(),
             position: Some(unparsed.position + 1),
@@ -78,7 +82,7 @@ impl Carries {
 
 /// Where the line is going to run.
 pub(super) fn setting(account: &Account, setup: &Setup, classification: &Classification) -> Setting {
-    let mut setting = Setting::new(&account.home).protecting(protected(classification));
+    let mut setting = Setting::new(account.home.as_deref().unwrap_or("/")).protecting(protected(classification));
     setting.shell = match account.login_shell {
         sallyport_target::LoginShell::Bash => LoginShell::Bash,
         sallyport_target::LoginShell::Sh => LoginShell::Posix,

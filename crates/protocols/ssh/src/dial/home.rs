@@ -1,0 +1,183 @@
+//! Where an account's shell begins: without it no relative path means anything.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use sallyport_ssh_transport::wire;
+use sallyport_target::SshLease;
+
+use crate::connection::{MAX_PACKET, Packet};
+use crate::exchange::{Exchange, ExchangeError};
+
+/// How long what a host said is believed. It changes when an account is moved, which people cannot do themselves.
+const BELIEVED: Duration = Duration::from_secs(300);
+/// Accounts that are remembered.
+const MAX_ACCOUNTS: usize = 4096;
+/// The longest answer.
+const MAX_ANSWER: usize = 8 * 1024;
+/// Messages that a host may send before it has answered.
+const MAX_MESSAGES: usize = 64;
+
+/// What is asked. The directory that the shell begins in is also where `~` leads, or nothing is believed.
+const QUESTION: &str = "printf '%s\\n' \"$HOME\"; pwd -P; cd && pwd -P";
+
+/// By the target's name and address, and the account there.
+type Key = (String, String, String);
+
+/// The homes of accounts, by what their hosts said.
+#[derive(Debug, Default)]
+pub(crate) struct Homes {
+    known: Mutex<HashMap<Key, (Instant, String)>>,
+}
+
+impl Homes {
+    /// The home of the account that `exchange` is logged in to. `None` when the host does not say it.
+    pub(crate) async fn of(&self, lease: &SshLease, exchange: &mut Exchange) -> Result<Option<String>, ExchangeError> {
+        let key = (lease.target.to_string(), lease.address.to_string(), lease.user.clone());
+        if let Some(home) = self.known(&key) {
+            return Ok(Some(home));
+        }
+        let home = read(&ask(exchange).await?);
+        if let Some(home) = &home {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= MAX_ACCOUNTS {
+                known.clear();
+            }
+            known.insert(key, (Instant::now(), home.clone()));
+        }
+        Ok(home)
+    }
+
+    fn known(&self, key: &Key) -> Option<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (said, home) = known.get(key)?;
+        (said.elapsed() < BELIEVED).then(|| home.clone())
+    }
+}
+
+/// Where the shell begins, if that is also where `HOME` leads.
+fn read(answer: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(answer).ok()?;
+    let [home, begins, again] = <[&str; 3]>::try_from(text.lines().collect::<Vec<_>>()).ok()?;
+    // A `HOME` that is a link would make `~/x` and `x` two spellings of one path.
+    let plain = begins.starts_with('/') && !begins.chars().any(char::is_control);
+    (plain && home == begins && begins == again).then(|| begins.to_owned())
+}
+
+/// Asks on a channel of its own, which is closed again.
+async fn ask(exchange: &mut Exchange) -> Result<Vec<u8>, ExchangeError> {
+    const OURS: u32 = 0;
+    send(
+        exchange,
+        &Packet::Open {
+            kind: b"session",
+            sender: OURS,
+            window: MAX_PACKET,
+            max_packet: MAX_PACKET,
+            rest: b"",
+        },
+    )
+    .await?;
+    let (mut answer, mut theirs) = (Vec::new(), None);
+    for _ in 0..MAX_MESSAGES {
+        let received = exchange.receive().await?;
+        let heard = Heard::read(exchange.payload(&received), &mut answer);
+        exchange.done(&received);
+        match heard? {
+            Heard::Opened(number) if theirs.is_none() => {
+                theirs = Some(number);
+                let mut line = BytesMut::new();
+                wire::put_string(&mut line, QUESTION.as_bytes());
+                let exec = Packet::Request {
+                    channel: number,
+                    name: b"exec",
+                    want_reply: false,
+                    rest: &line,
+                };
+                send(exchange, &exec).await?;
+                send(exchange, &Packet::Eof { channel: number }).await?;
+            }
+            Heard::Declined => return Ok(Vec::new()),
+            Heard::Closed => {
+                if let Some(channel) = theirs {
+                    send(exchange, &Packet::Close { channel }).await?;
+                }
+                return Ok(answer);
+            }
+            Heard::WantsReply => send(exchange, &Packet::RequestFailure).await?,
+            Heard::Opened(_) | Heard::Other => {}
+        }
+    }
+    Err(ExchangeError::Unexpected("no end of an answer".to_owned()))
+}
+
+async fn send(exchange: &mut Exchange, packet: &Packet<'_>) -> Result<(), ExchangeError> {
+    let mut payload = BytesMut::new();
+    packet.write(&mut payload);
+    exchange.send(&payload).await
+}
+
+enum Heard {
+    Opened(u32),
+    Declined,
+    Closed,
+    /// A request that has nothing to do with it.
+    WantsReply,
+    Other,
+}
+
+impl Heard {
+    fn read(payload: &[u8], answer: &mut Vec<u8>) -> Result<Self, ExchangeError> {
+        let packet = Packet::read(payload).map_err(|error| ExchangeError::Unexpected(error.to_string()))?;
+        let Some(packet) = packet else {
+            return Err(ExchangeError::Unexpected("a message that has no place here".to_owned()));
+        };
+        Ok(match packet {
+            Packet::OpenConfirmation { sender, .. } => Self::Opened(sender),
+            Packet::OpenFailure { .. } => Self::Declined,
+            Packet::Close { .. } => Self::Closed,
+            Packet::GlobalRequest { want_reply: true, .. } => Self::WantsReply,
+            Packet::Data { stream: 0, data, .. } => {
+                if answer.len() + data.len() > MAX_ANSWER {
+                    return Err(ExchangeError::Unexpected("too long an answer".to_owned()));
+                }
+                answer.extend_from_slice(data);
+                Self::Other
+            }
+            Packet::Open { .. } => {
+                return Err(ExchangeError::Unexpected("a channel that nobody asked for".to_owned()));
+            }
+            Packet::GlobalRequest { .. }
+            | Packet::RequestSuccess(_)
+            | Packet::RequestFailure
+            | Packet::WindowAdjust { .. }
+            | Packet::Data { .. }
+            | Packet::Eof { .. }
+            | Packet::Request { .. }
+            | Packet::Success { .. }
+            | Packet::Failure { .. } => Self::Other,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn only_a_home_that_is_where_the_shell_begins_is_believed() {
+        assert_eq!(read(b"/root\n/root\n/root\n"), Some("/root".to_owned()));
+        for odd in [
+            &b"/home/a\n/data/a\n/data/a\n"[..],
+            b"/root\n/root\n",
+            b"hello\n/root\n/root\n/root\n",
+            b"x\nx\nx\n",
+            b"",
+            b"/r\x1b\n/r\x1b\n/r\x1b\n",
+        ] {
+            assert_eq!(read(odd), None);
+        }
+    }
+}
