@@ -39,7 +39,8 @@ pub struct Redirections {
 /// One program that may be run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Run {
-    /// The base name, as it is resolved. Empty if it cannot be known.
+    /// The base name, as it is resolved. Empty if it cannot be known. `redirection` stands for the shell itself, where
+    /// it opens what matters to the system: a connection, a device, a file that makes code run later.
     pub program: String,
     /// The program as it is written, if that has a slash; otherwise empty: the shell looks it up.
     pub path: String,

@@ -42,8 +42,14 @@ impl Evaluator<'_> {
         let mut all: Alternatives = vec![Vec::new()];
         for word in words {
             let alternatives = self.word(word.as_ref(), state, context);
+            self.work(all.len() * alternatives.iter().map(Vec::len).sum::<usize>());
+            if let [only] = alternatives.as_slice() {
+                for fields in &mut all {
+                    fields.extend(only.iter().cloned());
+                }
+                continue;
+            }
             all = product(&all, &alternatives);
-            self.work(all.iter().map(Vec::len).sum());
             if all.len() > MAX_ALTERNATIVES || all.iter().map(Vec::len).sum::<usize>() > MAX_ATOMS {
                 self.opaque(Opaque::TooComplex);
                 return vec![vec![Field::unknown()]];
@@ -397,7 +403,7 @@ impl Build {
     }
 }
 
-fn product(left: &Alternatives, right: &Alternatives) -> Alternatives {
+pub(crate) fn product(left: &Alternatives, right: &Alternatives) -> Alternatives {
     if let [only] = right.as_slice() {
         return left
             .iter()

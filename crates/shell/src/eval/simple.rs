@@ -109,14 +109,14 @@ impl Evaluator<'_> {
                 }
                 _ => self.word(word, state, context),
             };
-            let mut next = Vec::new();
-            for fields in &all {
-                for more in &alternatives {
-                    next.push(fields.iter().chain(more).cloned().collect());
+            self.work(all.len() * alternatives.iter().map(Vec::len).sum::<usize>());
+            if let [only] = alternatives.as_slice() {
+                for fields in &mut all {
+                    fields.extend(only.iter().cloned());
                 }
+            } else {
+                all = super::expand::product(&all, &alternatives);
             }
-            all = next;
-            self.work(all.iter().map(Vec::len).sum());
             if all.len() > 64 || all.first().is_some_and(|fields: &Vec<Field>| fields.len() > 8192) {
                 self.opaque(Opaque::TooComplex);
                 return vec![vec![Field::unknown()]];

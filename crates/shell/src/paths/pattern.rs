@@ -80,6 +80,18 @@ impl Component {
 
 /// Whether some text matches both: a walk over pairs of positions, one row at a time.
 fn overlaps(left: &[Symbol], right: &[Symbol]) -> bool {
+    // Most names differ before any pattern is met.
+    for (one, other) in left.iter().zip(right) {
+        match (one, other) {
+            (Symbol::Char(one), Symbol::Char(other)) if one == other => {}
+            (Symbol::Char(_), Symbol::Char(_)) => return false,
+            (Symbol::One | Symbol::Many, _) | (_, Symbol::One | Symbol::Many) => return overlaps_slowly(left, right),
+        }
+    }
+    left.len() == right.len() || overlaps_slowly(left, right)
+}
+
+fn overlaps_slowly(left: &[Symbol], right: &[Symbol]) -> bool {
     let width = right.len() + 1;
     let mut reach = vec![false; width];
     if let Some(start) = reach.first_mut() {
@@ -154,6 +166,11 @@ impl Pattern {
     /// Whether a use of this path may touch what a rule protects: the path is one that the rule names, or lies
     /// below one, or (with all that is below it) above one.
     pub(crate) fn touches(&self, rule: &Self, recursive: bool) -> bool {
+        if let (Some(first), Some(other)) = (self.components.first(), rule.components.first())
+            && !first.overlaps(other)
+        {
+            return false;
+        }
         let width = self.components.len() + 1;
         let mut seen = vec![false; width * (rule.components.len() + 1)];
         let mut work = vec![(0_usize, 0_usize)];
