@@ -486,7 +486,9 @@ impl TextStream {
     /// Forgets the text up to `end`, but for `context` bytes.
     fn let_go(&mut self, end: usize, context: usize) {
         let drop = end.saturating_sub(context);
-        self.parting.column = self.parting.column_at(&self.held.text, drop);
+        if self.parting.terminal {
+            self.parting.column = self.parting.column_at(&self.held.text, drop);
+        }
         self.held.let_go(end, context);
         self.checked = self.checked.saturating_sub(drop);
         self.key_checked = self.key_checked.saturating_sub(drop);
