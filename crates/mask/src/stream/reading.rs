@@ -36,8 +36,8 @@ impl Backspace {
     }
 }
 
-/// Where the first place at or after `from` is that a reader sees nothing of, if `text` is a terminal's. `line` is where
-/// the line begins that `from` is in.
+/// Where the first place at or after `from` is that a reader sees nothing of, if `text` is a terminal's. `line` is
+/// where the line begins that `from` is in.
 pub(super) fn next_unseen(text: &[u8], from: usize, mut line: usize, parting: &Parting) -> Option<usize> {
     if !parting.terminal {
         return None;
