@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sallyport_mask::{Detector, MaskKey, Medium, Scanner, Strategy, TextStream};
+use sallyport_mask::{Detector, MaskKey, Medium, Scanner, Scratch, Strategy, TextStream};
 use secrecy::SecretSlice;
 
 /// Each measurement runs at least so long; the best of several counts.
@@ -24,10 +24,22 @@ fn main() {
         if only.as_ref().is_some_and(|only| only != name) {
             continue;
         }
-        for medium in [Medium::Bytes, Medium::Terminal] {
-            let rate = rate(&scanner, medium, &text);
-            println!("{name:12} {medium:9?} {rate:6.2} GB/s");
-        }
+        let [bytes, terminal] = [Medium::Bytes, Medium::Terminal].map(|medium| {
+            rate(&text, || {
+                let mut stream = TextStream::new(Arc::clone(&scanner), medium);
+                stream.resize(120);
+                move |piece, out| stream.push(piece, out)
+            })
+        });
+        let alone = rate(&text, || {
+            let (mut scratch, scanner) = (Scratch::default(), &scanner);
+            move |piece, out| {
+                if !scanner.scan_with(piece, &mut scratch, out) {
+                    out.extend_from_slice(piece);
+                }
+            }
+        });
+        println!("{name:12} bytes {bytes:5.2}   terminal {terminal:5.2}   the scanner alone {alone:5.2} GB/s");
     }
 }
 
@@ -127,6 +139,10 @@ fn texts() -> Vec<(&'static str, Vec<u8>)> {
         ("escapes", b"\x1b[1m".repeat(SIZE / 4)),
         ("backspaces", b"a\x08".repeat(SIZE / 2)),
         ("returns", lines(|n, out| write!(out, "\r{}% of {n}", n % 100))),
+        (
+            "unseen runs",
+            [b"a".as_slice(), &[0x0F; 250]].concat().repeat(SIZE / 251),
+        ),
         ("base64", letters),
         ("random", noise),
     ]
@@ -141,18 +157,17 @@ fn lines(line: impl Fn(usize, &mut String) -> std::fmt::Result) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn rate(scanner: &Arc<Scanner>, medium: Medium, text: &[u8]) -> f64 {
+fn rate<P: FnMut(&[u8], &mut Vec<u8>)>(text: &[u8], begin: impl Fn() -> P) -> f64 {
     let mut out = Vec::with_capacity(2 * PIECE);
     let mut best = 0.0_f64;
     for _ in 0..RUNS {
         let (start, busy) = (Instant::now(), busy());
         let mut bytes = 0;
         while start.elapsed() < RUN {
-            let mut stream = TextStream::new(Arc::clone(scanner), medium);
-            stream.resize(120);
+            let mut push = begin();
             for piece in text.chunks(PIECE) {
                 out.clear();
-                stream.push(black_box(piece), &mut out);
+                push(black_box(piece), &mut out);
                 black_box(&out);
             }
             bytes += text.len();

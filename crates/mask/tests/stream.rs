@@ -154,6 +154,12 @@ fn what_a_terminal_does_within_a_line_does_not_hide_a_value() {
 }
 
 #[test]
+fn digits_that_are_taken_back_do_not_hide_a_number() {
+    let shown = masked(Medium::Terminal, "4111 1111 1111 11117 \u{8}\u{8}fe80::1\r\n");
+    assert!(shown.starts_with("**** **** **** ****7 \u{8}\u{8}"), "{shown:?}");
+}
+
+#[test]
 fn a_line_that_is_wrapped_does_not_hide_a_value() {
     for end in ["\r\n", " \r", "\r"] {
         for before in [60, 61, 65, 72, 75, 79] {

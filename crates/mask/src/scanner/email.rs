@@ -22,8 +22,8 @@ pub(super) fn find(text: &[u8], from: usize, at: usize) -> Option<Range<usize>> 
     Some(start..end)
 }
 
-/// Where the local part that ends at `at` starts, of which at most [`LOCAL_LIMIT`] bytes count. Bytes that are no UTF-8 belong to it: they are letters of
-/// another encoding.
+/// Where the local part that ends at `at` starts, of which at most [`LOCAL_LIMIT`] bytes count. Bytes that are no
+/// UTF-8 belong to it: they are letters of another encoding.
 fn local_start(text: &[u8], at: usize) -> usize {
     let limit = at.saturating_sub(LOCAL_LIMIT);
     let mut start = at;

@@ -39,7 +39,8 @@ pub(super) fn search(scanner: &Scanner, text: &[u8], scratch: &mut Scratch) {
     scratch.folded = folded;
 }
 
-/// The first stretch of text at or after `from` with look-alikes in it. Control characters end it, as they end every value.
+/// The first stretch of text at or after `from` with look-alikes in it. Control characters end it, as they end every
+/// value.
 fn stretch(text: &[u8], from: usize) -> Option<Range<usize>> {
     let first = next_folding(text, from)?;
     let control = |byte: &u8| *byte < b' ' || *byte == 0x7F;

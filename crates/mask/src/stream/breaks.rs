@@ -79,12 +79,13 @@ impl Parting {
                 Some(blank) => from + blank + 1,
                 None => break,
             };
-            match self.verdict(text, at) {
+            let (verdict, start) = self.verdict(text, at);
+            match verdict {
                 Verdict::Yes => return Ok(at),
                 Verdict::Open => undecided = at - 1,
                 Verdict::No => {}
             }
-            at -= 1;
+            at = start.min(at - 1);
         }
         Err(undecided)
     }
@@ -93,7 +94,9 @@ impl Parting {
     pub(super) fn next(&self, text: &[u8], from: usize) -> Option<usize> {
         let rest = text.get(from..)?.iter().enumerate();
         let mut blanks = rest.filter(|(_, byte)| is_blank(**byte)).map(|(at, _)| from + at + 1);
-        blanks.find(|at| self.verdict(text, *at) == Verdict::Yes)
+        // Characters that are not seen are judged together, where they end.
+        let goes_on = |at: usize| self.terminal && text.get(at).is_some_and(|byte| is_unseen(*byte));
+        blanks.find(|at| !goes_on(*at) && self.verdict(text, *at).0 == Verdict::Yes)
     }
 
     /// No line with fewer columns is wrapped.
@@ -101,14 +104,12 @@ impl Parting {
         self.columns.map_or(NARROW, |columns| columns.saturating_sub(1)).max(1)
     }
 
-    fn verdict(&self, text: &[u8], at: usize) -> Verdict {
+    /// Whether `at` is a break; and if not, from where on no place up to it is one.
+    fn verdict(&self, text: &[u8], at: usize) -> (Verdict, usize) {
         if self.customs {
             let line_end = text.get(..at).is_some_and(|text| text.ends_with(b"\n"));
-            return if line_end && !self.wrapped(text, at - 1) {
-                Verdict::Yes
-            } else {
-                Verdict::No
-            };
+            let is_break = line_end && !self.wrapped(text, at - 1);
+            return (if is_break { Verdict::Yes } else { Verdict::No }, at - 1);
         }
         let (mut start, mut spaces) = (at, 0);
         let limit = at.saturating_sub(RUN_LIMIT);
@@ -119,7 +120,7 @@ impl Parting {
                 Class::Space => spaces += 1,
                 Class::Join => {}
                 Class::Hard => hard = true,
-                Class::Open => return Verdict::Open,
+                Class::Open => return (Verdict::Open, at - 1),
             }
             start -= 1;
             hard |= spaces > 1 || start == limit || start == 0;
@@ -130,9 +131,9 @@ impl Parting {
             self.between(text, start, at, spaces)
         };
         if verdict != Verdict::No && self.aws && follows_name(text.get(..at).unwrap_or_default()) {
-            return Verdict::No;
+            return (Verdict::No, at - 1);
         }
-        verdict
+        (verdict, start)
     }
 
     /// Whether the characters at `start - 1` and at `at` are parted by what stands between them: a space, or nothing
@@ -258,8 +259,24 @@ pub(super) fn is_unseen(byte: u8) -> bool {
 
 /// Whether a byte may stand in a token: what is written in one word.
 pub(super) fn is_token(byte: u8) -> bool {
-    byte >= 0x80 || byte.is_ascii_alphanumeric() || b"-_.~+/=%@:".contains(&byte)
+    TOKEN.get(usize::from(byte)) == Some(&true)
 }
+
+static TOKEN: [bool; 256] = {
+    let mut all = [false; 256];
+    let mut rest = all.as_mut_slice();
+    let mut byte = 0_u8;
+    while let [slot, after @ ..] = rest {
+        let sign = matches!(
+            byte,
+            b'-' | b'_' | b'.' | b'~' | b'+' | b'/' | b'=' | b'%' | b'@' | b':'
+        );
+        *slot = byte >= 0x80 || byte.is_ascii_alphanumeric() || sign;
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    all
+};
 
 /// How many bytes of a character are at the end of `text` of which more bytes are to come.
 pub(super) fn unfinished_character(text: &[u8]) -> usize {

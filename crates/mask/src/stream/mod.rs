@@ -52,8 +52,8 @@ pub enum Medium {
 /// Masks text that arrives in pieces, wherever it is cut.
 ///
 /// What no value can have a part in any more is shown at once, the rest when it is decided. What is shown is the same
-/// wherever the text was cut, but for [`TextStream::flush`]. The crate's `README.md` says what is promised. At most about 50 KiB are held back, and 64 KiB of one
-/// control sequence.
+/// wherever the text was cut, but for [`TextStream::flush`]. The crate's `README.md` says what is promised. At most
+/// about 50 KiB are held back, and 64 KiB of one control sequence.
 #[derive(Debug)]
 pub struct TextStream {
     scanner: Arc<Scanner>,
@@ -486,7 +486,9 @@ impl TextStream {
     /// Forgets the text up to `end`, but for `context` bytes.
     fn let_go(&mut self, end: usize, context: usize) {
         let drop = end.saturating_sub(context);
-        self.parting.column = self.parting.column_at(&self.held.text, drop);
+        if self.parting.terminal {
+            self.parting.column = self.parting.column_at(&self.held.text, drop);
+        }
         self.held.let_go(end, context);
         self.checked = self.checked.saturating_sub(drop);
         self.key_checked = self.key_checked.saturating_sub(drop);

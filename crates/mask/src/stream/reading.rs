@@ -36,8 +36,8 @@ impl Backspace {
     }
 }
 
-/// Where the first place at or after `from` is that a reader sees nothing of, if `text` is a terminal's. `line` is where
-/// the line begins that `from` is in.
+/// Where the first place at or after `from` is that a reader sees nothing of, if `text` is a terminal's. `line` is
+/// where the line begins that `from` is in.
 pub(super) fn next_unseen(text: &[u8], from: usize, mut line: usize, parting: &Parting) -> Option<usize> {
     if !parting.terminal {
         return None;
@@ -66,13 +66,18 @@ pub(super) fn next_unseen(text: &[u8], from: usize, mut line: usize, parting: &P
     }
 }
 
-/// Where the control characters end that start at `from`, and whether they may join what is on both sides of them.
+/// Where the control characters end that start at `from`, and whether they may join what is on both sides of them, or
+/// take away of what is before them.
 pub(super) fn joint(text: &[u8], from: usize) -> (usize, bool) {
     let rest = text.get(from..).unwrap_or_default();
     let seen = rest.iter().position(|byte| !is_unseen(*byte));
     // A line feed is one here because it wraps a line.
     let end = from + seen.unwrap_or(rest.len()).max(1);
-    (end, from > 0 && end < text.len() && end - from < RUN_LIMIT)
+    let goes_back = || memchr::memchr(0x08, text.get(from..end).unwrap_or_default()).is_some();
+    (
+        end,
+        from > 0 && end - from < RUN_LIMIT && (end < text.len() || goes_back()),
+    )
 }
 
 /// Where the first control character is that is no tabulator.
