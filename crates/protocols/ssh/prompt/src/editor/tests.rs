@@ -636,3 +636,41 @@ fn without_utf8_only_ascii_is_taken_and_shown() {
     assert!(out.is_ascii());
     assert!(String::from_utf8(out).unwrap().contains("<U+00E9>"));
 }
+
+#[test]
+fn what_cannot_be_seen_is_written_out() {
+    let hidden = "\
+        \u{200b}\u{200d}\u{200e}\u{202e}\u{2066}\u{2060}\u{ad}\u{a0}\u{2003}\u{3000}\
+        \u{2028}\u{feff}\u{fe0f}\u{34f}\u{e0041}\u{85}\u{3164}\u{2800}\u{fff9}\u{ffff}\u{1ffff}";
+    for c in hidden.chars() {
+        let ink = Ink::new("", &format!("a{c}b"), true);
+        assert_eq!(ink.text, format!("a<U+{:04X}>b", u32::from(c)));
+        assert!(ink.glyphs[1].reverse && ink.glyphs[1].width == 1);
+    }
+    // A mark has something on which it stands, and not too many are on one character.
+    assert_eq!(Ink::new("$ ", "\u{301}", true).text, "$ <U+0301>");
+    assert_eq!(Ink::new("", "a\u{301}\u{302}", true).glyphs.len(), 1);
+    let many = format!("a{}", "\u{301}".repeat(9));
+    assert!(Ink::new("", &many, true).text.ends_with("<U+0301>"));
+    assert_eq!(Ink::new("", "a\u{1}\u{7f}\t", true).text, "a^A^?^I");
+}
+
+#[test]
+fn no_key_however_often_fills_the_memory() {
+    let mut editor = editor();
+    (0..8).for_each(|nth| editor.add_history(&format!("{nth}{}", "y Z".repeat(MAX_LINE / 3 - 8))));
+    let plain = (0_u8..0x80).map(|byte| vec![byte]);
+    let meta = (0x20_u8..0x80).map(|byte| vec![0x1b, byte]);
+    for key in plain
+        .chain(meta)
+        .filter(|key| !matches!(key.as_slice(), [b'\r' | b'\n' | 3 | 9] | [0x1b, b'#' | b'?' | b'=']))
+    {
+        let mut out = Vec::new();
+        editor.begin("$ ", &mut out);
+        editor.keys(b"\x1b[A", &mut out);
+        out.clear();
+        editor.keys(&key.repeat(200), &mut out);
+        assert!(out.len() < 2 * MAX_LINE, "{key:?} makes {} bytes", out.len());
+        assert!(editor.line().len() <= MAX_LINE);
+    }
+}
