@@ -99,7 +99,8 @@ impl Buffer {
         self.undo.inserted(at..self.cursor);
     }
 
-    /// Removes a range and gives what stood there. The cursor stays where it was in the text, or goes to where the range was.
+    /// Removes a range and gives what stood there. The cursor stays where it was in the text, or goes to where the
+    /// range was.
     pub(crate) fn remove(&mut self, range: Range<usize>) -> String {
         let Some(removed) = self.text.get(range.clone()).map(str::to_owned) else {
             return String::new();

@@ -29,8 +29,8 @@ const MAX_PROMPT: usize = 1024;
 /// Bytes that the commands of one call of [`Editor::keys`] may go through; more of them only ring the bell.
 const WORK: usize = 16 << 20;
 
-/// What a terminal may have been left in is undone, so that what is shown can be seen where it is meant: attributes, the
-/// second character set, no wrapping, insert mode, a hidden cursor. Then pasted text is bracketed.
+/// What a terminal may have been left in is undone, so that what is shown can be seen where it is meant: attributes,
+/// the second character set, no wrapping, insert mode, a hidden cursor. Then pasted text is bracketed.
 const BEGIN: &[u8] = b"\x1b[0m\x0f\x1b(B\x1b[?7h\x1b[4l\x1b[?25h\x1b[?2004h\x1b[J";
 const END: &[u8] = b"\x1b[?2004l";
 
@@ -56,6 +56,8 @@ pub struct Editor {
     /// The owner was asked for completions; whether to list them.
     asked: Option<bool>,
     bell: bool,
+    /// The screen is to be cleared before it is shown anew.
+    clear: bool,
     work: usize,
 }
 
@@ -136,12 +138,13 @@ impl Editor {
             searched_term: String::new(),
             asked: None,
             bell: false,
+            clear: false,
             work: WORK,
         }
     }
 
-    /// Shows the prompt and takes keys from now on. The cursor must be in the first column (see [`Editor::fresh_line`]).
-    /// The prompt is text: control characters in it are shown as such.
+    /// Shows the prompt and takes keys from now on. The cursor must be in the first column (see
+    /// [`Editor::fresh_line`]). The prompt is text: control characters in it are shown as such.
     pub fn begin(&mut self, prompt: &str, out: &mut Vec<u8>) {
         self.prompt = prompt
             .chars()
@@ -180,8 +183,9 @@ impl Editor {
         }
     }
 
-    /// Takes what was typed, and appends what the terminal is to show. Stops behind the key that ends the line: the rest
-    /// belongs to the next line, or to the program that runs. Gives how many bytes were taken; none, if no line was begun.
+    /// Takes what was typed, and appends what the terminal is to show. Stops behind the key that ends the line: the
+    /// rest belongs to the next line, or to the program that runs. Gives how many bytes were taken; none, if no line
+    /// was begun.
     ///
     /// A lone ESC waits for the byte that follows it.
     pub fn keys(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> (usize, Option<Event>) {
@@ -303,6 +307,11 @@ impl Editor {
     fn refresh(&mut self, out: &mut Vec<u8>) {
         // A question stands below the line, and the line comes back behind its answer.
         if !matches!(self.mode, Mode::Confirm(_)) {
+            if std::mem::take(&mut self.clear) {
+                out.extend_from_slice(b"\x1b[H\x1b[2J");
+                self.screen.begin();
+                self.show_prior(out);
+            }
             let layout = self.layout();
             self.screen.show(layout, out);
         }

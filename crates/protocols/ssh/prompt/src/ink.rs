@@ -1,5 +1,5 @@
-//! Text as a terminal shows it. What cannot be seen, or would move the cursor, is written out and in reverse, so that two
-//! different texts never look the same.
+//! Text as a terminal shows it. What cannot be seen, or would move the cursor, is written out and in reverse, so that
+//! two different texts never look the same.
 
 use unicode_width::UnicodeWidthChar as _;
 

@@ -49,8 +49,8 @@ pub(crate) struct Keys {
     utf8: bool,
     /// So many characters are taken literally.
     quote: usize,
-    /// How much of what begins a paste came behind an ESC that was taken literally: what follows is pasted all the same,
-    /// and no newline in it may press Enter.
+    /// How much of what begins a paste came behind an ESC that was taken literally: what follows is pasted all the
+    /// same, and no newline in it may press Enter.
     quoted_paste: Option<usize>,
 }
 

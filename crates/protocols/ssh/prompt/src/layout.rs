@@ -6,8 +6,8 @@ use crate::ink::Ink;
 
 /// The rows of a prompt with its line, and where the cursor stands in them.
 ///
-/// A row that is full is always followed by another, if need be an empty one: there the cursor stands, and so a line that
-/// ends with its row looks different from one that goes on in the next.
+/// A row that is full is always followed by another, if need be an empty one: there the cursor stands, and so a line
+/// that ends with its row looks different from one that goes on in the next.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Layout {
     ink: Ink,

@@ -1,11 +1,11 @@
 //! The line editor of the guarded shell: what was typed → lines, and what the terminal shows meanwhile.
 //!
-//! [`Editor`] behaves as bash's readline with its Emacs keys, for a terminal; [`LineReader`] takes lines from a program.
-//! Both ask their owner whether a line is incomplete, and then go on with the next.
+//! [`Editor`] behaves as bash's readline with its Emacs keys, for a terminal; [`LineReader`] takes lines from a
+//! program. Both ask their owner whether a line is incomplete, and then go on with the next.
 //!
 //! **What is submitted is exactly what is shown.** No character gets into a line without a place on the screen: control
-//! characters only by Ctrl-V, and then as `^X` in reverse; what is invisible or looks like a blank is written out. Sequences
-//! that are not known are swallowed whole.
+//! characters only by Ctrl-V, and then as `^X` in reverse; what is invisible or looks like a blank is written out.
+//! Sequences that are not known are swallowed whole.
 //!
 //! The crate is pure: no sockets, no clock, no policy.
 

@@ -39,8 +39,8 @@ impl LineReader {
         }
     }
 
-    /// Takes bytes up to the end of a command, and gives how many, with the command if it is whole. The rest is the next
-    /// command, or the input of this one.
+    /// Takes bytes up to the end of a command, and gives how many, with the command if it is whole. The rest is the
+    /// next command, or the input of this one.
     ///
     /// # Errors
     /// What was read is no command. Every further call says so again.

@@ -14,8 +14,8 @@ pub struct Size {
 /// Larger terminals are taken for this wide and high.
 const MAX_SIDE: u32 = 1 << 15;
 
-/// The part of a terminal that shows the prompt and its line: the rows from `top` up to `bottom` of the layout. What lies
-/// below is blank, and what does not fit has moved up and out of the screen.
+/// The part of a terminal that shows the prompt and its line: the rows from `top` up to `bottom` of the layout. What
+/// lies below is blank, and what does not fit has moved up and out of the screen.
 #[derive(Debug)]
 pub(crate) struct Screen {
     pub(crate) columns: usize,
@@ -195,8 +195,8 @@ impl Screen {
                 column: self.at.column,
             };
             if self.wraps_into(place) {
-                // Some character has to make the terminal wrap. It is not one in reverse: a new row takes the attributes
-                // that are set when it comes up.
+                // Some character has to make the terminal wrap. It is not one in reverse: a new row takes the
+                // attributes that are set when it comes up.
                 match next.drawn(row).next() {
                     Some(glyph) if !glyph.reverse => {}
                     Some(_) => self.wrap(place, b" \r", out),

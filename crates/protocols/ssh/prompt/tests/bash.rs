@@ -1,4 +1,5 @@
-//! Commands over several lines, to an interactive bash on a pseudo-terminal and to the editor: what runs must be the same.
+//! Commands over several lines, to an interactive bash on a pseudo-terminal and to the editor: what runs must be the
+//! same.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 

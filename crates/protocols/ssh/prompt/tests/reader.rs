@@ -76,7 +76,10 @@ fn what_is_no_command_ends_the_reading_for_good() {
 
 proptest! {
     #[test]
-    fn no_byte_is_lost_or_read_twice(lines in proptest::collection::vec("[a-zé\\\\' ]{0,9}", 0..9), piece in 1_usize..20) {
+    fn no_byte_is_lost_or_read_twice(
+        lines in proptest::collection::vec("[a-zé\\\\' ]{0,9}", 0..9),
+        piece in 1_usize..20,
+    ) {
         let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
         match commands(input.as_bytes(), piece) {
             Ok(commands) => {

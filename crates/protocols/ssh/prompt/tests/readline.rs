@@ -156,8 +156,8 @@ fn a_table_of_keys() {
     assert!(different.is_empty(), "{different:#?}");
 }
 
-/// Keys that are bound in both. What readline finds typed ahead it inserts without noting that a command came between two
-/// that remove; so a key that does nothing stands behind all text.
+/// Keys that are bound in both. What readline finds typed ahead it inserts without noting that a command came between
+/// two that remove; so a key that does nothing stands behind all text.
 const KEYS: &[&str] = &[
     "a\x1b[99~",
     "b\x1b[99~",

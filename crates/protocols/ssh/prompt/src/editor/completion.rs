@@ -22,8 +22,8 @@ pub struct Completions {
 /// One way how a word may go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// What stands in the line from `from` to the cursor then, quoted as the shell needs it. One with control characters
-    /// is not taken.
+    /// What stands in the line from `from` to the cursor then, quoted as the shell needs it. One with control
+    /// characters is not taken.
     pub text: String,
     /// What the list shows.
     pub label: String,

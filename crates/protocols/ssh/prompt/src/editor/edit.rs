@@ -41,7 +41,11 @@ impl Editor {
             }
             Command::Complete { list } => return self.ask(list, out),
             Command::Search { backward } => self.begin_search(backward),
-            Command::ClearScreen => self.clear_screen(out),
+            Command::ClearScreen => {
+                self.argument = None;
+                self.last = Last::Other;
+                self.clear = true;
+            }
             Command::Change(change) if !change.is_heavy() || self.spend(self.buffer.len()) => self.change(change),
             Command::Kill(kill) if self.spend(self.buffer.len()) => {
                 self.buffer.next_command();
@@ -241,15 +245,6 @@ impl Editor {
             Some(to) => self.buffer.go(to),
             None => self.bell = true,
         }
-    }
-
-    fn clear_screen(&mut self, out: &mut Vec<u8>) {
-        self.argument = None;
-        self.last = Last::Other;
-        out.extend_from_slice(b"\x1b[H\x1b[2J");
-        self.screen.begin();
-        self.show_prior(out);
-        self.refresh(out);
     }
 }
 

@@ -88,10 +88,11 @@ impl Editor {
 
     fn insert_argument(&mut self, mut recalled: Recalled) {
         recalled.back = recalled.back.max(1);
-        let line = self
-            .history
-            .at()
-            .checked_sub(recalled.back)
+        let line = self.history.at().checked_sub(recalled.back);
+        let length = line.and_then(|line| self.history.line(line)).map_or(0, str::len);
+        // Quotes are looked at character by character.
+        let line = line
+            .filter(|_| self.spend(8 * length))
             .and_then(|line| self.history.line(line));
         let argument = line
             .and_then(|line| argument(line, recalled.nth))

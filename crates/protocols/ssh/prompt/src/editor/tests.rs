@@ -521,18 +521,20 @@ fn a_line_that_goes_on_has_a_bound_over_all_its_rows() {
 #[test]
 fn commands_that_cost_much_are_not_done_without_end() {
     let mut editor = editor();
-    (0..8).for_each(|nth| editor.add_history(&format!("{nth}{}", "y".repeat(MAX_LINE - 8))));
+    editor.add_history(&"x ".repeat(MAX_LINE / 2));
     let mut out = Vec::new();
     editor.begin("$ ", &mut out);
-    editor.keys(b"\x1b[A", &mut out);
-    // Each search goes through the whole history.
-    let searches = editor.history.bytes() + editor.buffer.len() + 1024;
-    editor.keys(&b"\x12z\x07".repeat(500), &mut out);
-    assert!(editor.work < searches);
-    // Typing still works.
+    editor.keys(b"\x1b[A\x01", &mut out);
+    // Each goes through the line; what is too much rings the bell.
+    editor.keys(&b"\x1bd".repeat(1000), &mut out);
+    let removed = (MAX_LINE - editor.buffer.len()) / 2;
+    assert!((200..400).contains(&removed), "{removed}");
+    assert_eq!(out.last(), Some(&0x07));
+    // Typing still works, and in the next call everything.
     let before = editor.buffer.len();
-    editor.keys(b"\x05z", &mut out);
-    assert_eq!(editor.buffer.len(), before + 1);
+    editor.keys(b"z\x1bd", &mut out);
+    assert!(editor.line().starts_with('z'));
+    assert!(editor.buffer.len() < before);
 }
 
 /// The line after Tab and its answer.
@@ -568,16 +570,13 @@ fn completions_take_the_place_of_the_word() {
     let shown: Vec<String> = desk.seen.rows().iter().map(|row| text(row)).collect();
     assert!(shown.iter().any(|row| row.contains("/etc/profile!")), "{shown:#?}");
     // No file's name brings control characters into the line, or anything else but what begins like the word.
-    assert_eq!(
-        tab(&mut desk, " x\t", &[("x\nreboot", None), ("x\u{1b}[A", None)]),
-        "ls /etc/profile x"
-    );
+    assert_eq!(tab(&mut desk, " x\t", &[("x\nreboot", None)]), "ls /etc/profile x");
     assert_eq!(
         tab(&mut desk, "\t", &[("reboot", None), ("reset", None)]),
         "ls /etc/profile x"
     );
     // What is answered after another key means another line.
-    let (_, event) = desk.editor.keys(b"\t", &mut desk.out);
+    let (_, event) = desk.editor.keys(b"\x02\x06\t", &mut desk.out);
     assert!(matches!(event, Some(Event::Complete { .. })));
     desk.editor.keys(b"y", &mut desk.out);
     let candidates = vec![Candidate {
@@ -635,4 +634,42 @@ fn without_utf8_only_ascii_is_taken_and_shown() {
     editor.keys(b"\x1b[A", &mut out);
     assert!(out.is_ascii());
     assert!(String::from_utf8(out).unwrap().contains("<U+00E9>"));
+}
+
+#[test]
+fn what_cannot_be_seen_is_written_out() {
+    let hidden = "\
+        \u{200b}\u{200d}\u{200e}\u{202e}\u{2066}\u{2060}\u{ad}\u{a0}\u{2003}\u{3000}\
+        \u{2028}\u{feff}\u{fe0f}\u{34f}\u{e0041}\u{85}\u{3164}\u{2800}\u{fff9}\u{ffff}\u{1ffff}";
+    for c in hidden.chars() {
+        let ink = Ink::new("", &format!("a{c}b"), true);
+        assert_eq!(ink.text, format!("a<U+{:04X}>b", u32::from(c)));
+        assert!(ink.glyphs[1].reverse && ink.glyphs[1].width == 1);
+    }
+    // A mark has something on which it stands, and not too many are on one character.
+    assert_eq!(Ink::new("$ ", "\u{301}", true).text, "$ <U+0301>");
+    assert_eq!(Ink::new("", "a\u{301}\u{302}", true).glyphs.len(), 1);
+    let many = format!("a{}", "\u{301}".repeat(9));
+    assert!(Ink::new("", &many, true).text.ends_with("<U+0301>"));
+    assert_eq!(Ink::new("", "a\u{1}\u{7f}\t", true).text, "a^A^?^I");
+}
+
+#[test]
+fn no_key_however_often_fills_the_memory() {
+    let mut editor = editor();
+    (0..8).for_each(|nth| editor.add_history(&format!("{nth}{}", "y Z".repeat(MAX_LINE / 3 - 8))));
+    let plain = (0_u8..0x80).map(|byte| vec![byte]);
+    let meta = (0x20_u8..0x80).map(|byte| vec![0x1b, byte]);
+    for key in plain
+        .chain(meta)
+        .filter(|key| !matches!(key.as_slice(), [b'\r' | b'\n' | 3 | 9] | [0x1b, b'#' | b'?' | b'=']))
+    {
+        let mut out = Vec::new();
+        editor.begin("$ ", &mut out);
+        editor.keys(b"\x1b[A", &mut out);
+        out.clear();
+        editor.keys(&key.repeat(200), &mut out);
+        assert!(out.len() < 2 * MAX_LINE, "{key:?} makes {} bytes", out.len());
+        assert!(editor.line().len() <= MAX_LINE);
+    }
 }
