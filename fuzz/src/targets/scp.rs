@@ -2,7 +2,7 @@
 //! bytes in pieces come to the same.
 
 use bytes::{Bytes, BytesMut};
-use sallyport_sftp::Direction;
+use sallyport_sftp::{Direction, Ended};
 use sallyport_sftp::rsync::{RsyncArgs, RsyncCommand};
 use sallyport_sftp::scp::{Scp, ScpOut, ScpTransfer, ScpVerdict};
 
@@ -12,6 +12,7 @@ struct Effects {
     to_target: BytesMut,
     texts: Vec<String>,
     done: Vec<ScpTransfer>,
+    ended: Vec<Ended>,
 }
 
 /// The source's stream, with a sink that says yes whenever it is its turn.
@@ -35,7 +36,7 @@ fn play(stream: &[u8], piece: usize, refuse: bool) -> Effects {
         }
     }
     scp.over(&mut out);
-    Effects { to_client: out.to_client, to_target: out.to_target, texts, done: out.done }
+    Effects { to_client: out.to_client, to_target: out.to_target, texts, done: out.done, ended: out.ended }
 }
 
 /// One input.
@@ -45,6 +46,7 @@ pub fn run(data: &[u8]) {
     let pieces = play(data, usize::from(*cut).max(1), false);
     assert_eq!(whole, pieces, "cut into pieces of {cut}");
     let refused = play(data, data.len().max(1), true);
+    assert!(refused.ended.is_empty() && whole.ended.len() == whole.texts.len(), "what was permitted ends once");
     let lines = refused.to_target.as_ref().split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     for line in lines {
         assert!(matches!(line.first(), Some(1 | 2)), "only warnings go on");

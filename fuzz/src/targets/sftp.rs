@@ -57,6 +57,7 @@ pub fn run(data: &[u8]) {
         }
     }
     play.sftp.over(&mut play.out);
+    play.check();
 }
 
 impl Play<'_> {
@@ -202,6 +203,9 @@ impl Play<'_> {
                 *owed.unwrap_or_else(|| panic!("an answer of type {kind} to nothing")) -= 1;
             }
             assert!(kind >= STATUS || kind == 2);
+        }
+        for ended in self.out.ended.drain(..) {
+            assert!(self.permitted.remove(&ended.ask), "{ended:?} does not run");
         }
         self.out.done.clear();
         self.out.refused.clear();

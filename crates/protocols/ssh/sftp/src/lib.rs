@@ -37,5 +37,5 @@ mod wire;
 pub use act::{Attributes, FileAct, Place};
 pub use error::{SftpError, Side};
 pub use machine::{Limits, Sftp};
-pub use out::{Ask, AskId, Cause, Direction, Out, Refused, Span, Transfer, Verdict};
+pub use out::{Ask, AskId, Cause, Content, Direction, Ended, Out, Outcome, Refused, Span, Transfer, Verdict};
 pub use path::shown;

@@ -103,6 +103,39 @@ pub struct Transfer {
     pub complete: bool,
 }
 
+/// How a permitted request came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The target did it.
+    Completed,
+    /// The target said that it failed, or it never got it.
+    Failed,
+    /// The channel ended before the target said.
+    Unknown,
+}
+
+/// A request that was permitted is over: of one that opens a file when it failed or what it opened is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Its question. Nothing more is told of it.
+    pub ask: AskId,
+    /// How it came out.
+    pub outcome: Outcome,
+}
+
+/// Bytes of a file that go through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Content {
+    /// The question that opened the file.
+    pub ask: AskId,
+    /// Which way.
+    pub direction: Direction,
+    /// Where in the file they are. Of a file that was opened to append, counted from where it ended.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
 /// Effects of one call. The caller takes them out; the machine only adds.
 #[derive(Debug, Default)]
 pub struct Out {
@@ -114,8 +147,12 @@ pub struct Out {
     pub spans: Vec<Span>,
     /// Questions, in the order of the client's requests where it matters.
     pub asks: VecDeque<Ask>,
+    /// What goes through files, if it is asked for: all that is in `to_target`, and all that is in `to_client`.
+    pub contents: Vec<Content>,
     /// Files that are closed.
     pub done: Vec<Transfer>,
+    /// Requests that are over: what `done` tells of their files comes with it.
+    pub ended: Vec<Ended>,
     /// Requests that the machine refused without a question.
     pub refused: Vec<Refused>,
 }

@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use sallyport_sftp::{Ask, Cause, Limits, Out, Sftp, SftpError, Side, Transfer, Verdict};
+use sallyport_sftp::{Ask, AskId, Cause, Ended, Limits, Out, Outcome, Sftp, SftpError, Side, Transfer, Verdict};
 use support::{Field, Said, body, permit_all, permitted, sftp, text};
 
 /// A packet as it is on the wire.
@@ -490,6 +490,7 @@ struct Effects {
     causes: Vec<(Cause, usize)>,
     asks: Vec<Ask>,
     done: Vec<Transfer>,
+    ended: Vec<Ended>,
 }
 
 /// Plays a session to a machine, each piece cut where `cut` says, with every question permitted at once.
@@ -543,6 +544,7 @@ impl Effects {
             }
         }
         self.done.append(&mut out.done);
+        self.ended.append(&mut out.ended);
     }
 }
 
@@ -553,6 +555,114 @@ fn the_recorded_session_plays_to_its_end() {
     assert_eq!(effects.done.iter().filter(|done| done.complete).count(), 3);
     let caused: usize = effects.causes.iter().map(|(_, len)| len).sum();
     assert_eq!(caused, effects.to_target.len());
+    let mut asked: Vec<AskId> = effects.asks.iter().map(|ask| ask.id).collect();
+    let mut ended: Vec<AskId> = effects.ended.iter().map(|ended| ended.ask).collect();
+    asked.sort();
+    ended.sort();
+    assert_eq!(asked, ended, "each ends once");
+}
+
+#[test]
+fn each_request_ends_when_the_target_says_so() {
+    let mut bench = Bench::new(&[]);
+    for nth in 0..1000 {
+        bench.client(17, nth, &body(&[text("/f")])).unwrap();
+        bench.answer_all(&[], &["/f"]);
+        let ask = bench.ask();
+        bench.sftp.answer(ask.id, &permitted(), &mut bench.out).unwrap();
+        assert!(bench.out.ended.is_empty(), "the target has not said anything");
+        let [(17, id, _)] = bench.for_target()[..] else {
+            panic!()
+        };
+        bench.target(101, id, &status(2)).unwrap();
+        let outcome = Outcome::Failed;
+        assert_eq!(
+            bench.out.ended.drain(..).collect::<Vec<_>>(),
+            [Ended { ask: ask.id, outcome }]
+        );
+    }
+    assert!(bench.sftp.is_idle());
+}
+
+#[test]
+fn what_a_file_was_opened_for_ends_when_it_is_closed() {
+    let (mut bench, ask) = reading();
+    bench.out.ended.clear();
+    bench.client(8, 2, &body(&[text("h")])).unwrap();
+    let [(8, id, _)] = bench.for_target()[..] else { panic!() };
+    bench.target(105, id, &[0; 4]).unwrap();
+    assert!(bench.out.ended.is_empty(), "it is open");
+    bench.client(4, 3, &body(&[text("h")])).unwrap();
+    let [(4, id, _)] = bench.for_target()[..] else { panic!() };
+    bench.target(101, id, &status(0)).unwrap();
+    let outcome = Outcome::Completed;
+    assert_eq!(bench.out.ended, [Ended { ask: ask.id, outcome }]);
+}
+
+#[test]
+fn nobody_knows_how_that_came_out_which_was_not_answered() {
+    let mut bench = Bench::new(&[]);
+    for nth in 1..=3 {
+        bench.client(17, nth, &body(&[text("/f")])).unwrap();
+    }
+    bench.answer_all(&[], &["/f"; 3]);
+    let asks = [bench.ask(), bench.ask(), bench.ask()];
+    bench.sftp.answer(asks[0].id, &permitted(), &mut bench.out).unwrap();
+    let message = "no".to_owned();
+    let refused = Verdict::Refused { message };
+    bench.sftp.answer(asks[1].id, &refused, &mut bench.out).unwrap();
+    bench.sftp.over(&mut bench.out);
+    let outcome = Outcome::Unknown;
+    let ask = asks[0].id;
+    assert_eq!(bench.out.ended, [Ended { ask, outcome }], "of three, one was permitted");
+    bench.sftp.over(&mut bench.out);
+    assert_eq!(bench.out.ended.len(), 1, "it ends once");
+}
+
+#[test]
+fn contents_are_told_of_what_goes_through_and_of_nothing_else() {
+    let mut bench = Bench::new(&[]);
+    bench.sftp = std::mem::replace(&mut bench.sftp, Sftp::new(Limits::default())).telling_contents();
+    let flags = Field::U32(3);
+    bench.client(3, 1, &body(&[text("/f"), flags, Field::U32(0)])).unwrap();
+    bench.answer_all(&[], &["/f"]);
+    let ask = bench.ask();
+    let max_bytes = Some(4);
+    let verdict = Verdict::Permitted {
+        max_bytes,
+        again: false,
+    };
+    bench.sftp.answer(ask.id, &verdict, &mut bench.out).unwrap();
+    let [(3, id, _)] = bench.for_target()[..] else { panic!() };
+    bench.target(102, id, &body(&[text("h")])).unwrap();
+    for (nth, said) in [(2, "up"), (3, "too long")] {
+        bench
+            .client(6, nth, &body(&[text("h"), Field::U64(1), text(said)]))
+            .unwrap();
+    }
+    bench
+        .client(5, 4, &body(&[text("h"), Field::U64(0), Field::U32(9)]))
+        .unwrap();
+    let [(6, write, _), (5, read, _)] = bench.for_target()[..] else {
+        panic!()
+    };
+    bench.target(101, write, &status(0)).unwrap();
+    bench.target(103, read, &body(&[text("down")])).unwrap();
+    bench
+        .client(5, 5, &body(&[text("h"), Field::U64(4), Field::U32(9)]))
+        .unwrap();
+    let [(5, read, _)] = bench.for_target()[..] else {
+        panic!()
+    };
+    bench.target(103, read, &body(&[text("more")])).unwrap();
+    let told: Vec<_> = bench
+        .out
+        .contents
+        .iter()
+        .map(|piece| (piece.offset, piece.bytes.as_ref()))
+        .collect();
+    assert_eq!(told, [(1, b"up".as_slice()), (0, b"down")]);
+    assert!(bench.out.contents.iter().all(|piece| piece.ask == ask.id));
 }
 
 proptest! {

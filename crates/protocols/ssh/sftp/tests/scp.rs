@@ -158,6 +158,11 @@ fn pump(line: &str, remote: &Path, up: File, down: File, refuse: &[&str]) -> Log
     drop((to_client, to_target));
     scp.over(&mut out);
     server.wait().unwrap();
+    let mut ended: Vec<_> = out.ended.iter().map(|ended| ended.ask).collect();
+    ended.sort();
+    let permitted = |ask: &&ScpAsk| !refuse.iter().any(|name| ask.item.name == *name);
+    let permitted: Vec<_> = asks.iter().filter(permitted).map(|ask| ask.id).collect();
+    assert_eq!(ended, permitted, "what is permitted ends once");
     Log {
         command,
         asks,

@@ -1,10 +1,12 @@
 //! What the target answers, to whom it goes, and what it says of the files.
 
+use bytes::Bytes;
+
 use super::flights::{Flight, Sent};
 use super::handles::{Handle, Life};
 use super::{Sftp, Stage};
 use crate::error::SftpError;
-use crate::out::Out;
+use crate::out::{AskId, Content, Direction, Ended, Out, Outcome};
 use crate::wire::{Body, Frame, Reply, code};
 
 impl Sftp {
@@ -45,9 +47,10 @@ impl Sftp {
                     self.landed(handle, out);
                     return Ok(());
                 }
+                self.tell_read(handle, offset, reply, out);
                 self.landed(handle, out);
             }
-            Flight::Write { handle, len } => {
+            Flight::Write { handle, len, .. } => {
                 self.has_written(handle, len, reply);
                 self.landed(handle, out);
             }
@@ -66,7 +69,12 @@ impl Sftp {
                 self.landed(handle, out);
             }
             Flight::OnHandle { handle, .. } => self.landed(handle, out),
-            Flight::Copy { from, to } => {
+            Flight::Judged { handle, ask } => {
+                out.ended.push(reply.ended(ask));
+                self.landed(handle, out);
+            }
+            Flight::Copy { from, to, ask } => {
+                out.ended.push(reply.ended(ask));
                 if let Some(open) = self.handles.get_mut(to).filter(|_| !succeeded(reply)) {
                     open.write_failed = true;
                 }
@@ -98,6 +106,19 @@ impl Sftp {
         }
     }
 
+    /// What the client is about to get of a file.
+    fn tell_read(&self, number: usize, offset: u64, reply: &Reply<'_>, out: &mut Out) {
+        let handle = self.handles.get(number).filter(|_| self.contents);
+        if let (Some(handle), Body::Data(data)) = (handle, reply.body) {
+            out.contents.push(Content {
+                ask: handle.ask,
+                direction: Direction::Download,
+                offset,
+                bytes: Bytes::copy_from_slice(data),
+            });
+        }
+    }
+
     fn has_written(&mut self, number: usize, len: u32, reply: &Reply<'_>) {
         let Some(handle) = self.handles.get_mut(number) else {
             return;
@@ -114,7 +135,7 @@ impl Sftp {
         if let Some(handle) = self.handles.get_mut(number) {
             handle.in_flight = handle.in_flight.saturating_sub(1);
         }
-        self.handles.settle(number, &mut self.room, &mut out.done);
+        self.handles.settle(number, &mut self.room, out);
     }
 }
 
@@ -137,6 +158,15 @@ impl Handle {
 
     fn ends_at(&mut self, offset: u64) {
         self.ends = Some(self.ends.map_or(offset, |known| known.min(offset)));
+    }
+}
+
+impl Reply<'_> {
+    /// That the request of this question is over by this answer.
+    pub(super) fn ended(&self, ask: AskId) -> Ended {
+        let failed = matches!(self.body, Body::Status { code: said, .. } if said != code::OK);
+        let outcome = if failed { Outcome::Failed } else { Outcome::Completed };
+        Ended { ask, outcome }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests that the target has and has not answered.
 
+use crate::out::AskId;
 use crate::wire::Expect;
 
 /// What an answer is for.
@@ -29,6 +30,8 @@ pub(super) enum Flight {
     },
     Write {
         handle: usize,
+        /// Where in the file, as far as the machine knows.
+        at: u64,
         len: u32,
     },
     Close {
@@ -42,10 +45,16 @@ pub(super) enum Flight {
         handle: usize,
         expect: Expect,
     },
+    /// Others on a handle that had a verdict of their own.
+    Judged {
+        handle: usize,
+        ask: AskId,
+    },
     /// `copy-data`.
     Copy {
         from: usize,
         to: usize,
+        ask: AskId,
     },
     Limits,
     /// Whether what is being opened is still what was judged.
@@ -64,10 +73,30 @@ impl Flight {
             | Self::Probe { expect, .. }
             | Self::OnHandle { expect, .. } => *expect,
             Self::Read { len, .. } => Expect::Data(*len),
-            Self::Write { .. } | Self::Close { .. } | Self::Copy { .. } | Self::Discard => Expect::Status,
+            Self::Write { .. } | Self::Close { .. } | Self::Judged { .. } | Self::Copy { .. } | Self::Discard => {
+                Expect::Status
+            }
             Self::FStat { .. } => Expect::Attributes,
             Self::Limits => Expect::Limits,
             Self::Verify { .. } => Expect::OneName,
+        }
+    }
+
+    /// The question of a request on handles that had one of its own.
+    pub(super) const fn judged(&self) -> Option<AskId> {
+        match self {
+            Self::Judged { ask, .. } | Self::Copy { ask, .. } => Some(*ask),
+            Self::Path { .. }
+            | Self::Resolve { .. }
+            | Self::Probe { .. }
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Close { .. }
+            | Self::FStat { .. }
+            | Self::OnHandle { .. }
+            | Self::Limits
+            | Self::Verify { .. }
+            | Self::Discard => None,
         }
     }
 }
@@ -118,6 +147,14 @@ impl Flights {
         {
             self.free.push(place);
         }
+    }
+
+    /// None of them will be answered.
+    pub(super) fn end(&mut self) -> impl Iterator<Item = Sent> {
+        self.free.clear();
+        std::mem::take(&mut self.places)
+            .into_iter()
+            .filter_map(|(_, sent)| sent)
     }
 
     pub(super) fn is_empty(&self) -> bool {

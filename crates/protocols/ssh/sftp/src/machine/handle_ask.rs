@@ -3,12 +3,12 @@
 use bytes::{Bytes, BytesMut};
 
 use super::flights::Flight;
-use super::on_handle::{frame_of, on};
+use super::on_handle::frame_of;
 use super::{Sftp, keep};
 use crate::act::FileAct;
 use crate::error::SftpError;
 use crate::out::{Ask, AskId, Cause, Out, Verdict};
-use crate::wire::{Expect, Extension, Frame, Request, again, code, kind, packet, put_attrs, put_string};
+use crate::wire::{Extension, Frame, Request, again, code, kind, packet, put_attrs, put_string};
 
 /// A request about handles that waits for its verdict. The handles are blocked meanwhile.
 pub(super) struct HandleAsk {
@@ -78,10 +78,11 @@ impl Sftp {
                     }
                 }
                 let flight = match second {
-                    None => on(first, Expect::Status),
+                    None => Flight::Judged { handle: first, ask },
                     Some(second) => Flight::Copy {
                         from: first,
                         to: second,
+                        ask,
                     },
                 };
                 let rest = frame.body.get(4..).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 
 use crate::act::Place;
-use crate::out::{AskId, Direction, Transfer};
+use crate::out::{AskId, Direction, Ended, Out, Outcome, Transfer};
 use crate::stream::Stream;
 
 /// How far a handle's life is.
@@ -52,6 +52,20 @@ pub(super) struct Handle {
 }
 
 impl Handle {
+    /// What went through it, and that the request which opened it is over.
+    fn end(self, room: &mut usize, out: &mut Out) {
+        let outcome = match self.life {
+            Life::Closed(true) if !self.write_failed => Outcome::Completed,
+            Life::Closed(_) => Outcome::Failed,
+            Life::Open | Life::Closing => Outcome::Unknown,
+        };
+        let ask = self.ask;
+        if !self.directory {
+            out.done.extend(self.transfers(room));
+        }
+        out.ended.push(Ended { ask, outcome });
+    }
+
     fn transfers(self, room: &mut usize) -> impl Iterator<Item = Transfer> {
         let closed = self.life == Life::Closed(true);
         let both = self.upload.is_some();
@@ -137,7 +151,7 @@ impl Handles {
     }
 
     /// Takes a handle away that is closed and of which no answer is outstanding.
-    pub(super) fn settle(&mut self, number: usize, room: &mut usize, done: &mut Vec<Transfer>) {
+    pub(super) fn settle(&mut self, number: usize, room: &mut usize, out: &mut Out) {
         let over = |handle: &Handle| matches!(handle.life, Life::Closed(_)) && handle.in_flight == 0;
         if !self.get(number).is_some_and(over) {
             return;
@@ -147,18 +161,16 @@ impl Handles {
                 self.names.remove(&handle.name);
             }
             self.free.push(number);
-            if !handle.directory {
-                done.extend(handle.transfers(room));
-            }
+            handle.end(room, out);
         }
     }
 
     /// The channel is over: what is still open is told.
-    pub(super) fn end(&mut self, room: &mut usize, done: &mut Vec<Transfer>) {
+    pub(super) fn end(&mut self, room: &mut usize, out: &mut Out) {
         self.names.clear();
         self.free.clear();
-        for handle in self.slots.drain(..).flatten().filter(|handle| !handle.directory) {
-            done.extend(handle.transfers(room));
+        for handle in self.slots.drain(..).flatten() {
+            handle.end(room, out);
         }
     }
 }

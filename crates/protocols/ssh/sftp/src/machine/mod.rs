@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::SftpError;
-use crate::out::{AskId, Cause, Out, Refused, Verdict};
+use crate::out::{AskId, Cause, Ended, Out, Outcome, Refused, Verdict};
 use crate::wire::{Extensions, Frame, Request, again, code, kind, next_frame, status};
 use flights::{Flight, Flights, Sent};
 use greeting::Greeting;
@@ -90,6 +90,8 @@ pub struct Sftp {
     waiting: usize,
     /// What is left of `limits.early`.
     room: usize,
+    /// What goes through files is told.
+    contents: bool,
 }
 
 impl Sftp {
@@ -109,7 +111,15 @@ impl Sftp {
             next: 0,
             waiting: 0,
             room: limits.early,
+            contents: false,
         }
+    }
+
+    /// The same, and what goes through files is told ([`Out::contents`]).
+    #[must_use]
+    pub const fn telling_contents(mut self) -> Self {
+        self.contents = true;
+        self
     }
 
     /// Takes what the client sent. Whole packets are consumed while [`Self::wants_client`]; the rest stays in `bytes`,
@@ -199,10 +209,19 @@ impl Sftp {
         self.ids.is_empty() && self.flights.is_empty()
     }
 
-    /// The channel is over: what was transferred through handles that nobody closed is told.
+    /// The channel is over: what was transferred through handles that nobody closed is told, and that nobody knows how
+    /// the requests came out that the target has not answered.
     pub fn over(&mut self, out: &mut Out) {
         self.stage = Stage::Broken;
-        self.handles.end(&mut self.room, &mut out.done);
+        self.handles.end(&mut self.room, out);
+        let on_paths = self.ops.drain(..).filter(|op| op.is_permitted()).map(|op| op.ask());
+        let on_handles = self.flights.end().filter_map(|sent| sent.flight.judged());
+        let unknown = |ask| Ended {
+            ask,
+            outcome: Outcome::Unknown,
+        };
+        out.ended.extend(on_paths.chain(on_handles).map(unknown));
+        self.asks.clear();
     }
 
     fn broken_if(&mut self, result: Result<(), SftpError>) -> Result<(), SftpError> {

@@ -8,7 +8,7 @@ use super::handles::{Handle, Life};
 use super::{Sftp, keep};
 use crate::act::{Attributes, FileAct, Place};
 use crate::error::SftpError;
-use crate::out::{AskId, Cause, Out};
+use crate::out::{AskId, Cause, Content, Direction, Out};
 use crate::path::shown;
 use crate::stream::Stream;
 use crate::wire::{Expect, Extension, Frame, Request, Verb, again, code, open};
@@ -89,7 +89,12 @@ impl Sftp {
         out: &mut Out,
     ) -> Result<(), SftpError> {
         match self.judge(request) {
-            Next::Forward(number, flight) => self.forward(id, number, frame, flight, out),
+            Next::Forward(number, flight) => {
+                if let (Flight::Write { at, .. }, Request::Write { data, .. }) = (flight, request) {
+                    self.tell_written(number, at, data, out);
+                }
+                self.forward(id, number, frame, flight, out)
+            }
             Next::Wait(number) => {
                 let packet = keep(frame);
                 self.waiting += packet.len();
@@ -201,9 +206,22 @@ impl Sftp {
             number,
             Flight::Write {
                 handle: number,
+                at,
                 len: data.len() as u32,
             },
         )
+    }
+
+    /// What the target is about to get of a file.
+    fn tell_written(&self, number: usize, offset: u64, data: &[u8], out: &mut Out) {
+        if let Some(handle) = self.handles.get(number).filter(|_| self.contents) {
+            out.contents.push(Content {
+                ask: handle.ask,
+                direction: Direction::Upload,
+                offset,
+                bytes: Bytes::copy_from_slice(data),
+            });
+        }
     }
 
     fn judge_set(&mut self, name: &[u8], attributes: &Attributes) -> Next {

@@ -6,7 +6,7 @@ use super::Sftp;
 use super::flights::Flight;
 use super::op::{Op, Part, State};
 use crate::error::SftpError;
-use crate::out::{Ask, AskId, Cause, Out, Verdict};
+use crate::out::{Ask, AskId, Cause, Ended, Out, Outcome, Verdict};
 use crate::path::shown;
 use crate::resolve::{Answer, Failure, Follow, Question, Resolve};
 use crate::wire::{Body, Expect, Extension, Reply, Verb, code, kind, packet, put_string, question};
@@ -200,7 +200,7 @@ impl Sftp {
             }
             let client = op.client;
             self.say(client, code::PERMISSION_DENIED, CHANGED, out);
-            return self.finished(seq, out);
+            return self.ended_on_path(seq, Outcome::Failed, out);
         }
         op.state = State::Asked;
         op.judged = Some(places.clone());
@@ -249,11 +249,11 @@ impl Sftp {
         let client = op.client;
         if let Some(failure) = op.failure().cloned() {
             self.say(client, failure.code, &failure.message, out);
-            return self.finished(seq, out);
+            return self.ended_on_path(seq, Outcome::Failed, out);
         }
         if let Some((kind, rest)) = op.reply.take() {
             self.pass(client, kind, &rest, out);
-            return self.finished(seq, out);
+            return self.ended_on_path(seq, Outcome::Completed, out);
         }
         op.state = State::Sent;
         let flight = Flight::Path {
@@ -270,6 +270,13 @@ impl Sftp {
         let len = op.encode(&mut out.to_target, id);
         out.caused(Cause::Asked(op.ask()), len);
         self.verify(seq, out)
+    }
+
+    /// A permitted request is over, and the client has its answer.
+    pub(super) fn ended_on_path(&mut self, seq: u64, outcome: Outcome, out: &mut Out) -> Result<(), SftpError> {
+        let ask = AskId(seq);
+        out.ended.push(Ended { ask, outcome });
+        self.finished(seq, out)
     }
 
     /// The client has its answer: the next ones may have their turn.
@@ -290,6 +297,7 @@ impl Sftp {
             return self.opened(seq, reply.rest, out);
         }
         self.pass(client, reply.kind, reply.rest, out);
+        out.ended.push(reply.ended(AskId(seq)));
         self.finished(seq, out)
     }
 }

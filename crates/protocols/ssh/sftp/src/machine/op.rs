@@ -136,6 +136,15 @@ impl Op {
         AskId(self.seq)
     }
 
+    /// Whether its question was answered with a permission.
+    pub(super) const fn is_permitted(&self) -> bool {
+        match self.state {
+            State::Resolving { again } => again,
+            State::Sent => true,
+            State::Waiting | State::Asked => false,
+        }
+    }
+
     pub(super) const fn part(&mut self, second: bool) -> Option<&mut Part> {
         if second {
             self.second.as_mut()

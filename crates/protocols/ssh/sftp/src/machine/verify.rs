@@ -8,7 +8,7 @@ use super::Sftp;
 use super::flights::Flight;
 use super::op::Op;
 use crate::error::SftpError;
-use crate::out::{AskId, Cause, Out, Refused};
+use crate::out::{AskId, Cause, Out, Outcome, Refused};
 use crate::wire::{Body, Reply, Verb, again, code, kind, question};
 
 /// What is known of a file that is being opened.
@@ -96,7 +96,7 @@ impl Sftp {
             text: text.unwrap_or_default(),
             why: ELSEWHERE,
         });
-        self.finished(seq, out)
+        self.ended_on_path(seq, Outcome::Failed, out)
     }
 }
 

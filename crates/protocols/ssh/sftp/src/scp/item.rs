@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::out::{AskId, Direction, Span};
+use crate::out::{AskId, Content, Direction, Ended, Span};
 use crate::path::shown;
 
 /// A file or a directory that is announced.
@@ -112,6 +112,10 @@ pub struct ScpOut {
     pub spans: Vec<Span>,
     /// Questions.
     pub asks: VecDeque<ScpAsk>,
+    /// What goes through files, if it is asked for: all that is in `to_target`, and all that is in `to_client`.
+    pub contents: Vec<Content>,
     /// Files that went through.
     pub done: Vec<ScpTransfer>,
+    /// Items that are over: what `done` tells of them comes with it. Directories are over when they are left.
+    pub ended: Vec<Ended>,
 }

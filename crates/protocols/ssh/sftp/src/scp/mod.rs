@@ -13,21 +13,20 @@ mod item;
 mod line;
 #[cfg(test)]
 mod tests;
+mod word;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::{SftpError, Side};
-use crate::out::{AskId, Cause, Direction, add_span};
+use crate::out::{AskId, Cause, Content, Direction, Ended, Outcome, add_span};
 pub use args::ScpCommand;
 pub use item::{Item, ScpAsk, ScpOut, ScpTransfer, ScpVerdict};
 use line::{Line, Times};
+use word::{Word, next_line, next_word};
 
 /// How deep directories may be in each other.
 const DEEPEST: usize = 128;
-
-/// The longest line in bytes. Sinks read 2,047 at once and take what follows for something else.
-const LONGEST: usize = 2000;
 
 /// Whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +73,11 @@ pub struct Scp {
     current: Option<Current>,
     /// The directories that were entered, with their questions.
     inside: Vec<(Bytes, AskId)>,
+    /// The directory that is being left.
+    left: Option<AskId>,
     next: u64,
+    /// What goes through files is told.
+    contents: bool,
 }
 
 impl Scp {
@@ -87,8 +90,17 @@ impl Scp {
             times: None,
             current: None,
             inside: Vec::new(),
+            left: None,
             next: 0,
+            contents: false,
         }
+    }
+
+    /// The same, and what goes through files is told ([`ScpOut::contents`]).
+    #[must_use]
+    pub const fn telling_contents(mut self) -> Self {
+        self.contents = true;
+        self
     }
 
     /// Takes what the client sent; what is not taken stays in `bytes` until [`Self::wants_client`].
@@ -183,13 +195,22 @@ impl Scp {
         Ok(())
     }
 
-    /// The run is over: a file that was broken off is told.
+    /// The run is over: a file that was broken off is told, and what nobody knows the end of.
     pub fn over(&mut self, out: &mut ScpOut) {
-        let moving = matches!(self.state, State::Data(_) | State::Status | State::Landed);
-        self.state = State::Over;
-        if moving {
-            self.landed(false, out);
+        let state = std::mem::replace(&mut self.state, State::Over);
+        match state {
+            State::Data(_) | State::Status | State::Landed => self.landed(Outcome::Unknown, out),
+            State::Times | State::Announced => self.declined(Outcome::Unknown, out),
+            // What was not permitted does not end.
+            State::Asked => self.current = None,
+            State::Start | State::Control | State::Left | State::Over => {}
         }
+        let entered = self.inside.drain(..).map(|(_, ask)| ask).rev();
+        let left = self.left.take().into_iter().chain(entered);
+        out.ended.extend(left.map(|ask| Ended {
+            ask,
+            outcome: Outcome::Unknown,
+        }));
     }
 
     fn cause(&self) -> Cause {
@@ -305,7 +326,7 @@ impl Scp {
                 }
                 self.state = State::Left;
                 self.to_sink(line, out);
-                self.inside.pop();
+                self.left = self.inside.pop().map(|(_, ask)| ask);
             }
             Line::Message { fatal } => {
                 self.to_sink(line, out);
@@ -350,6 +371,14 @@ impl Scp {
         let now = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
         let piece = bytes.get(..now).unwrap_or_default();
         if let Some(current) = &mut self.current {
+            if self.contents {
+                out.contents.push(Content {
+                    ask: current.ask,
+                    direction: self.direction,
+                    offset: current.moved,
+                    bytes: Bytes::copy_from_slice(piece),
+                });
+            }
             current.digest.update(piece);
             current.moved += now as u64;
         }
@@ -378,22 +407,24 @@ impl Scp {
                 }
                 State::Times if word.is_fine() => self.announce(out),
                 State::Times => {
-                    self.current = None;
                     self.state = State::Control;
                     self.to_source(&word.bytes, out);
+                    self.declined(Outcome::Failed, out);
                 }
                 State::Announced => {
                     self.to_source(&word.bytes, out);
-                    self.announced(word.is_fine());
+                    self.announced(word.is_fine(), out);
                 }
                 State::Landed => {
                     self.to_source(&word.bytes, out);
-                    self.landed(word.is_fine(), out);
+                    self.landed(word.outcome(), out);
                     self.state = State::Control;
                 }
                 State::Left => {
                     self.to_source(&word.bytes, out);
                     self.state = State::Control;
+                    let outcome = word.outcome();
+                    out.ended.extend(self.left.take().map(|ask| Ended { ask, outcome }));
                 }
                 State::Control | State::Asked | State::Data(_) | State::Status | State::Over => {
                     return Err("an answer to what was not said");
@@ -404,7 +435,7 @@ impl Scp {
         Ok(())
     }
 
-    fn announced(&mut self, fine: bool) {
+    fn announced(&mut self, fine: bool, out: &mut ScpOut) {
         self.state = State::Control;
         match &self.current {
             Some(current) if fine && current.item.directory => {
@@ -418,14 +449,26 @@ impl Scp {
                     State::Data(current.item.size)
                 };
             }
-            Some(_) | None => self.current = None,
+            Some(_) | None => self.declined(Outcome::Failed, out),
         }
     }
 
-    fn landed(&mut self, fine: bool, out: &mut ScpOut) {
+    /// The sink does not take what was announced.
+    fn declined(&mut self, outcome: Outcome, out: &mut ScpOut) {
+        let declined = self.current.take();
+        out.ended
+            .extend(declined.map(|Current { ask, .. }| Ended { ask, outcome }));
+    }
+
+    fn landed(&mut self, said: Outcome, out: &mut ScpOut) {
         let Some(current) = self.current.take() else {
             return;
         };
+        let outcome = if current.failed { Outcome::Failed } else { said };
+        out.ended.push(Ended {
+            ask: current.ask,
+            outcome,
+        });
         let all = current.moved == current.item.size;
         let sha256 = all
             .then(|| current.digest.finish())
@@ -435,7 +478,7 @@ impl Scp {
             item: current.item,
             bytes: current.moved,
             sha256,
-            complete: fine && all && !current.failed,
+            complete: outcome == Outcome::Completed && all,
         });
     }
 
@@ -444,37 +487,5 @@ impl Scp {
         if word.bytes.first() == Some(&2) {
             self.over(out);
         }
-    }
-}
-
-/// What one end says to the other's line: a zero, or one or two and a message.
-struct Word {
-    bytes: Bytes,
-}
-
-impl Word {
-    fn is_fine(&self) -> bool {
-        self.bytes.first() == Some(&0)
-    }
-}
-
-fn next_word(bytes: &mut BytesMut) -> Result<Option<Word>, &'static str> {
-    match bytes.first() {
-        Some(0) => Ok(Some(Word {
-            bytes: bytes.split_to(1).freeze(),
-        })),
-        Some(1 | 2) => Ok(next_line(bytes)?.map(|bytes| Word { bytes })),
-        Some(_) => Err("an answer that is none"),
-        None => Ok(None),
-    }
-}
-
-/// A line with its end, if it has come whole.
-fn next_line(bytes: &mut BytesMut) -> Result<Option<Bytes>, &'static str> {
-    let start = bytes.get(..bytes.len().min(LONGEST)).unwrap_or_default();
-    match start.iter().position(|byte| *byte == b'\n') {
-        Some(end) => Ok(Some(bytes.split_to(end + 1).freeze())),
-        None if bytes.len() >= LONGEST => Err("a line is longer than is allowed"),
-        None => Ok(None),
     }
 }

@@ -1,7 +1,7 @@
 //! OpenSSH's own server and client with the machine between them: threads that pump bytes, and a judge.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
 use bytes::{Bytes, BytesMut};
-use sallyport_sftp::{Ask, AskId, Cause, Limits, Out, Refused, Sftp, SftpError, Transfer, Verdict};
+use sallyport_sftp::{Ask, AskId, Cause, Ended, Limits, Out, Refused, Sftp, SftpError, Transfer, Verdict};
 
 pub(crate) const SERVER: &str = "/usr/lib/openssh/sftp-server";
 
@@ -22,6 +22,9 @@ pub(crate) struct Log {
     pub(crate) asks: Vec<Ask>,
     pub(crate) done: Vec<Transfer>,
     pub(crate) refused: Vec<Refused>,
+    /// What was permitted and has not ended.
+    pub(crate) running: HashSet<AskId>,
+    pub(crate) ended: Vec<Ended>,
     pub(crate) error: Option<SftpError>,
     /// What each side said, in order, for replaying.
     pub(crate) said: Vec<(Said, Bytes)>,
@@ -36,6 +39,21 @@ pub(crate) enum Said {
 }
 
 impl Log {
+    fn answered(&mut self, ask: AskId, verdict: &Verdict) {
+        if matches!(verdict, Verdict::Permitted { .. }) {
+            self.running.insert(ask);
+        }
+    }
+
+    fn take(&mut self, out: &mut Out) {
+        self.done.append(&mut out.done);
+        self.refused.append(&mut out.refused);
+        for ended in out.ended.drain(..) {
+            assert!(self.running.remove(&ended.ask), "{ended:?} did not run");
+            self.ended.push(ended);
+        }
+    }
+
     pub(crate) fn texts(&self) -> Vec<&str> {
         self.asks.iter().map(|ask| ask.text.as_str()).collect()
     }
@@ -188,7 +206,10 @@ fn pump(
                 Ok(())
             }
             Event::TargetEnd => break,
-            Event::Verdict(ask, verdict) => sftp.answer(ask, &verdict, &mut out),
+            Event::Verdict(ask, verdict) => {
+                shared.0.lock().unwrap().answered(ask, &verdict);
+                sftp.answer(ask, &verdict, &mut out)
+            }
         };
         let result = result.and_then(|()| settle(&mut sftp, &mut client, &mut out, &mut judge, shared));
         deliver(&mut out, &mut to_client, &mut to_target);
@@ -203,7 +224,8 @@ fn pump(
     drop((to_client.take(), to_target.take()));
     sftp.over(&mut out);
     let mut log = shared.0.lock().unwrap();
-    log.done.append(&mut out.done);
+    log.take(&mut out);
+    assert!(log.running.is_empty(), "what runs ends: {:?}", log.running);
     drop(log);
     shared.1.notify_all();
     let _ = server.kill();
@@ -221,11 +243,7 @@ fn settle(
     loop {
         let before = (client.len(), out.asks.len());
         let result = sftp.from_client(client, out);
-        {
-            let mut log = shared.0.lock().unwrap();
-            log.done.append(&mut out.done);
-            log.refused.append(&mut out.refused);
-        }
+        shared.0.lock().unwrap().take(out);
         result?;
         let asks: Vec<Ask> = out.asks.drain(..).collect();
         if asks.is_empty() && before == (client.len(), 0) {
@@ -236,6 +254,7 @@ fn settle(
             shared.0.lock().unwrap().asks.push(ask);
             shared.1.notify_all();
             if let Some(verdict) = verdict {
+                shared.0.lock().unwrap().answered(id, &verdict);
                 sftp.answer(id, &verdict, out)?;
             }
         }
