@@ -6,6 +6,7 @@
 mod contender;
 mod load;
 mod proc;
+mod ssh;
 mod table;
 
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ use crate::process;
 pub(crate) enum Bench {
     /// The gateway in front of PostgreSQL, with policy, masking and recording on
     Postgres(Options),
+    /// The gateway in front of an SSH host, against ProxyJump
+    Ssh(ssh::SshOptions),
     /// Finding and replacing values in rows, with every built-in detector on
     Mask(MaskOptions),
 }
@@ -66,6 +69,7 @@ pub(crate) struct Options {
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Postgres(options) => postgres(options),
+        Bench::Ssh(options) => ssh::run(options),
         Bench::Mask(options) => mask(options),
     }
 }
