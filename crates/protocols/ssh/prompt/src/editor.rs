@@ -58,7 +58,12 @@ pub struct Editor {
     bell: bool,
     /// The screen is to be cleared before it is shown anew.
     clear: bool,
+    /// What the commands may still cost: for all that was typed at once, however many events are in it.
     work: usize,
+    /// Bytes behind the last event that were typed together with it.
+    ahead: usize,
+    /// An Enter was refused. None is taken any more: what was to be several lines has become one.
+    stuck: bool,
 }
 
 /// What happened.
@@ -140,6 +145,8 @@ impl Editor {
             bell: false,
             clear: false,
             work: WORK,
+            ahead: 0,
+            stuck: false,
         }
     }
 
@@ -160,6 +167,7 @@ impl Editor {
         self.mode = Mode::Plain;
         self.argument = None;
         self.last = Last::Other;
+        self.stuck = false;
         self.active = true;
         out.extend_from_slice(BEGIN);
         self.screen.begin();
@@ -192,14 +200,18 @@ impl Editor {
         if !self.active {
             return (0, None);
         }
-        self.work = WORK;
-        for (taken, byte) in bytes.iter().enumerate() {
+        if self.ahead == 0 {
+            self.work = WORK;
+        }
+        for (taken, byte) in (1..).zip(bytes) {
             if let Some(key) = self.keys.feed(*byte)
                 && let Some(event) = self.key(key, out)
             {
-                return (taken + 1, Some(event));
+                self.ahead = bytes.len() - taken;
+                return (taken, Some(event));
             }
         }
+        self.ahead = 0;
         self.refresh(out);
         (bytes.len(), None)
     }
@@ -280,11 +292,18 @@ impl Editor {
     }
 
     fn accept(&mut self, out: &mut Vec<u8>) -> Option<Event> {
+        // Looking for the end of a command goes through all its lines each time.
+        self.stuck |= !self.prior.is_empty() && !self.spend(self.prior.len());
+        if self.stuck {
+            self.bell = true;
+            return None;
+        }
         let mut line = self.line();
         if !(self.incomplete)(&line) {
             return self.end(Event::Line(line), out);
         }
         if self.room() == 0 || self.prior.matches('\n').count() + 1 >= MAX_ROWS {
+            self.stuck = true;
             self.bell = true;
             return None;
         }

@@ -39,7 +39,9 @@ impl Editor {
                     return self.accept(out);
                 }
             }
-            Command::Complete { list } => return self.ask(list, out),
+            Command::Complete { list } if self.spend(self.prior.len() + self.buffer.len()) => {
+                return self.ask(list, out);
+            }
             Command::Search { backward } => self.begin_search(backward),
             Command::ClearScreen => {
                 self.argument = None;
@@ -53,7 +55,7 @@ impl Editor {
                 let last = std::mem::take(&mut self.last);
                 self.kill_or_yank(kill, count, last);
             }
-            Command::Change(_) | Command::Kill(_) => self.bell = true,
+            Command::Change(_) | Command::Kill(_) | Command::Complete { .. } => self.bell = true,
             Command::Nothing => {
                 self.argument = None;
                 self.last = Last::Other;
@@ -109,15 +111,16 @@ impl Editor {
             return;
         }
         match usize::try_from(count) {
-            Ok(count) if self.room() >= count * c.len_utf8() => self.buffer.insert(&c.to_string().repeat(count)),
-            Ok(_) => self.bell = true,
+            Ok(1) if self.room() >= c.len_utf8() => self.buffer.insert(c.encode_utf8(&mut [0; 4])),
+            Ok(1) => self.bell = true,
+            Ok(count) => drop(self.insert(&c.to_string().repeat(count))),
             Err(_) => {}
         }
     }
 
     /// Inserts all of a text, or nothing: a part of it might mean something else.
     pub(super) fn insert(&mut self, text: &str) -> bool {
-        if text.len() > self.room() {
+        if text.len() > self.room() || !self.spend(4 * text.len()) {
             self.bell = true;
             return false;
         }

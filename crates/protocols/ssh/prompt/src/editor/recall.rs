@@ -38,8 +38,9 @@ impl Editor {
 
     pub(super) fn go_to_line(&mut self, to: usize) {
         let at = self.history.at();
-        let room = MAX_LINE.saturating_sub(self.prior.len());
-        if to == at || self.history.line(to).is_some_and(|line| line.len() > room) {
+        let length = self.history.line(to).map_or(0, str::len);
+        // It may be shown and dropped many times with few keys.
+        if to == at || length + self.prior.len() > MAX_LINE || !self.spend(4 * length) {
             self.bell = true;
             return;
         }

@@ -537,6 +537,50 @@ fn commands_that_cost_much_are_not_done_without_end() {
     assert!(editor.buffer.len() < before);
 }
 
+#[test]
+fn what_is_typed_at_once_has_one_bound_over_all_its_events() {
+    let mut editor = editor();
+    editor.add_history(&"x ".repeat(MAX_LINE / 2));
+    let mut out = Vec::new();
+    editor.begin("$ ", &mut out);
+    editor.keys(b"\x1b[A", &mut out);
+    let tabs = b"\t".repeat(2000);
+    let (mut rest, mut events) = (tabs.as_slice(), 0);
+    while !rest.is_empty() {
+        let (taken, event) = editor.keys(rest, &mut out);
+        rest = &rest[taken..];
+        events += usize::from(event.is_some());
+    }
+    assert!((200..400).contains(&events), "{events}");
+    // Nor does a long line that is fetched and dropped again and again.
+    editor.keys(b"\x03", &mut out);
+    editor.begin("$ ", &mut out);
+    editor.keys(b"", &mut out);
+    let (drops, mut shown) = (b"\x10\x03".repeat(500), 0);
+    let mut rest = drops.as_slice();
+    while !rest.is_empty() {
+        let (taken, _) = editor.keys(&rest[..1], &mut out);
+        shown += usize::from(editor.line().len() > 9);
+        editor.ahead = rest.len() - taken;
+        rest = &rest[taken..];
+        if !editor.is_active() {
+            editor.begin("$ ", &mut out);
+        }
+    }
+    assert!((30..100).contains(&shown), "{shown}");
+}
+
+#[test]
+fn an_enter_that_is_refused_joins_no_lines() {
+    let mut editor = Editor::new(Size { columns: 80, rows: 24 }, true, |line| line.ends_with('\\'));
+    let mut out = Vec::new();
+    editor.begin("$ ", &mut out);
+    editor.keys(&b"\\\r".repeat(MAX_ROWS + 5), &mut out);
+    assert_eq!(editor.keys(b"\x15echo\rone\r", &mut out).1, None);
+    assert_eq!(editor.keys(b"\x03", &mut out).1, Some(Event::Interrupt));
+    assert_eq!(line(&mut editor, b"two\r"), "two");
+}
+
 /// The line after Tab and its answer.
 fn tab(desk: &mut Desk, keys: &str, candidates: &[(&str, Option<char>)]) -> String {
     let (_, event) = desk.editor.keys(keys.as_bytes(), &mut desk.out);
