@@ -37,6 +37,8 @@ const COMMANDS: usize = 10;
 /// Runs it and prints the table.
 pub(super) fn run(options: &SshOptions) -> Result<()> {
     let bed = Bed::start(options.program.as_deref())?;
+    // First: what large transfers gave back would hide what a session takes.
+    let idle_kb = bed.idle_kb()?;
     let loads = [
         Load::Down(AES),
         Load::Down(CHACHA),
@@ -64,7 +66,7 @@ pub(super) fn run(options: &SshOptions) -> Result<()> {
             gateway / jump
         );
     }
-    println!("\nmemory of an idle session: {:.0} KB ({IDLE_SESSIONS} of them)", bed.idle_kb()?);
+    println!("\nmemory of an idle session: {idle_kb:.0} KB ({IDLE_SESSIONS} of them)");
     Ok(())
 }
 
