@@ -20,9 +20,8 @@ fn lay(dir: &Path) -> Result<()> {
 
 /// Names, kinds, modes and contents of everything below a directory, links followed.
 fn listing(dir: &Path) -> Result<String> {
-    let script = "find -L . -printf '%p %y %m ' \\( -type f -exec sha256sum < {} \\; -o -printf '\\n' \\) | sort";
-    let script = script.replace("-exec sha256sum < {} \\;", "-exec sha256sum {} \\;");
-    run(Command::new("sh").args(["-c", &script]).current_dir(dir))
+    let script = "find -L . -printf '%p %y %m\\n' | sort; find -L . -type f -exec sha256sum {} + | sort";
+    run(Command::new("sh").args(["-c", script]).current_dir(dir))
 }
 
 fn same(one: &Path, other: &Path) -> Result<()> {
