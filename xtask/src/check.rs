@@ -88,7 +88,9 @@ fn corpora() -> Result<()> {
     let attacks = corpus::Options::sample(path("attacks.jsonl"), 1);
     let attacks = corpus::run(corpus::Corpus::Sql(attacks))?;
     let mask = corpus::run(corpus::Corpus::Mask(file("mask_cases.jsonl")))?;
-    ensure!(sql && attacks && mask, "cases of the corpora failed");
+    let shell = corpus::shell::Arguments::of(path("shell_cases.jsonl"));
+    let shell = corpus::run(corpus::Corpus::Shell(shell))?;
+    ensure!(sql && attacks && mask && shell, "cases of the corpora failed");
     Ok(())
 }
 

@@ -191,6 +191,24 @@ fn ten_channels_of_one_connection_do_not_mix() -> Result<()> {
 }
 
 #[test]
+fn every_one_of_many_short_commands_has_its_output_and_its_status() -> Result<()> {
+    let bed = SshBed::start(&SshPlan::default())?;
+    let through = bed.through("alice")?;
+    let master = Master::open(&bed, &through)?;
+    for number in 0..60 {
+        let line = format!("cat; echo {number}; exit {}", number % 7);
+        let output = feed(&mut master.exec(&line), b"input\n")?;
+        ensure!(
+            output.status.code() == Some(number % 7) && output.stdout == format!("input\n{number}\n").into_bytes(),
+            "{number}: {} {}",
+            said(&output),
+            bed.logs()
+        );
+    }
+    Ok(())
+}
+
+#[test]
 fn a_channel_that_nobody_reads_blocks_no_other() -> Result<()> {
     let bed = SshBed::start(&SshPlan::default())?;
     let through = bed.through("alice")?;

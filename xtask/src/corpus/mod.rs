@@ -9,7 +9,7 @@ mod mask;
 mod needles;
 mod play;
 mod report;
-mod shell;
+pub(crate) mod shell;
 mod snapshot;
 mod sql;
 mod step;

@@ -11,6 +11,10 @@ use crate::TestbedError;
 pub struct SshConfig {
     path: PathBuf,
     name: String,
+    address: SocketAddr,
+    user: String,
+    host_keys: Vec<String>,
+    identity: Option<PathBuf>,
 }
 
 impl SshConfig {
@@ -30,9 +34,9 @@ impl SshConfig {
         let known = path.with_extension("known_hosts");
         let lines = host_keys.iter().map(|key| format!("{name} {key}\n"));
         std::fs::write(&known, lines.collect::<String>()).map_err(TestbedError::file(&known))?;
-        let more: String = more.iter().map(|line| format!("  {line}\n")).collect();
+        let lines: String = more.iter().map(|line| format!("  {line}\n")).collect();
         let text = format!(
-            "Host {name}\n{more}  HostName {}\n  Port {}\n  User {user}\n  HostKeyAlias {name}\n  \
+            "Host {name}\n{lines}  HostName {}\n  Port {}\n  User {user}\n  HostKeyAlias {name}\n  \
              UserKnownHostsFile {}\n  GlobalKnownHostsFile /dev/null\n  StrictHostKeyChecking yes\n  \
              IdentitiesOnly yes\n  IdentityAgent none\n  UpdateHostKeys no\n  LogLevel ERROR\n",
             address.ip(),
@@ -43,7 +47,33 @@ impl SshConfig {
         Ok(SshConfig {
             path: path.to_owned(),
             name: name.to_owned(),
+            address,
+            user: user.to_owned(),
+            host_keys: host_keys.to_vec(),
+            identity: more
+                .iter()
+                .find_map(|line| Some(line.strip_prefix("IdentityFile ")?.into())),
         })
+    }
+
+    /// Where the server is.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The user's name there.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The host keys that are expected.
+    pub fn host_keys(&self) -> &[String] {
+        &self.host_keys
+    }
+
+    /// The file with the user's private key, if there is one.
+    pub fn identity(&self) -> Option<&Path> {
+        self.identity.as_deref()
     }
 
     /// The file, for `-F`.

@@ -73,7 +73,7 @@ impl Host {
         }
         let at = |part: &str| place.join(part).display().to_string();
         let options = format!(
-            "lowerdir={}:{},upperdir={},workdir={}",
+            "redirect_dir=on,lowerdir={}:{},upperdir={},workdir={}",
             at("dress"),
             self.base.display(),
             at("upper"),
@@ -168,9 +168,12 @@ impl Running<'_> {
         SocketAddr::from((Ipv4Addr::LOCALHOST, PORT))
     }
 
-    /// A file of the host, as the host sees it.
+    /// A file of the host, as the host sees it; `~` is the account's home directory.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        self.root().join(path.trim_start_matches('/'))
+        match path.strip_prefix("~/") {
+            Some(below) => self.root().join("root").join(below),
+            None => self.root().join(path.trim_start_matches('/')),
+        }
     }
 
     /// What was changed.

@@ -154,7 +154,7 @@ impl Run {
     fn shows_all_of(&self, other: &Run, keys: &[String]) -> bool {
         let (here, there) = (terminal::plain(&self.got.stdout), terminal::plain(&other.got.stdout));
         let typed = |line: &str| line.contains("P#") || keys.iter().any(|key| key.contains(line));
-        let lines = there.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+        let lines = there.lines().map(str::trim).filter(|line| !line.is_empty());
         let mut printed = lines.filter(|line| !typed(line) && *line != "exit" && *line != "logout");
         !self.ran.is_empty() && printed.all(|line| here.contains(line))
     }

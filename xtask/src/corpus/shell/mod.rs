@@ -14,7 +14,7 @@ mod terminal;
 mod tree;
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -53,6 +53,16 @@ impl Mode {
             Mode::Exec => "exec",
             Mode::Guarded => "guarded",
             Mode::Gated => "gated",
+        }
+    }
+}
+
+impl Arguments {
+    /// All cases of a file, with shells of the gateway's own.
+    pub(crate) fn of(file: PathBuf) -> Arguments {
+        Arguments {
+            options: Options::of(file),
+            mode: Mode::Guarded,
         }
     }
 }

@@ -114,12 +114,9 @@ impl Screen {
 
     fn play(&mut self, keys: &[String]) -> Result<()> {
         let prompt = self.first_prompt()?;
-        let login = std::mem::take(&mut self.shown);
-        let Some(prompt) = prompt else {
-            // There is no shell: what was said instead is what was shown.
-            self.shown = login;
-            return Ok(());
-        };
+        // Without a shell, what was said instead is what was shown.
+        let Some(prompt) = prompt else { return Ok(()) };
+        self.shown = prompt.clone().into_bytes();
         for (index, piece) in keys.iter().enumerate() {
             let last = index + 1 == keys.len();
             self.say(piece);
@@ -184,29 +181,84 @@ impl Screen {
     }
 }
 
-/// The last line without control sequences.
+/// The last line as a person sees it.
 fn last_line(shown: &[u8]) -> String {
-    plain(shown).rsplit(['\n', '\r']).next().unwrap_or_default().to_owned()
+    plain(shown).rsplit('\n').next().unwrap_or_default().to_owned()
 }
 
-/// A terminal's output without control sequences (ECMA-48: `ESC [ … final`, `ESC ] … BEL`) and control characters.
+/// The lines that a terminal's output leaves, as far as one line's editing goes (ECMA-48): what moves between lines, colours
+/// and asks for answers is left out.
 pub(super) fn plain(shown: &[u8]) -> String {
     let text = String::from_utf8_lossy(shown);
-    let mut plain = String::new();
+    let mut lines = Vec::new();
+    let mut line = Line::default();
     let mut chars = text.chars();
     while let Some(c) = chars.next() {
         match c {
+            '\n' => lines.push(std::mem::take(&mut line).text()),
+            '\r' => line.at = 0,
+            '\x08' => line.at = line.at.saturating_sub(1),
             '\x1b' => match chars.next() {
-                Some('[') => drop(chars.find(|c| ('\x40'..='\x7e').contains(c))),
+                Some('[') => {
+                    let mut parameter = String::new();
+                    let end = chars.find(|c| {
+                        parameter.extend(c.is_ascii_digit().then_some(*c));
+                        ('\x40'..='\x7e').contains(c)
+                    });
+                    line.edit(end.unwrap_or_default(), parameter.parse().unwrap_or(1));
+                }
                 Some(']') => drop(chars.find(|c| matches!(c, '\x07' | '\x1b'))),
+                Some('(') => drop(chars.next()),
                 Some(_) | None => {}
             },
-            '\n' | '\r' | '\t' => plain.push(c),
             c if c.is_control() => {}
-            c => plain.push(c),
+            c => line.put(c),
         }
     }
-    plain
+    lines.push(line.text());
+    lines.join("\n")
+}
+
+/// One line of a terminal, and where its cursor is.
+#[derive(Default)]
+struct Line {
+    cells: Vec<char>,
+    at: usize,
+}
+
+impl Line {
+    fn put(&mut self, c: char) {
+        match self.cells.get_mut(self.at) {
+            Some(cell) => *cell = c,
+            None => {
+                self.cells.resize(self.at, ' ');
+                self.cells.push(c);
+            }
+        }
+        self.at += 1;
+    }
+
+    /// The control sequences that a line editor makes use of, with their final letter and their number.
+    fn edit(&mut self, letter: char, count: usize) {
+        // More than any line has.
+        let count = count.min(1000);
+        let to = (self.at + count).min(self.cells.len());
+        match letter {
+            'K' | 'J' => self.cells.truncate(self.at),
+            'C' => self.at += count,
+            'D' => self.at = self.at.saturating_sub(count),
+            'G' => self.at = count.saturating_sub(1),
+            'P' if self.at < to => drop(self.cells.drain(self.at..to)),
+            '@' if self.at <= self.cells.len() => {
+                self.cells.splice(self.at..self.at, std::iter::repeat_n(' ', count));
+            }
+            _ => {}
+        }
+    }
+
+    fn text(self) -> String {
+        self.cells.into_iter().collect::<String>().trim_end().to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -214,11 +266,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_is_what_a_person_sees() {
+    fn lines_are_what_a_person_sees() {
         assert_eq!(
             last_line(b"hello\r\n\x1b]0;title\x07\x1b[?2004h\x1b[1mP#\x1b[0m "),
-            "P# "
+            "P#"
         );
-        assert_eq!(plain(b"a\x08b\x1b[2Kc\r\n"), "abc\r\n");
+        let edited = [
+            (&b"echo wrong\x08\x08\x08\x08\x08\x1b[Kright"[..], "echo right"),
+            (
+                b"cat /etc/adow\x08\x08\x08\x08sh\x1b[2@\x08\x08shadow",
+                "cat /etc/shadow",
+            ),
+            (b"t x\r\x1b[2@ca", "cat x"),
+            (b"abc\x1b[2Dx\x1b[1P", "ax"),
+            (b"\x1b[5C\x1b(Bx", "     x"),
+        ];
+        for (bytes, line) in edited {
+            assert_eq!(plain(bytes), line, "{:?}", String::from_utf8_lossy(bytes));
+        }
     }
 }
