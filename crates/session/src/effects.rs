@@ -354,6 +354,18 @@ impl Effects {
         }
     }
 
+    /// What is recorded in other bytes than are sent, for the tests of protocols.
+    #[cfg(feature = "testing")]
+    pub(crate) fn take_plain(&mut self) -> Vec<(u64, bool, Vec<u8>)> {
+        let plain = self.plain.split();
+        let runs = self.plain_runs.drain(..);
+        let taken = runs.map(|Plain { stretch, shown_at }| {
+            let bytes = plain.get(stretch.start..stretch.end).unwrap_or_default();
+            (stretch.seq, shown_at.is_some(), bytes.to_vec())
+        });
+        taken.collect()
+    }
+
     /// Where in the buffer for the client begins what is not recorded yet.
     pub(crate) fn first_shown(&self) -> Option<usize> {
         let plain = self.plain_runs.iter().find_map(|run| run.shown_at);

@@ -55,6 +55,10 @@ pub struct Taken {
     pub withdrawn: Option<AskId>,
     /// How commands ended.
     pub finished: Vec<(u64, Finish)>,
+    /// How commands ended, in the protocol's own words.
+    pub ended: Vec<(u64, Vec<u8>)>,
+    /// What is recorded in other bytes than are sent: the command, whether the client is shown it, and the bytes.
+    pub noted: Vec<(u64, bool, Vec<u8>)>,
     /// What the gateway saw, for the recording.
     pub remarks: Vec<Vec<u8>>,
     /// Whether the session ends.
@@ -65,12 +69,15 @@ pub struct Taken {
 pub fn take(effects: &mut Effects) -> Taken {
     effects.shown.clear();
     effects.data.clear();
+    let noted = effects.take_plain();
     Taken {
         client: effects.client().split(),
         target: effects.target(&Written::for_tests()).split(),
         ask: effects.asks.pop_front(),
         withdrawn: effects.withdrawn.pop(),
         finished: std::mem::take(&mut effects.finished),
+        ended: std::mem::take(&mut effects.ended),
+        noted,
         remarks: std::mem::take(&mut effects.remarks),
         over: effects.is_over(),
     }

@@ -18,7 +18,7 @@ use crate::account::Account;
 use crate::connection::{ClientOpen, ClientRequest, Listening, Pty, TargetOpen};
 use crate::conversation::{OWN, Place, Setup, Start};
 
-pub(crate) use file::file;
+pub(crate) use file::{RsyncRun, ScpRun, file, item, rsync};
 pub(crate) use line::Carries;
 
 /// The facts of one act while they are collected.

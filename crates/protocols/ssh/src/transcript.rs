@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::conversation::STDERR;
+use crate::conversation::{CONTENT, STDERR};
 
 /// Reads the responses of one recording.
 #[derive(Debug, Default)]
@@ -16,9 +16,10 @@ const LONGEST_CHARACTER: usize = 4;
 
 impl Transcript {
     /// Takes the bytes of one response of command `seq` as they were recorded: a byte that names the stream, then what was
-    /// said on it. Gives the stream's name and the text; a character that was cut comes with its rest.
+    /// said on it. Gives the stream's name and the text; a character that was cut comes with its rest. `None` for what a
+    /// file holds.
     pub fn response(&mut self, seq: u64, bytes: &[u8]) -> Option<(&'static str, String)> {
-        let (&stream, said) = bytes.split_first()?;
+        let (&stream, said) = bytes.split_first().filter(|(stream, _)| **stream != CONTENT)?;
         let mut whole = self.begun.remove(&(seq, stream)).unwrap_or_default();
         whole.extend_from_slice(said);
         let cut = whole.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());

@@ -38,4 +38,4 @@ pub use act::{Attributes, FileAct, Place};
 pub use error::{SftpError, Side};
 pub use machine::{Limits, Sftp};
 pub use out::{Ask, AskId, Cause, Content, Direction, Ended, Out, Outcome, Refused, Span, Transfer, Verdict};
-pub use path::shown;
+pub use path::{by_text as absolute, shown};

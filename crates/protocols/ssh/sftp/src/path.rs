@@ -81,7 +81,8 @@ pub(crate) fn join(parent: &[u8], name: &[u8]) -> Bytes {
 }
 
 /// `written` made absolute and plain by its text alone, from `home` if it is relative.
-pub(crate) fn by_text(home: &[u8], written: &[u8]) -> Bytes {
+#[must_use]
+pub fn by_text(home: &[u8], written: &[u8]) -> Bytes {
     let mut parts: Vec<&[u8]> = Vec::new();
     let base = if written.first() == Some(&b'/') {
         b"".as_slice()

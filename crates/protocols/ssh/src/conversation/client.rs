@@ -39,8 +39,7 @@ impl SshConversation {
                 if matches!(channel.state, State::Guarded(_)) {
                     return self.guard_input_ended(at, out);
                 }
-                channel.target.end_data();
-                self.pump(at, out)
+                self.input_ended(at, out)
             }
             Packet::Close { channel } => self.client_closes(channel, out),
             Packet::OpenConfirmation {
@@ -307,6 +306,17 @@ impl SshConversation {
             rest: &fields,
         };
         self.target.packet(&packet, Authority::Of(spent), out)
+    }
+
+    /// The client sends no more on a channel.
+    pub(super) fn input_ended(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        if self.files_input_ended(at) {
+            return Ok(());
+        }
+        if let Some(Some(channel)) = self.channels.get_mut(at) {
+            channel.target.end_data();
+        }
+        self.pump(at, out)
     }
 
     fn client_closes(&mut self, number: u32, out: &mut Effects) -> Result<(), WireError> {

@@ -1,11 +1,11 @@
 //! Data on channels: recorded, masked, and passed on as windows allow.
 
-use sallyport_session::{Effects, Spent, WireError};
+use sallyport_session::{Effects, WireError};
 
 use super::SshConversation;
 use super::channel::{Channel, State};
 use super::link::Authority;
-use super::running::{Running, STDERR, STDOUT, Streams, What};
+use super::running::{Running, STDERR, STDOUT, What};
 
 impl SshConversation {
     /// Data of the client for what runs.
@@ -70,10 +70,16 @@ impl SshConversation {
                 out.shown_as(running.spent.seq(), &[&[tag(stream)], shown]);
                 shown
             }
-            What::Opaque if stream == 0 => data,
             What::Files(_) if stream == 0 => return self.files_from_target(at, data, out),
-            // Words of a server of SFTP beside its protocol are for its operator.
-            What::Opaque | What::Files(_) => &[],
+            What::Files(files) => {
+                let shown = files.said(data);
+                if !shown.is_empty() {
+                    out.shown_as(running.spent.seq(), &[&[tag(stream)], shown]);
+                }
+                shown
+            }
+            What::Opaque if stream == 0 => data,
+            What::Opaque => &[],
         };
         channel
             .client
@@ -86,15 +92,10 @@ impl SshConversation {
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
-        let Some((spent, streams)) = channel.state.streams() else {
-            return Ok(());
-        };
-        let seq = spent.seq();
         for stream in [0, 1] {
-            let rest = streams.rest(stream);
-            if rest.is_empty() {
+            let Some((seq, rest)) = channel.state.rest(stream).filter(|(_, rest)| !rest.is_empty()) else {
                 continue;
-            }
+            };
             out.shown_as(seq, &[&[tag(stream)], rest]);
             channel
                 .client
@@ -112,11 +113,23 @@ impl SshConversation {
             State::Deciding(deciding) => deciding.setup.pty.is_some(),
             State::Running(running) => match &running.what {
                 What::Streams(streams) => streams.terminal,
-                What::Transfer(_) => false,
-                What::Files(_) | What::Opaque => return Ok(()),
+                What::Transfer(_) | What::Files(_) => false,
+                What::Opaque => return Ok(()),
             },
             State::Guarded(_) => return self.guard_words(at, words, out),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Over => return Ok(()),
+        };
+        let words = match &mut channel.state {
+            State::Running(running) => match &mut running.what {
+                What::Files(files) => files.own_words(words),
+                What::Streams(_) | What::Transfer(_) | What::Opaque => words,
+            },
+            State::Asked(_)
+            | State::Opening
+            | State::Idle(_)
+            | State::Deciding(_)
+            | State::Guarded(_)
+            | State::Over => words,
         };
         // A terminal in raw mode does not return to the start of the line by itself.
         let words = if terminal {
@@ -143,14 +156,13 @@ impl Channel {
 }
 
 impl State {
-    /// The output of what runs, if it is text.
-    pub(super) fn streams(&mut self) -> Option<(Spent, &mut Streams)> {
+    /// What masks hold back on `stream`, and the number of the command that said it.
+    fn rest(&mut self, stream: u32) -> Option<(u64, &[u8])> {
         match self {
-            Self::Running(running) => match &mut running.what {
-                What::Streams(streams) => Some((running.spent, streams)),
-                What::Transfer(_) | What::Files(_) | What::Opaque => None,
-            },
-            Self::Guarded(guard) => guard.streams(),
+            Self::Running(running) => Some((running.spent.seq(), running.rest(stream))),
+            Self::Guarded(guard) => guard
+                .streams()
+                .map(|(spent, streams)| (spent.seq(), streams.rest(stream))),
             Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding(_) | Self::Over => None,
         }
     }

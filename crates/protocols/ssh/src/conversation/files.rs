@@ -1,52 +1,173 @@
-//! SFTP on a channel: each request is a command of its own, judged before it leaves.
+//! Protocols of files on a channel: each request is a command of its own, judged before it leaves.
+
+mod machine;
+mod secluded;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use bytes::BytesMut;
-use sallyport_session::{AskId, Effects, Ruling, Spent, WireError};
-use sallyport_sftp::{Cause, Limits, Out, Sftp, SftpError, Transfer, Verdict};
+use bytes::{Bytes, BytesMut};
+use sallyport_mask::{Medium, Scanner};
+use sallyport_session::{AskId, Effects, Permit, Ruling, Spent, WireError};
+use sallyport_sftp::{AskId as FileAsk, Cause, Direction, Outcome, SftpError};
 use serde_json::json;
 
 use super::channel::State;
 use super::link::Authority;
-use super::running::{What, hex};
+use super::running::{CONTENT, Exit, Masked, What};
 use super::{Question, SshConversation};
-use crate::{facts, refuse};
+use crate::facts::ScpRun;
+use crate::refuse;
+use machine::{Deeds, Machine, Word};
+use secluded::Secluded;
+
+/// Bytes of the gateway's own words that one channel gets beside its protocol. Libraries do not read them, and what is
+/// not read takes the place of data in the client's window.
+const WORDS: usize = 8 * 1024;
 
 /// The machine of one channel, and what belongs to it.
 pub(crate) struct Files {
-    machine: Sftp,
+    machine: Machine,
     /// What has come in part of a packet.
     client: BytesMut,
     target: BytesMut,
-    out: Out,
-    /// The permit of the subsystem: what is none of the client's requests goes by it.
-    subsystem: Spent,
-    /// The permits of requests that were forwarded or whose handles are open.
-    permits: HashMap<sallyport_sftp::AskId, Spent>,
+    deeds: Deeds,
+    /// The permit of what runs: what is none of the client's requests goes by it.
+    run: Spent,
+    /// The permits of requests that are not over.
+    permits: HashMap<FileAsk, Spent>,
     /// Questions that the gate has not answered.
-    asked: HashMap<AskId, sallyport_sftp::AskId>,
+    asked: HashMap<AskId, FileAsk>,
     /// Those that wait for people: where their paths lead is asked again.
-    held: HashSet<sallyport_sftp::AskId>,
+    held: HashSet<FileAsk>,
+    /// What the target says beside the protocol.
+    err: Masked,
+    /// What is left of [`WORDS`].
+    words: usize,
+    /// The client has said that it sends no more, and the target has not heard of it.
+    input_ended: bool,
 }
 
 impl Files {
-    pub(crate) fn new(subsystem: Spent) -> Self {
+    pub(crate) fn sftp(run: Spent, scanner: &Arc<Scanner>, contents: bool) -> Self {
+        Self::new(Machine::sftp(contents), run, scanner)
+    }
+
+    pub(crate) fn scp(of: &Arc<ScpRun>, run: Spent, scanner: &Arc<Scanner>, contents: bool) -> Self {
+        Self::new(Machine::scp(of, contents), run, scanner)
+    }
+
+    /// rsync, whose arguments but for these come in its stream.
+    pub(crate) fn rsync(args: &[Bytes], run: Spent, scanner: &Arc<Scanner>, contents: bool) -> Self {
+        Self::new(Machine::Rsync(Box::new(Secluded::new(args, contents))), run, scanner)
+    }
+
+    fn new(machine: Machine, run: Spent, scanner: &Arc<Scanner>) -> Self {
         Self {
-            machine: Sftp::new(Limits::default()),
+            machine,
             client: BytesMut::new(),
             target: BytesMut::new(),
-            out: Out::default(),
-            subsystem,
+            deeds: Deeds::default(),
+            run,
             permits: HashMap::new(),
             asked: HashMap::new(),
             held: HashSet::new(),
+            err: Masked::new(scanner, Medium::Bytes),
+            words: WORDS,
+            input_ended: false,
         }
     }
 
     /// Bytes that wait within.
     pub(crate) fn keeps(&self) -> usize {
         self.client.len() + self.target.len()
+    }
+
+    /// What of the target's words beside the protocol can be shown.
+    pub(crate) fn said<'p>(&'p mut self, piece: &'p [u8]) -> &'p [u8] {
+        if self.machine.has_words() {
+            self.err.take(piece, false)
+        } else {
+            &[]
+        }
+    }
+
+    /// What of them was held back.
+    pub(crate) fn rest(&mut self) -> &[u8] {
+        self.err.rest()
+    }
+
+    pub(crate) fn is_holding(&self) -> bool {
+        self.err.is_holding()
+    }
+
+    /// What of the gateway's own words can still be said.
+    pub(crate) fn own_words<'w>(&mut self, words: &'w str) -> &'w str {
+        if words.len() > self.words {
+            self.words = 0;
+            return "";
+        }
+        self.words -= words.len();
+        words
+    }
+
+    fn client_said(&mut self) -> Result<(), SftpError> {
+        self.machine.client_said(&mut self.client, &mut self.deeds)
+    }
+
+    fn target_said(&mut self) -> Result<(), SftpError> {
+        self.machine.target_said(&mut self.target, &mut self.deeds)
+    }
+
+    /// The gate's word on a request. With a permission the machine gives its bytes at once, or when it has looked again
+    /// where the path leads: they go as the rest of what is permitted here.
+    fn decided(&mut self, ask: FileAsk, word: Result<Permit, String>, out: &mut Effects) -> Result<(), SftpError> {
+        let again = self.held.remove(&ask);
+        self.asked.retain(|_, asked| *asked != ask);
+        let word = match word {
+            Ok(permit) => {
+                self.permits.insert(ask, out.forward(permit, &[]));
+                Word::Permitted { again }
+            }
+            Err(message) => Word::Refused(message),
+        };
+        self.machine.answer(ask, word, &mut self.deeds)
+    }
+
+    /// Notes what is over.
+    fn note_ended(&mut self, out: &mut Effects) {
+        for (ask, detail) in self.deeds.ended.drain(..) {
+            if let Some(spent) = self.permits.remove(&ask) {
+                out.ended(spent.seq(), detail);
+            }
+        }
+    }
+
+    /// Notes what goes through files.
+    fn note_contents(&mut self, out: &mut Effects) {
+        for content in self.deeds.contents.drain(..) {
+            let Some(spent) = self.permits.get(&content.ask) else {
+                continue;
+            };
+            let place = content.offset.to_be_bytes();
+            let parts = [&[CONTENT], place.as_slice(), &content.bytes];
+            match content.direction {
+                Direction::Upload => out.sent_as(spent.seq(), &parts),
+                Direction::Download => out.shown_as(spent.seq(), &parts),
+            }
+        }
+    }
+
+    /// Nothing more goes through: everything that runs ends.
+    fn over(&mut self, outcome: Outcome, out: &mut Effects) {
+        self.machine.over(outcome, &mut self.deeds);
+        self.note_contents(out);
+        self.note_ended(out);
+        for (_, spent) in self.permits.drain() {
+            out.ended(spent.seq(), json!({ "outcome": "unknown" }).to_string().into_bytes());
+        }
     }
 }
 
@@ -60,41 +181,55 @@ impl SshConversation {
     pub(super) fn files_from_target(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let Some(files) = self.files(at) else { return Ok(()) };
         files.target.extend_from_slice(data);
-        let done = files.machine.from_target(&mut files.target, &mut files.out);
+        let done = files.target_said();
         self.delivered(at, done, out)?;
         // An answer may have made room for what the client said before.
         self.run_files(at, out)
     }
 
+    /// The client sends no more: the target hears of it behind what waits here. False if nothing waits.
+    pub(super) fn files_input_ended(&mut self, at: usize) -> bool {
+        let Some(files) = self.files(at) else { return false };
+        files.input_ended = !files.asked.is_empty() || !files.machine.is_through(files.client.len());
+        files.input_ended
+    }
+
     fn run_files(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
-        let Some(files) = self.files(at) else { return Ok(()) };
-        let done = files.machine.from_client(&mut files.client, &mut files.out);
-        self.delivered(at, done, out)
+        if let Some(files) = self.files(at).filter(|files| !files.client.is_empty()) {
+            let done = files.client_said();
+            self.delivered(at, done, out)?;
+        }
+        // What the target said before it was its turn.
+        if let Some(files) = self.files(at).filter(|files| !files.target.is_empty()) {
+            let done = files.target_said();
+            self.delivered(at, done, out)?;
+        }
+        Ok(())
     }
 
     /// The gate's word on a request.
     pub(super) fn decided_file(
         &mut self,
         at: usize,
-        ask: sallyport_sftp::AskId,
+        ask: FileAsk,
         ruling: Ruling,
         out: &mut Effects,
     ) -> Result<(), WireError> {
-        let Some(files) = self.files(at) else { return Ok(()) };
-        let again = files.held.remove(&ask);
-        files.asked.retain(|_, asked| *asked != ask);
-        let verdict = match ruling {
-            Ruling::Permitted { permit, .. } => {
-                // The machine gives the request's bytes at once, or when it has looked again where the path leads: they
-                // go as the rest of what is permitted here.
-                files.permits.insert(ask, out.forward(permit, &[]));
-                Verdict::Permitted { max_bytes: None, again }
-            }
-            Ruling::Refused { refusal, .. } => Verdict::Refused {
-                message: refuse::line(&refusal),
-            },
+        let (word, words) = match ruling {
+            Ruling::Permitted { permit, .. } => (Ok(permit), None),
+            Ruling::Refused { refusal, .. } => (Err(refuse::line(&refusal)), Some(refuse::words(&refusal))),
         };
-        let done = files.machine.answer(ask, &verdict, &mut files.out);
+        let Some(files) = self.files(at) else { return Ok(()) };
+        let done = files.decided(ask, word, out);
+        if let Some(words) = words {
+            if files.machine.is_refused() {
+                return self.end_channel(at, &words, out);
+            }
+            // Clients of SFTP show the kind of an error and not its words; those of scp show them.
+            if !files.machine.has_words() {
+                self.notice(at, &words, out)?;
+            }
+        }
         self.delivered(at, done, out)?;
         self.run_files(at, out)
     }
@@ -102,28 +237,36 @@ impl SshConversation {
     /// Gives on what the machine wants done.
     fn delivered(&mut self, at: usize, done: Result<(), SftpError>, out: &mut Effects) -> Result<(), WireError> {
         let Some(files) = self.files(at) else { return Ok(()) };
-        let mut effects = std::mem::take(&mut files.out);
-        self.send_files(at, &mut effects, out)?;
-        for refused in effects.refused.drain(..) {
-            let words = json!({ "sftp_refused": refused.text, "why": refused.why });
-            out.remark(words.to_string().into_bytes());
+        if done.is_ok() && files.deeds.is_empty() && !files.input_ended {
+            return self.pump(at, out);
         }
-        for transfer in effects.done.drain(..) {
-            self.transferred(at, &transfer, out);
+        files.note_contents(out);
+        let mut deeds = std::mem::take(&mut files.deeds);
+        self.send_files(at, &mut deeds, out)?;
+        for remark in deeds.remarks.drain(..) {
+            out.remark(remark);
         }
-        while let Some(ask) = effects.asks.pop_front() {
-            let command = facts::file(&ask, &self.account, out.classification());
-            let id = self.ask(Question::File { at, ask: ask.id }, command, out);
+        for (id, wanted) in deeds.asks.drain(..) {
+            let command = wanted.command(&self.account, out.classification());
+            let gate = self.ask(Question::File { at, ask: id }, command, out);
             if let Some(files) = self.files(at) {
-                files.asked.insert(id, ask.id);
+                files.asked.insert(gate, id);
             }
         }
         if let Some(files) = self.files(at) {
             // The buffers are kept, for they are needed for every packet.
-            effects.to_client.clear();
-            effects.to_target.clear();
-            effects.spans.clear();
-            files.out = effects;
+            deeds.to_client.clear();
+            deeds.to_target.clear();
+            deeds.spans.clear();
+            files.deeds = deeds;
+            files.note_ended(out);
+            let through = files.asked.is_empty() && files.machine.is_through(files.client.len());
+            if through
+                && std::mem::take(&mut files.input_ended)
+                && let Some(Some(channel)) = self.channels.get_mut(at)
+            {
+                channel.target.end_data();
+            }
         }
         match done {
             Ok(()) => self.pump(at, out),
@@ -131,7 +274,7 @@ impl SshConversation {
         }
     }
 
-    fn send_files(&mut self, at: usize, effects: &mut Out, out: &mut Effects) -> Result<(), WireError> {
+    fn send_files(&mut self, at: usize, deeds: &mut Deeds, out: &mut Effects) -> Result<(), WireError> {
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
@@ -141,16 +284,16 @@ impl SshConversation {
         let What::Files(files) = &running.what else {
             return Ok(());
         };
-        let mut rest: &[u8] = &effects.to_target;
-        for span in &effects.spans {
+        let mut rest: &[u8] = &deeds.to_target;
+        for span in &deeds.spans {
             let (bytes, behind) = rest.split_at(span.len.min(rest.len()));
             rest = behind;
             let spent = match span.cause {
-                Cause::Greeting | Cause::Resolving => files.subsystem,
+                Cause::Greeting | Cause::Resolving => files.run,
                 Cause::Asked(ask) => match files.permits.get(&ask) {
                     Some(spent) => *spent,
                     // The machine forwards nothing that was not answered. If it did, it would not leave.
-                    None => return Err(WireError::client("a request of SFTP without a permit")),
+                    None => return Err(WireError::client("a request for a file without a permit")),
                 },
             };
             channel
@@ -159,34 +302,12 @@ impl SshConversation {
         }
         channel
             .client
-            .send(0, &effects.to_client, &mut self.client, Authority::Own, out)
-    }
-
-    /// A file is closed: its digest is what the recording holds of it.
-    fn transferred(&mut self, at: usize, transfer: &Transfer, out: &mut Effects) {
-        let Some(spent) = self.files(at).and_then(|files| files.permits.remove(&transfer.ask)) else {
-            return;
-        };
-        let outcome = if transfer.complete { "completed" } else { "failed" };
-        let direction = match transfer.direction {
-            sallyport_sftp::Direction::Download => "download",
-            sallyport_sftp::Direction::Upload => "upload",
-        };
-        let digest = transfer.sha256.as_ref().map(|digest| hex(digest));
-        let detail = json!({
-            "outcome": outcome,
-            "direction": direction,
-            "path": sallyport_sftp::shown(&transfer.at.path),
-            "bytes": transfer.bytes,
-            "sha256": digest,
-            "sequential": transfer.sequential,
-        });
-        out.ended(spent.seq(), detail.to_string().into_bytes());
+            .send(0, &deeds.to_client, &mut self.client, Authority::Own, out)
     }
 
     /// A side broke the protocol of files: the channel ends, the connection goes on.
     fn broken_files(&mut self, at: usize, error: &SftpError, out: &mut Effects) -> Result<(), WireError> {
-        out.remark(json!({ "sftp_error": error.to_string() }).to_string().into_bytes());
+        out.remark(json!({ "files_error": error.to_string() }).to_string().into_bytes());
         self.withdraw_files(at, out);
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
@@ -206,19 +327,30 @@ impl SshConversation {
     pub(super) fn withdraw_files(&mut self, at: usize, out: &mut Effects) {
         let Some(files) = self.files(at) else { return };
         let asked: Vec<_> = files.asked.drain().map(|(id, _)| id).collect();
-        let mut last = std::mem::take(&mut files.out);
-        files.machine.over(&mut last);
         for id in asked {
             self.questions.remove(&id);
             out.withdraw(id);
         }
-        for transfer in last.done {
-            self.transferred(at, &transfer, out);
+        self.end_files(at, out);
+    }
+
+    /// What runs on a channel of files ends with it.
+    pub(super) fn end_files(&mut self, at: usize, out: &mut Effects) {
+        if let Some(Some(channel)) = self.channels.get_mut(at)
+            && let State::Running(running) = &mut channel.state
+            && let What::Files(files) = &mut running.what
+        {
+            let outcome = match &running.exit {
+                Exit::Unsaid => Outcome::Unknown,
+                Exit::Status(0) => Outcome::Completed,
+                Exit::Status(_) | Exit::Signal { .. } => Outcome::Failed,
+            };
+            files.over(outcome, out);
         }
     }
 
     /// People are asked for a request: when they have answered, what its path leads to may have changed.
-    pub(super) fn held_file(&mut self, at: usize, ask: sallyport_sftp::AskId) {
+    pub(super) fn held_file(&mut self, at: usize, ask: FileAsk) {
         if let Some(files) = self.files(at) {
             files.held.insert(ask);
         }

@@ -23,7 +23,7 @@ use sallyport_ssh_transport::{Step, Transport};
 
 pub(crate) use channel::{Setup, Start};
 pub(crate) use guard::{OWN, Place};
-pub(crate) use running::STDERR;
+pub(crate) use running::{CONTENT, STDERR};
 
 use channel::{Channel, State};
 use forward::Listens;
@@ -45,7 +45,7 @@ const STREAM_PATIENCE: Duration = Duration::from_millis(200);
 enum Question {
     /// What runs on a channel, or where a forwarded connection goes.
     Channel(usize),
-    /// A request of SFTP.
+    /// A request of a protocol of files.
     File { at: usize, ask: sallyport_sftp::AskId },
     /// Forwarding of the client's agent.
     Agent { at: usize, want_reply: bool },
@@ -148,8 +148,12 @@ impl SshConversation {
 
     /// Forgets a channel that is over on both sides, and notes how what ran on it ended.
     fn tidy(&mut self, at: usize, out: &mut Effects) {
-        let Some(slot) = self.channels.get_mut(at) else { return };
-        if let Some(channel) = slot.take_if(|channel| channel.is_over()) {
+        let Some(slot) = self.channels.get(at) else { return };
+        if !slot.as_ref().is_some_and(Channel::is_over) {
+            return;
+        }
+        self.end_files(at, out);
+        if let Some(channel) = self.channels.get_mut(at).and_then(Option::take) {
             end_command(&channel.state, out);
             for spent in channel.commands() {
                 self.lasting.remove(&spent.seq());
@@ -337,6 +341,12 @@ impl Conversation for SshConversation {
         let running = self.channels.iter().flatten().flat_map(Channel::commands);
         let listening = self.listening.iter().map(|listens| listens.spent);
         running.chain(listening).map(sallyport_session::Spent::seq).collect()
+    }
+
+    fn over(&mut self, out: &mut Effects) {
+        for at in 0..self.channels.len() {
+            self.end_files(at, out);
+        }
     }
 
     fn farewell(&mut self, refusal: &Refusal, out: &mut Effects) {

@@ -26,7 +26,7 @@ pub(crate) enum What {
     Streams(Box<Streams>),
     /// A protocol of files: what goes through is recorded as a digest for each direction.
     Transfer(Box<Transfer>),
-    /// SFTP: every request is a command of its own.
+    /// SFTP and scp, of which every request is a command of its own, and rsync whose arguments are one.
     Files(Box<Files>),
     /// A forwarded connection: only how much flows is known.
     Opaque,
@@ -69,7 +69,19 @@ impl Running {
     pub(crate) fn holds_text(&self) -> Option<bool> {
         match &self.what {
             What::Streams(streams) if streams.is_holding() => Some(streams.terminal),
+            What::Transfer(transfer) if transfer.err.is_holding() => Some(false),
+            What::Files(files) if files.is_holding() => Some(false),
             What::Streams(_) | What::Transfer(_) | What::Files(_) | What::Opaque => None,
+        }
+    }
+
+    /// All that masks hold back on `stream`.
+    pub(crate) fn rest(&mut self, stream: u32) -> &[u8] {
+        match &mut self.what {
+            What::Streams(streams) => streams.rest(stream),
+            What::Transfer(transfer) if stream != 0 => transfer.err.rest(),
+            What::Files(files) if stream != 0 => files.rest(),
+            What::Transfer(_) | What::Files(_) | What::Opaque => &[],
         }
     }
 
@@ -165,6 +177,8 @@ const ECHO: usize = 16;
 /// The standard streams in a recording: a byte before the bytes of each piece.
 pub(crate) const STDOUT: u8 = 1;
 pub(crate) const STDERR: u8 = 2;
+/// In the recording of a file: behind it the place in the file, in eight bytes, then what goes there or is there.
+pub(crate) const CONTENT: u8 = 3;
 
 impl Streams {
     /// `columns` are those of its terminal, if it has one.
@@ -235,21 +249,21 @@ impl Streams {
 }
 
 /// One stream of text, masked.
-struct Masked {
+pub(super) struct Masked {
     /// `None` when nothing is looked for.
     text: Option<TextStream>,
     shown: Vec<u8>,
 }
 
 impl Masked {
-    fn new(scanner: &Arc<Scanner>, medium: Medium) -> Self {
+    pub(super) fn new(scanner: &Arc<Scanner>, medium: Medium) -> Self {
         Self {
             text: (!scanner.is_empty()).then(|| TextStream::new(Arc::clone(scanner), medium)),
             shown: Vec::new(),
         }
     }
 
-    fn take<'p>(&'p mut self, piece: &'p [u8], echo: bool) -> &'p [u8] {
+    pub(super) fn take<'p>(&'p mut self, piece: &'p [u8], echo: bool) -> &'p [u8] {
         let Some(text) = &mut self.text else { return piece };
         self.shown.clear();
         text.push(piece, &mut self.shown);
@@ -259,7 +273,7 @@ impl Masked {
         &self.shown
     }
 
-    fn rest(&mut self) -> &[u8] {
+    pub(super) fn rest(&mut self) -> &[u8] {
         self.shown.clear();
         if let Some(text) = &mut self.text {
             text.flush(&mut self.shown);
@@ -267,7 +281,7 @@ impl Masked {
         &self.shown
     }
 
-    fn is_holding(&self) -> bool {
+    pub(super) fn is_holding(&self) -> bool {
         self.text.as_ref().is_some_and(TextStream::is_holding)
     }
 }

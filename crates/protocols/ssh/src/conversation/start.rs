@@ -109,7 +109,9 @@ impl SshConversation {
             out.remark(facts::terminal(spent.seq(), pty));
         }
         let what = match carries {
-            Carries::Files => What::Files(Box::new(Files::new(spent))),
+            Carries::Files => What::Files(Box::new(Files::sftp(spent, &scanner, records))),
+            Carries::Scp(run) => What::Files(Box::new(Files::scp(run, spent, &scanner, records))),
+            Carries::Rsync(args) => What::Files(Box::new(Files::rsync(args, spent, &scanner, records))),
             Carries::Transfer if !records => What::Transfer(Box::new(Transfer::new(&scanner))),
             Carries::Transfer => What::Streams(Box::new(Streams::unmasked())),
             Carries::Text => What::Streams(Box::new(Streams::new(
@@ -120,11 +122,16 @@ impl SshConversation {
         channel.state = State::Running(Box::new(Running::new(spent, what)));
         channel.agent = setup.agent;
         // What the client sent before it knew is for what runs now.
+        let ended = channel.target.take_end_data();
         let early = channel.target.take_queue();
         for data in early {
             self.data_to_target(at, &data, out)?;
         }
-        self.pump(at, out)
+        if ended {
+            self.input_ended(at, out)
+        } else {
+            self.pump(at, out)
+        }
     }
 
     /// Says on the channel why nothing runs, as a command would that failed.

@@ -1,12 +1,18 @@
 //! A command line.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use sallyport_policy::{Act, Classification, Value};
 use sallyport_session::{Command, Unparsed};
-use sallyport_shell::{Analysis, Code, LoginShell, PathUse, Protected, Run, Setting, Stdin};
+use sallyport_sftp::Direction;
+use sallyport_sftp::rsync::RsyncCommand;
+use sallyport_sftp::scp::ScpCommand;
+use sallyport_shell::{Analysis, Code, LoginShell, Opaque, PathUse, Protected, Run, Setting, Stdin};
 use serde::Serialize;
 use smol_str::SmolStr;
 
+use super::file::ScpRun;
 use super::{Facts, command};
 use crate::account::Account;
 use crate::conversation::Setup;
@@ -42,7 +48,7 @@ pub(super) fn line(
     } else {
         acts(text, terminal, account, &analysis)
     };
-    let carries = Carries::of(&analysis);
+    let carries = Carries::of(&analysis, account);
     (
         command(acts, text.clone(), state, &analysis.facts_json(), unparsed),
         carries,
@@ -50,7 +56,7 @@ pub(super) fn line(
 }
 
 /// What a command's streams hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Carries {
     /// Text for people and programs: recorded, and masked.
     Text,
@@ -58,26 +64,67 @@ pub(crate) enum Carries {
     Transfer,
     /// SFTP: every request is understood and judged.
     Files,
+    /// scp: every file and directory is.
+    Scp(Arc<ScpRun>),
+    /// rsync, which gets the rest of its arguments behind these in its stream: that is judged.
+    Rsync(Vec<Bytes>),
 }
 
 impl Carries {
     /// Of a line that is nothing but one program that speaks such a protocol.
-    fn of(analysis: &Analysis) -> Self {
+    fn of(analysis: &Analysis, account: &Account) -> Self {
         let [run] = analysis.runs.as_slice() else {
             return Self::Text;
         };
         let redirected = !analysis.redirections.reads.is_empty() || !analysis.redirections.writes.is_empty();
-        let plain = analysis.is_exact() && run.exact && !redirected && run.via.is_empty() && !analysis.background;
-        let has = |option: &str| run.arguments.iter().any(|argument| argument == option);
+        let alone = !redirected && run.via.is_empty() && !analysis.background;
+        let plain = alone && analysis.is_exact() && run.exact;
         match run.program.as_str() {
+            _ if !alone => Self::Text,
+            "scp" => Self::scp(run, account),
+            "rsync" if run.exact => Self::rsync(analysis, run),
             _ if !plain => Self::Text,
             "sftp-server" => Self::Files,
-            "rsync" if run.arguments.first().is_some_and(|first| first == "--server") => Self::Transfer,
-            "scp" if has("-t") || has("-f") => Self::Transfer,
             "git-upload-pack" | "git-receive-pack" | "git-upload-archive" => Self::Transfer,
             _ => Self::Text,
         }
     }
+}
+
+impl Carries {
+    /// Where files are put must be known. What is fetched may be a pattern: names come with the files.
+    fn scp(run: &Run, account: &Account) -> Self {
+        let server =
+            ScpCommand::parse(&arguments(run)).filter(|command| command.direction == Direction::Download || run.exact);
+        server.map_or(Self::Text, |command| {
+            Self::Scp(Arc::new(ScpRun {
+                command,
+                home: account.home.clone(),
+            }))
+        })
+    }
+
+    /// What may be missing in the facts is what comes in the stream.
+    fn rsync(analysis: &Analysis, run: &Run) -> Self {
+        let args = arguments(run);
+        let streamed = analysis.unparsed.is_none() && analysis.opaque.iter().all(|why| *why == Opaque::DynamicArgument);
+        match RsyncCommand::parse(&args) {
+            Some(command) if command.secluded && streamed => Self::Rsync(args),
+            Some(_) if streamed => Self::Transfer,
+            Some(_) => Self::Text,
+            None if analysis.is_exact() && run.arguments.first().is_some_and(|first| first == "--server") => {
+                Self::Transfer
+            }
+            None => Self::Text,
+        }
+    }
+}
+
+fn arguments(run: &Run) -> Vec<Bytes> {
+    let arguments = run.arguments.iter();
+    arguments
+        .map(|argument| Bytes::copy_from_slice(argument.as_bytes()))
+        .collect()
 }
 
 /// Where the line is going to run.

@@ -4,6 +4,9 @@ use bytes::Bytes;
 
 use crate::out::Direction;
 
+/// More paths are not understood: each file may come from any of them.
+const MOST_PATHS: usize = 64;
+
 /// What `scp` is asked to do on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScpCommand {
@@ -50,6 +53,9 @@ impl ScpCommand {
             }
         }
         paths.extend(args.cloned());
+        if paths.len() > MOST_PATHS {
+            return None;
+        }
         let direction = match (takes, gives) {
             (true, false) if paths.len() == 1 => Direction::Upload,
             (false, true) if !paths.is_empty() => Direction::Download,

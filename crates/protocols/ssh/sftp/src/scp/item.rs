@@ -1,6 +1,6 @@
 //! What is announced, what is asked about it, and what is told of it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -42,6 +42,28 @@ impl Item {
             paths.push(join(names.get(1..).unwrap_or_default()));
         }
         paths
+    }
+
+    /// The paths that it may come from, by `paths`, the arguments of `scp -f`: a file is announced by the last part of its
+    /// path. What is announced as nothing that was asked for may lie beside any of it: a path may be a pattern.
+    #[must_use]
+    pub fn origins(&self, paths: &[Bytes]) -> Vec<Bytes> {
+        let names: Vec<&Bytes> = self.inside.iter().chain([&self.name]).collect();
+        let Some((top, below)) = names.split_first() else {
+            return Vec::new();
+        };
+        let beside = |path: &Bytes| match crate::path::split(path) {
+            Some((b".", last)) if !path.starts_with(b".") => (Bytes::copy_from_slice(top), last == top.as_ref()),
+            Some((parent, last)) => (crate::path::join(parent, top), last == top.as_ref()),
+            None => (crate::path::join(path, top), false),
+        };
+        let mut found: Vec<(Bytes, bool)> = paths.iter().map(beside).collect();
+        if found.iter().any(|(_, named)| *named) {
+            found.retain(|(_, named)| *named);
+        }
+        let paths: BTreeSet<Bytes> = found.into_iter().map(|(path, _)| path).collect();
+        let within = |path: Bytes| below.iter().fold(path, |path, name| crate::path::join(&path, name));
+        paths.into_iter().map(within).collect()
     }
 
     pub(super) fn text(&self) -> String {
