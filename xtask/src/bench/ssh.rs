@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use sallyport_testbed::{
-    Account, Gateway, GatewayOptions, KeyKind, Person, SshConfig, SshKey, Sshd, SshdOptions,
-};
+use sallyport_testbed::{Account, Gateway, GatewayOptions, KeyKind, Person, SshConfig, SshKey, Sshd, SshdOptions};
 
 use super::proc;
 use crate::process;
@@ -59,7 +57,9 @@ pub(super) fn run(options: &SshOptions) -> Result<()> {
     println!("| load | direct | ProxyJump | Sallyport | Sallyport ÷ ProxyJump |\n|---|---|---|---|---|");
     for (load, samples) in loads.iter().zip(&samples) {
         let medians: Vec<f64> = samples.iter().map(|values| median(values)).collect();
-        let [direct, jump, gateway] = medians[..] else { bail!("three ways were measured") };
+        let [direct, jump, gateway] = medians[..] else {
+            bail!("three ways were measured")
+        };
         println!(
             "| {} | {direct:.0} | {jump:.0} | {gateway:.0} | {:.2} |",
             load.name(),
@@ -98,10 +98,22 @@ impl Bed {
         let write = |name: &str, address, user: &str, keys: &[String], more: &[String]| {
             SshConfig::write(&dir.path().join(name), name, address, user, keys, more)
         };
-        let direct = write("direct", host.address(), "deploy", host.host_keys(), &[identity.clone()])?;
+        let direct = write(
+            "direct",
+            host.address(),
+            "deploy",
+            host.host_keys(),
+            &[identity.clone()],
+        )?;
         let step = write("step", jump.address(), "deploy", jump.host_keys(), &[identity.clone()])?;
         let through = format!("ProxyCommand ssh -F {} -W %h:%p step", step.path().display());
-        let jumped = write("jumped", host.address(), "deploy", host.host_keys(), &[identity.clone(), through])?;
+        let jumped = write(
+            "jumped",
+            host.address(),
+            "deploy",
+            host.host_keys(),
+            &[identity.clone(), through],
+        )?;
         let address = gateway.ssh().context("the gateway has no SSH")?;
         let shown = std::fs::read_to_string(gateway.dir().join("state/keys/ssh_host_ed25519"))?;
         let shown = public_of(&shown)?;
@@ -120,7 +132,10 @@ impl Bed {
         let [.., way] = &self.ways;
         let open = || -> Result<Session> {
             let mut ssh = way.program("ssh");
-            ssh.arg(way.name()).arg("echo open; cat").stdin(Stdio::piped()).stdout(Stdio::piped());
+            ssh.arg(way.name())
+                .arg("echo open; cat")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped());
             Session::open(&mut ssh)
         };
         let warm: Vec<Session> = (0..10).map(|_| open()).collect::<Result<_>>()?;
@@ -163,7 +178,9 @@ fn gateway(program: Option<&Path>, host: &Sshd, key: &SshKey) -> Result<Gateway>
             process::target_dir()?.join("release").join("sallyport")
         }
     };
-    let [host_key, ..] = host.host_keys() else { bail!("a host without keys") };
+    let [host_key, ..] = host.host_keys() else {
+        bail!("a host without keys")
+    };
     let targets = format!(
         "[[target]]\nname = \"web-1\"\nprotocol = \"ssh\"\naddress = \"{}\"\nenvironment = \"production\"\n\
          user = \"deploy\"\nprivate_key_file = {:?}\nhost_keys = [{host_key:?}]\n",
