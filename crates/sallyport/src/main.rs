@@ -125,6 +125,8 @@ fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
 fn log_to_stderr(default: &str) {
     use std::io::IsTerminal;
     let filter = std::env::var("SALLYPORT_LOG").unwrap_or_else(|_| default.to_owned());
+    // The grammar of shells would print command lines, and passwords in them.
+    let filter = format!("{filter},parse=off,tokenize=off,expansion=off,arithmetic=off,brush_parser=off");
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
