@@ -2,6 +2,7 @@
 
 pub(crate) mod approve;
 pub(crate) mod caller;
+pub(crate) mod cast;
 pub(crate) mod doctor;
 pub(crate) mod keys;
 pub(crate) mod login;

@@ -7,6 +7,7 @@ use clap::Args;
 use sallyport_api::ports::{InJournal, Line, Session, SessionState, What};
 
 use super::caller::Caller;
+use super::cast::Cast;
 use super::sessions::words;
 use super::terminal::{checked_id, indented, query, safe};
 
@@ -23,6 +24,13 @@ pub(crate) struct ReplayArgs {
     /// Print a line of JSON for each thing that happened.
     #[arg(long)]
     json: bool,
+    /// Print what terminals showed as an asciicast (version 3), for a player. It holds their control sequences as they
+    /// were.
+    #[arg(long, conflicts_with_all = ["json", "rows"])]
+    cast: bool,
+    /// With `--cast`: only what this command said.
+    #[arg(long, value_name = "NUMBER", requires = "cast")]
+    command: Option<u64>,
 }
 
 impl ReplayArgs {
@@ -34,8 +42,9 @@ impl ReplayArgs {
         let gateway = self.caller.logged_in()?;
         let id = checked_id(&self.id)?;
         let mut out = stdout().lock();
-        if !self.json {
-            let session: Session = gateway.get(&format!("v1/sessions/{id}")).await?;
+        let session: Session = gateway.get(&format!("v1/sessions/{id}")).await?;
+        let mut cast = self.cast.then(|| Cast::new(&session, self.command));
+        if !self.json && !self.cast {
             write!(out, "{}", words(&session))?;
         }
         let rows = self.rows.then(|| "true".to_owned());
@@ -44,7 +53,9 @@ impl ReplayArgs {
         gateway
             .get_lines::<anyhow::Error>(&path, |bytes| {
                 let line: Line = serde_json::from_slice(bytes)?;
-                if self.json {
+                if let Some(cast) = &mut cast {
+                    write!(out, "{}", cast.lines(&line))?;
+                } else if self.json {
                     out.write_all(bytes)?;
                     writeln!(out)?;
                 } else {

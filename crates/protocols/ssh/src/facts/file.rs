@@ -160,7 +160,7 @@ pub(crate) fn rsync(run: &RsyncRun, account: &Account, classification: &Classifi
         .chain(removes.then(|| all("file_remove")))
         .collect();
     let beside = [all("file_read"), all("file_write")];
-    let place = |path: &Bytes| place(path.clone(), &account.home);
+    let place = |path: &Bytes| place(path.clone(), account.home.as_deref().unwrap_or("/"));
     let act = |how: &How, at: &Place, unknown| How { unknown, ..*how }.act((Some(at), None), account, classification);
     let mut acts = Vec::new();
     for path in paths {

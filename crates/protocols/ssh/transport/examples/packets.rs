@@ -1,4 +1,4 @@
-//! How fast packets are sealed and opened: `cargo run --release -p sallyport-ssh-transport --example throughput`.
+//! How fast packets are sealed and opened: `cargo run --release -p sallyport-ssh-transport --example packets`.
 //!
 //! One thread, payloads of 32 KiB as channels carry them. For comparison the first line is what AES-256-GCM alone
 //! makes of the same bytes.
