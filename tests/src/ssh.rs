@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use sallyport_testbed::{Account, Gateway, GatewayOptions, KeyKind, Person, SshConfig, SshKey, Sshd, SshdOptions};
+use sallyport_testbed::{
+    Account, Gateway, GatewayOptions, KeyKind, Person, SshConfig, SshKey, Sshd, SshdOptions, What,
+};
 use tempfile::TempDir;
 
 use crate::{program, root, run};
@@ -13,6 +15,9 @@ use crate::{program, root, run};
 pub const HOST: &str = "web-1";
 /// The account at the host.
 pub const ACCOUNT: &str = "deploy";
+
+/// What the gateway asks each host: where home is, and where a command line begins.
+const PLACES: &str = "printf '%s\\n' \"$HOME\"; pwd -P; cd && pwd -P";
 
 /// Ordinary work is permitted, what is not understood too; forwards, the agent and subsystems other than SFTP are not.
 const PERMITS: &str = r#"
@@ -199,6 +204,15 @@ impl SshBed {
             std::slice::from_ref(&self.shown),
             more,
         )?)
+    }
+
+    /// What the host was asked to run, but for the gateway's own question at the start of each session.
+    ///
+    /// # Errors
+    /// When the record cannot be read.
+    pub fn ran(&self) -> Result<Vec<What>> {
+        let ran = self.sshd.ran()?.into_iter().map(|ran| ran.what);
+        Ok(ran.filter(|what| *what != What::Exec(PLACES.to_owned())).collect())
     }
 
     /// A directory for the test's own files.

@@ -122,7 +122,7 @@ fn a_denied_command_does_not_run_and_one_that_is_given_up_neither() -> Result<()
         let reply = bed.gateway.api().get(&path, Some(&dana))?;
         Ok((reply.body.get("state") != Some(&json!("open"))).then_some(()))
     })?;
-    ensure!(bed.sshd.ran()?.is_empty(), "{:?}", bed.sshd.ran()?);
+    ensure!(bed.ran()?.is_empty(), "{:?}", bed.ran()?);
     Ok(())
 }
 
