@@ -100,6 +100,8 @@ pub(crate) struct End {
     eof: Sent,
     /// The channel is closed behind the queue.
     close: Sent,
+    /// The peer sends no more data.
+    pub(crate) ended: bool,
     /// The peer has closed it.
     pub(crate) closed: bool,
 }
@@ -124,6 +126,7 @@ impl End {
             queued: 0,
             eof: Sent::No,
             close: Sent::No,
+            ended: false,
             closed: false,
         }
     }
@@ -139,9 +142,14 @@ impl End {
         self.closed && self.close == Sent::Yes
     }
 
-    /// Whether data can still be sent.
+    /// Whether data can still be sent: what came before an end that is only owed is sent before it.
     pub(crate) fn is_open(&self) -> bool {
-        self.number.is_some() && self.eof == Sent::No && self.close == Sent::No && !self.closed
+        self.number.is_some() && self.eof != Sent::Yes && self.close == Sent::No && !self.closed
+    }
+
+    /// Whether the peer still listens: one that has closed its end does until we have closed ours.
+    pub(crate) fn can_hear(&self) -> bool {
+        self.number.is_some() && self.close != Sent::Yes
     }
 
     /// The peer sent `len` bytes of data.

@@ -324,6 +324,10 @@ impl SshConversation {
         channel.client.closed = true;
         // Nobody reads it any more, and what was not sent to the target by now is not meant to run.
         channel.client.forget();
+        if channel.target.ended && !channel.target.closed && matches!(channel.state, State::Running(_)) {
+            // All is said but how it ended: some clients close as soon as they have seen the end of the output.
+            return self.pump(at, out);
+        }
         channel.client.end();
         if !matches!(channel.state, State::Running(_)) {
             channel.target.forget();

@@ -353,7 +353,7 @@ impl Conversation for SshConversation {
         let words = refuse::words(refusal);
         for at in 0..self.channels.len() {
             // What cannot be said on a channel is still said with the end of the connection.
-            let _ = self.notice(at, &words, out);
+            let _ = self.notice(at, &words, out).and_then(|()| self.kill(at, out));
         }
         self.client.disconnect(refuse::BY_APPLICATION, &refusal.message, out);
         self.target
@@ -367,9 +367,29 @@ impl SshConversation {
     fn end_channel(&mut self, at: usize, words: &str, out: &mut Effects) -> Result<(), WireError> {
         self.let_go(at, out)?;
         self.notice(at, words, out)?;
+        self.kill(at, out)?;
         self.withdraw_files(at, out);
         self.guard_withdraws(at, out);
         self.finish(at, start::CANNOT_RUN, out)
+    }
+
+    /// Ends what runs at the host: a command without a terminal would outlive its channel.
+    fn kill(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(Some(channel)) = self.channels.get(at) else {
+            return Ok(());
+        };
+        let (Some(spent), Some(number)) = (channel.spent(), channel.target.number) else {
+            return Ok(());
+        };
+        let mut signal = BytesMut::new();
+        sallyport_ssh_transport::wire::put_string(&mut signal, b"KILL");
+        let packet = Packet::Request {
+            channel: number,
+            name: b"signal",
+            want_reply: false,
+            rest: &signal,
+        };
+        self.target.packet(&packet, Authority::Of(spent), out)
     }
 
     /// A connection is broken: nothing that follows would be understood.

@@ -72,10 +72,11 @@ impl SshConversation {
     fn target_ended_data(&mut self, number: u32, out: &mut Effects) -> Result<(), WireError> {
         let (at, _) = self.find(Side::Target, number)?;
         self.let_go(at, out)?;
-        if let Some(Some(channel)) = self.channels.get_mut(at)
-            && !matches!(channel.state, State::Guarded(_))
-        {
-            channel.client.end_data();
+        if let Some(Some(channel)) = self.channels.get_mut(at) {
+            channel.target.ended = true;
+            if !matches!(channel.state, State::Guarded(_)) {
+                channel.client.end_data();
+            }
         }
         self.pump(at, out)
     }
@@ -178,7 +179,7 @@ impl SshConversation {
         let Some(Some(channel)) = self.channels.get(at) else {
             return Ok(());
         };
-        let Some(channel) = channel.client.number.filter(|_| !channel.client.closed) else {
+        let Some(channel) = channel.client.number.filter(|_| channel.client.can_hear()) else {
             return Ok(());
         };
         let packet = Packet::Request {
