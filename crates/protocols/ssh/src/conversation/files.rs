@@ -48,6 +48,8 @@ pub(crate) struct Files {
     words: usize,
     /// The client has said that it sends no more, and the target has not heard of it.
     input_ended: bool,
+    /// The machine has not looked at what the client said since it may take more of it.
+    stale: bool,
 }
 
 impl Files {
@@ -77,6 +79,7 @@ impl Files {
             err: Masked::new(scanner, Medium::Bytes),
             words: WORDS,
             input_ended: false,
+            stale: false,
         }
     }
 
@@ -114,10 +117,12 @@ impl Files {
     }
 
     fn client_said(&mut self) -> Result<(), SftpError> {
+        self.stale = false;
         self.machine.client_said(&mut self.client, &mut self.deeds)
     }
 
     fn target_said(&mut self) -> Result<(), SftpError> {
+        self.stale = true;
         self.machine.target_said(&mut self.target, &mut self.deeds)
     }
 
@@ -133,7 +138,14 @@ impl Files {
             }
             Err(message) => Word::Refused(message),
         };
+        self.stale = true;
         self.machine.answer(ask, word, &mut self.deeds)
+    }
+
+    /// Whether all that the client said has reached the target, or is nothing that ever will.
+    fn is_through(&self) -> bool {
+        let looked_at = self.client.is_empty() || !self.stale;
+        looked_at && self.asked.is_empty() && self.machine.is_through(self.client.len())
     }
 
     /// Notes what is over.
@@ -190,7 +202,7 @@ impl SshConversation {
     /// The client sends no more: the target hears of it behind what waits here. False if nothing waits.
     pub(super) fn files_input_ended(&mut self, at: usize) -> bool {
         let Some(files) = self.files(at) else { return false };
-        files.input_ended = !files.asked.is_empty() || !files.machine.is_through(files.client.len());
+        files.input_ended = !files.is_through();
         files.input_ended
     }
 
@@ -260,8 +272,7 @@ impl SshConversation {
             deeds.spans.clear();
             files.deeds = deeds;
             files.note_ended(out);
-            let through = files.asked.is_empty() && files.machine.is_through(files.client.len());
-            if through
+            if files.is_through()
                 && std::mem::take(&mut files.input_ended)
                 && let Some(Some(channel)) = self.channels.get_mut(at)
             {

@@ -16,8 +16,8 @@ use crate::account::Account;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ScpRun {
     pub(crate) command: ScpCommand,
-    /// Where it starts.
-    pub(crate) home: String,
+    /// Where it starts, if that is known.
+    pub(crate) home: Option<String>,
 }
 
 /// What rsync is to do at the host, when that came in its stream.
@@ -81,7 +81,10 @@ impl ScpRun {
             (Direction::Upload, None) => Vec::new(),
             (Direction::Download, _) => item.origins(&self.command.paths),
         };
-        paths.into_iter().map(|path| place(path, &self.home)).collect()
+        paths
+            .into_iter()
+            .map(|path| place(path, self.home.as_deref()))
+            .collect()
     }
 
     /// The same for people.
@@ -93,12 +96,17 @@ impl ScpRun {
 }
 
 /// A path of which nobody is asked where it leads.
-fn place(written: Bytes, home: &str) -> Place {
+fn place(written: Bytes, home: Option<&str>) -> Place {
     Place {
-        path: sallyport_sftp::absolute(home.as_bytes(), &written),
+        path: sallyport_sftp::absolute(home.unwrap_or("/").as_bytes(), &written),
         written,
         resolved: false,
     }
+}
+
+/// Whether a path starts where nobody knows.
+fn is_adrift(written: &[u8], home: Option<&str>) -> bool {
+    home.is_none() && !written.starts_with(b"/")
 }
 
 /// The command that an item of scp is: an act for each path that it may get.
@@ -115,7 +123,10 @@ pub(crate) fn item(ask: &ScpAsk, run: &ScpRun, account: &Account, classification
     };
     let places = run.places(item);
     // What a shell makes of an argument is shown so.
-    let unknown = |place: &Place| String::from_utf8_lossy(&place.written).contains('…');
+    let unknown = |place: &Place| {
+        let made = String::from_utf8_lossy(&place.written).contains('…');
+        made || is_adrift(&place.written, run.home.as_deref())
+    };
     let act = |place| {
         let unknown = unknown(place);
         How { unknown, ..how }.act((Some(place), None), account, classification)
@@ -160,26 +171,24 @@ pub(crate) fn rsync(run: &RsyncRun, account: &Account, classification: &Classifi
         .chain(removes.then(|| all("file_remove")))
         .collect();
     let beside = [all("file_read"), all("file_write")];
-    let place = |path: &Bytes| place(path.clone(), account.home.as_deref().unwrap_or("/"));
+    let home = account.home.as_deref();
+    let place = |path: &Bytes| place(path.clone(), home);
     let act = |how: &How, at: &Place, unknown| How { unknown, ..*how }.act((Some(at), None), account, classification);
     let mut acts = Vec::new();
     for path in paths {
         // Somebody's home.
-        let unknown = path.starts_with(b"~");
+        let unknown = path.starts_with(b"~") || is_adrift(path, home);
         acts.extend(main.iter().map(|how| act(how, &place(path), unknown)));
     }
     for other in others {
         // Most of them start where the files are put.
         let climbs = other.split(|byte| *byte == b'/').any(|part| part == b"..");
+        let unknown = climbs || other.starts_with(b"~") || is_adrift(other, home);
         let at = match paths.first() {
             Some(path) if !other.starts_with(b"/") => place(&Bytes::from([path, b"/".as_slice(), other].concat())),
             Some(_) | None => place(other),
         };
-        acts.extend(
-            beside
-                .iter()
-                .map(|how| act(how, &at, climbs || other.starts_with(b"~"))),
-        );
+        acts.extend(beside.iter().map(|how| act(how, &at, unknown)));
     }
     let words = |paths: &[Bytes]| paths.iter().map(|path| shown(path)).collect::<Vec<_>>().join(" ");
     let text = format!("rsync {verb} {}", words(paths));

@@ -99,7 +99,7 @@ impl Carries {
         server.map_or(Self::Text, |command| {
             Self::Scp(Arc::new(ScpRun {
                 command,
-                home: account.home.clone().unwrap_or_else(|| "/".to_owned()),
+                home: account.home.clone(),
             }))
         })
     }

@@ -224,7 +224,7 @@ fn scp(line: &str) -> Channel {
         .collect();
     let run = ScpRun {
         command: ScpCommand::parse(&args).unwrap(),
-        home: "/home/deploy".to_owned(),
+        home: Some("/home/deploy".to_owned()),
     };
     Channel::new(|spent, scanner| Files::scp(&Arc::new(run), spent, scanner, false))
 }
@@ -407,14 +407,18 @@ fn the_gateways_own_words_are_bounded() {
 #[test]
 fn the_end_of_input_waits_for_what_is_asked() {
     let mut channel = scp("-d -t /in");
-    channel.target(b"\0");
     channel.client(b"C0644 3 f\nabc\0");
-    let left = channel.files.client.len();
-    assert!(!channel.files.machine.is_through(left), "the file is not gone");
+    assert!(!channel.files.is_through(), "the target was not heard");
+    channel.target(b"\0");
+    assert!(!channel.files.is_through(), "nobody has looked at the line");
+    channel.client(b"");
+    assert!(!channel.files.is_through(), "it is asked about");
     let ask = channel.asked()[0];
     channel.permit(ask);
+    assert!(!channel.files.is_through(), "the file is not gone");
     channel.target(b"\0");
+    assert!(!channel.files.is_through(), "it may go");
     channel.client(b"");
     assert_eq!(channel.for_target(), b"C0644 3 f\nabc\0".as_slice());
-    assert!(channel.files.machine.is_through(0));
+    assert!(channel.files.is_through());
 }
