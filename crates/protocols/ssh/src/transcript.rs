@@ -1,6 +1,6 @@
 //! A recording's bytes for people: what a command said, on which stream.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::conversation::{CONTENT, STDERR};
 
@@ -9,6 +9,8 @@ use crate::conversation::{CONTENT, STDERR};
 pub struct Transcript {
     /// The first bytes of a character whose rest is in the next piece, by command and stream.
     begun: HashMap<(u64, u8), Vec<u8>>,
+    /// The commands whose responses are what files hold: a recording may cut one piece into several.
+    files: HashSet<u64>,
 }
 
 /// Characters have at most so many bytes.
@@ -19,7 +21,13 @@ impl Transcript {
     /// said on it. Gives the stream's name and the text; a character that was cut comes with its rest. `None` for what a
     /// file holds.
     pub fn response(&mut self, seq: u64, bytes: &[u8]) -> Option<(&'static str, String)> {
-        let (&stream, said) = bytes.split_first().filter(|(stream, _)| **stream != CONTENT)?;
+        let (&stream, said) = bytes.split_first()?;
+        if stream == CONTENT {
+            self.files.insert(seq);
+        }
+        if self.files.contains(&seq) {
+            return None;
+        }
         let mut whole = self.begun.remove(&(seq, stream)).unwrap_or_default();
         whole.extend_from_slice(said);
         let cut = whole.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());
@@ -51,5 +59,13 @@ mod tests {
             Some(("stdout", "\u{e9}".to_owned()))
         );
         assert_eq!(transcript.response(1, b""), None);
+    }
+
+    #[test]
+    fn what_files_hold_is_no_text_however_it_was_cut() {
+        let mut transcript = Transcript::default();
+        assert_eq!(transcript.response(1, b"\x03\0\0\0\0\0\0\0\0\0\0\0\x04wo"), None);
+        assert_eq!(transcript.response(1, b"\x01d"), None);
+        assert_eq!(transcript.response(2, b"\x01d"), Some(("stdout", "d".to_owned())));
     }
 }

@@ -163,8 +163,10 @@ impl Files {
             let Some(spent) = self.permits.get(&content.ask) else {
                 continue;
             };
+            // Recordings cut long pieces: what says where and how long one is makes it whole again.
             let place = content.offset.to_be_bytes();
-            let parts = [&[CONTENT], place.as_slice(), &content.bytes];
+            let length = u32::try_from(content.bytes.len()).unwrap_or(u32::MAX).to_be_bytes();
+            let parts = [&[CONTENT], place.as_slice(), &length, &content.bytes];
             match content.direction {
                 Direction::Upload => out.sent_as(spent.seq(), &parts),
                 Direction::Download => out.shown_as(spent.seq(), &parts),

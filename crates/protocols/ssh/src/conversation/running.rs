@@ -177,7 +177,8 @@ const ECHO: usize = 16;
 /// The standard streams in a recording: a byte before the bytes of each piece.
 pub(crate) const STDOUT: u8 = 1;
 pub(crate) const STDERR: u8 = 2;
-/// In the recording of a file: behind it the place in the file, in eight bytes, then what goes there or is there.
+/// In the recording of a file, before each piece of it: behind it stand the place in the file in eight bytes, and the
+/// length of the piece in four.
 pub(crate) const CONTENT: u8 = 3;
 
 impl Streams {

@@ -191,8 +191,8 @@ fn contents_are_recorded_when_they_are_asked_for() {
         channel.target(&packet(101, write, &status(0)));
         channel.target(&packet(103, read, &string(b"down")));
         let noted = testing::take(&mut channel.out).noted;
-        let up = [&[CONTENT], &offset[..], b"up"].concat();
-        let down = [&[CONTENT], &[0; 8][..], b"down"].concat();
+        let up = [&[CONTENT], &offset[..], &[0, 0, 0, 2], b"up"].concat();
+        let down = [&[CONTENT], &[0; 8][..], &[0, 0, 0, 4], b"down"].concat();
         let wanted = if contents {
             vec![(seq, false, up), (seq, true, down)]
         } else {
