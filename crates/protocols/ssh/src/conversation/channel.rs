@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use sallyport_session::{AskId, Effects, Side, Spent, WireError};
 
+use super::files::Files;
 use super::guard::Guard;
 use super::link::{Authority, Link};
 use super::running::Running;
@@ -371,6 +372,20 @@ impl Channel {
             State::Guarded(guard) => guard.commands(),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => Vec::new(),
         }
+    }
+
+    /// The requests of a protocol of files that run on it.
+    pub(crate) fn files(&self) -> impl Iterator<Item = Spent> {
+        let running = match &self.state {
+            State::Running(running) => running.files(),
+            State::Guarded(_)
+            | State::Asked(_)
+            | State::Opening
+            | State::Idle(_)
+            | State::Deciding(_)
+            | State::Over => None,
+        };
+        running.into_iter().flat_map(Files::running)
     }
 
     /// Whether nothing runs on it: a guarded shell that waits for a line is at rest.

@@ -148,13 +148,20 @@ impl Files {
         looked_at && self.asked.is_empty() && self.machine.is_through(self.client.len())
     }
 
-    /// Notes what is over.
-    fn note_ended(&mut self, out: &mut Effects) {
-        for (ask, detail) in self.deeds.ended.drain(..) {
-            if let Some(spent) = self.permits.remove(&ask) {
-                out.ended(spent.seq(), detail);
-            }
-        }
+    /// The permits of what is not over.
+    pub(crate) fn running(&self) -> impl Iterator<Item = Spent> {
+        self.permits.values().copied()
+    }
+
+    /// Notes what is over. Gives the numbers of those commands.
+    fn note_ended(&mut self, out: &mut Effects) -> Vec<u64> {
+        let permits = &mut self.permits;
+        let mut end = |(ask, detail)| {
+            let seq = permits.remove(&ask)?.seq();
+            out.ended(seq, detail);
+            Some(seq)
+        };
+        self.deeds.ended.drain(..).filter_map(&mut end).collect()
     }
 
     /// Notes what goes through files.
@@ -175,13 +182,15 @@ impl Files {
     }
 
     /// Nothing more goes through: everything that runs ends.
-    fn over(&mut self, outcome: Outcome, out: &mut Effects) {
+    fn over(&mut self, outcome: Outcome, out: &mut Effects) -> Vec<u64> {
         self.machine.over(outcome, &mut self.deeds);
         self.note_contents(out);
-        self.note_ended(out);
+        let mut ended = self.note_ended(out);
         for (_, spent) in self.permits.drain() {
             out.ended(spent.seq(), json!({ "outcome": "unknown" }).to_string().into_bytes());
+            ended.push(spent.seq());
         }
+        ended
     }
 }
 
@@ -273,13 +282,16 @@ impl SshConversation {
             deeds.to_target.clear();
             deeds.spans.clear();
             files.deeds = deeds;
-            files.note_ended(out);
-            if files.is_through()
-                && std::mem::take(&mut files.input_ended)
-                && let Some(Some(channel)) = self.channels.get_mut(at)
-            {
-                channel.target.end_data();
+            for seq in files.note_ended(out) {
+                self.lasting.remove(&seq);
             }
+        }
+        if let Some(files) = self.files(at)
+            && files.is_through()
+            && std::mem::take(&mut files.input_ended)
+            && let Some(Some(channel)) = self.channels.get_mut(at)
+        {
+            channel.target.end_data();
         }
         match done {
             Ok(()) => self.pump(at, out),
@@ -342,6 +354,7 @@ impl SshConversation {
         let asked: Vec<_> = files.asked.drain().map(|(id, _)| id).collect();
         for id in asked {
             self.questions.remove(&id);
+            self.asked.remove(&id);
             out.withdraw(id);
         }
         self.end_files(at, out);
@@ -358,7 +371,9 @@ impl SshConversation {
                 Exit::Status(0) => Outcome::Completed,
                 Exit::Status(_) | Exit::Signal { .. } => Outcome::Failed,
             };
-            files.over(outcome, out);
+            for seq in files.over(outcome, out) {
+                self.lasting.remove(&seq);
+            }
         }
     }
 

@@ -108,7 +108,7 @@ impl SshConversation {
     fn ask(&mut self, question: Question, command: Command, out: &mut Effects) -> AskId {
         let id = AskId(self.next_ask);
         self.next_ask += 1;
-        if matches!(question, Question::Channel(_) | Question::Listen { .. }) {
+        if !matches!(question, Question::Agent { .. }) {
             self.asked.insert(id, command.clone());
         }
         self.questions.insert(id, question);
@@ -300,7 +300,10 @@ impl Conversation for SshConversation {
     }
 
     fn revoke(&mut self, seq: u64, refusal: &Refusal, out: &mut Effects) {
-        let on = |channel: &Channel| channel.commands().iter().any(|spent| spent.seq() == seq);
+        let on = |channel: &Channel| {
+            let mut running = channel.commands().into_iter().chain(channel.files());
+            running.any(|spent| spent.seq() == seq)
+        };
         let at: Vec<_> = (0..self.channels.len())
             .filter(|at| self.channels.get(*at).and_then(Option::as_ref).is_some_and(on))
             .collect();
@@ -338,7 +341,8 @@ impl Conversation for SshConversation {
     }
 
     fn unfinished(&self) -> Vec<u64> {
-        let running = self.channels.iter().flatten().flat_map(Channel::commands);
+        let channels = self.channels.iter().flatten();
+        let running = channels.flat_map(|channel| channel.commands().into_iter().chain(channel.files()));
         let listening = self.listening.iter().map(|listens| listens.spent);
         running.chain(listening).map(sallyport_session::Spent::seq).collect()
     }

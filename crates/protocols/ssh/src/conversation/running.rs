@@ -59,9 +59,14 @@ impl Running {
 
     /// Bytes that wait within it.
     pub(crate) fn keeps(&self) -> usize {
+        self.files().map_or(0, Files::keeps)
+    }
+
+    /// The protocol of files, if it is one.
+    pub(crate) fn files(&self) -> Option<&Files> {
         match &self.what {
-            What::Files(files) => files.keeps(),
-            What::Streams(_) | What::Transfer(_) | What::Opaque => 0,
+            What::Files(files) => Some(files),
+            What::Streams(_) | What::Transfer(_) | What::Opaque => None,
         }
     }
 

@@ -27,10 +27,13 @@ impl SshConversation {
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
-        let State::Idle(setup) = std::mem::replace(&mut channel.state, State::Over) else {
+        let State::Idle(mut setup) = std::mem::replace(&mut channel.state, State::Over) else {
             return Ok(());
         };
         let (command, carries) = facts::start(&start, &setup, &self.account, out.classification());
+        if carries.is_judged() {
+            setup.pty = None;
+        }
         let ask = self.ask(Question::Channel(at), command, out);
         if let Some(Some(channel)) = self.channels.get_mut(at) {
             channel.state = State::Deciding(Box::new(Deciding {

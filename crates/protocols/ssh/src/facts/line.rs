@@ -83,8 +83,9 @@ impl Carries {
             _ if !alone => Self::Text,
             "scp" => Self::scp(run, account),
             "rsync" if run.exact => Self::rsync(analysis, run),
+            // What it is told on its standard input is what is judged.
+            "sftp-server" if run.exact && misses_only(analysis, Opaque::CodeFromStdin) => Self::Files,
             _ if !plain => Self::Text,
-            "sftp-server" => Self::Files,
             "git-upload-pack" | "git-receive-pack" | "git-upload-archive" => Self::Transfer,
             _ => Self::Text,
         }
@@ -92,6 +93,15 @@ impl Carries {
 }
 
 impl Carries {
+    /// Whether requests in the stream are judged. What runs then has no terminal: it would make other requests of them, by
+    /// its erasing and killing characters, which the client chooses.
+    pub(crate) const fn is_judged(&self) -> bool {
+        match self {
+            Self::Files | Self::Scp(_) | Self::Rsync(_) => true,
+            Self::Text | Self::Transfer => false,
+        }
+    }
+
     /// Where files are put must be known. What is fetched may be a pattern: names come with the files.
     fn scp(run: &Run, account: &Account) -> Self {
         let server =
@@ -107,7 +117,7 @@ impl Carries {
     /// What may be missing in the facts is what comes in the stream.
     fn rsync(analysis: &Analysis, run: &Run) -> Self {
         let args = arguments(run);
-        let streamed = analysis.unparsed.is_none() && analysis.opaque.iter().all(|why| *why == Opaque::DynamicArgument);
+        let streamed = misses_only(analysis, Opaque::DynamicArgument);
         match RsyncCommand::parse(&args) {
             Some(command) if command.secluded && streamed => Self::Rsync(args),
             Some(_) if streamed => Self::Transfer,
@@ -118,6 +128,11 @@ impl Carries {
             None => Self::Text,
         }
     }
+}
+
+/// Whether nothing makes the facts miss something, or this alone.
+fn misses_only(analysis: &Analysis, what: Opaque) -> bool {
+    analysis.unparsed.is_none() && analysis.opaque.iter().all(|why| *why == what)
 }
 
 fn arguments(run: &Run) -> Vec<Bytes> {
@@ -223,4 +238,89 @@ fn name<T: Serialize>(value: &T) -> SmolStr {
 
 fn names<'a, T: Serialize + 'a>(values: impl IntoIterator<Item = &'a T>) -> Vec<SmolStr> {
     values.into_iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sallyport_policy::Classification;
+
+    use super::{Carries, line, setting};
+    use crate::account::Account;
+    use crate::conversation::Setup;
+
+    fn carries(text: &str) -> Carries {
+        let account = Account::for_tests("deploy");
+        let setting = setting(&account, &Setup::default(), &Classification::default());
+        line(
+            &Bytes::copy_from_slice(text.as_bytes()),
+            false,
+            Bytes::new(),
+            &account,
+            &setting,
+            &[],
+        )
+        .1
+    }
+
+    #[test]
+    fn a_line_that_is_one_server_of_files_is_taken_apart() {
+        for text in [
+            "scp -t x",
+            "scp -r -p -d -v -q -t -- -x",
+            "scp -prt 'a b'",
+            "scp -f a b",
+            "scp -f /srv/*.txt",
+            "/usr/bin/scp -f ~/x",
+        ] {
+            assert!(matches!(carries(text), Carries::Scp(_)), "{text}");
+        }
+        for text in [
+            "rsync --server -slogDtpre.iLsfxCIvu",
+            "rsync --server --sender -s -e.L .",
+        ] {
+            let judged = matches!(carries(text), Carries::Rsync(_));
+            assert!(judged, "{text}");
+        }
+        assert_eq!(carries("/usr/lib/openssh/sftp-server -e"), Carries::Files);
+        assert_eq!(carries("rsync --server -re.L . /srv/x"), Carries::Transfer);
+        assert_eq!(
+            carries("rsync --server --files-from=- --sender -re.L . /srv"),
+            Carries::Transfer
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_more_than_that_is_text() {
+        for text in [
+            "scp -t x; id",
+            "scp -t x | cat",
+            "scp -t x > y",
+            "scp -t x &",
+            "scp -t $(id)",
+            "scp -t *",
+            "scp -t ''",
+            "scp -t x y",
+            "scp -t -S sh x",
+            "scp a b",
+            "cat | scp -t x",
+            "rsync --server -s; id",
+            "rsync --server -s $X",
+            "rsync --server -s --log-file=x",
+            "rsync -s a b",
+            "sftp-server $X",
+            "sftp-server < x",
+        ] {
+            let carried = carries(text);
+            assert!(!carried.is_judged(), "{text}: {carried:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_judged_in_the_stream_has_no_terminal() {
+        for text in ["scp -t x", "sftp-server", "rsync --server -s -e.L"] {
+            assert!(carries(text).is_judged(), "{text}");
+        }
+        assert!(!carries("cat").is_judged());
+    }
 }

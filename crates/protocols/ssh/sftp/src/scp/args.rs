@@ -53,7 +53,8 @@ impl ScpCommand {
             }
         }
         paths.extend(args.cloned());
-        if paths.len() > MOST_PATHS {
+        // What programs make of an empty path differs.
+        if paths.len() > MOST_PATHS || paths.iter().any(Bytes::is_empty) {
             return None;
         }
         let direction = match (takes, gives) {
