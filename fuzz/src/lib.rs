@@ -40,6 +40,9 @@ targets! {
     postgres_words,
     scp,
     sftp,
+    shell_line,
     sql_analyse,
+    ssh_prompt,
+    ssh_transport,
     targets_file,
 }

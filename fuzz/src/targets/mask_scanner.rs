@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use sallyport_mask::{Detector, MaskKey, Scanner, Scratch, Strategy, TextStream};
+use sallyport_mask::{Detector, MaskKey, Medium, Scanner, Scratch, Strategy, TextStream};
 
 fn scanners() -> &'static [Arc<Scanner>] {
     static SCANNERS: OnceLock<Vec<Arc<Scanner>>> = OnceLock::new();
@@ -46,13 +46,15 @@ pub fn run(data: &[u8]) {
         }
     }
 
-    let whole = streamed(scanner, [text]);
-    let pieces = streamed(scanner, text.chunks(usize::from(*cut).max(1)));
-    assert_eq!(whole, pieces, "cut into pieces of {cut}");
+    for medium in [Medium::Bytes, Medium::Terminal] {
+        let whole = streamed(scanner, medium, [text]);
+        let pieces = streamed(scanner, medium, text.chunks(usize::from(*cut).max(1)));
+        assert_eq!(whole, pieces, "cut into pieces of {cut} for {medium:?}");
+    }
 }
 
-fn streamed<'a>(scanner: &Arc<Scanner>, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut stream = TextStream::new(Arc::clone(scanner));
+fn streamed<'a>(scanner: &Arc<Scanner>, medium: Medium, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut stream = TextStream::new(Arc::clone(scanner), medium);
     let mut out = Vec::new();
     for piece in pieces {
         stream.push(piece, &mut out);

@@ -103,9 +103,15 @@ impl Bed {
             host.address(),
             "deploy",
             host.host_keys(),
-            &[identity.clone()],
+            std::slice::from_ref(&identity),
         )?;
-        let step = write("step", jump.address(), "deploy", jump.host_keys(), &[identity.clone()])?;
+        let step = write(
+            "step",
+            jump.address(),
+            "deploy",
+            jump.host_keys(),
+            std::slice::from_ref(&identity),
+        )?;
         let through = format!("ProxyCommand ssh -F {} -W %h:%p step", step.path().display());
         let jumped = write(
             "jumped",
@@ -245,15 +251,8 @@ impl Load {
         match self {
             Self::Down(cipher) => run_quietly(ssh(cipher).arg(format!("head -c {bytes} /dev/zero")), None)?,
             Self::Up(cipher) => run_quietly(ssh(cipher).arg("cat > /dev/null"), Some(&file))?,
-            Self::SftpGet | Self::SftpPut => {
-                let batch = dir.join("batch");
-                let line = match self {
-                    Self::SftpGet => format!("get {} /dev/null\n", file.display()),
-                    _ => format!("put {} /dev/null\n", file.display()),
-                };
-                std::fs::write(&batch, line)?;
-                run_quietly(way.program("sftp").args(["-q", "-b"]).arg(&batch).arg(way.name()), None)?;
-            }
+            Self::SftpGet => sftp(way, dir, &format!("get {} /dev/null\n", file.display()))?,
+            Self::SftpPut => sftp(way, dir, &format!("put {} /dev/null\n", file.display()))?,
             Self::Command => {
                 for _ in 0..COMMANDS {
                     run_quietly(ssh(AES).arg("true"), None)?;
@@ -263,6 +262,12 @@ impl Load {
         }
         Ok(megabytes as f64 / since.elapsed().as_secs_f64())
     }
+}
+
+fn sftp(way: &SshConfig, dir: &Path, line: &str) -> Result<()> {
+    let batch = dir.join("batch");
+    std::fs::write(&batch, line)?;
+    run_quietly(way.program("sftp").args(["-q", "-b"]).arg(&batch).arg(way.name()), None)
 }
 
 fn run_quietly(command: &mut Command, input: Option<&Path>) -> Result<()> {
