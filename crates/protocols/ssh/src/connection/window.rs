@@ -1,10 +1,10 @@
 //! Windows: how much each side of a channel may send (RFC 4254, section 5.2).
 
-use super::WINDOW;
-
 /// The right of a peer to send to us: spent by what it sends, given back as that goes on its way.
 #[derive(Debug)]
 pub(crate) struct Receiving {
+    /// What it may send when nothing is on its way.
+    size: u32,
     /// What the peer may still send.
     left: u32,
     /// What it has sent and went on its way since it was last told.
@@ -16,8 +16,12 @@ pub(crate) struct Receiving {
 pub(crate) struct Overrun;
 
 impl Receiving {
-    pub(crate) fn new() -> Self {
-        Self { left: WINDOW, owed: 0 }
+    pub(crate) fn new(size: u32) -> Self {
+        Self {
+            size,
+            left: size,
+            owed: 0,
+        }
     }
 
     /// The peer sent `len` bytes.
@@ -31,7 +35,7 @@ impl Receiving {
     /// a message.
     pub(crate) fn consumed(&mut self, len: usize) -> Option<u32> {
         self.owed = self.owed.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
-        if self.owed < WINDOW / 4 {
+        if self.owed < self.size / 4 {
             return None;
         }
         let owed = std::mem::take(&mut self.owed);
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_peer_may_send_what_it_was_granted_and_no_more() {
-        let mut window = Receiving::new();
+        let mut window = Receiving::new(WINDOW);
         let whole = usize::try_from(WINDOW).unwrap();
         window.received(whole).unwrap();
         assert_eq!(window.received(1), Err(Overrun));

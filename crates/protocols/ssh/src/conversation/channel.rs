@@ -9,7 +9,7 @@ use super::files::Files;
 use super::guard::Guard;
 use super::link::{Authority, Link};
 use super::running::Running;
-use crate::connection::{ClientOpen, DataHead, Overrun, Packet, Pty, Receiving, Sending};
+use crate::connection::{ClientOpen, DataHead, Overrun, Packet, Pty, Receiving, Sending, window};
 use crate::facts::Carries;
 
 /// Environment variables that a client may give to one command.
@@ -117,10 +117,10 @@ enum Sent {
 
 impl End {
     /// An end whose peer has not said anything of it.
-    pub(crate) fn unknown() -> Self {
+    pub(crate) fn unknown(at: usize) -> Self {
         Self {
             number: None,
-            receiving: Receiving::new(),
+            receiving: Receiving::new(window(at)),
             sending: Sending::default(),
             pending: 0,
             queue: VecDeque::new(),
@@ -314,10 +314,11 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn new(state: State) -> Self {
+    /// One with our number `at`.
+    pub(crate) fn new(at: usize, state: State) -> Self {
         Self {
-            client: End::unknown(),
-            target: End::unknown(),
+            client: End::unknown(at),
+            target: End::unknown(at),
             state,
             replies: VecDeque::new(),
             forward: None,

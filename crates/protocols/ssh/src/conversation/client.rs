@@ -2,10 +2,10 @@
 
 use sallyport_session::{Effects, Side, WireError};
 
-use super::channel::{Channel, Reply, Setup, Start, State};
+use super::channel::{Reply, Setup, Start, State};
 use super::link::Authority;
 use super::{Question, SshConversation, fault};
-use crate::connection::{ClientGlobal, ClientOpen, ClientRequest, MAX_PACKET, OpenFailure, Packet, Size, WINDOW};
+use crate::connection::{ClientGlobal, ClientOpen, ClientRequest, MAX_PACKET, OpenFailure, Packet, Size};
 use crate::facts;
 
 impl SshConversation {
@@ -107,16 +107,16 @@ impl SshConversation {
         let place = match refused {
             Some(why) => Err(why),
             None => self
-                .place(Channel::new(state))
+                .place(state)
                 .ok_or((OpenFailure::ResourceShortage, "too many channels are open")),
         };
         let at = match place {
-            Ok(at) => at,
+            Ok((at, channel)) => {
+                channel.client.known(number, window, max_packet);
+                at
+            }
             Err((reason, text)) => return self.decline(number, reason, text, out),
         };
-        if let Some(Some(channel)) = self.channels.get_mut(at) {
-            channel.client.known(number, window, max_packet);
-        }
         if open == ClientOpen::Session {
             return self.open_at_target(at, &open, out);
         }
@@ -141,7 +141,7 @@ impl SshConversation {
         let packet = Packet::Open {
             kind,
             sender: u32::try_from(at).unwrap_or(u32::MAX),
-            window: WINDOW,
+            window: crate::connection::window(at),
             max_packet: MAX_PACKET,
             rest: &rest,
         };
@@ -340,8 +340,7 @@ impl SshConversation {
             State::Opening | State::Idle(_) | State::Running(_) | State::Guarded(_) | State::Over => None,
         };
         if let Some(ask) = asked {
-            self.questions.remove(&ask);
-            out.withdraw(ask);
+            self.forget_question(ask, out);
             if let Some(Some(channel)) = self.channels.get_mut(at) {
                 channel.state = State::Over;
             }

@@ -6,11 +6,11 @@ use sallyport_session::{Effects, Permit, Ruling, Side, Spent, WireError};
 use sallyport_ssh_transport::wire::Reader;
 use serde_json::json;
 
-use super::channel::{Channel, State};
+use super::channel::State;
 use super::link::{Authority, AwaitedGlobal};
 use super::running::{Running, What};
 use super::{Question, SshConversation, fault, remark};
-use crate::connection::{Listening, MAX_PACKET, OpenFailure, Packet, TargetOpen, WINDOW};
+use crate::connection::{Listening, MAX_PACKET, OpenFailure, Packet, TargetOpen, window};
 use crate::facts;
 
 /// Places where a target may listen for one client.
@@ -36,7 +36,7 @@ impl SshConversation {
         let packet = Packet::Open {
             kind,
             sender: u32::try_from(at).unwrap_or(u32::MAX),
-            window: WINDOW,
+            window: window(at),
             max_packet: MAX_PACKET,
             rest: &rest,
         };
@@ -125,6 +125,7 @@ impl SshConversation {
             return self.answer_global(want_reply, false, out);
         };
         let known = self.listening.swap_remove(at);
+        self.lasting.remove(&known.spent.seq());
         out.ended(known.spent.seq(), br#"{"outcome":"completed"}"#.to_vec());
         let mut rest = bytes::BytesMut::new();
         listening.write(&mut rest);
@@ -169,10 +170,10 @@ impl SshConversation {
         };
         let place = spent.and_then(|spent| {
             let running = Running::new(spent, What::Opaque);
-            let mut channel = Channel::new(State::Running(Box::new(running)));
+            let (at, channel) = self.place(State::Running(Box::new(running)))?;
             channel.target.known(told.0, told.1, told.2);
             channel.awaiting = true;
-            Some((spent, self.place(channel)?))
+            Some((spent, at))
         });
         let Some((spent, at)) = place else {
             return self.turn_away(told.0, out);
@@ -188,7 +189,7 @@ impl SshConversation {
         let packet = Packet::Open {
             kind,
             sender: u32::try_from(at).unwrap_or(u32::MAX),
-            window: WINDOW,
+            window: window(at),
             max_packet: MAX_PACKET,
             rest: &rest,
         };
@@ -214,7 +215,7 @@ impl SshConversation {
         let packet = Packet::OpenConfirmation {
             channel: target,
             sender: number,
-            window: WINDOW,
+            window: window(at),
             max_packet: MAX_PACKET,
         };
         self.target.packet(&packet, Authority::Own, out)?;

@@ -205,8 +205,7 @@ impl SshConversation {
         };
         guard.ahead.clear();
         guard.place.status = 130;
-        self.questions.remove(&ask);
-        out.withdraw(ask);
+        self.forget_question(ask, out);
         self.guard_says(at, refuse::withdrawn(true).as_bytes(), out)?;
         self.prompt(at, false, out)
     }
@@ -326,8 +325,7 @@ impl SshConversation {
     pub(super) fn guard_withdraws(&mut self, at: usize, out: &mut Effects) {
         let Some(guard) = self.guarded(at) else { return };
         if let Phase::Deciding { ask, .. } = guard.phase {
-            self.questions.remove(&ask);
-            out.withdraw(ask);
+            self.forget_question(ask, out);
         }
     }
 

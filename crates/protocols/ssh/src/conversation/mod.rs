@@ -123,19 +123,25 @@ impl SshConversation {
         }
     }
 
-    /// A free place for a channel.
-    fn place(&mut self, channel: Channel) -> Option<usize> {
-        if let Some(at) = self.channels.iter().position(Option::is_none) {
-            if let Some(slot) = self.channels.get_mut(at) {
-                *slot = Some(channel);
-            }
-            return Some(at);
-        }
-        if self.channels.len() >= MAX_CHANNELS {
+    /// A new channel in a free place.
+    fn place(&mut self, state: State) -> Option<(usize, &mut Channel)> {
+        let free = self.channels.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.channels.len());
+        if at >= MAX_CHANNELS {
             return None;
         }
-        self.channels.push(Some(channel));
-        Some(self.channels.len() - 1)
+        if free.is_none() {
+            self.channels.push(None);
+        }
+        let slot = self.channels.get_mut(at)?;
+        Some((at, slot.insert(Channel::new(at, state))))
+    }
+
+    /// Whoever asked waits for the answer no more.
+    fn forget_question(&mut self, ask: AskId, out: &mut Effects) {
+        self.questions.remove(&ask);
+        self.asked.remove(&ask);
+        out.withdraw(ask);
     }
 
     /// The channel that a peer names by our number.

@@ -181,8 +181,7 @@ impl SshConversation {
 
     /// Whoever waits for a decision gives up.
     pub(super) fn give_up(&mut self, at: usize, ask: AskId, out: &mut Effects) -> Result<(), WireError> {
-        self.questions.remove(&ask);
-        out.withdraw(ask);
+        self.forget_question(ask, out);
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
@@ -212,7 +211,7 @@ impl SshConversation {
         let packet = Packet::OpenConfirmation {
             channel: number,
             sender: u32::try_from(at).unwrap_or(u32::MAX),
-            window: crate::connection::WINDOW,
+            window: crate::connection::window(at),
             max_packet: crate::connection::MAX_PACKET,
         };
         self.client.packet(&packet, Authority::Own, out)

@@ -140,7 +140,7 @@ impl SshConversation {
         channel.target.forget();
         channel.target.end();
         channel.target.flush(&mut self.target, Authority::Own, out)?;
-        channel.target = End::unknown();
+        channel.target = End::unknown(at);
         channel.replies.clear();
         let State::Guarded(guard) = &mut channel.state else {
             return Ok(());
@@ -159,6 +159,7 @@ impl SshConversation {
             channel.client.send(0, shown, &mut self.client, Authority::Own, out)?;
         }
         out.ended(running.spent.seq(), running.ending());
+        self.lasting.remove(&running.spent.seq());
         guard.place.status = match running.exit {
             Exit::Status(status) => status,
             Exit::Signal { .. } => 128,
