@@ -3,7 +3,8 @@
 use crate::damage::Damage;
 
 /// Largest event that a recording takes, in bytes. The data of [`Event::Input`] and [`Event::Response`] is
-/// split before it gets there, so only texts and details meet the limit.
+/// split before it gets there, though not below [`WHOLE_PIECE_BYTES`](crate::WHOLE_PIECE_BYTES), so only texts and
+/// details meet the limit.
 pub const MAX_EVENT_BYTES: u64 = 256 << 20;
 
 /// One thing that happened in a session. `seq` is the number of the command that it belongs to; `detail` is

@@ -26,7 +26,7 @@ pub use header::{Caller, SessionHeader};
 pub use journal::{Entries, Entry, Journal, Recovery};
 pub use key::RecordingKey;
 pub use recording::reader::{Ending, Events, Reader};
-pub use recording::recorder::Recorder;
+pub use recording::recorder::{Recorder, WHOLE_PIECE_BYTES};
 pub use recording::seal::{Root, Sealed};
 pub use recording::store::{RecordingStore, State, Summary};
 pub use recording::verify::{Report, chain_head, verify};

@@ -18,7 +18,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use sallyport_ledger::{
     Damage, Durability, Ending, Event, LedgerError, MAX_EVENT_BYTES, Reader, RecordingKey, RecordingStore, State,
-    chain_head, verify,
+    WHOLE_PIECE_BYTES, chain_head, verify,
 };
 use support::{Owned, frames, header, joined, key, store};
 use uuid::Uuid;
@@ -124,6 +124,21 @@ fn is_prefix(short: &[Owned], long: &[Owned]) -> bool {
         (last, other) => Some(last) == other,
     };
     long.starts_with(whole) && begins
+}
+
+#[test]
+fn pieces_of_streams_are_read_back_as_they_were_given() {
+    let (_dir, store) = store(Durability::WriteAhead);
+    let piece = |nth: u8, len| Owned::Response(1, vec![nth; len]);
+    let lengths = [WHOLE_PIECE_BYTES, 30_000, 5000, 1].into_iter().cycle();
+    let events: Vec<_> = (0..100)
+        .zip(lengths)
+        .map(|(nth, len)| (piece(nth, len), false))
+        .collect();
+    let (id, _) = record(&store, &events, true);
+    let (read, _) = read(&store.path(id).unwrap());
+    let given: Vec<_> = events.into_iter().map(|(event, _)| event).collect();
+    assert!(read == given, "{} pieces instead of {}", read.len(), given.len());
 }
 
 /// A small recording with several frames.

@@ -17,6 +17,9 @@ use crate::recording::seal::{Root, Sealed, trailer};
 /// Room below which a frame is closed rather than given the first bytes of a large piece of data.
 const MIN_PIECE_BYTES: usize = 4096;
 
+/// Data up to this length is one event, as it was given: protocols may begin each with what says what it is.
+pub const WHOLE_PIECE_BYTES: usize = 64 << 10;
+
 /// Writes one session's recording. One owner, one thread at a time; made by [`crate::RecordingStore::create`].
 ///
 /// Once any write has failed, every later call fails with [`LedgerError::Failed`]: the session must end.
@@ -160,7 +163,7 @@ impl Recorder {
     ) -> Result<(), LedgerError> {
         loop {
             let room = self.frames.room().saturating_sub(MAX_PREFIX_BYTES);
-            if bytes.len() > room && room < MIN_PIECE_BYTES {
+            if bytes.len() > room && (room < MIN_PIECE_BYTES || bytes.len() <= WHOLE_PIECE_BYTES) {
                 self.frames.close(FrameKind::Events)?;
                 continue;
             }

@@ -123,7 +123,7 @@ fn sftp(contents: bool) -> Channel {
     channel.client(&packet(1, 3, b""));
     channel.for_target();
     channel.target(&packet(2, 3, b""));
-    resolve(&mut channel, b"/home");
+    resolve(&mut channel, b"/srv");
     channel.for_client();
     channel
 }
@@ -224,7 +224,7 @@ fn scp(line: &str) -> Channel {
         .collect();
     let run = ScpRun {
         command: ScpCommand::parse(&args).unwrap(),
-        home: Some("/home/deploy".to_owned()),
+        home: Some("/srv/deploy".to_owned()),
     };
     Channel::new(|spent, scanner| Files::scp(&Arc::new(run), spent, scanner, false))
 }
@@ -232,7 +232,8 @@ fn scp(line: &str) -> Channel {
 /// The actions and paths of what is asked.
 fn acts(channel: &mut Channel) -> Vec<(String, String)> {
     let classification = Classification::default();
-    let account = Account::for_tests("deploy");
+    let mut account = Account::for_tests("deploy");
+    account.home = Some("/srv/deploy".to_owned());
     let asks = channel.files.deeds.asks.iter();
     let commands = asks.map(|(_, wanted)| wanted.command(&account, &classification));
     let acts: Vec<Act> = commands.flat_map(|command| command.shape.acts.clone()).collect();
@@ -257,18 +258,15 @@ fn an_upload_is_judged_by_every_path_that_it_may_get() {
     channel.target(b"\0");
     channel.client(b"D0755 0 d\n");
     let wanted = [
-        ("file_make_directory", "/home/shared/in/d"),
-        ("file_make_directory", "/home/shared/in"),
+        ("file_make_directory", "/srv/shared/in/d"),
+        ("file_make_directory", "/srv/shared/in"),
     ];
     assert_eq!(acts(&mut channel), pairs(&wanted));
     let directory = channel.asked()[0];
     let directory = (directory, channel.permit(directory));
     channel.target(b"\0");
     channel.client(b"C0644 3 f\nabc\0");
-    let wanted = [
-        ("file_write", "/home/shared/in/d/f"),
-        ("file_write", "/home/shared/in/f"),
-    ];
+    let wanted = [("file_write", "/srv/shared/in/d/f"), ("file_write", "/srv/shared/in/f")];
     assert_eq!(acts(&mut channel), pairs(&wanted));
     assert_eq!(channel.for_target(), b"D0755 0 d\n".as_slice(), "the file waits");
     let ask = channel.asked()[0];
@@ -282,7 +280,7 @@ fn an_upload_is_judged_by_every_path_that_it_may_get() {
     let numbers: Vec<u64> = ended.iter().map(|(seq, _)| *seq).collect();
     assert_eq!(numbers, [file, directory.1], "a directory ends when it is left");
     let detail = &ended[0].1;
-    assert_eq!(detail["path"], "/home/shared/in/d/f or /home/shared/in/f");
+    assert_eq!(detail["path"], "/srv/shared/in/d/f or /srv/shared/in/f");
     assert_eq!((&detail["bytes"], &detail["complete"]), (&json!(3), &json!(true)));
     let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
     assert_eq!(detail["sha256"], sha256);
@@ -290,7 +288,7 @@ fn an_upload_is_judged_by_every_path_that_it_may_get() {
     let mut exact = scp("-d -t in");
     exact.target(b"\0");
     exact.client(b"C0644 3 f\n");
-    assert_eq!(acts(&mut exact), pairs(&[("file_write", "/home/deploy/in/f")]));
+    assert_eq!(acts(&mut exact), pairs(&[("file_write", "/srv/deploy/in/f")]));
 }
 
 #[test]
@@ -298,13 +296,13 @@ fn a_download_is_judged_by_where_it_comes_from() {
     let mut named = scp("-r -f a/x b/x b/y");
     named.client(b"\0");
     named.target(b"D0755 0 x\n");
-    let wanted = [("file_list", "/home/deploy/a/x"), ("file_list", "/home/deploy/b/x")];
+    let wanted = [("file_list", "/srv/deploy/a/x"), ("file_list", "/srv/deploy/b/x")];
     assert_eq!(acts(&mut named), pairs(&wanted));
     let ask = named.asked()[0];
     named.permit(ask);
     named.client(b"\0");
     named.target(b"C0644 1 f\n");
-    let wanted = [("file_read", "/home/deploy/a/x/f"), ("file_read", "/home/deploy/b/x/f")];
+    let wanted = [("file_read", "/srv/deploy/a/x/f"), ("file_read", "/srv/deploy/b/x/f")];
     assert_eq!(acts(&mut named), pairs(&wanted));
     // What a pattern stands for is known when it comes.
     let mut pattern = scp("-f /srv/*.txt");
@@ -350,10 +348,10 @@ fn rsync_hears_nothing_before_its_hidden_arguments_are_permitted() {
     assert!(channel.files.deeds.asks.is_empty());
     channel.client(&[&ARGUMENTS[20..], b"data"].concat());
     let wanted = [
-        ("file_write", "/home/deploy/in"),
-        ("file_remove", "/home/deploy/in"),
-        ("file_read", "/home/deploy/in/.part"),
-        ("file_write", "/home/deploy/in/.part"),
+        ("file_write", "/srv/deploy/in"),
+        ("file_remove", "/srv/deploy/in"),
+        ("file_read", "/srv/deploy/in/.part"),
+        ("file_write", "/srv/deploy/in/.part"),
     ];
     assert_eq!(acts(&mut channel), pairs(&wanted));
     assert!(channel.for_target().is_empty() && channel.for_client().is_empty());
