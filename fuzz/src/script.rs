@@ -237,8 +237,12 @@ pub fn terms(policy: Policy) -> (Arc<Classification>, Arc<Reveals>) {
     static EXAMPLE: OnceLock<Arc<Classification>> = OnceLock::new();
     let classification = EXAMPLE.get_or_init(|| {
         let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../policy");
-        let schema = SchemaFragment::new("postgres", Postgres::SCHEMA);
-        let bundle = Bundle::load(std::path::Path::new(dir), &[schema]).expect("the example policy is valid");
+        let ssh = include_str!("../../crates/protocols/ssh/src/schema.cedarschema");
+        let schemas = [
+            SchemaFragment::new("postgres", Postgres::SCHEMA),
+            SchemaFragment::new("ssh", ssh),
+        ];
+        let bundle = Bundle::load(std::path::Path::new(dir), &schemas).expect("the example policy is valid");
         bundle.classification("orders")
     });
     let masked = |class| (class, Reveal::Mask("redact".into()));

@@ -5,6 +5,7 @@ mod control;
 mod files;
 mod forwards;
 mod openssh;
+mod shells;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

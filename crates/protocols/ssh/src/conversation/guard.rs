@@ -287,6 +287,9 @@ impl SshConversation {
         }
         let account = self.account.clone();
         let Some(guard) = self.guarded(at) else { return Ok(()) };
+        if let Reading::Terminal(editor) = &mut guard.reading {
+            editor.add_history(&line);
+        }
         let text = Bytes::copy_from_slice(line.as_bytes());
         let command = facts::guarded(&text, &guard.setup, &guard.place, &account, out.classification());
         let ask = self.ask(Question::Channel(at), command, out);
