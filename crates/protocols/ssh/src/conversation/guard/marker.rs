@@ -13,6 +13,8 @@ const MAX_LEFT: usize = 256 * 1024;
 /// The most variables that are kept from one line to the next, and the longest value.
 const MAX_EXPORTS: usize = 256;
 const MAX_VALUE: usize = 32 * 1024;
+/// The longest name.
+const MAX_NAME: usize = 128;
 
 /// Looks for the end of one line's output.
 #[derive(Debug)]
@@ -135,7 +137,11 @@ impl Left {
 fn export(line: &str) -> Option<(String, String)> {
     let (name, value) = line.strip_prefix("declare -x ")?.split_once('=')?;
     let value = value.strip_prefix('"')?.strip_suffix('"')?;
-    if value.len() > MAX_VALUE || sallyport_target::AcceptEnv::changes_code(name) || GIVEN.contains(&name) {
+    // The name goes into the next line's wrapper as it is.
+    if !is_name(name) || sallyport_target::AcceptEnv::changes_code(name) || GIVEN.contains(&name) {
+        return None;
+    }
+    if value.len() > MAX_VALUE {
         return None;
     }
     let mut plain = String::new();
@@ -149,6 +155,13 @@ fn export(line: &str) -> Option<(String, String)> {
         }
     }
     Some((name.to_owned(), plain))
+}
+
+/// Whether a text is the name of a variable, and nothing that a shell would take for more.
+fn is_name(name: &str) -> bool {
+    name.len() <= MAX_NAME
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// Variables that every login has anew.
@@ -222,6 +235,27 @@ mod tests {
             );
             assert_eq!(marker.left(), left(), "cut at {cut}");
         }
+    }
+
+    /// A program can forge what its line leaves.
+    #[test]
+    fn what_is_no_variable_does_not_get_into_the_next_line() {
+        for forged in [
+            "A;touch /tmp/x;B=\"v\"",
+            "A$(id)=\"v\"",
+            "-f=\"v\"",
+            "1A=\"v\"",
+            "=\"v\"",
+            "A B=\"v\"",
+            "BASH_ENV=\"/tmp/x\"",
+            "PATH=\"/tmp\"",
+            "A=\"`id`\"",
+            "A=$'v'",
+        ] {
+            assert_eq!(super::export(&format!("declare -x {forged}")), None, "{forged}");
+        }
+        let taken = super::export("declare -x A_1=\"v $(id) 'q'\"");
+        assert_eq!(taken, Some(("A_1".to_owned(), "v $(id) 'q'".to_owned())));
     }
 
     #[test]
