@@ -17,7 +17,8 @@ pub const HOST: &str = "web-1";
 pub const ACCOUNT: &str = "deploy";
 
 /// What the gateway asks each host: where home is, and where a command line begins.
-const PLACES: &str = "printf '%s\\n' \"$HOME\"; pwd -P; cd && pwd -P";
+const PLACES: &str = "printf '%s\\n' \"${BASH_VERSION:+bash}${ZSH_VERSION:+zsh}${KSH_VERSION:+ksh}\" \"$HOME\"; \
+                      pwd -P; cd && pwd -P";
 
 /// Ordinary work is permitted, what is not understood too; forwards, the agent and subsystems other than SFTP are not.
 const PERMITS: &str = r#"

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use sallyport_ssh_transport::wire;
-use sallyport_target::SshLease;
+use sallyport_target::{LoginShell, SshLease};
 
 use crate::connection::{MAX_PACKET, Packet};
 use crate::exchange::{Exchange, ExchangeError};
@@ -20,8 +20,10 @@ const MAX_ANSWER: usize = 8 * 1024;
 /// Messages that a host may send before it has answered.
 const MAX_MESSAGES: usize = 64;
 
-/// What is asked. The directory that the shell begins in is also where `~` leads, or nothing is believed.
-const QUESTION: &str = "printf '%s\\n' \"$HOME\"; pwd -P; cd && pwd -P";
+/// What is asked: which shell reads it, and where that begins. The directory must also be where `~` leads, or nothing is
+/// believed.
+const QUESTION: &str = "printf '%s\\n' \"${BASH_VERSION:+bash}${ZSH_VERSION:+zsh}${KSH_VERSION:+ksh}\" \"$HOME\"; \
+                        pwd -P; cd && pwd -P";
 
 /// By the target's name and address, and the account there.
 type Key = (String, String, String);
@@ -39,7 +41,7 @@ impl Homes {
         if let Some(home) = self.known(&key) {
             return Ok(Some(home));
         }
-        let home = read(&ask(exchange).await?);
+        let home = read(&ask(exchange).await?, lease.login_shell);
         if let Some(home) = &home {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= MAX_ACCOUNTS {
@@ -57,13 +59,19 @@ impl Homes {
     }
 }
 
-/// Where the shell begins, if that is also where `HOME` leads.
-fn read(answer: &[u8]) -> Option<String> {
+/// Where the shell begins, if that is also where `HOME` leads, and if it is the shell that `targets.toml` says: another
+/// would read a line otherwise than it is understood.
+fn read(answer: &[u8], expected: LoginShell) -> Option<String> {
     let text = std::str::from_utf8(answer).ok()?;
-    let [home, begins, again] = <[&str; 3]>::try_from(text.lines().collect::<Vec<_>>()).ok()?;
+    let [shell, home, begins, again] = <[&str; 4]>::try_from(text.lines().collect::<Vec<_>>()).ok()?;
+    let known = match expected {
+        LoginShell::Bash => shell == "bash",
+        // What only bash understands is refused then, so bash itself may read it.
+        LoginShell::Sh => matches!(shell, "" | "bash"),
+    };
     // A `HOME` that is a link would make `~/x` and `x` two spellings of one path.
     let plain = begins.starts_with('/') && !begins.chars().any(char::is_control);
-    (plain && home == begins && begins == again).then(|| begins.to_owned())
+    (known && plain && home == begins && begins == again).then(|| begins.to_owned())
 }
 
 /// Asks on a channel of its own, which is closed again.
@@ -164,20 +172,29 @@ impl Heard {
 
 #[cfg(test)]
 mod tests {
+    use sallyport_target::LoginShell;
+
     use super::read;
 
     #[test]
-    fn only_a_home_that_is_where_the_shell_begins_is_believed() {
-        assert_eq!(read(b"/root\n/root\n/root\n"), Some("/root".to_owned()));
+    fn only_a_home_that_is_where_the_right_shell_begins_is_believed() {
+        let root = Some("/root".to_owned());
+        assert_eq!(read(b"bash\n/root\n/root\n/root\n", LoginShell::Bash), root);
+        assert_eq!(read(b"\n/root\n/root\n/root\n", LoginShell::Sh), root);
+        assert_eq!(read(b"bash\n/root\n/root\n/root\n", LoginShell::Sh), root);
         for odd in [
-            &b"/home/a\n/data/a\n/data/a\n"[..],
-            b"/root\n/root\n",
-            b"hello\n/root\n/root\n/root\n",
-            b"x\nx\nx\n",
+            &b"bash\n/data/a\n/srv/a\n/srv/a\n"[..],
+            b"zsh\n/root\n/root\n/root\n",
+            b"ksh\n/root\n/root\n/root\n",
+            b"bash\n/root\n/root\n",
+            b"hello\nbash\n/root\n/root\n/root\n",
+            b"bash\nx\nx\nx\n",
             b"",
-            b"/r\x1b\n/r\x1b\n/r\x1b\n",
+            b"bash\n/r\x1b\n/r\x1b\n/r\x1b\n",
         ] {
-            assert_eq!(read(odd), None);
+            assert_eq!(read(odd, LoginShell::Bash), None);
+            assert_eq!(read(odd, LoginShell::Sh), None);
         }
+        assert_eq!(read(b"\n/root\n/root\n/root\n", LoginShell::Bash), None);
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn line(
     let taken = analysis.functions.iter().find(|name| reserved.contains(&name.as_str()));
     let unparsed = match (&analysis.unparsed, taken) {
         (None, _) if account.home.is_none() => Some(Unparsed {
-            message: "the host does not say where this account's shell begins, so no path can be understood".to_owned(),
+            message: "the host does not say where this account's shell begins, or it is another shell than `login_shell` says".to_owned(),
             position: None,
         }),
         (Some(unparsed), _) => Some(Unparsed {

@@ -13,6 +13,8 @@ const MAX_LEFT: usize = 256 * 1024;
 /// The most variables that are kept from one line to the next, and the longest value.
 const MAX_EXPORTS: usize = 256;
 const MAX_VALUE: usize = 32 * 1024;
+/// Bytes of all of them: a command line has at most 128 KiB.
+const MAX_EXPORTED: usize = 48 * 1024;
 /// The longest name.
 const MAX_NAME: usize = 128;
 
@@ -116,7 +118,18 @@ impl Left {
         if !directory.starts_with('/') || directory.chars().any(char::is_control) {
             return None;
         }
-        let exports = rest.lines().filter_map(export).take(MAX_EXPORTS).collect();
+        let mut room = MAX_EXPORTED;
+        let fits = |(name, value): &(String, String)| {
+            let size = name.len() + value.len();
+            room = room.saturating_sub(size);
+            room > 0
+        };
+        let exports = rest
+            .lines()
+            .filter_map(export)
+            .take(MAX_EXPORTS)
+            .take_while(fits)
+            .collect();
         Some(Self {
             directory: directory.to_owned(),
             exports: rest.starts_with("declare -x").then_some(exports),
