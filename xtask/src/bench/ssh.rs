@@ -29,6 +29,8 @@ pub(crate) struct SshOptions {
 
 /// Sessions that are opened to see what one costs in memory.
 const IDLE_SESSIONS: usize = 50;
+/// Keys that are typed to see when they come back.
+const KEYS: usize = 1000;
 /// Commands of one measurement of latency.
 const COMMANDS: usize = 10;
 
@@ -65,6 +67,11 @@ pub(super) fn run(options: &SshOptions) -> Result<()> {
             load.name(),
             gateway / jump
         );
+    }
+    println!();
+    for (name, way) in ["direct", "ProxyJump", "Sallyport"].into_iter().zip(&bed.ways) {
+        let (median, late) = echoes(way)?;
+        println!("echo of a key, {name}: median {median:.2} ms, 99 of 100 within {late:.2} ms");
     }
     println!("\nmemory of an idle session: {idle_kb:.0} KB ({IDLE_SESSIONS} of them)");
     Ok(())
@@ -154,6 +161,35 @@ impl Bed {
         #[expect(clippy::cast_precision_loss, reason = "kilobytes")]
         Ok(after.saturating_sub(before) as f64 / 1024.0 / IDLE_SESSIONS as f64)
     }
+}
+
+/// How long a key takes to come back from a terminal: the median and the 99th percentile, in ms.
+fn echoes(way: &SshConfig) -> Result<(f64, f64)> {
+    let mut ssh = way.program("ssh");
+    ssh.args(["-tt"]).arg(way.name()).arg("echo open; cat");
+    let mut session = Session::open(ssh.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+    let mut keys = session.0.stdin.take().context("no input")?;
+    let screen = session.0.stdout.as_mut().context("no output")?;
+    let mut byte = [0];
+    // The end of the line that said so.
+    while byte != *b"\n" {
+        std::io::Read::read_exact(screen, &mut byte)?;
+    }
+    let mut taken = Vec::new();
+    for key in (b'a'..=b'z').cycle().take(KEYS) {
+        let since = Instant::now();
+        keys.write_all(&[key])?;
+        keys.flush()?;
+        while byte != [key] {
+            std::io::Read::read_exact(screen, &mut byte)?;
+        }
+        taken.push(since.elapsed().as_secs_f64() * 1000.0);
+    }
+    session.0.stdin = Some(keys);
+    session.0.kill()?;
+    taken.sort_by(f64::total_cmp);
+    let at = |share: usize| taken.get(taken.len() * share / 100).copied().unwrap_or(f64::NAN);
+    Ok((at(50), at(99)))
 }
 
 /// A session that says `open` and then waits for its input to end.
