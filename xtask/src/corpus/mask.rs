@@ -127,17 +127,7 @@ fn judge(case: &MaskCase, door: &Door, server: SocketAddr) -> Outcome {
     } else {
         judge_text(case, door)
     };
-    let reason = match judged {
-        Ok(reason) => reason,
-        Err(error) => Some(format!("it could not be judged: {error:#}")),
-    };
-    Outcome {
-        id: case.id.clone(),
-        class: case.class.clone(),
-        verdict: case.verdict,
-        passed: reason.is_none(),
-        reason: reason.unwrap_or_default(),
-    }
+    Outcome::of(&case.id, &case.class, case.verdict, judged)
 }
 
 /// A text goes in as a parameter and comes back as a result.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::case::Verdict;
@@ -15,6 +16,20 @@ pub(crate) struct Outcome {
     pub(crate) passed: bool,
     /// Why it failed.
     pub(crate) reason: String,
+}
+
+impl Outcome {
+    /// `judged` has the reason why the case failed, if it did; a case that could not be judged has failed.
+    pub(crate) fn of(id: &str, class: &str, verdict: Verdict, judged: Result<Option<String>>) -> Self {
+        let reason = judged.unwrap_or_else(|error| Some(format!("it could not be judged: {error:#}")));
+        Self {
+            id: id.to_owned(),
+            class: class.to_owned(),
+            verdict,
+            passed: reason.is_none(),
+            reason: reason.unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Default)]

@@ -84,17 +84,7 @@ fn judge(case: &SqlCase, template: &Template, door: &Door) -> Outcome {
         Verdict::MustAllow | Verdict::MustNotMask => must_pass(case, template, door),
         Verdict::MustBlock | Verdict::MustMask | Verdict::Either => must_stop(case, template, door),
     };
-    let reason = match judged {
-        Ok(reason) => reason,
-        Err(error) => Some(format!("it could not be judged: {error:#}")),
-    };
-    Outcome {
-        id: case.id.clone(),
-        class: case.class.clone(),
-        verdict: case.verdict,
-        passed: reason.is_none(),
-        reason: reason.unwrap_or_default(),
-    }
+    Outcome::of(&case.id, &case.class, case.verdict, judged)
 }
 
 /// What was seen of one run of a case.

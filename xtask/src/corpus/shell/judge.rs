@@ -32,17 +32,7 @@ pub(super) fn judge(case: &ShellCase, host: &Host, door: &Door) -> Outcome {
         Verdict::MustAllow | Verdict::MustNotMask => must_pass(case, host, door),
         Verdict::MustBlock | Verdict::MustMask | Verdict::Either => must_stop(case, host, door),
     };
-    let reason = match judged {
-        Ok(reason) => reason,
-        Err(error) => Some(format!("it could not be judged: {error:#}")),
-    };
-    Outcome {
-        id: case.id.clone(),
-        class: case.class.clone(),
-        verdict: case.verdict,
-        passed: reason.is_none(),
-        reason: reason.unwrap_or_default(),
-    }
+    Outcome::of(&case.id, &case.class, case.verdict, judged)
 }
 
 /// What was seen of one run of a case.
