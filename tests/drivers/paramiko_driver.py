@@ -17,7 +17,18 @@ client.connect(
     allow_agent=False, look_for_keys=False, timeout=20,
 )
 
-stdin, stdout, stderr = client.exec_command("cat; echo err >&2; exit 3")
+# paramiko says the end of input when the pipe to a command is dropped, and may say it behind its own close of the channel,
+# for which OpenSSH ends the whole connection. So pipes are kept until the end.
+kept = []
+
+
+def execute(line):
+    pipes = client.exec_command(line)
+    kept.append(pipes)
+    return pipes
+
+
+stdin, stdout, stderr = execute("cat; echo err >&2; exit 3")
 stdin.write("through a pipe\n")
 stdin.channel.shutdown_write()
 print(stdout.read(), stderr.read(), stdout.channel.recv_exit_status())
@@ -30,7 +41,7 @@ results = {}
 
 
 def run(number):
-    _, out, _ = client.exec_command(f"for i in 1 2 3; do echo {number}; done; exit {number}")
+    _, out, _ = execute(f"for i in 1 2 3; do echo {number}; done; exit {number}")
     results[number] = (out.read(), out.channel.recv_exit_status())
 
 
@@ -100,6 +111,6 @@ for attempt in (
         print(type(error).__name__, error)
 client.get_transport().global_request("keepalive@openssh.com", wait=True)
 client.get_transport().renegotiate_keys()
-print(client.exec_command("echo after new keys")[1].read())
+print(execute("echo after new keys")[1].read())
 client.close()
 print("done")
