@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 use crate::act::{Act, Resource, Situation, Subject};
 use crate::classify::Classification;
 use crate::classify_file::ClassifyFile;
-use crate::decision::{Decision, Disclosure, Lifetime, Reveal, RuleId};
+use crate::decision::{Decision, Disclosure, Lifetime, Reveal, RuleId, View};
 use crate::files::{self, Files};
 use crate::git;
 use crate::needs::Needs;
@@ -183,9 +183,16 @@ impl Bundle {
 
     /// How values of a class are shown to somebody, when they come from this target.
     #[must_use]
-    pub fn reveal(&self, who: &Subject, target: &Resource, class: &str, situation: &Situation) -> Disclosure {
+    pub fn reveal(
+        &self,
+        who: &Subject,
+        target: &Resource,
+        class: &str,
+        view: View,
+        situation: &Situation,
+    ) -> Disclosure {
         match self.standing(who, target) {
-            Ok(standing) => standing.reveal(class, situation),
+            Ok(standing) => standing.reveal(class, view, situation),
             Err(_) => Disclosure {
                 reveal: Reveal::Withhold,
                 rules: Vec::new(),

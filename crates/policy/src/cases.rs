@@ -14,7 +14,7 @@ use toml::Spanned;
 
 use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
 use crate::bundle::Bundle;
-use crate::decision::{Decision, Outcome, Reveal, RuleId};
+use crate::decision::{Decision, Outcome, Reveal, RuleId, View};
 use crate::problem::Problem;
 
 /// One case.
@@ -35,6 +35,7 @@ pub struct Case {
     rule: Option<SmolStr>,
     rules: Option<BTreeSet<SmolStr>>,
     masks: BTreeMap<SmolStr, SmolStr>,
+    full_screen_masks: BTreeMap<SmolStr, SmolStr>,
     file: String,
     offset: std::ops::Range<usize>,
 }
@@ -78,6 +79,8 @@ struct Raw {
     rules: Option<BTreeSet<SmolStr>>,
     #[serde(default)]
     mask: BTreeMap<SmolStr, SmolStr>,
+    #[serde(default)]
+    mask_full_screen: BTreeMap<SmolStr, SmolStr>,
 }
 
 #[derive(Deserialize)]
@@ -176,8 +179,10 @@ impl Bundle {
         };
         covered.extend(decision.rules.iter().cloned());
         let mut wrong = case.compare(&decision);
-        for (class, wanted) in &case.masks {
-            let disclosure = self.reveal(&case.who, target, class, &case.situation);
+        let plain = case.masks.iter().map(|wanted| (View::Plain, wanted));
+        let drawn = case.full_screen_masks.iter().map(|wanted| (View::FullScreen, wanted));
+        for (view, (class, wanted)) in plain.chain(drawn) {
+            let disclosure = self.reveal(&case.who, target, class, view, &case.situation);
             covered.extend(disclosure.rules);
             let shown = match disclosure.reveal {
                 Reveal::Clear => SmolStr::new_static("clear"),
@@ -185,7 +190,13 @@ impl Bundle {
                 Reveal::Withhold => SmolStr::new_static("withheld"),
             };
             if shown != *wanted {
-                wrong.push(format!("values of `{class}` are shown `{shown}`, not `{wanted}`"));
+                let place = match view {
+                    View::Plain => "",
+                    View::FullScreen => " by full-screen programs",
+                };
+                wrong.push(format!(
+                    "values of `{class}` are shown `{shown}`{place}, not `{wanted}`"
+                ));
             }
         }
         wrong
@@ -251,6 +262,7 @@ fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, St
         rule: raw.rule,
         rules: raw.rules,
         masks: raw.mask,
+        full_screen_masks: raw.mask_full_screen,
         file: file.to_owned(),
         offset,
     })

@@ -228,6 +228,15 @@ impl Reveal {
     }
 }
 
+/// Where values of a class would be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// In a result, or in what a command says.
+    Plain,
+    /// In what a program draws in the alternate screen of a terminal.
+    FullScreen,
+}
+
 /// The answer to `reveal` for one class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Disclosure {

@@ -34,7 +34,7 @@ pub use act::{Act, ActionName, Attributes, Resource, Situation, Subject, Subject
 pub use bundle::{Bundle, Loader};
 pub use cases::{Case, CaseReport};
 pub use classify::{Classification, ColumnName, Detected, ProtectedPath, Trust};
-pub use decision::{Approvals, Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId};
+pub use decision::{Approvals, Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId, View};
 pub use mask::{MaskSyntaxError, stricter};
 pub use needs::Needs;
 pub use problem::{LoadError, Problem};

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
-use crate::decision::{Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId};
+use crate::decision::{Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId, View};
 use crate::narrow::{Narrow, Verdict, narrow};
 use crate::needs::Reads;
 use crate::rules::{Rule, Rules};
@@ -82,7 +82,7 @@ impl Standing {
 
     /// How values of a class are shown to this subject when they come from this target.
     #[must_use]
-    pub fn reveal(&self, class: &str, situation: &Situation) -> Disclosure {
+    pub fn reveal(&self, class: &str, view: View, situation: &Situation) -> Disclosure {
         let withheld = |rules| Disclosure {
             reveal: Reveal::Withhold,
             rules,
@@ -92,7 +92,11 @@ impl Standing {
             return withheld(Vec::new());
         };
         let target = Value::Entity(SmolStr::new_static("Target"), self.target_name.clone());
-        let act = Act::new(ActionName::reveal(), [(SmolStr::new_static("target"), target)]);
+        let facts = [
+            (SmolStr::new_static("target"), target),
+            (SmolStr::new_static("full_screen"), (view == View::FullScreen).into()),
+        ];
+        let act = Act::new(ActionName::reveal(), facts);
         let judged = self.judge(&act, Some(&resource), situation, &BTreeSet::new());
         let Ok((narrow, verdict)) = judged else {
             return withheld(Vec::new());

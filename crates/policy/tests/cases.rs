@@ -12,7 +12,8 @@ const RULES: &str = r#"
     @id("all") permit (principal, action, resource);
     @id("wait") @hold("dba") forbid (principal, action in Sql::Action::"ddl", resource)
     unless { context.approved_by.contains(Group::"dba") };
-    @id("pii") @mask("partial") forbid (principal, action == Action::"reveal", resource == Classification::"pii");
+    @id("pii") @mask("partial") forbid (principal, action == Action::"reveal", resource == Classification::"pii")
+    unless { context.full_screen };
     @id("late") forbid (principal, action == Action::"connect", resource)
     when { context.now > datetime("2026-06-01") };"#;
 
@@ -42,7 +43,7 @@ fn case(rest: &str) -> String {
 #[test]
 fn what_comes_out_as_expected_passes() {
     let text = [
-        "command = \"select\"\nexpect = \"allow\"\nrules = [\"all\"]\nmask = { pii = \"partial\", x = \"clear\" }",
+        "command = \"select\"\nexpect = \"allow\"\nrules = [\"all\"]\nmask = { pii = \"partial\", x = \"clear\" }\nmask_full_screen = { pii = \"clear\" }",
         "command = \"rename\"\nexpect = \"hold\"\nrule = \"wait\"",
         "command = \"rename\"\nexpect = \"allow\"\napproved_by = [\"dba\"]",
         "connect = true\nexpect = \"allow\"",
@@ -83,6 +84,14 @@ fn what_does_not_is_named_with_its_place() {
     );
     assert!(said[4].ends_with("c: not understood"), "{}", said[4]);
     assert_eq!(report.uncovered[0].as_str(), "late");
+    let report = run(&case(
+        "connect = true\nexpect = \"allow\"\nmask_full_screen = { pii = \"partial\" }",
+    ));
+    let said: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        ["tests/a.toml:1:1: c: values of `pii` are shown `clear` by full-screen programs, not `partial`"]
+    );
 }
 
 #[test]

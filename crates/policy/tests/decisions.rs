@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sallyport_policy::{
-    Act, ActionName, Approvals, Decision, Lifetime, Outcome, Resource, Reveal, RuleId, Situation, Value,
+    Act, ActionName, Approvals, Decision, Lifetime, Outcome, Resource, Reveal, RuleId, Situation, Value, View,
 };
 use support::{connect, load, now, orders, statement, user};
 use time::macros::datetime;
@@ -283,7 +283,7 @@ fn masks_are_decided_by_class_and_the_strictest_wins() {
         classes = [{ name = "national-id", within = ["pii"] }, { name = "key" }, { name = "plain" }]"#;
     let bundle = load(rules, classify);
     let reveal = |groups: &[&str], target: Resource, class: &str| {
-        let answer = bundle.reveal(&user("a", groups), &target, class, &now());
+        let answer = bundle.reveal(&user("a", groups), &target, class, View::Plain, &now());
         let rules: Vec<String> = answer.rules.iter().map(RuleId::to_string).collect();
         (answer.reveal, rules.join(" "))
     };

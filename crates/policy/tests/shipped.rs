@@ -4,7 +4,7 @@
 mod support;
 
 use sallyport_policy::{
-    Act, ActionName, Bundle, Decision, Outcome, Resource, Reveal, Situation, Subject, SubjectKind, Value,
+    Act, ActionName, Bundle, Decision, Outcome, Resource, Reveal, Situation, Subject, SubjectKind, Value, View,
 };
 use support::{connect, now, orders, shipped, statement, user};
 
@@ -155,7 +155,7 @@ fn the_example_refuses_what_gets_round_it() {
 #[test]
 fn the_example_masks_by_class() {
     let bundle = shipped("policy");
-    let reveal = |who: &Subject, class: &str| bundle.reveal(who, &orders(), class, &now()).reveal;
+    let reveal = |who: &Subject, class: &str| bundle.reveal(who, &orders(), class, View::Plain, &now()).reveal;
     let mask = |strategy: &str| Reveal::Mask(strategy.into());
     for who in [alice(), dana()] {
         assert_eq!(reveal(&who, "pci"), mask("keep-last(4)"));
@@ -291,7 +291,7 @@ fn the_corpus_policy_lets_ordinary_work_pass() {
         let action = what.action.clone();
         assert_eq!(act(&bundle, &role(), what).outcome, Outcome::Allow, "{action}");
     }
-    let disclosure = bundle.reveal(&role(), &orders(), "protected", &now());
+    let disclosure = bundle.reveal(&role(), &orders(), "protected", View::Plain, &now());
     assert_eq!(disclosure.reveal, Reveal::Mask("redact".into()));
     let classification = bundle.classification("shop");
     assert_eq!(classification.of_column("public.customers.ssn").len(), 1);
@@ -324,6 +324,9 @@ fn permit_all_permits_all() {
             Outcome::Allow
         );
     }
-    assert_eq!(bundle.reveal(&role(), &anywhere, "x", &now()).reveal, Reveal::Clear);
+    assert_eq!(
+        bundle.reveal(&role(), &anywhere, "x", View::Plain, &now()).reveal,
+        Reveal::Clear
+    );
     assert!(bundle.classification("any").is_empty());
 }

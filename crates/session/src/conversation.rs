@@ -1,5 +1,6 @@
 //! The pure side of a relay: a machine that is fed bytes and answers with effects.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -8,6 +9,7 @@ use crate::command::Command;
 use crate::effects::Effects;
 use crate::gate::Ruling;
 use crate::refusal::Refusal;
+use crate::reveals::Reveals;
 
 /// Which peer bytes came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +112,9 @@ pub trait Conversation: Send {
     fn lasting(&self) -> Vec<(u64, Command)> {
         Vec::new()
     }
+
+    /// Another policy is in force, and with it what may be seen: what runs shows no more than that from here on.
+    fn revealed(&mut self, _reveals: &Arc<Reveals>, _out: &mut Effects) {}
 
     /// A command that runs is not permitted any more: it ends.
     fn revoke(&mut self, _seq: u64, _refusal: &Refusal, _out: &mut Effects) {}

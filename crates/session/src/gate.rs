@@ -211,7 +211,7 @@ impl Gate {
     fn renew_reveals(&mut self) {
         if self.reveals.are_over() {
             let reveals = Reveals::decide(&self.bundle, self.generation, &self.standing);
-            if reveals.by_class == self.reveals.by_class && reveals.lifetime == self.reveals.lifetime {
+            if reveals.same(&self.reveals) {
                 return;
             }
             self.reveals = Arc::new(reveals);

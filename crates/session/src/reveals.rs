@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use sallyport_mask::{MaskKey, Scanner, Strategy};
-use sallyport_policy::{Bundle, Classification, Disclosure, Lifetime, Reveal, Situation};
+use sallyport_policy::{ActionName, Bundle, Classification, Disclosure, Lifetime, Reveal, Situation, View};
 use smol_str::SmolStr;
 use time::OffsetDateTime;
 
@@ -15,6 +15,8 @@ pub struct Reveals {
     /// Changes with the policy; plans made for another number are stale.
     pub generation: u64,
     pub(crate) by_class: HashMap<SmolStr, Disclosure>,
+    /// The same for what full-screen programs draw, if a rule makes a difference of it.
+    pub(crate) full_screen: Option<HashMap<SmolStr, Disclosure>>,
     /// How long they are right.
     pub(crate) lifetime: Lifetime,
 }
@@ -29,19 +31,25 @@ impl Reveals {
             approved_by: BTreeSet::new(),
         };
         let classification = bundle.classification(&standing.target.name);
-        let by_class: HashMap<_, _> = classification
-            .all_classes()
-            .into_iter()
-            .map(|class| {
-                let disclosure = bundle.reveal(&standing.subject, &standing.target, &class, &situation);
+        let decide = |view| -> HashMap<_, _> {
+            let classes = classification.all_classes().into_iter();
+            let disclosed = classes.map(|class| {
+                let disclosure = bundle.reveal(&standing.subject, &standing.target, &class, view, &situation);
                 (class, disclosure)
-            })
-            .collect();
-        let lifetimes = by_class.values().map(|disclosure| disclosure.cache);
+            });
+            disclosed.collect()
+        };
+        let by_class = decide(View::Plain);
+        let differs = bundle.needs().reads_on(&ActionName::reveal(), "full_screen");
+        let full_screen = differs.then(|| decide(View::FullScreen));
+        let all = by_class.values().chain(full_screen.iter().flat_map(HashMap::values));
         Self {
             generation,
-            lifetime: lifetimes.fold(Lifetime::Forever, Lifetime::and),
+            lifetime: all
+                .map(|disclosure| disclosure.cache)
+                .fold(Lifetime::Forever, Lifetime::and),
             by_class,
+            full_screen,
         }
     }
 
@@ -54,28 +62,32 @@ impl Reveals {
         }
     }
 
+    /// Whether both say the same for as long.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.by_class == other.by_class && self.full_screen == other.full_screen && self.lifetime == other.lifetime
+    }
+
     /// What may be seen of `class`. A class that no rule knows is withheld.
     #[must_use]
     pub fn of(&self, class: &str) -> &Reveal {
-        self.by_class.get(class).map_or(&Reveal::Withhold, |d| &d.reveal)
+        shown(&self.by_class, class)
     }
 
     /// What looks for the values that content detectors know, and replaces those that may not be seen.
     #[must_use]
     pub fn scanner(&self, classification: &Classification, key: &MaskKey) -> Scanner {
-        let rules: Vec<_> = classification
-            .detectors()
-            .iter()
-            .filter_map(|detected| {
-                let strategy = match self.of(&detected.class) {
-                    Reveal::Clear => return None,
-                    Reveal::Mask(strategy) => strategy.parse().unwrap_or(Strategy::Redact),
-                    Reveal::Withhold => Strategy::Redact,
-                };
-                Some((detected.kind.parse().ok()?, strategy))
-            })
-            .collect();
-        Scanner::new(&rules, key)
+        scanner(&self.by_class, classification, key)
+    }
+
+    /// The same for what full-screen programs draw; `None` where it is not otherwise.
+    #[must_use]
+    pub fn full_screen_scanner(&self, classification: &Classification, key: &MaskKey) -> Option<Scanner> {
+        let by_class = self.full_screen.as_ref()?;
+        let differs = |class: &SmolStr| shown(by_class, class) != self.of(class);
+        let mut detectors = classification.detectors().iter();
+        detectors
+            .any(|detected| differs(&detected.class))
+            .then(|| scanner(by_class, classification, key))
     }
 
     /// The rules that withhold `class`, if it is withheld.
@@ -101,6 +113,26 @@ impl Reveals {
     pub fn all_clear(&self) -> bool {
         self.by_class.values().all(|d| d.reveal == Reveal::Clear)
     }
+}
+
+fn shown<'r>(by_class: &'r HashMap<SmolStr, Disclosure>, class: &str) -> &'r Reveal {
+    by_class.get(class).map_or(&Reveal::Withhold, |d| &d.reveal)
+}
+
+fn scanner(by_class: &HashMap<SmolStr, Disclosure>, classification: &Classification, key: &MaskKey) -> Scanner {
+    let rules: Vec<_> = classification
+        .detectors()
+        .iter()
+        .filter_map(|detected| {
+            let strategy = match shown(by_class, &detected.class) {
+                Reveal::Clear => return None,
+                Reveal::Mask(strategy) => strategy.parse().unwrap_or(Strategy::Redact),
+                Reveal::Withhold => Strategy::Redact,
+            };
+            Some((detected.kind.parse().ok()?, strategy))
+        })
+        .collect();
+    Scanner::new(&rules, key)
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub fn reveals(generation: u64, classes: impl IntoIterator<Item = (SmolStr, Reve
     Arc::new(Reveals {
         generation,
         by_class,
+        full_screen: None,
         lifetime: Lifetime::Forever,
     })
 }

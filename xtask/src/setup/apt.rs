@@ -52,6 +52,7 @@ const SSH: &[(&str, &str)] = &[
     ("/usr/bin/expect", "expect"),
     ("/usr/bin/curl", "curl"),
     ("/usr/bin/socat", "socat"),
+    ("/usr/bin/less", "less"),
     ("/usr/bin/openssl", "openssl"),
     ("/usr/bin/unshare", "util-linux"),
     ("/bin/mount", "mount"),

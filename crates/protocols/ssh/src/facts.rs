@@ -251,6 +251,11 @@ pub(crate) fn terminal(seq: u64, pty: &Pty) -> Vec<u8> {
     json!({ "command": seq, "terminal": terminal }).to_string().into_bytes()
 }
 
+/// From here on a full-screen program is shown under masks of its own, or is not any more; for the recording.
+pub(crate) fn full_screen(seq: u64, on: bool) -> Vec<u8> {
+    json!({ "command": seq, "full_screen": on }).to_string().into_bytes()
+}
+
 /// A request that was passed on while a command ran, for the recording.
 pub(crate) fn request(seq: u64, request: &ClientRequest<'_>) -> Vec<u8> {
     let what = match request {

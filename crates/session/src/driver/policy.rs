@@ -32,6 +32,7 @@ where
         if let Some(refusal) = self.gate.reconsider_session() {
             return Err(self.end_for(refusal));
         }
+        self.conversation.revealed(&self.gate.reveals(), &mut self.out);
         for (seq, command) in self.conversation.lasting() {
             if let Some(refusal) = self.gate.reconsider(seq, &command) {
                 let detail = json!({ "revoked": seq, "rules": refusal.rules, "message": refusal.message });

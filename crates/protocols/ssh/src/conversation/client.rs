@@ -299,6 +299,9 @@ impl SshConversation {
             channel.replies.push_back(Reply::Client);
         }
         out.remark(facts::request(spent.seq(), request));
+        if let ClientRequest::WindowChange(size) = request {
+            channel.resized(size.columns);
+        }
         let packet = Packet::Request {
             channel: number,
             name,

@@ -5,7 +5,9 @@ use sallyport_session::{Effects, WireError};
 use super::SshConversation;
 use super::channel::{Channel, State};
 use super::link::Authority;
-use super::running::{Running, STDERR, STDOUT, What};
+use super::masked::Masks;
+use super::running::{Running, STDERR, STDOUT, Streams, What};
+use crate::facts;
 
 impl SshConversation {
     /// Data of the client for what runs.
@@ -84,6 +86,9 @@ impl SshConversation {
         channel
             .client
             .send(stream, shown, &mut self.client, Authority::Own, out)?;
+        if let What::Streams(streams) = &mut running.what {
+            note_turns(streams, running.spent.seq(), out);
+        }
         channel.grant(&mut self.client, &mut self.target, out)
     }
 
@@ -112,7 +117,7 @@ impl SshConversation {
         let terminal = match &channel.state {
             State::Deciding(deciding) => deciding.setup.pty.is_some(),
             State::Running(running) => match &running.what {
-                What::Streams(streams) => streams.terminal,
+                What::Streams(streams) => streams.has_terminal(),
                 What::Transfer(_) | What::Files(_) => false,
                 What::Opaque => return Ok(()),
             },
@@ -145,6 +150,24 @@ impl SshConversation {
 }
 
 impl Channel {
+    /// From now on these masks hold. What was held back was shown before.
+    pub(super) fn change_masks(&mut self, masks: &Masks) {
+        if let Some(running) = self.state.running_mut() {
+            running.change(masks);
+        }
+    }
+
+    /// The terminal of what runs has so many columns: values that go on in the next line are looked for by that.
+    pub(super) fn resized(&mut self, columns: u32) {
+        if let Some(Running {
+            what: What::Streams(streams),
+            ..
+        }) = self.state.running_mut()
+        {
+            streams.resize(columns);
+        }
+    }
+
     /// Whether masks hold something back, and whether on a terminal.
     pub(super) fn holds_text(&self) -> Option<bool> {
         match &self.state {
@@ -156,6 +179,15 @@ impl Channel {
 }
 
 impl State {
+    /// The command that runs: of a guarded shell its line.
+    fn running_mut(&mut self) -> Option<&mut Running> {
+        match self {
+            Self::Running(running) => Some(running),
+            Self::Guarded(guard) => guard.running_mut(),
+            Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding(_) | Self::Over => None,
+        }
+    }
+
     /// What masks hold back on `stream`, and the number of the command that said it.
     fn rest(&mut self, stream: u32) -> Option<(u64, &[u8])> {
         match self {
@@ -165,6 +197,13 @@ impl State {
                 .map(|(spent, streams)| (spent.seq(), streams.rest(stream))),
             Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding(_) | Self::Over => None,
         }
+    }
+}
+
+/// Records where a full-screen program is shown under masks of its own.
+pub(super) fn note_turns(streams: &mut Streams, seq: u64, out: &mut Effects) {
+    for on in streams.turns() {
+        out.remark(facts::full_screen(seq, on));
     }
 }
 

@@ -16,7 +16,8 @@ use serde_json::json;
 
 use super::channel::State;
 use super::link::Authority;
-use super::running::{CONTENT, Exit, Masked, What};
+use super::masked::{Masked, Masks};
+use super::running::{CONTENT, Exit, What};
 use super::{Question, SshConversation};
 use crate::facts::ScpRun;
 use crate::refuse;
@@ -86,6 +87,11 @@ impl Files {
     /// Bytes that wait within.
     pub(crate) fn keeps(&self) -> usize {
         self.client.len() + self.target.len()
+    }
+
+    /// From now on these masks hold.
+    pub(crate) fn change(&mut self, masks: &Masks) {
+        self.err.change(Masked::new(&masks.plain, Medium::Bytes));
     }
 
     /// What of the target's words beside the protocol can be shown.

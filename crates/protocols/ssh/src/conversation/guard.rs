@@ -78,6 +78,13 @@ impl Guard {
         }
     }
 
+    pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
+        match &mut self.phase {
+            Phase::Running { running, .. } => Some(running),
+            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+        }
+    }
+
     /// The shell, and the line that runs in it.
     pub(crate) fn commands(&self) -> Vec<Spent> {
         let line = self.running().map(|running| running.spent);

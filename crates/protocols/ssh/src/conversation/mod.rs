@@ -8,6 +8,7 @@ mod files;
 mod forward;
 mod guard;
 mod link;
+mod masked;
 mod running;
 mod start;
 mod target;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use sallyport_mask::{MaskKey, Scanner};
+use sallyport_mask::MaskKey;
 use sallyport_session::{AskId, Command, Conversation, Effects, HoldInfo, Refusal, Reveals, Ruling, Side, WireError};
 use sallyport_ssh_transport::{Step, Transport};
 
@@ -28,6 +29,7 @@ pub(crate) use running::{CONTENT, STDERR};
 use channel::{Channel, State};
 use forward::Listens;
 use link::{Authority, Link};
+use masked::Masks;
 
 use crate::account::Account;
 use crate::connection::{Listening, Packet};
@@ -75,8 +77,8 @@ pub struct SshConversation {
     next_ask: u64,
     account: Account,
     mask_key: Arc<MaskKey>,
-    /// What looks for values in output, for this person under the policy of this number.
-    scanner: Option<(u64, Arc<Scanner>)>,
+    /// What looks for values in output, made of what this person may see.
+    masks: Option<(Arc<Reveals>, Masks)>,
     reveals: Arc<Reveals>,
     /// Where the target listens for the client.
     listening: Vec<Listens>,
@@ -97,7 +99,7 @@ impl SshConversation {
             next_ask: 0,
             account: begin.account,
             mask_key: begin.mask_key,
-            scanner: None,
+            masks: None,
             reveals: begin.reveals,
             listening: Vec::new(),
             no_more_sessions: false,
@@ -168,16 +170,42 @@ impl SshConversation {
     }
 
     /// What looks for values, under the policy in force.
-    fn scanner(&mut self, out: &Effects) -> Arc<Scanner> {
-        let generation = self.reveals.generation;
-        match &self.scanner {
-            Some((of, scanner)) if *of == generation => Arc::clone(scanner),
+    fn masks(&mut self, out: &Effects) -> Masks {
+        match &self.masks {
+            Some((of, masks)) if Arc::ptr_eq(of, &self.reveals) => masks.clone(),
             Some(_) | None => {
-                let scanner = Arc::new(self.reveals.scanner(out.classification(), &self.mask_key));
-                self.scanner = Some((generation, Arc::clone(&scanner)));
-                scanner
+                let (classification, key) = (out.classification(), &self.mask_key);
+                let masks = Masks {
+                    plain: Arc::new(self.reveals.scanner(classification, key)),
+                    full_screen: self.reveals.full_screen_scanner(classification, key).map(Arc::new),
+                };
+                self.masks = Some((Arc::clone(&self.reveals), masks.clone()));
+                masks
             }
         }
+    }
+
+    /// Takes up what may be seen now: what runs is masked by it from here on.
+    fn take_reveals(&mut self, reveals: &Arc<Reveals>, out: &mut Effects) -> Result<(), WireError> {
+        if Arc::ptr_eq(reveals, &self.reveals) {
+            return Ok(());
+        }
+        self.reveals = Arc::clone(reveals);
+        let masks = self.masks(out);
+        for at in 0..self.channels.len() {
+            while self.holds_text(at) {
+                self.let_go(at, out)?;
+            }
+            if let Some(Some(channel)) = self.channels.get_mut(at) {
+                channel.change_masks(&masks);
+            }
+        }
+        Ok(())
+    }
+
+    fn holds_text(&self, at: usize) -> bool {
+        let channel = self.channels.get(at).and_then(Option::as_ref);
+        channel.is_some_and(|channel| channel.holds_text().is_some())
     }
 
     fn handle(&mut self, from: Side, payload: &[u8], out: &mut Effects) -> Result<(), WireError> {
@@ -244,7 +272,7 @@ impl Conversation for SshConversation {
     fn answer(&mut self, ask: AskId, ruling: Ruling, out: &mut Effects) {
         let asked = self.asked.remove(&ask);
         if let Ruling::Permitted { reveals, permit } = &ruling {
-            self.reveals = Arc::clone(reveals);
+            self.revealed(reveals, out);
             self.lasting.extend(asked.map(|command| (permit.seq(), command)));
         }
         let done = match self.questions.remove(&ask) {
@@ -303,6 +331,12 @@ impl Conversation for SshConversation {
         let runs = self.unfinished();
         let lasting = self.lasting.iter().filter(|(seq, _)| runs.contains(seq));
         lasting.map(|(seq, command)| (*seq, command.clone())).collect()
+    }
+
+    fn revealed(&mut self, reveals: &Arc<Reveals>, out: &mut Effects) {
+        if let Err(error) = self.take_reveals(reveals, out) {
+            self.fail(&error, out);
+        }
     }
 
     fn revoke(&mut self, seq: u64, refusal: &Refusal, out: &mut Effects) {

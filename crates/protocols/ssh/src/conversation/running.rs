@@ -5,11 +5,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use sallyport_mask::{Medium, Scanner, TextStream};
+use sallyport_mask::{Medium, Scanner};
 use sallyport_session::Spent;
 use serde_json::{Value, json};
 
 use super::files::Files;
+use super::masked::{Masked, Masks};
 
 /// A permitted command on its channel.
 pub(crate) struct Running {
@@ -73,7 +74,7 @@ impl Running {
     /// Whether masks hold something back, and whether on a terminal.
     pub(crate) fn holds_text(&self) -> Option<bool> {
         match &self.what {
-            What::Streams(streams) if streams.is_holding() => Some(streams.terminal),
+            What::Streams(streams) if streams.is_holding() => Some(streams.has_terminal()),
             What::Transfer(transfer) if transfer.err.is_holding() => Some(false),
             What::Files(files) if files.is_holding() => Some(false),
             What::Streams(_) | What::Transfer(_) | What::Files(_) | What::Opaque => None,
@@ -87,6 +88,16 @@ impl Running {
             What::Transfer(transfer) if stream != 0 => transfer.err.rest(),
             What::Files(files) if stream != 0 => files.rest(),
             What::Transfer(_) | What::Files(_) | What::Opaque => &[],
+        }
+    }
+
+    /// From now on these masks hold. What was held back was shown before.
+    pub(crate) fn change(&mut self, masks: &Masks) {
+        match &mut self.what {
+            What::Streams(streams) => streams.change(masks),
+            What::Transfer(transfer) => transfer.change(masks),
+            What::Files(files) => files.change(masks),
+            What::Opaque => {}
         }
     }
 
@@ -145,6 +156,11 @@ impl Transfer {
         self.down.update(data);
     }
 
+    /// From now on these masks hold.
+    fn change(&mut self, masks: &Masks) {
+        self.err.change(Masked::new(&masks.plain, Medium::Bytes));
+    }
+
     /// What of its words beside the protocol can be shown.
     pub(crate) fn said<'p>(&'p mut self, piece: &'p [u8]) -> &'p [u8] {
         self.err.take(piece, false)
@@ -169,8 +185,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 pub(crate) struct Streams {
     out: Masked,
     err: Masked,
-    /// It has a terminal: what a person types comes back at once.
-    pub(crate) terminal: bool,
+    kind: Kind,
     /// Bytes that the client sent since the target last said something: as many are an echo.
     typed: usize,
 }
@@ -186,45 +201,71 @@ pub(crate) const STDERR: u8 = 2;
 /// length of the piece in four.
 pub(crate) const CONTENT: u8 = 3;
 
+/// What the output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Text.
+    Text,
+    /// What a terminal of so many columns shows: what a person types comes back at once.
+    Terminal { columns: u32 },
+    /// Data, which masks would break.
+    Data,
+}
+
 impl Streams {
     /// `columns` are those of its terminal, if it has one.
-    pub(crate) fn new(scanner: &Arc<Scanner>, columns: Option<u32>) -> Self {
-        let medium = if columns.is_some() {
-            Medium::Terminal
-        } else {
-            Medium::Bytes
-        };
-        let mut streams = Self {
-            out: Masked::new(scanner, medium),
-            err: Masked::new(scanner, medium),
-            terminal: columns.is_some(),
-            typed: 0,
-        };
-        streams.resize(columns.unwrap_or_default());
-        streams
-    }
-
-    /// The terminal has so many columns.
-    pub(crate) fn resize(&mut self, columns: u32) {
-        for masked in [&mut self.out, &mut self.err] {
-            if let Some(text) = &mut masked.text {
-                text.resize(usize::try_from(columns).unwrap_or_default());
-            }
-        }
+    pub(crate) fn new(masks: &Masks, columns: Option<u32>) -> Self {
+        Self::of(columns.map_or(Kind::Text, |columns| Kind::Terminal { columns }), masks)
     }
 
     /// What is recorded as it is, because it is no text.
     pub(crate) fn unmasked() -> Self {
-        let plain = || Masked {
-            text: None,
-            shown: Vec::new(),
-        };
         Self {
-            out: plain(),
-            err: plain(),
-            terminal: false,
+            out: Masked::unmasked(),
+            err: Masked::unmasked(),
+            kind: Kind::Data,
             typed: 0,
         }
+    }
+
+    fn of(kind: Kind, masks: &Masks) -> Self {
+        let masked = || match kind {
+            Kind::Text => Masked::new(&masks.plain, Medium::Bytes),
+            Kind::Terminal { columns } => Masked::terminal(masks, columns),
+            Kind::Data => Masked::unmasked(),
+        };
+        Self {
+            out: masked(),
+            err: masked(),
+            kind,
+            typed: 0,
+        }
+    }
+
+    pub(crate) fn has_terminal(&self) -> bool {
+        matches!(self.kind, Kind::Terminal { .. })
+    }
+
+    /// The terminal has so many columns.
+    pub(crate) fn resize(&mut self, columns: u32) {
+        if self.has_terminal() {
+            self.kind = Kind::Terminal { columns };
+        }
+        for masked in [&mut self.out, &mut self.err] {
+            masked.resize(columns);
+        }
+    }
+
+    /// From now on these masks hold. What was held back was shown before.
+    pub(crate) fn change(&mut self, masks: &Masks) {
+        let fresh = Self::of(self.kind, masks);
+        self.out.change(fresh.out);
+        self.err.change(fresh.err);
+    }
+
+    /// When a full-screen program began or ended to draw under masks of its own.
+    pub(crate) fn turns(&mut self) -> impl Iterator<Item = bool> + use<> {
+        self.out.turns()
     }
 
     pub(crate) fn typed(&mut self, bytes: usize) {
@@ -235,7 +276,7 @@ impl Streams {
     pub(crate) fn said<'p>(&'p mut self, stream: u32, piece: &'p [u8]) -> &'p [u8] {
         // The answer to a line is none.
         let short = piece.len() <= self.typed.saturating_mul(ECHO).min(256);
-        let echo = self.terminal && short && !piece.contains(&b'\n');
+        let echo = self.has_terminal() && short && !piece.contains(&b'\n');
         self.typed = 0;
         self.masked(stream).take(piece, echo)
     }
@@ -251,43 +292,5 @@ impl Streams {
 
     fn masked(&mut self, stream: u32) -> &mut Masked {
         if stream == 0 { &mut self.out } else { &mut self.err }
-    }
-}
-
-/// One stream of text, masked.
-pub(super) struct Masked {
-    /// `None` when nothing is looked for.
-    text: Option<TextStream>,
-    shown: Vec<u8>,
-}
-
-impl Masked {
-    pub(super) fn new(scanner: &Arc<Scanner>, medium: Medium) -> Self {
-        Self {
-            text: (!scanner.is_empty()).then(|| TextStream::new(Arc::clone(scanner), medium)),
-            shown: Vec::new(),
-        }
-    }
-
-    pub(super) fn take<'p>(&'p mut self, piece: &'p [u8], echo: bool) -> &'p [u8] {
-        let Some(text) = &mut self.text else { return piece };
-        self.shown.clear();
-        text.push(piece, &mut self.shown);
-        if echo {
-            text.flush_echo(&mut self.shown);
-        }
-        &self.shown
-    }
-
-    pub(super) fn rest(&mut self) -> &[u8] {
-        self.shown.clear();
-        if let Some(text) = &mut self.text {
-            text.flush(&mut self.shown);
-        }
-        &self.shown
-    }
-
-    pub(super) fn is_holding(&self) -> bool {
-        self.text.as_ref().is_some_and(TextStream::is_holding)
     }
 }

@@ -85,7 +85,7 @@ impl SshConversation {
     }
 
     fn start(&mut self, at: usize, deciding: &Deciding, permit: Permit, out: &mut Effects) -> Result<(), WireError> {
-        let scanner = self.scanner(out);
+        let masks = self.masks(out);
         let records = self.account.files == FileRecording::Content;
         let Deciding {
             setup,
@@ -112,13 +112,13 @@ impl SshConversation {
             out.remark(facts::terminal(spent.seq(), pty));
         }
         let what = match carries {
-            Carries::Files => What::Files(Box::new(Files::sftp(spent, &scanner, records))),
-            Carries::Scp(run) => What::Files(Box::new(Files::scp(run, spent, &scanner, records))),
-            Carries::Rsync(args) => What::Files(Box::new(Files::rsync(args, spent, &scanner, records))),
-            Carries::Transfer if !records => What::Transfer(Box::new(Transfer::new(&scanner))),
+            Carries::Files => What::Files(Box::new(Files::sftp(spent, &masks.plain, records))),
+            Carries::Scp(run) => What::Files(Box::new(Files::scp(run, spent, &masks.plain, records))),
+            Carries::Rsync(args) => What::Files(Box::new(Files::rsync(args, spent, &masks.plain, records))),
+            Carries::Transfer if !records => What::Transfer(Box::new(Transfer::new(&masks.plain))),
             Carries::Transfer => What::Streams(Box::new(Streams::unmasked())),
             Carries::Text => What::Streams(Box::new(Streams::new(
-                &scanner,
+                &masks,
                 setup.pty.as_ref().map(|pty| pty.size.columns),
             ))),
         };

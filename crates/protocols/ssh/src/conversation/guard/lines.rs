@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use sallyport_session::{Effects, Refusal, Ruling, WireError};
 
+use super::super::data::note_turns;
 use super::marker::Marker;
 use super::{Phase, wrapper};
 use crate::connection::ClientOpen;
@@ -57,7 +58,7 @@ impl SshConversation {
 
     /// The host has opened the channel: the line runs.
     pub(in crate::conversation) fn run_line(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
-        let scanner = self.scanner(out);
+        let masks = self.masks(out);
         let login_shell = self.account.login_shell;
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
@@ -82,7 +83,7 @@ impl SshConversation {
         channel.replies.push_back(Reply::Start { client: false });
         let columns = guard.setup.pty.as_ref().map(|pty| pty.size.columns);
         let terminal = columns.is_some();
-        let running = Running::new(spent, What::Streams(Box::new(Streams::new(&scanner, columns))));
+        let running = Running::new(spent, What::Streams(Box::new(Streams::new(&masks, columns))));
         guard.phase = Phase::Running {
             running: Box::new(running),
             marker,
@@ -128,6 +129,7 @@ impl SshConversation {
                 .client
                 .send(stream, shown, &mut self.client, Authority::Own, out)?;
         }
+        note_turns(streams, seq, out);
         channel.grant(&mut self.client, &mut self.target, out)
     }
 
