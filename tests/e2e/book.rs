@@ -90,6 +90,10 @@ impl Stage {
             };
             text = format!("psql{rest}");
         }
+        if let Some(rest) = text.strip_prefix("ssh -F … ") {
+            let config = self::text(&self.ready, &format!("/people/{}/ssh_config", shown.who))?;
+            text = format!("ssh -F {config} {rest}");
+        }
         if let (Some(old), Some(new)) = (word(&text, "req_"), &self.request) {
             text = text.replace(&old, new);
         }

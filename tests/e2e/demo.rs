@@ -84,6 +84,9 @@ fn the_demo_is_usable_and_leaves_nothing_behind() -> Result<()> {
             count.trim().parse::<u64>()? >= 10_000,
             "ten thousand rows or more: {count}"
         );
+        let config = text(&ready, "/people/alice/ssh_config")?;
+        let log = run(Command::new("ssh").args(["-F", config, text(&ready, "/ssh/target")?, "cat app.log"]))?;
+        ensure!(log.contains("**** 1111") && log.contains("order 18"), "{log}");
         signal(&demo, stop)?;
         let status = demo.0.wait()?;
         ensure!(status.success(), "stopped by SIG{stop}: {status}");

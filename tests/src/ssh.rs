@@ -1,7 +1,6 @@
 //! An SSH server, a gateway before it, and the two ways to the server.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_testbed::{
@@ -9,7 +8,7 @@ use sallyport_testbed::{
 };
 use tempfile::TempDir;
 
-use crate::{program, root, run};
+use crate::{program, root};
 
 /// The target's name, and the name by which clients' configurations know either way to it.
 pub const HOST: &str = "web-1";
@@ -133,17 +132,14 @@ impl SshBed {
             people: file,
             settings: plan.settings.clone(),
         })?;
-        let shown = run(Command::new("ssh-keygen")
-            .arg("-y")
-            .arg("-f")
-            .arg(gateway.dir().join("state/keys/ssh_host_ed25519")))?;
+        let shown = SshKey::public_of(&gateway.dir().join("state/keys/ssh_host_ed25519"))?;
         Ok(SshBed {
             gateway,
             sshd,
             dir,
             owner,
             people,
-            shown: shown.split_whitespace().take(2).collect::<Vec<_>>().join(" "),
+            shown,
         })
     }
 

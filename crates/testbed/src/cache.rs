@@ -20,18 +20,18 @@ pub fn cache_dir() -> PathBuf {
 
 /// Copies a directory with `cp`, which knows holes, links and modes.
 pub(crate) fn copy_tree(from: &Path, to: &Path) -> Result<(), TestbedError> {
-    run(Command::new("cp").arg("-r").arg("--reflink=auto").arg(from).arg(to))
+    run(Command::new("cp").arg("-r").arg("--reflink=auto").arg(from).arg(to)).map(drop)
 }
 
-/// Runs a program to its end; its standard error becomes the error.
-pub(crate) fn run(command: &mut Command) -> Result<(), TestbedError> {
+/// Runs a program to its end: what it prints. Its standard error becomes the error.
+pub(crate) fn run(command: &mut Command) -> Result<String, TestbedError> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|source| TestbedError::Spawn {
         program: program.clone(),
         source,
     })?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(TestbedError::Failed { program, output: said })

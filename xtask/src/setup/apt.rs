@@ -59,8 +59,22 @@ const SSH: &[(&str, &str)] = &[
     ("/bin/ip", "iproute2"),
 ];
 
+/// A host and its clients.
+pub(super) fn openssh() -> Result<()> {
+    let host = |(_, package): &&(&str, &str)| package.starts_with("openssh-");
+    files(&SSH.iter().filter(host).copied().collect::<Vec<_>>())
+}
+
 pub(super) fn ssh() -> Result<()> {
-    let missing = || SSH.iter().filter(|(file, _)| !Path::new(file).exists());
+    files(SSH)?;
+    let curl = process::capture(Command::new("curl").arg("-V"))?;
+    ensure!(curl.contains("libssh2"), "curl speaks no SFTP here: {curl}");
+    Ok(())
+}
+
+/// Files, and the packages that bring them.
+fn files(files: &[(&str, &str)]) -> Result<()> {
+    let missing = || files.iter().filter(|(file, _)| !Path::new(file).exists());
     let packages: Vec<&str> = missing().map(|&(_, package)| package).collect();
     if packages.is_empty() {
         return Ok(());
@@ -71,8 +85,6 @@ pub(super) fn ssh() -> Result<()> {
         still.is_empty(),
         "{packages:?} are installed, but not found are {still:?}"
     );
-    let curl = process::capture(Command::new("curl").arg("-V"))?;
-    ensure!(curl.contains("libssh2"), "curl speaks no SFTP here: {curl}");
     Ok(())
 }
 

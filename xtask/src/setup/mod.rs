@@ -40,14 +40,16 @@ pub(crate) enum Layer {
     Python,
     /// The JDBC driver.
     Java,
-    /// OpenSSH's server and clients, rsync, git, expect and the like.
+    /// OpenSSH's server and clients.
+    OpenSsh,
+    /// The same with rsync, git, expect and the like.
     Ssh,
     /// paramiko, asyncssh, Ansible and pexpect in a virtual environment.
     PythonSsh,
 }
 
 /// What `cargo xtask demo` needs.
-pub(crate) const FOR_DEMO: &[Layer] = &[Layer::Clang, Layer::Postgres];
+pub(crate) const FOR_DEMO: &[Layer] = &[Layer::Clang, Layer::Postgres, Layer::OpenSsh];
 /// What `cargo xtask test` needs.
 pub(crate) const FOR_TESTS: &[Layer] = &[
     Layer::Clang,
@@ -96,6 +98,7 @@ fn ensure(layer: Layer) -> Result<()> {
         Layer::Node => node::ensure(),
         Layer::Python => python::drivers(),
         Layer::Java => java::ensure(),
+        Layer::OpenSsh => apt::openssh(),
         Layer::Ssh => apt::ssh(),
         Layer::PythonSsh => python::ssh(),
     }
@@ -112,6 +115,7 @@ fn name(layer: Layer) -> &'static str {
         Layer::Node => "the Node.js packages",
         Layer::Python => "the Python packages",
         Layer::Java => "the JDBC driver",
+        Layer::OpenSsh => "OpenSSH",
         Layer::Ssh => "OpenSSH and what runs over it",
         Layer::PythonSsh => "the SSH clients of Python",
     }

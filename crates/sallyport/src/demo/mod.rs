@@ -1,5 +1,6 @@
-//! `sallyport demo`: everything in one process, on throw-away state, with a real PostgreSQL server.
+//! `sallyport demo`: everything in one process, on throw-away state, with a real PostgreSQL server and a real host.
 
+mod host;
 mod orders;
 mod story;
 
@@ -14,13 +15,14 @@ use sallyport_testbed::{Options, Postgres, Role};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
+use self::host::Host;
 use crate::config::Config;
 use crate::gateway::Gateway;
 
 /// Name, groups and what the story says of each person.
 pub(crate) const PEOPLE: [(&str, &[&str], &str); 3] = [
     ("alice", &["developers"], "a developer"),
-    ("dana", &["dba"], "a DBA"),
+    ("dana", &["dba", "operators"], "a DBA"),
     ("audrey", &["auditors"], "an auditor"),
 ];
 
@@ -41,7 +43,16 @@ pub(crate) struct Demo {
     pub(crate) api: SocketAddr,
     pub(crate) postgres: SocketAddr,
     pub(crate) target_log: PathBuf,
+    /// The gateway's SSH port and each person's configuration of ssh, or why there is no host.
+    pub(crate) ssh: Result<Ssh, String>,
     pub(crate) tokens: Vec<(&'static str, String)>,
+}
+
+/// How the host is reached.
+pub(crate) struct Ssh {
+    pub(crate) address: SocketAddr,
+    /// In the order of [`PEOPLE`].
+    pub(crate) configs: Vec<PathBuf>,
 }
 
 /// Runs the demo until it is told to stop.
@@ -54,14 +65,21 @@ pub(crate) async fn run(args: DemoArgs, stop: impl Future<Output = ()>) -> anyho
         .permissions(Permissions::from_mode(0o700))
         .tempdir()
         .context("no place for throw-away state")?;
-    let server = tokio::task::spawn_blocking(start_target).await??;
-    let config = configure(state.path(), &server, args.policy.as_deref())?;
+    let server = tokio::task::spawn_blocking(start_target);
+    let dir = state.path().to_owned();
+    let host = tokio::task::spawn_blocking(move || Host::start(&dir)).await??;
+    let server = server.await??;
+    let config = configure(state.path(), &server, host.as_ref().ok(), args.policy.as_deref())?;
     let gateway = Gateway::open(&config).await?;
     let demo = Demo {
         state_dir: state.path().to_owned(),
         api: gateway.api_address,
         postgres: gateway.postgres_address,
         target_log: server.log_path(),
+        ssh: match &host {
+            Ok(host) => Ok(reach(host, state.path(), &gateway)?),
+            Err(why) => Err(why.clone()),
+        },
         tokens: tokens(&gateway).await?,
     };
     if args.json {
@@ -70,6 +88,15 @@ pub(crate) async fn run(args: DemoArgs, stop: impl Future<Output = ()>) -> anyho
         story::print(&demo)?;
     }
     gateway.run(stop).await
+}
+
+fn reach(host: &Host, state: &Path, gateway: &Gateway) -> anyhow::Result<Ssh> {
+    let address = gateway.ssh_address.context("the gateway does not listen for SSH")?;
+    let configs = PEOPLE
+        .iter()
+        .map(|(name, ..)| Ok(host.config(state, address, name)?.path().to_owned()))
+        .collect::<anyhow::Result<_>>()?;
+    Ok(Ssh { address, configs })
 }
 
 fn start_target() -> anyhow::Result<Postgres> {
@@ -91,7 +118,7 @@ const TOKEN_LIFE: std::time::Duration = std::time::Duration::from_secs(12 * 3600
 /// The credential that only the gateway has.
 const TARGET_PASSWORD: &str = "known-to-the-gateway-only";
 
-fn configure(state: &Path, server: &Postgres, policy: Option<&Path>) -> anyhow::Result<Config> {
+fn configure(state: &Path, server: &Postgres, host: Option<&Host>, policy: Option<&Path>) -> anyhow::Result<Config> {
     let bundle = state.join("policy");
     match policy {
         Some(given) => copy_tree(given, &bundle)?,
@@ -101,14 +128,20 @@ fn configure(state: &Path, server: &Postgres, policy: Option<&Path>) -> anyhow::
     write_private(&password, TARGET_PASSWORD)?;
     let authority = server.ca_path().context("the sample server has no certificate")?;
     let targets = json_as_toml_target(server.port(), &password, &authority);
-    std::fs::write(bundle.join("targets.toml"), targets)?;
-    let people: String = PEOPLE
-        .iter()
-        .map(|(name, groups, _)| format!("[[person]]\nid = {name:?}\ngroups = {groups:?}\n\n"))
-        .collect();
+    std::fs::write(
+        bundle.join("targets.toml"),
+        targets + &host.map(Host::target).unwrap_or_default(),
+    )?;
+    let mut people = String::new();
+    for (name, groups, _) in PEOPLE {
+        let keys = host.map(|host| host.person(name)).transpose()?;
+        let keys: Vec<String> = keys.into_iter().collect();
+        people += &format!("[[person]]\nid = {name:?}\ngroups = {groups:?}\nssh_keys = {keys:?}\n\n");
+    }
+    let ssh = host.map_or("", |_| "ssh = \"127.0.0.1:0\"\n");
     write_private(&state.join("people.toml"), &people)?;
     let text = format!(
-        "state_dir = {:?}\npolicy = {:?}\n\n[listen]\npostgres = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n\n\
+        "state_dir = {:?}\npolicy = {:?}\n\n[listen]\npostgres = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n{ssh}\n\
          [limits]\nshutdown_grace_s = 1\n\n[identity]\npeople = {:?}\n",
         state,
         bundle,
@@ -129,7 +162,7 @@ fn json_as_toml_target(port: u16, password: &Path, authority: &Path) -> String {
 
 /// The example policy, as the repository has it.
 fn write_example(bundle: &Path) -> anyhow::Result<()> {
-    const FILES: [(&str, &str); 4] = [
+    const FILES: [(&str, &str); 5] = [
         ("classify.toml", include_str!("../../../../policy/classify.toml")),
         (
             "rules/access.cedar",
@@ -138,6 +171,10 @@ fn write_example(bundle: &Path) -> anyhow::Result<()> {
         (
             "rules/changes.cedar",
             include_str!("../../../../policy/rules/changes.cedar"),
+        ),
+        (
+            "rules/hosts.cedar",
+            include_str!("../../../../policy/rules/hosts.cedar"),
         ),
         (
             "rules/masks.cedar",
@@ -198,21 +235,30 @@ impl Demo {
             .map_or("", |(_, token)| token)
     }
 
+    /// Where one of the people has the configuration of ssh.
+    pub(crate) fn ssh_config(&self, name: &str) -> Option<&Path> {
+        let at = PEOPLE.iter().position(|(who, ..)| *who == name)?;
+        self.ssh.as_ref().ok()?.configs.get(at).map(PathBuf::as_path)
+    }
+
     fn to_json(&self) -> Value {
         let people: serde_json::Map<String, Value> = PEOPLE
             .iter()
             .map(|(name, groups, _)| {
-                (
-                    (*name).to_owned(),
-                    json!({ "groups": groups, "token": self.token(name) }),
-                )
+                let person =
+                    json!({ "groups": groups, "token": self.token(name), "ssh_config": self.ssh_config(name) });
+                ((*name).to_owned(), person)
             })
             .collect();
+        let ssh = self.ssh.as_ref().ok().map(
+            |ssh| json!({ "host": ssh.address.ip().to_string(), "port": ssh.address.port(), "target": host::NAME }),
+        );
         json!({
             "state_dir": self.state_dir,
             "api": format!("http://{}", self.api),
             "postgres": { "host": self.postgres.ip().to_string(), "port": self.postgres.port(), "database": "orders" },
             "target_log": self.target_log,
+            "ssh": ssh,
             "people": people,
         })
     }

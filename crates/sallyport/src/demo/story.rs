@@ -3,27 +3,49 @@
 use std::fmt::Write;
 use std::io;
 
-use super::Demo;
+use super::{Demo, host};
 
 /// Prints the story.
 pub(super) fn print(demo: &Demo) -> io::Result<()> {
     crate::output::line(&text(demo))
 }
 
+/// What happens, and the commands that make it happen.
+type Step = (&'static str, Vec<String>);
+
 fn text(demo: &Demo) -> String {
+    let mut text = String::from("Sallyport is running, with throw-away servers behind it.\n\n");
+    for (number, (words, commands)) in in_database(demo).into_iter().chain(on_host(demo)).enumerate() {
+        let _ = writeln!(text, "{}. {words}", number + 1);
+        for command in commands {
+            let _ = writeln!(text, "   {command}");
+        }
+        text.push('\n');
+    }
+    if let Err(why) = &demo.ssh {
+        let _ = writeln!(text, "There is no host to reach by SSH here: {why}\n");
+    }
+    let _ = writeln!(
+        text,
+        "State: {}\nThe server's own log: {}",
+        demo.state_dir.display(),
+        demo.target_log.display()
+    );
+    text.push_str("Ctrl-C ends everything and leaves nothing behind.");
+    text
+}
+
+fn in_database(demo: &Demo) -> Vec<Step> {
     // What was built is not on anybody's PATH.
     let program = std::env::current_exe().map_or_else(|_| "sallyport".to_owned(), |path| path.display().to_string());
-    let psql = |name: &str| {
-        format!(
-            "PGPASSWORD={} psql \"host={} port={} dbname=orders user={name} sslmode=require options='-c sallyport.task=OPS-42'\"",
-            demo.token(name),
-            demo.postgres.ip(),
-            demo.postgres.port(),
-        )
-    };
-    let (alice, api) = (psql("alice"), format!("http://{}", demo.api));
-    let cli = |name: &str| format!("SALLYPORT_API={api} SALLYPORT_TOKEN={}", demo.token(name));
-    let steps: [(&str, Vec<String>); 6] = [
+    let alice = format!(
+        "PGPASSWORD={} psql \"host={} port={} dbname=orders user=alice sslmode=require options='-c sallyport.task=OPS-42'\"",
+        demo.token("alice"),
+        demo.postgres.ip(),
+        demo.postgres.port(),
+    );
+    let cli = |name: &str| format!("SALLYPORT_API=http://{} SALLYPORT_TOKEN={}", demo.api, demo.token(name));
+    vec![
         (
             "alice reads customers: e-mail, card and national id come back masked.",
             vec![format!(
@@ -56,21 +78,27 @@ fn text(demo: &Demo) -> String {
             "And sees who approved what.",
             vec![format!("{} {program} requests --all --json", cli("audrey"))],
         ),
-    ];
-    let mut text = String::from("Sallyport is running, with a throw-away PostgreSQL server behind it.\n\n");
-    for (number, (words, commands)) in steps.iter().enumerate() {
-        let _ = writeln!(text, "{}. {words}", number + 1);
-        for command in commands {
-            let _ = writeln!(text, "   {command}");
-        }
-        text.push('\n');
-    }
-    let _ = writeln!(
-        text,
-        "State: {}\nThe server's own log: {}",
-        demo.state_dir.display(),
-        demo.target_log.display()
-    );
-    text.push_str("Ctrl-C ends everything and leaves nothing behind.");
-    text
+    ]
+}
+
+fn on_host(demo: &Demo) -> Vec<Step> {
+    let Some(config) = demo.ssh_config("alice") else {
+        return Vec::new();
+    };
+    let ssh = format!("ssh -F {} {}", config.display(), host::NAME);
+    vec![
+        (
+            "On a host alice reads a log, in which card numbers are masked.",
+            vec![format!("{ssh} cat app.log")],
+        ),
+        (
+            "She does not read the host's passwords, by whatever way.",
+            vec![format!("{ssh} \"sh -c 'cat /etc/shad*'\"")],
+        ),
+        (
+            "A script can do anything: held, until dana, who is an operator too, approves it as above.",
+            vec![format!("{ssh} ./deploy.sh")],
+        ),
+        ("A shell: the gateway reads its lines, and each is judged.", vec![ssh]),
+    ]
 }

@@ -326,7 +326,7 @@ impl Postgres {
     pub fn script(&self, database: &str, text: &str) -> Result<(), TestbedError> {
         let file = tempfile::NamedTempFile::new().map_err(TestbedError::file("/tmp"))?;
         std::fs::write(file.path(), text).map_err(TestbedError::file(file.path()))?;
-        run(self.psql(database).arg("-f").arg(file.path()))
+        run(self.psql(database).arg("-f").arg(file.path())).map(drop)
     }
 
     /// Every statement that the server says it began to execute, in the order of the log. Needs
@@ -427,7 +427,7 @@ fn give_to_server_user(dir: &Path) -> Result<(), TestbedError> {
     if !is_root() {
         return Ok(());
     }
-    run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(dir))
+    run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(dir)).map(drop)
 }
 
 /// A name as an SQL identifier.

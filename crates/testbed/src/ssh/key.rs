@@ -54,6 +54,15 @@ impl SshKey {
         SshKey::read(path)
     }
 
+    /// The public key of the private one in this file, which has no passphrase.
+    ///
+    /// # Errors
+    /// When `ssh-keygen` is missing, or there is no such key.
+    pub fn public_of(path: &Path) -> Result<String, TestbedError> {
+        let output = run(Command::new("ssh-keygen").arg("-y").arg("-f").arg(path))?;
+        Ok(output.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+    }
+
     /// A key that is there already.
     pub(super) fn read(path: &Path) -> Result<SshKey, TestbedError> {
         let public = path.with_extension("pub");
