@@ -4,7 +4,9 @@ mod clients;
 mod control;
 mod files;
 mod forwards;
+mod hostile;
 mod masks;
+mod memory;
 mod openssh;
 mod shells;
 
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use sallyport_testbed::SshConfig;
+use sallyport_tests::SshBed;
 
 /// How long anything here may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,4 +65,12 @@ fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Result<Option<T>>) -> 
         std::thread::sleep(Duration::from_millis(20));
     }
     bail!("{what} did not happen within {PATIENCE:?}")
+}
+
+/// The most memory that the gateway has taken so far, in MiB.
+fn peak(bed: &SshBed) -> Result<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", bed.gateway.pid()))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: usize = line.context("no peak")?.trim().trim_end_matches(" kB").trim().parse()?;
+    Ok(kib / 1024)
 }
