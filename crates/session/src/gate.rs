@@ -179,12 +179,15 @@ impl Gate {
 
     /// The commands that follow are for this task, which the recording notes.
     pub(crate) fn work_on(&mut self, task: String) {
-        let detail = json!({ "task": task }).to_string();
-        self.record.note(Event::Notice {
-            detail: detail.as_bytes(),
-        });
+        self.remark(&json!({ "task": task }).to_string());
         self.standing.task = Some(task);
         self.decisions.clear();
+    }
+
+    /// Notes something that the gateway itself did for the session, in JSON.
+    pub fn remark(&mut self, detail: &str) {
+        let detail = detail.as_bytes();
+        self.record.note(Event::Notice { detail });
     }
 
     /// Which bundle is in force, counted.
@@ -209,11 +212,11 @@ impl Gate {
     }
 
     fn renew_reveals(&mut self) {
-        if self.reveals.are_over() {
-            let reveals = Reveals::decide(&self.bundle, self.generation, &self.standing);
-            if reveals.same(&self.reveals) {
-                return;
-            }
+        if !self.reveals.are_over() {
+            return;
+        }
+        let reveals = Reveals::decide(&self.bundle, self.generation, &self.standing);
+        if !reveals.same(&self.reveals) {
             self.reveals = Arc::new(reveals);
         }
     }

@@ -1,6 +1,6 @@
 //! What those who decide, and those who watch, can do to sessions.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -275,5 +275,49 @@ fn what_ran_and_what_it_said_is_in_the_recording_and_no_credential_is() -> Resul
         !String::from_utf8_lossy(&log).contains(middle),
         "the key of the gateway is in a log or a transcript"
     );
+    Ok(())
+}
+
+#[test]
+fn a_lent_agent_is_taken_back_with_what_it_was_lent_to() -> Result<()> {
+    let rule = "@id(\"lent\") permit (principal, action == Ssh::Action::\"agent_forward\", resource);\n";
+    for shell in ["recorded", "guarded"] {
+        let bed = SshBed::start(&SshPlan {
+            target: format!("shell = {shell:?}"),
+            ..SshPlan::with_rules(rule)
+        })?;
+        let through = bed.through("alice")?;
+        let socket = bed.dir().join("agent");
+        let mut agent = Command::new("ssh-agent")
+            .args(["-D", "-a"])
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()?;
+        eventually("the agent's socket", || Ok(socket.exists().then_some(())))?;
+        let mut ssh = through.program("ssh");
+        ssh.args(["-A", "-T", "-o", "IdentityAgent=SSH_AUTH_SOCK"])
+            .arg(through.name())
+            .env("SSH_AUTH_SOCK", &socket)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = ssh.spawn()?;
+        let mut input = child.stdin.take().context("no input")?;
+        let mut output = BufReader::new(child.stdout.take().context("no output")?);
+        // ssh-add says this of an agent that answers, and has no keys.
+        writeln!(input, "ssh-add -l")?;
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        if !line.contains("no identities") {
+            child.kill()?;
+            bail!("{shell}: {line:?} {:?} {}", child.wait_with_output()?, bed.logs());
+        }
+        std::fs::write(bed.gateway.dir().join("policy/rules/more.cedar"), "")?;
+        let ended = child.wait_with_output()?;
+        agent.kill()?;
+        agent.wait()?;
+        let words = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ensure!(words.contains("no rule permits"), "{shell}: {words:?}");
+    }
     Ok(())
 }

@@ -89,7 +89,7 @@ fn state(account: &Account, setup: &Setup) -> Bytes {
     let mut state = BytesMut::new();
     wire::put_string(&mut state, account.login.as_bytes());
     state.put_u8(setup.pty.is_some().into());
-    state.put_u8(setup.agent.into());
+    state.put_u8(setup.agent.is_some().into());
     for (name, value) in &setup.environment {
         wire::put_string(&mut state, name.as_bytes());
         wire::put_string(&mut state, value.as_bytes());

@@ -64,7 +64,7 @@ impl Protocol for Ssh {
 
     async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<SshLease>) -> (Ending, Gate) {
         let Relaying {
-            gate,
+            mut gate,
             signals,
             reveals,
             lease,
@@ -72,10 +72,11 @@ impl Protocol for Ssh {
         let Ok((wire, client)) = caller.welcome().await else {
             return (Ending::Client, gate);
         };
+        gate.remark(&upstream.home.remark());
         let conversation = SshConversation::new(Begin {
             client,
             target: upstream.transport,
-            account: Account::new(&lease, upstream.home),
+            account: Account::new(&lease, upstream.home.path),
             reveals,
             mask_key: Arc::clone(&self.mask_key),
         });

@@ -9,7 +9,7 @@ use super::files::Files;
 use super::guard::Guard;
 use super::link::{Authority, Link};
 use super::running::Running;
-use crate::connection::{ClientOpen, DataHead, Overrun, Packet, Pty, Receiving, Sending, window};
+use crate::connection::{ClientOpen, ClientRequest, DataHead, Overrun, Packet, Pty, Receiving, Sending, window};
 use crate::facts::Carries;
 
 /// Environment variables that a client may give to one command.
@@ -22,8 +22,12 @@ const MAX_ENVIRONMENT: usize = 32 * 1024;
 pub(crate) struct Setup {
     pub(crate) pty: Option<Pty>,
     pub(crate) environment: Vec<(String, String)>,
-    /// Forwarding of the client's agent was asked for and permitted.
-    pub(crate) agent: bool,
+    /// Forwarding of the client's agent was asked for and permitted, by the decision of this number.
+    pub(crate) agent: Option<u64>,
+    /// Policy is asked for it.
+    pub(crate) agent_asked: Option<AskId>,
+    /// What is to run once that is decided, and whether the client wants to be told.
+    pub(crate) waiting: Option<(Start, bool)>,
 }
 
 impl Setup {
@@ -45,6 +49,27 @@ pub(crate) enum Start {
     Exec(Bytes),
     Shell,
     Subsystem(String),
+}
+
+impl Start {
+    /// What a request begins, if it begins something.
+    pub(crate) fn of(request: &ClientRequest<'_>) -> Option<Self> {
+        match request {
+            ClientRequest::Exec(line) => Some(Self::Exec(Bytes::copy_from_slice(line))),
+            ClientRequest::Shell => Some(Self::Shell),
+            ClientRequest::Subsystem(name) => Some(Self::Subsystem((*name).to_owned())),
+            ClientRequest::Pty(_)
+            | ClientRequest::Env { .. }
+            | ClientRequest::AgentForwarding
+            | ClientRequest::X11
+            | ClientRequest::WindowChange(_)
+            | ClientRequest::Signal(_)
+            | ClientRequest::Break(_)
+            | ClientRequest::EndOfWrite
+            | ClientRequest::KeepAlive
+            | ClientRequest::Unknown => None,
+        }
+    }
 }
 
 /// Where a channel is in its life.
@@ -309,8 +334,8 @@ pub(crate) struct Channel {
     pub(crate) forward: Option<ClientOpen>,
     /// A peer was asked to open its end and has not answered.
     pub(crate) awaiting: bool,
-    /// The client's agent is lent to what runs here.
-    pub(crate) agent: bool,
+    /// The client's agent is lent to what runs here, by the decision of this number.
+    pub(crate) agent: Option<u64>,
 }
 
 impl Channel {
@@ -323,7 +348,7 @@ impl Channel {
             replies: VecDeque::new(),
             forward: None,
             awaiting: false,
-            agent: false,
+            agent: None,
         }
     }
 
@@ -372,6 +397,15 @@ impl Channel {
             State::Running(running) => vec![running.spent],
             State::Guarded(guard) => guard.commands(),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => Vec::new(),
+        }
+    }
+
+    /// The decision by which the client's agent is lent to it.
+    pub(crate) fn agent_decision(&self) -> Option<u64> {
+        match &self.state {
+            State::Idle(setup) => setup.agent,
+            State::Deciding(deciding) => deciding.setup.agent,
+            State::Running(_) | State::Guarded(_) | State::Asked(_) | State::Opening | State::Over => self.agent,
         }
     }
 

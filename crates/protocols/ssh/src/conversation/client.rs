@@ -177,6 +177,9 @@ impl SshConversation {
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
+        if let (Some(start), State::Idle(Setup { waiting: None, .. })) = (Start::of(&request), &channel.state) {
+            return self.ask_to_start(at, start, want_reply, out);
+        }
         let done = match (request, &mut channel.state) {
             (ClientRequest::Pty(pty), State::Idle(setup)) if setup.pty.is_none() => {
                 setup.pty = Some(pty);
@@ -195,17 +198,10 @@ impl SshConversation {
                 taken
             }
             (ClientRequest::Env { name, value }, State::Idle(setup)) => self.account.take_variable(name, value, setup),
-            (ClientRequest::AgentForwarding, State::Idle(setup)) if !setup.agent => {
+            (ClientRequest::AgentForwarding, State::Idle(setup))
+                if setup.agent.is_none() && setup.agent_asked.is_none() =>
+            {
                 return self.ask_for_agent(at, want_reply, out);
-            }
-            (ClientRequest::Exec(line), State::Idle(_)) => {
-                let start = Start::Exec(bytes::Bytes::copy_from_slice(line));
-                return self.ask_to_start(at, start, want_reply, out);
-            }
-            (ClientRequest::Shell, State::Idle(_)) => return self.ask_to_start(at, Start::Shell, want_reply, out),
-            (ClientRequest::Subsystem(name), State::Idle(_)) => {
-                let start = Start::Subsystem(name.to_owned());
-                return self.ask_to_start(at, start, want_reply, out);
             }
             (ClientRequest::WindowChange(size), State::Idle(Setup { pty: Some(pty), .. })) => {
                 pty.size = size;
@@ -340,7 +336,8 @@ impl SshConversation {
         let asked = match &channel.state {
             State::Asked(ask) => Some(*ask),
             State::Deciding(deciding) => Some(deciding.ask),
-            State::Opening | State::Idle(_) | State::Running(_) | State::Guarded(_) | State::Over => None,
+            State::Idle(setup) => setup.agent_asked,
+            State::Opening | State::Running(_) | State::Guarded(_) | State::Over => None,
         };
         if let Some(ask) = asked {
             self.forget_question(ask, out);

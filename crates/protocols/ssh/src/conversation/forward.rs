@@ -250,7 +250,7 @@ impl SshConversation {
 
     /// The command that the client's agent was lent to, while it runs.
     fn agent_lent(&self) -> Option<Spent> {
-        let lent = self.channels.iter().flatten().find(|channel| channel.agent)?;
+        let lent = self.channels.iter().flatten().find(|channel| channel.agent.is_some())?;
         lent.spent()
     }
 }

@@ -154,6 +154,7 @@ impl SshConversation {
         for early in channel.target.take_queue() {
             ahead.extend_from_slice(&early);
         }
+        channel.agent = setup.agent;
         channel.state = State::Guarded(Box::new(Guard {
             shell,
             reading,

@@ -110,9 +110,7 @@ impl SshConversation {
     fn ask(&mut self, question: Question, command: Command, out: &mut Effects) -> AskId {
         let id = AskId(self.next_ask);
         self.next_ask += 1;
-        if !matches!(question, Question::Agent { .. }) {
-            self.asked.insert(id, command.clone());
-        }
+        self.asked.insert(id, command.clone());
         self.questions.insert(id, question);
         out.ask(id, command);
         id
@@ -163,8 +161,9 @@ impl SshConversation {
         self.end_files(at, out);
         if let Some(channel) = self.channels.get_mut(at).and_then(Option::take) {
             end_command(&channel.state, out);
-            for spent in channel.commands() {
-                self.lasting.remove(&spent.seq());
+            let agent = channel.agent_decision();
+            for seq in channel.commands().iter().map(|spent| spent.seq()).chain(agent) {
+                self.lasting.remove(&seq);
             }
         }
     }
@@ -279,8 +278,11 @@ impl Conversation for SshConversation {
             Some(Question::Channel(at)) => self.decided(at, ruling, out),
             Some(Question::File { at, ask }) => self.decided_file(at, ask, ruling, out),
             Some(Question::Agent { at, want_reply }) => {
-                let permitted = matches!(ruling, Ruling::Permitted { .. });
-                self.decided_agent(at, want_reply, permitted, out)
+                let decision = match ruling {
+                    Ruling::Permitted { permit, .. } => Some(permit.seq()),
+                    Ruling::Refused { .. } => None,
+                };
+                self.decided_agent(at, want_reply, decision, out)
             }
             Some(Question::Listen { listening, want_reply }) => self.decided_listen(listening, want_reply, ruling, out),
             None => Ok(()),
@@ -328,7 +330,8 @@ impl Conversation for SshConversation {
     }
 
     fn lasting(&self) -> Vec<(u64, Command)> {
-        let runs = self.unfinished();
+        let mut runs = self.unfinished();
+        runs.extend(self.channels.iter().flatten().filter_map(Channel::agent_decision));
         let lasting = self.lasting.iter().filter(|(seq, _)| runs.contains(seq));
         lasting.map(|(seq, command)| (*seq, command.clone())).collect()
     }
@@ -342,7 +345,7 @@ impl Conversation for SshConversation {
     fn revoke(&mut self, seq: u64, refusal: &Refusal, out: &mut Effects) {
         let on = |channel: &Channel| {
             let mut running = channel.commands().into_iter().chain(channel.files());
-            running.any(|spent| spent.seq() == seq)
+            running.any(|spent| spent.seq() == seq) || channel.agent_decision() == Some(seq)
         };
         let at: Vec<_> = (0..self.channels.len())
             .filter(|at| self.channels.get(*at).and_then(Option::as_ref).is_some_and(on))

@@ -30,6 +30,11 @@ impl SshConversation {
         let State::Idle(mut setup) = std::mem::replace(&mut channel.state, State::Over) else {
             return Ok(());
         };
+        if setup.agent_asked.is_some() {
+            setup.waiting = Some((start, want_reply));
+            channel.state = State::Idle(setup);
+            return Ok(());
+        }
         let (command, carries) = facts::start(&start, &setup, &self.account, out.classification());
         if carries.is_judged() {
             setup.pty = None;
@@ -219,7 +224,14 @@ impl SshConversation {
 
     pub(super) fn ask_for_agent(&mut self, at: usize, want_reply: bool, out: &mut Effects) -> Result<(), WireError> {
         let command = facts::agent(&self.account);
-        self.ask(Question::Agent { at, want_reply }, command, out);
+        let ask = self.ask(Question::Agent { at, want_reply }, command, out);
+        if let Some(Some(Channel {
+            state: State::Idle(setup),
+            ..
+        })) = self.channels.get_mut(at)
+        {
+            setup.agent_asked = Some(ask);
+        }
         Ok(())
     }
 
@@ -227,17 +239,22 @@ impl SshConversation {
         &mut self,
         at: usize,
         want_reply: bool,
-        permitted: bool,
+        decision: Option<u64>,
         out: &mut Effects,
     ) -> Result<(), WireError> {
-        if let Some(Some(Channel {
+        self.answer_request(at, want_reply, decision.is_some(), out)?;
+        let Some(Some(Channel {
             state: State::Idle(setup),
             ..
         })) = self.channels.get_mut(at)
-        {
-            setup.agent = permitted;
+        else {
+            return Ok(());
+        };
+        (setup.agent, setup.agent_asked) = (decision, None);
+        match setup.waiting.take() {
+            Some((start, wants)) => self.ask_to_start(at, start, wants, out),
+            None => Ok(()),
         }
-        self.answer_request(at, want_reply, permitted, out)
     }
 }
 
@@ -267,7 +284,7 @@ pub(super) fn requests(
         wire::put_string(&mut fields, value.as_bytes());
         request(b"env", false, &fields)?;
     }
-    if setup.agent {
+    if setup.agent.is_some() {
         replies.push_back(Reply::Nobody);
         request(b"auth-agent-req@openssh.com", true, b"")?;
     }

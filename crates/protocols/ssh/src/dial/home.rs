@@ -25,6 +25,22 @@ const MAX_MESSAGES: usize = 64;
 const QUESTION: &str = "printf '%s\\n' \"${BASH_VERSION:+bash}${ZSH_VERSION:+zsh}${KSH_VERSION:+ksh}\" \"$HOME\"; \
                         pwd -P; cd && pwd -P";
 
+/// Where an account's shell begins.
+pub(crate) struct Home {
+    /// `None` when the host does not say it, or reads lines with another shell than it should.
+    pub(crate) path: Option<String>,
+    /// The host was asked for it on this connection.
+    asked: bool,
+}
+
+impl Home {
+    /// What was asked, and what was understood of the answer, for the recording.
+    pub(crate) fn remark(&self) -> String {
+        let asked = self.asked.then_some(QUESTION);
+        serde_json::json!({ "asked_of_host": asked, "home": self.path }).to_string()
+    }
+}
+
 /// By the target's name and address, and the account there.
 type Key = (String, String, String);
 
@@ -35,11 +51,14 @@ pub(crate) struct Homes {
 }
 
 impl Homes {
-    /// The home of the account that `exchange` is logged in to. `None` when the host does not say it.
-    pub(crate) async fn of(&self, lease: &SshLease, exchange: &mut Exchange) -> Result<Option<String>, ExchangeError> {
+    /// The home of the account that `exchange` is logged in to.
+    pub(crate) async fn of(&self, lease: &SshLease, exchange: &mut Exchange) -> Result<Home, ExchangeError> {
         let key = (lease.target.to_string(), lease.address.to_string(), lease.user.clone());
         if let Some(home) = self.known(&key) {
-            return Ok(Some(home));
+            return Ok(Home {
+                path: Some(home),
+                asked: false,
+            });
         }
         let home = read(&ask(exchange).await?, lease.login_shell);
         if let Some(home) = &home {
@@ -49,7 +68,10 @@ impl Homes {
             }
             known.insert(key, (Instant::now(), home.clone()));
         }
-        Ok(home)
+        Ok(Home {
+            path: home,
+            asked: true,
+        })
     }
 
     fn known(&self, key: &Key) -> Option<String> {

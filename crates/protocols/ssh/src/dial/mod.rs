@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::exchange::{Exchange, ExchangeError};
-pub(crate) use home::Homes;
+pub(crate) use home::{Home, Homes};
 
 /// Questions of a host that are answered before it lets us in.
 const MAX_QUESTIONS: usize = 8;
@@ -43,7 +43,7 @@ pub struct Upstream {
     pub(crate) wire: Wire,
     pub(crate) transport: Transport,
     /// Where a shell of the account begins.
-    pub(crate) home: Option<String>,
+    pub(crate) home: Home,
 }
 
 /// Reaches the host of a lease and logs in.
