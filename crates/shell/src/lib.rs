@@ -4,6 +4,7 @@
 //! (`sudo`, `env`, `xargs`, `sh -c`, `ssh` …) are followed into, and what each program does with its arguments is taken
 //! from profiles. Whatever is not exact is said to be so: [`Analysis::opaque`] and [`Analysis::unparsed`].
 
+pub mod complete;
 mod eval;
 mod facts;
 mod paths;

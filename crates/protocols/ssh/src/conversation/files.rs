@@ -395,6 +395,7 @@ impl SshConversation {
             | State::Idle(_)
             | State::Deciding(_)
             | State::Guarded(_)
+            | State::Listing(_)
             | State::Over => None,
         }
     }

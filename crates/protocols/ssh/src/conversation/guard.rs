@@ -1,6 +1,7 @@
 //! The guarded shell: the gateway reads the lines, and each line that is permitted runs as a command of its own at the
 //! host. What was not permitted cannot run, whatever is typed, because no shell at the host ever reads it.
 
+mod completion;
 mod lines;
 mod marker;
 mod wrapper;
@@ -17,6 +18,7 @@ use super::running::{Exit, Running, Streams, What};
 use super::{Question, SshConversation};
 use crate::connection::Size;
 use crate::{facts, refuse};
+use completion::{Names, Wanted};
 use marker::Marker;
 pub(crate) use wrapper::OWN;
 
@@ -35,6 +37,8 @@ pub(crate) struct Guard {
     ahead: BytesMut,
     /// The client sends no more.
     input_ended: bool,
+    /// The host's names, as far as it was asked.
+    names: Names,
 }
 
 /// How lines are read.
@@ -54,6 +58,8 @@ pub(crate) struct Place {
 enum Phase {
     /// A line is being written.
     Prompt,
+    /// The host is asked, on the channel `at`, how the line may go on.
+    Completing { at: usize, wanted: Box<Wanted> },
     /// Policy is asked about one.
     Deciding { ask: AskId, line: String },
     /// It may run as soon as the host has opened a channel for it.
@@ -66,7 +72,7 @@ impl Guard {
     pub(crate) fn spent(&self) -> Spent {
         match &self.phase {
             Phase::Running { running, .. } => running.spent,
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => self.shell,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => self.shell,
         }
     }
 
@@ -74,7 +80,7 @@ impl Guard {
     pub(crate) fn running(&self) -> Option<&Running> {
         match &self.phase {
             Phase::Running { running, .. } => Some(running),
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => None,
         }
     }
 
@@ -98,7 +104,7 @@ impl Guard {
                 What::Streams(streams) => Some((running.spent, streams)),
                 What::Transfer(_) | What::Files(_) | What::Opaque => None,
             },
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => None,
         }
     }
 
@@ -159,6 +165,7 @@ impl SshConversation {
             phase: Phase::Prompt,
             ahead,
             input_ended,
+            names: Names::default(),
         }));
         self.prompt(at, false, out)
     }
@@ -169,6 +176,7 @@ impl SshConversation {
         let home = self.account.home.clone().unwrap_or_default();
         let Some(guard) = self.guarded(at) else { return Ok(()) };
         guard.phase = Phase::Prompt;
+        guard.names.begin();
         let mut shown = Vec::new();
         if let Reading::Terminal(editor) = &mut guard.reading {
             let sign = if login == "root" { '#' } else { '$' };
@@ -191,13 +199,16 @@ impl SshConversation {
     /// What the client typed.
     pub(super) fn guard_input(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let Some(guard) = self.guarded(at) else { return Ok(()) };
+        if let Phase::Completing { .. } = guard.phase {
+            return self.completion_input(at, data, out);
+        }
         let gives_up = match &guard.phase {
             Phase::Deciding { ask, .. } if data.contains(&INTERRUPT) => Some(*ask),
             Phase::Running { running, .. } => {
                 let spent = running.spent;
                 return self.guard_passes(at, spent, data, out);
             }
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => None,
         };
         let Some(ask) = gives_up else {
             guard.ahead.extend_from_slice(data);
@@ -264,8 +275,7 @@ impl SshConversation {
                 Some(Event::Line(line)) => self.guard_line(at, line, out)?,
                 Some(Event::Interrupt | Event::Unfinished) => return self.prompt(at, false, out),
                 Some(Event::EndOfInput) => return self.guard_leaves(at, out),
-                // The host's names would have to be asked for, which is a command.
-                Some(Event::Complete { .. }) => self.guard_says(at, b"\x07", out)?,
+                Some(Event::Complete { line, cursor }) => self.guard_completes(at, &line, cursor, out)?,
                 None if ended => return self.guard_leaves(at, out),
                 None => {
                     let Some(Some(channel)) = self.channels.get_mut(at) else {
@@ -313,7 +323,7 @@ impl SshConversation {
             pty.size = size;
         }
         let mut shown = Vec::new();
-        let prompting = matches!(guard.phase, Phase::Prompt);
+        let prompting = matches!(guard.phase, Phase::Prompt | Phase::Completing { .. });
         if let Reading::Terminal(editor) = &mut guard.reading {
             editor.resize(editor_size(size), &mut shown);
         }
@@ -325,11 +335,12 @@ impl SshConversation {
     }
 
     /// What waits for people is given up because nobody is there any more.
-    pub(super) fn guard_withdraws(&mut self, at: usize, out: &mut Effects) {
-        let Some(guard) = self.guarded(at) else { return };
+    pub(super) fn guard_withdraws(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
         if let Phase::Deciding { ask, .. } = guard.phase {
             self.forget_question(ask, out);
         }
+        self.end_listings(at, out)
     }
 
     /// What was given as lines is none: nothing that follows can be told from the rest of it.
@@ -389,6 +400,7 @@ impl SshConversation {
             | State::Idle(_)
             | State::Deciding(_)
             | State::Running(_)
+            | State::Listing(_)
             | State::Over => None,
         }
     }

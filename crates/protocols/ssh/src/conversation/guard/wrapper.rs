@@ -33,7 +33,7 @@ pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) ->
 }
 
 /// A text as one word of a shell, whatever is in it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
