@@ -219,3 +219,59 @@ fn what_is_typed_while_the_host_is_asked_waits_and_an_interrupt_gives_up() -> Re
     terminal.child.wait()?;
     Ok(())
 }
+
+#[test]
+fn variables_and_options_outlive_their_line() -> Result<()> {
+    let bed = SshBed::start(&guarded())?;
+    let home = bed.sshd.home("deploy");
+    let script = "x=5 y='a  b'\necho \"[$x][$y]\"\nbash -c 'echo \"child [$x]\"'\nexport x\nbash -c 'echo \"child [$x]\"'\n\
+                  lines=$(printf 'one\\ntwo')\nfor l in $lines; do echo \"- $l\"; done\nx=6\nx=$((x + 1))\necho \"[$x]\"\n\
+                  unset y\necho \"[${y-none}]\"\nIFS=/\nset -f\necho *\nset +f\numask 077\ntouch private\ncd /usr\ntmp=~\n\
+                  cd $tmp\npwd\nset -o pipefail\nfalse | true\necho status $?\n";
+    let through = bed.through("alice")?;
+    let output = super::feed(through.program("ssh").arg("-T").arg(through.name()), script.as_bytes())?;
+    let expected = format!(
+        "[5][a  b]\nchild []\nchild [5]\n- one\n- two\n[7]\n[none]\n*\n{}\nstatus 1\n",
+        home.display()
+    );
+    ensure!(
+        String::from_utf8_lossy(&output.stdout) == expected,
+        "{}",
+        super::said(&output)
+    );
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(home.join("private"))?.permissions());
+    ensure!(mode & 0o777 == 0o600, "{mode:o}");
+    Ok(())
+}
+
+/// A program can read what its line is wrapped in, and say the end of the line before it has come.
+#[test]
+fn forged_variables_are_judged_for_what_they_say_and_run_nothing() -> Result<()> {
+    let bed = SshBed::start(&guarded())?;
+    let home = bed.sshd.home("deploy");
+    let victim = bed.dir().join("victim");
+    fs::write(&victim, "still here")?;
+    let forge = format!(
+        "#!/bin/bash\nnonce=$(tr '\\0' '\\n' < /proc/$PPID/cmdline | grep -o '7777;[0-9a-f]*' | head -n1)\n\
+         printf '\\033]%s;/\\n0022\\n-\\n' \"$nonce\"\n\
+         printf 'declare -- %s\\n' 'x=\"rm\"' 'y=\"$(touch {0}/ran)\"' 'IFS=\"/\"' 'BASH_ENV=\"{0}/env\"' 'a;touch {0}/ran=\"\"' \
+         'z=\"a[$(touch {0}/ran)]\"'\nprintf 'declare -x %s\\n' 'LD_PRELOAD=\"{0}/x\"' 'PATH=\"{0}\"'\nprintf '\\033\\\\'\n",
+        home.display()
+    );
+    let path = home.join("forge");
+    fs::write(&path, forge)?;
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let script = format!(
+        "./forge\npwd\n$x -f {0}\necho \"y is $y\"\neval \"$x -f {0}\"\nls -d /usr/bin\n",
+        victim.display()
+    );
+    let through = bed.through("alice")?;
+    let output = super::feed(through.program("ssh").arg("-T").arg(through.name()), script.as_bytes())?;
+    let text = super::said(&output);
+    // It was believed, and so judged.
+    ensure!(text.contains("/\ny is $(touch"), "{text}");
+    ensure!(text.matches("nothing is removed").count() == 2, "{text}");
+    ensure!(text.contains("/usr/bin\n"), "{text}");
+    ensure!(victim.exists() && !home.join("ran").exists(), "{text}");
+    Ok(())
+}

@@ -2,11 +2,11 @@
 //! host. What was not permitted cannot run, whatever is typed, because no shell at the host ever reads it.
 
 mod completion;
+mod left;
 mod lines;
 mod marker;
+mod place;
 mod wrapper;
-
-use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use sallyport_prompt::{Editor, Event, LineReader, ReadError};
@@ -20,6 +20,7 @@ use crate::connection::Size;
 use crate::{facts, refuse};
 use completion::{Names, Wanted};
 use marker::Marker;
+pub(crate) use place::{Place, ShellOption};
 pub(crate) use wrapper::OWN;
 
 /// What was typed ahead of a decision or a prompt; beyond it the client is not granted more.
@@ -45,14 +46,6 @@ pub(crate) struct Guard {
 enum Reading {
     Terminal(Box<Editor>),
     Stream(LineReader),
-}
-
-/// What one line leaves to the next.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) directory: String,
-    pub(crate) exports: BTreeMap<String, String>,
-    pub(crate) status: u32,
 }
 
 enum Phase {
@@ -157,11 +150,7 @@ impl SshConversation {
             shell,
             reading,
             setup,
-            place: Place {
-                directory: self.account.home.clone().unwrap_or_else(|| "/".to_owned()),
-                exports: BTreeMap::new(),
-                status: 0,
-            },
+            place: Place::at(self.account.home.as_deref().unwrap_or("/")),
             phase: Phase::Prompt,
             ahead,
             input_ended,
@@ -296,12 +285,20 @@ impl SshConversation {
             _ => {}
         }
         let account = self.account.clone();
+        let scanner = self.scanner(out);
         let Some(guard) = self.guarded(at) else { return Ok(()) };
         if let Reading::Terminal(editor) = &mut guard.reading {
             editor.add_history(&line);
         }
         let text = Bytes::copy_from_slice(line.as_bytes());
-        let command = facts::guarded(&text, &guard.setup, &guard.place, &account, out.classification());
+        let command = facts::guarded(
+            &text,
+            &guard.setup,
+            &guard.place,
+            &account,
+            out.classification(),
+            &|value| completion::is_masked(&scanner, value),
+        );
         let ask = self.ask(Question::Channel(at), command, out);
         if let Some(guard) = self.guarded(at) {
             guard.phase = Phase::Deciding { ask, line };

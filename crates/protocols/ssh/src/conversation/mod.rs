@@ -23,6 +23,8 @@ use sallyport_session::{AskId, Command, Conversation, Effects, HoldInfo, Refusal
 use sallyport_ssh_transport::{Step, Transport};
 
 pub(crate) use channel::{Setup, Start};
+#[cfg(test)]
+pub(crate) use guard::ShellOption;
 pub(crate) use guard::{OWN, Place};
 pub(crate) use running::{CONTENT, STDERR};
 

@@ -174,7 +174,7 @@ impl Name {
 }
 
 /// Whether masks would change a name: it is not shown then, and not inserted.
-fn is_masked(scanner: &std::sync::Arc<Scanner>, name: &str) -> bool {
+pub(super) fn is_masked(scanner: &std::sync::Arc<Scanner>, name: &str) -> bool {
     let mut masked = Masked::new(scanner, Medium::Bytes);
     let mut shown = masked.take(name.as_bytes(), false).to_vec();
     shown.extend_from_slice(masked.rest());
@@ -240,13 +240,14 @@ impl Guard {
         match name {
             "HOME" => home.map(str::to_owned),
             "PWD" => Some(self.place.directory.clone()),
-            _ => self.place.exports.get(name).cloned(),
+            _ => self.place.value(name).map(str::to_owned),
         }
     }
 
     fn variables(&self) -> Vec<Name> {
         let given = self.setup.environment.iter().map(|(name, _)| name.as_str());
-        let own = self.place.exports.keys().map(String::as_str);
+        let place = &self.place;
+        let own = place.exports.keys().chain(place.variables.keys()).map(String::as_str);
         plain_names(VARIABLES.into_iter().chain(given).chain(own))
     }
 }
@@ -261,10 +262,15 @@ impl SshConversation {
         out: &mut Effects,
     ) -> Result<(), WireError> {
         let home = self.account.home.clone();
+        let scanner = self.scanner(out);
         let generation = out.generation();
         let line = line.get(..cursor).unwrap_or_default().to_owned();
         let Some(guard) = self.guarded(at) else { return Ok(()) };
-        let found = completing(&line, &|name| guard.variable(name, home.as_deref()));
+        let found = completing(&line, &|name| {
+            // What masks would change is said to nobody, nor asked of the host.
+            let value = guard.variable(name, home.as_deref());
+            value.filter(|value| !is_masked(&scanner, value))
+        });
         let what = match &found {
             Some(Completing::Command(_)) => Some(Source::Programs),
             Some(Completing::File { directory, .. }) => absolute(directory, &guard.place).map(Source::Directory),

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use sallyport_shell::complete::{Quote, Word};
 
 use super::{MAX_NAMES, Name, Source, absolute, candidates};
@@ -75,11 +73,7 @@ fn what_would_mean_more_than_itself_is_quoted() {
 
 #[test]
 fn a_directory_is_asked_for_by_its_whole_path() {
-    let place = Place {
-        directory: "/srv".to_owned(),
-        exports: BTreeMap::new(),
-        status: 0,
-    };
+    let place = Place::at("/srv");
     assert_eq!(absolute("", &place).as_deref(), Some("/srv"));
     assert_eq!(absolute("a b/", &place).as_deref(), Some("/srv/a b"));
     assert_eq!(absolute("//", &place).as_deref(), Some("/"));
