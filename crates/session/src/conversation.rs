@@ -148,4 +148,6 @@ pub struct Ask {
     pub id: AskId,
     /// What is to be decided.
     pub command: Command,
+    /// It waits for people if policy says so. Otherwise a hold is a refusal, and nobody is asked.
+    pub waits: bool,
 }

@@ -239,7 +239,14 @@ impl Effects {
 
     /// Puts a question to the gate. Questions are answered in their order, unless they are held.
     pub fn ask(&mut self, id: AskId, command: Command) {
-        self.asks.push_back(Ask { id, command });
+        let waits = true;
+        self.asks.push_back(Ask { id, command, waits });
+    }
+
+    /// The same for a question of the gateway's own that is not worth anybody's time: what would be held is refused.
+    pub fn ask_without_waiting(&mut self, id: AskId, command: Command) {
+        let waits = false;
+        self.asks.push_back(Ask { id, command, waits });
     }
 
     /// Gives a held question up.

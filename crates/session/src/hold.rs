@@ -148,7 +148,7 @@ impl std::fmt::Debug for Opened {
 
 /// Where holds go: to people. Dropping what waits for an outcome withdraws the request.
 pub trait Reviewing: Send + Sync {
-    /// Takes a grant for exactly this command, or opens a request.
+    /// Takes a grant for exactly this command, or opens a request. Neither before it is polled.
     fn open(&self, asking: Asking) -> Waiting<Opened>;
 }
 

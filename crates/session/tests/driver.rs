@@ -25,7 +25,7 @@ forbid (principal, action == Action::"unparsed", resource)
 unless { context.approved_by.contains(Group::"dba") };
 "#;
 
-/// A protocol of single bytes: `h` is held, `d` says that the next byte is data of the command before it, and every
+/// A protocol of single bytes: `h` is held, `q` would be but does not wait, `d` says that the next byte is data of the command before it, and every
 /// other byte is permitted and forwarded.
 #[derive(Default)]
 struct Bytewise {
@@ -50,7 +50,10 @@ impl Conversation for Bytewise {
             self.asks += 1;
             let id = AskId(self.asks);
             self.pending = Some((id, byte));
-            out.ask(id, command(byte == b'h'));
+            match byte {
+                b'q' => out.ask_without_waiting(id, command(true)),
+                byte => out.ask(id, command(byte == b'h')),
+            }
         }
         Ok(())
     }
@@ -136,15 +139,18 @@ struct Desk {
 
 impl Reviewing for Desk {
     fn open(&self, asking: Asking) -> Waiting<Opened> {
-        let (answer, outcome) = oneshot::channel();
-        let _ = self.opened.send(answer);
-        let info = HoldInfo {
-            request: "r1".to_owned(),
-            groups: vec!["dba".to_owned()],
-            rules: asking.rules,
-            message: asking.message,
-        };
-        Box::pin(async move { Opened::Open(info, or_never(outcome)) })
+        let opened = self.opened.clone();
+        Box::pin(async move {
+            let (answer, outcome) = oneshot::channel();
+            let _ = opened.send(answer);
+            let info = HoldInfo {
+                request: "r1".to_owned(),
+                groups: vec!["dba".to_owned()],
+                rules: asking.rules,
+                message: asking.message,
+            };
+            Opened::Open(info, or_never(outcome))
+        })
     }
 }
 
@@ -317,6 +323,14 @@ async fn a_cancelled_command_lets_what_came_behind_it_go_on() {
     stage.target_gets(b"ab").await;
     answer.closed().await;
     assert!(!stage.interrupt.request(), "nothing is held any more");
+}
+
+#[tokio::test]
+async fn a_question_that_is_worth_nobodys_time_is_refused_where_it_would_be_held() {
+    let mut stage = Stage::start(b"qa", false).await;
+    stage.client_gets(b"R").await;
+    stage.target_gets(b"a").await;
+    assert!(stage.desk.try_recv().is_err(), "somebody was asked");
 }
 
 #[tokio::test]

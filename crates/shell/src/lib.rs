@@ -4,6 +4,8 @@
 //! (`sudo`, `env`, `xargs`, `sh -c`, `ssh` …) are followed into, and what each program does with its arguments is taken
 //! from profiles. Whatever is not exact is said to be so: [`Analysis::opaque`] and [`Analysis::unparsed`].
 
+mod carried;
+pub mod complete;
 mod eval;
 mod facts;
 mod paths;
@@ -11,6 +13,7 @@ mod programs;
 mod setting;
 mod syntax;
 
+pub use carried::{may_be_exported, may_be_set};
 pub use facts::{Analysis, Code, Effect, Opaque, PathUse, Redirections, Run, Stdin, Unparsed};
 pub use setting::{LoginShell, Protected, ProtectedError, Setting};
 
@@ -29,8 +32,11 @@ pub fn analyse(command: &[u8], setting: &Setting) -> Analysis {
             if setting.shell == LoginShell::Other {
                 evaluator.opaque(Opaque::ForeignShell);
             }
+            for name in &setting.exported {
+                evaluator.check_assignment(name, true);
+            }
             let dialect = evaluator.dialect;
-            evaluator.text(text, dialect, State::new(setting), &Context::default());
+            evaluator.text(text, dialect, State::first(setting), &Context::default());
         }
         Err(error) => evaluator.unparsed(syntax::Stop::new("bytes that are no UTF-8", error.valid_up_to())),
     }

@@ -13,6 +13,10 @@ pub struct Setting {
     pub directory: String,
     /// Variables whose values are known before the shell starts; `HOME` and `PWD` are set from [`home`](Self::home).
     pub variables: BTreeMap<String, String>,
+    /// Variables of this shell alone whose values are known: no program that it starts has them.
+    pub own_variables: BTreeMap<String, String>,
+    /// Variables that programs are given because an earlier line exported them: as if this one had.
+    pub exported: BTreeSet<String>,
     /// The shell that the host hands the line to, with `-c`.
     pub shell: LoginShell,
     /// The paths that policy speaks of.
@@ -91,6 +95,8 @@ impl Setting {
             home: home.to_owned(),
             directory: home.to_owned(),
             variables: BTreeMap::new(),
+            own_variables: BTreeMap::new(),
+            exported: BTreeSet::new(),
             shell: LoginShell::Bash,
             protected: Protected::default(),
         }
@@ -115,6 +121,27 @@ impl Setting {
     pub fn knowing(mut self, name: &str, value: &str) -> Self {
         self.variables.insert(name.to_owned(), value.to_owned());
         self
+    }
+
+    /// The same with a variable of this shell alone, whether its value is known or not.
+    #[must_use]
+    pub fn holding(mut self, name: &str, value: Option<&str>) -> Self {
+        self.variables.remove(name);
+        if let Some(value) = value {
+            self.own_variables.insert(name.to_owned(), value.to_owned());
+        }
+        self
+    }
+
+    /// The same with a variable that an earlier line exported, whether its value is known or not.
+    #[must_use]
+    pub fn exporting(mut self, name: &str, value: Option<&str>) -> Self {
+        self.exported.insert(name.to_owned());
+        self.variables.remove(name);
+        match value {
+            Some(value) => self.knowing(name, value),
+            None => self,
+        }
     }
 }
 

@@ -152,16 +152,30 @@ pub(crate) fn guarded(
     place: &Place,
     account: &Account,
     classification: &Classification,
+    is_masked: &dyn Fn(&str) -> bool,
 ) -> Command {
     let mut state = BytesMut::from(&*state(account, setup));
     wire::put_string(&mut state, place.directory.as_bytes());
-    for (name, value) in &place.exports {
-        wire::put_string(&mut state, name.as_bytes());
-        wire::put_string(&mut state, value.as_bytes());
+    for variables in [&place.exports, &place.variables] {
+        state.put_u64(variables.len() as u64);
+        for (name, value) in variables {
+            wire::put_string(&mut state, name.as_bytes());
+            wire::put_string(&mut state, value.as_bytes());
+        }
     }
-    let setting = line::setting(account, setup, classification).within(&place.directory);
-    let known = place.exports.iter();
-    let setting = known.fold(setting, |setting, (name, value)| setting.knowing(name, value));
+    for option in &place.options {
+        wire::put_string(&mut state, option.name().as_bytes());
+    }
+    wire::put_string(&mut state, place.mask.as_deref().unwrap_or_default().as_bytes());
+    let mut setting = line::setting(account, setup, classification).within(&place.directory);
+    // A value that a mask would change may not stand in facts, which people read: it is not known there.
+    let shown = |value: &String| !is_masked(value);
+    for (name, value) in &place.exports {
+        setting = setting.exporting(name, Some(value.as_str()).filter(|_| shown(value)));
+    }
+    for (name, value) in &place.variables {
+        setting = setting.holding(name, Some(value.as_str()).filter(|_| shown(value)));
+    }
     let terminal = setup.pty.is_some();
     line::line(text, terminal, state.freeze(), account, &setting, &OWN).0
 }
@@ -274,4 +288,61 @@ pub(crate) fn request(seq: u64, request: &ClientRequest<'_>) -> Vec<u8> {
         | ClientRequest::Unknown => json!({}),
     };
     json!({ "command": seq, "request": what }).to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use sallyport_policy::Classification;
+
+    use super::guarded;
+    use crate::account::Account;
+    use crate::conversation::{Place, Setup};
+
+    /// What the facts of a line say, when it runs behind one that left these variables.
+    fn facts(line: &'static str, is_masked: &dyn Fn(&str) -> bool) -> (String, Bytes) {
+        let mut place = Place::at("/srv");
+        place.variables.insert("own".to_owned(), "4111".to_owned());
+        place.exports.insert("given".to_owned(), "4222".to_owned());
+        let (account, setup) = (Account::for_tests("deploy"), Setup::default());
+        let text = Bytes::from_static(line.as_bytes());
+        let command = guarded(&text, &setup, &place, &account, &Classification::default(), is_masked);
+        (command.shape.facts.clone(), command.state)
+    }
+
+    #[test]
+    fn a_value_that_masks_would_change_is_in_no_fact() {
+        let line = "echo $own $given";
+        let (shown, _) = facts(line, &|_| false);
+        assert!(shown.contains("4111") && shown.contains("4222"), "{shown}");
+        let (hidden, _) = facts(line, &|_| true);
+        assert!(!hidden.contains("4111") && !hidden.contains("4222"), "{hidden}");
+        // What is not known is not taken for nothing.
+        let (hidden, _) = facts("rm -rf /$own", &|_| true);
+        assert!(hidden.contains("dynamic-argument"), "{hidden}");
+    }
+
+    #[test]
+    fn an_approval_is_bound_to_what_the_line_before_left() {
+        let state = |place: &Place| {
+            let (account, setup) = (Account::for_tests("deploy"), Setup::default());
+            let text = Bytes::from_static(b"ls");
+            guarded(&text, &setup, place, &account, &Classification::default(), &|_| false).state
+        };
+        let plain = Place::at("/srv");
+        let mut others = vec![plain.clone(); 4];
+        for (number, other) in others.iter_mut().enumerate() {
+            match number {
+                0 => drop(other.variables.insert("a".to_owned(), "1".to_owned())),
+                1 => drop(other.exports.insert("a".to_owned(), "1".to_owned())),
+                2 => drop(other.options.insert(crate::conversation::ShellOption::NoGlob)),
+                _ => other.mask = Some("0000".to_owned()),
+            }
+        }
+        let mut states: Vec<_> = others.iter().map(state).collect();
+        states.push(state(&plain));
+        states.sort();
+        states.dedup();
+        assert_eq!(states.len(), 5);
+    }
 }

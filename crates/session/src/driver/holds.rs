@@ -65,11 +65,18 @@ where
             if let Some(task) = self.out.task.take() {
                 self.gate.work_on(task);
             }
-            let Some(Ask { id, command }) = self.out.asks.pop_front() else {
+            let Some(Ask { id, command, waits }) = self.out.asks.pop_front() else {
                 return Ok(answered);
             };
             match self.gate.ask(command) {
                 Asked::Ruled(ruling) => {
+                    self.answer(id, ruling)?;
+                    answered = true;
+                }
+                Asked::Held(hold) if !waits => {
+                    // The hold was never polled, so nobody was told of it.
+                    let refusal = Refusal::new(Reason::Withdrawn, "nobody is asked for this");
+                    let ruling = self.gate.resume(*hold, HoldOutcome::Refused(refusal));
                     self.answer(id, ruling)?;
                     answered = true;
                 }

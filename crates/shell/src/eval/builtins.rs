@@ -238,9 +238,9 @@ impl Evaluator<'_> {
         for argument in arguments {
             if let Some(option) = argument.exact().filter(|text| text.starts_with(['-', '+'])) {
                 exported |= option.contains('x');
-                if option.contains(['r', 'n', 'f', 'F', 'i', 'l', 'u', 'c', 'I', 't']) && option != "-n"
-                    || option == "-n" && builtin != "export"
-                {
+                // What is exported no more is unset in every program that is started from here on.
+                let hides = option.starts_with('+') && option.contains('x');
+                if option.contains(['r', 'n', 'f', 'F', 'i', 'l', 'u', 'c', 'I', 't']) || hides {
                     self.opaque(Opaque::ShellState);
                 }
                 continue;
@@ -257,6 +257,11 @@ impl Evaluator<'_> {
             let name = name.trim_end_matches('+');
             if value.is_some() || builtin != "export" {
                 self.check_assignment(name, exported);
+            }
+            if builtin != "export" && self.setting.variables.contains_key(name) {
+                // In a function it is another variable, which no program is given.
+                state.set(name, Variable::Unknown);
+                continue;
             }
             match value {
                 Some(value) if !value.many && !value.below && !appends && builtin != "local" => {

@@ -114,6 +114,15 @@ impl State {
         }))
     }
 
+    /// The state in which the line itself begins.
+    pub(crate) fn first(setting: &Setting) -> Self {
+        let mut first = Self::new(setting);
+        let own = setting.own_variables.iter();
+        let own = own.map(|(name, value)| (name.clone(), Variable::constant(value)));
+        first.inner().variables.extend(own);
+        first
+    }
+
     /// The state of another shell that this one starts: exported or not is not kept apart, so what is only known
     /// here is unknown there.
     pub(crate) fn child(&self, setting: &Setting) -> Self {
@@ -167,6 +176,13 @@ impl State {
 
     pub(crate) fn forget_variables(&mut self) {
         self.inner().variables.clear();
+    }
+
+    /// What runs is given none of this shell's variables, or others; where it is, a shell finds out by itself.
+    pub(crate) fn forget_environment(&mut self) {
+        self.forget_variables();
+        let directories = self.directories().map(<[_]>::to_vec);
+        self.set_directories(directories);
     }
 
     pub(crate) fn function(&self, name: &str) -> Option<Function> {
@@ -242,7 +258,7 @@ impl State {
 }
 
 /// Variables that the shell sets when it likes.
-fn changes_by_itself(name: &str) -> bool {
+pub(crate) fn changes_by_itself(name: &str) -> bool {
     const OWN: [&str; 20] = [
         "_",
         "OLDPWD",

@@ -153,8 +153,14 @@ impl Evaluator<'_> {
                 via.background = run.program == "setsid" || context.background;
                 self.found.background = true;
             }
-            "pkexec" => via.as_user = Some("root".to_owned()),
-            "setpriv" => via.as_user = Some(String::new()),
+            "pkexec" => {
+                via.as_user = Some("root".to_owned());
+                inner.forget_environment();
+            }
+            "setpriv" => {
+                via.as_user = Some(String::new());
+                inner.forget_environment();
+            }
             "chroot" => {
                 // In another root the same names are other files.
                 if parsed.operands.first().and_then(Field::exact).as_deref() != Some("/") {
@@ -188,7 +194,7 @@ impl Evaluator<'_> {
             self.found.background = true;
         }
         let mut inner = state.clone();
-        inner.set("HOME", Variable::Unknown);
+        inner.forget_environment();
         if parsed.has("-i") {
             inner.set_directories(None);
         }
@@ -256,7 +262,9 @@ impl Evaluator<'_> {
                     self.opaque(Opaque::UnknownOption);
                 }
                 via.program_only = true;
-                self.invoke(&parsed.operands, state.clone(), &via);
+                let mut inner = state.clone();
+                inner.forget_environment();
+                self.invoke(&parsed.operands, inner, &via);
             } else {
                 self.opaque(Opaque::CodeFromStdin);
             }
@@ -273,6 +281,7 @@ impl Evaluator<'_> {
     fn env(&mut self, mut run: Run, arguments: &[Field], state: &State, context: &Context) {
         let mut arguments = arguments.to_vec();
         // A lone dash means `-i`, and options go on behind it.
+        let given = arguments.len();
         while let Some(at) = arguments
             .iter()
             .take_while(|field| field.starts_with("-"))
@@ -282,9 +291,15 @@ impl Evaluator<'_> {
         }
         let parsed = self.wrapper_options(&mut run, ENV, &arguments, state, context);
         let mut inner = state.clone();
+        if parsed.has("-i") || arguments.len() < given {
+            inner.forget_environment();
+        }
         for name in parsed.values("-u") {
             match name.exact() {
-                Some(name) => self.check_assignment(&name, false),
+                Some(name) => {
+                    self.check_assignment(&name, false);
+                    inner.set(&name, Variable::Unknown);
+                }
                 None => self.opaque(Opaque::HookVariable),
             }
         }

@@ -8,6 +8,7 @@ use sallyport_session::{AskId, Effects, Side, Spent, WireError};
 use super::files::Files;
 use super::guard::Guard;
 use super::link::{Authority, Link};
+use super::listing::Listing;
 use super::running::Running;
 use crate::connection::{ClientOpen, ClientRequest, DataHead, Overrun, Packet, Pty, Receiving, Sending, window};
 use crate::facts::Carries;
@@ -86,6 +87,8 @@ pub(crate) enum State {
     Running(Box<Running>),
     /// A shell whose lines the gateway reads: each that is permitted runs by itself.
     Guarded(Box<Guard>),
+    /// A question of the gateway's own to the host, for a guarded shell.
+    Listing(Box<Listing>),
     /// Nothing will run on it: refused, or over.
     Over,
 }
@@ -364,12 +367,23 @@ impl Channel {
         !self.client.closed && !self.target.closed && (self.client.number.is_none() || self.target.number.is_none())
     }
 
+    /// Whether this side may name it.
+    pub(crate) fn is_known_to(&self, side: Side) -> bool {
+        let awaited = side == Side::Target && self.awaiting;
+        awaited || self.end(side).number.is_some() || self.is_opening()
+    }
+
     /// Both peers may send anew what went on its way.
     pub(crate) fn grant(&mut self, client: &mut Link, target: &mut Link, out: &mut Effects) -> Result<(), WireError> {
         let inside = match &self.state {
             State::Running(running) => running.keeps(),
             State::Guarded(guard) => guard.keeps(),
-            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => 0,
+            State::Asked(_)
+            | State::Opening
+            | State::Idle(_)
+            | State::Deciding(_)
+            | State::Listing(_)
+            | State::Over => 0,
         };
         self.client.grant(self.target.queued + inside, client, out)?;
         self.target.grant(self.client.queued + inside, target, out)
@@ -387,6 +401,7 @@ impl Channel {
         match &self.state {
             State::Running(running) => Some(running.spent),
             State::Guarded(guard) => Some(guard.spent()),
+            State::Listing(listing) => listing.spent(),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => None,
         }
     }
@@ -396,6 +411,7 @@ impl Channel {
         match &self.state {
             State::Running(running) => vec![running.spent],
             State::Guarded(guard) => guard.commands(),
+            State::Listing(listing) => listing.spent().into_iter().collect(),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => Vec::new(),
         }
     }
@@ -405,7 +421,12 @@ impl Channel {
         match &self.state {
             State::Idle(setup) => setup.agent,
             State::Deciding(deciding) => deciding.setup.agent,
-            State::Running(_) | State::Guarded(_) | State::Asked(_) | State::Opening | State::Over => self.agent,
+            State::Running(_)
+            | State::Guarded(_)
+            | State::Listing(_)
+            | State::Asked(_)
+            | State::Opening
+            | State::Over => self.agent,
         }
     }
 
@@ -414,6 +435,7 @@ impl Channel {
         let running = match &self.state {
             State::Running(running) => running.files(),
             State::Guarded(_)
+            | State::Listing(_)
             | State::Asked(_)
             | State::Opening
             | State::Idle(_)
@@ -426,7 +448,7 @@ impl Channel {
     /// Whether nothing runs on it: a guarded shell that waits for a line is at rest.
     pub(crate) fn is_idle(&self) -> bool {
         match &self.state {
-            State::Running(_) => false,
+            State::Running(_) | State::Listing(_) => false,
             State::Guarded(guard) => guard.running().is_none(),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => true,
         }
@@ -435,7 +457,11 @@ impl Channel {
     /// Whether both ends are through with it.
     pub(crate) fn is_over(&self) -> bool {
         let over = |end: &End| end.is_over() || end.number.is_none();
-        let undecided = matches!(self.state, State::Opening | State::Asked(_));
+        let undecided = match &self.state {
+            State::Opening | State::Asked(_) => true,
+            State::Listing(listing) => listing.is_undecided(),
+            State::Idle(_) | State::Deciding(_) | State::Running(_) | State::Guarded(_) | State::Over => false,
+        };
         !self.awaiting && !undecided && over(&self.client) && over(&self.target)
     }
 }

@@ -337,7 +337,7 @@ impl SshConversation {
             State::Asked(ask) => Some(*ask),
             State::Deciding(deciding) => Some(deciding.ask),
             State::Idle(setup) => setup.agent_asked,
-            State::Opening | State::Running(_) | State::Guarded(_) | State::Over => None,
+            State::Opening | State::Running(_) | State::Guarded(_) | State::Listing(_) | State::Over => None,
         };
         if let Some(ask) = asked {
             self.forget_question(ask, out);
@@ -346,7 +346,7 @@ impl SshConversation {
             }
         }
         if guarded {
-            self.guard_withdraws(at, out);
+            self.guard_withdraws(at, out)?;
         }
         self.withdraw_files(at, out);
         self.pump(at, out)
@@ -371,7 +371,7 @@ impl SshConversation {
                         Some(deciding.ask).filter(|_| deciding.setup.pty.is_some() && data.contains(&INTERRUPT))
                     }
                     State::Asked(_) | State::Opening | State::Idle(_) => None,
-                    State::Running(_) | State::Guarded(_) | State::Over => None,
+                    State::Running(_) | State::Guarded(_) | State::Listing(_) | State::Over => None,
                 };
                 match gives_up {
                     Some(ask) => self.give_up(at, ask, out),
@@ -382,7 +382,7 @@ impl SshConversation {
                 }
             }
             // Nobody takes it: it needs no memory.
-            State::Over => channel.grant(&mut self.client, &mut self.target, out),
+            State::Listing(_) | State::Over => channel.grant(&mut self.client, &mut self.target, out),
         }
     }
 }

@@ -49,6 +49,7 @@ impl SshConversation {
         let running = match &mut channel.state {
             State::Running(running) => running,
             State::Guarded(_) => return self.guard_output(at, stream, data, out),
+            State::Listing(_) => return self.listing_output(at, stream, data, out),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => {
                 return Err(WireError::target("data on a channel where nothing runs"));
             }
@@ -122,7 +123,7 @@ impl SshConversation {
                 What::Opaque => return Ok(()),
             },
             State::Guarded(_) => return self.guard_words(at, words, out),
-            State::Asked(_) | State::Opening | State::Idle(_) | State::Over => return Ok(()),
+            State::Asked(_) | State::Opening | State::Idle(_) | State::Listing(_) | State::Over => return Ok(()),
         };
         let words = match &mut channel.state {
             State::Running(running) => match &mut running.what {
@@ -134,6 +135,7 @@ impl SshConversation {
             | State::Idle(_)
             | State::Deciding(_)
             | State::Guarded(_)
+            | State::Listing(_)
             | State::Over => words,
         };
         // A terminal in raw mode does not return to the start of the line by itself.
@@ -173,7 +175,12 @@ impl Channel {
         match &self.state {
             State::Running(running) => running.holds_text(),
             State::Guarded(guard) => guard.running().and_then(Running::holds_text),
-            State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => None,
+            State::Asked(_)
+            | State::Opening
+            | State::Idle(_)
+            | State::Deciding(_)
+            | State::Listing(_)
+            | State::Over => None,
         }
     }
 }
@@ -184,7 +191,7 @@ impl State {
         match self {
             Self::Running(running) => Some(running),
             Self::Guarded(guard) => guard.running_mut(),
-            Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding(_) | Self::Over => None,
+            Self::Listing(_) | Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding(_) | Self::Over => None,
         }
     }
 
@@ -195,7 +202,7 @@ impl State {
             Self::Guarded(guard) => guard
                 .streams()
                 .map(|(spent, streams)| (spent.seq(), streams.rest(stream))),
-            Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding(_) | Self::Over => None,
+            Self::Asked(_) | Self::Opening | Self::Idle(_) | Self::Deciding(_) | Self::Listing(_) | Self::Over => None,
         }
     }
 }

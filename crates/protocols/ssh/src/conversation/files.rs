@@ -401,6 +401,7 @@ impl SshConversation {
             | State::Idle(_)
             | State::Deciding(_)
             | State::Guarded(_)
+            | State::Listing(_)
             | State::Over => None,
         }
     }

@@ -1,11 +1,12 @@
 //! The guarded shell: the gateway reads the lines, and each line that is permitted runs as a command of its own at the
 //! host. What was not permitted cannot run, whatever is typed, because no shell at the host ever reads it.
 
+mod completion;
+mod left;
 mod lines;
 mod marker;
+mod place;
 mod wrapper;
-
-use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use sallyport_prompt::{Editor, Event, LineReader, ReadError};
@@ -17,7 +18,9 @@ use super::running::{Exit, Running, Streams, What};
 use super::{Question, SshConversation};
 use crate::connection::Size;
 use crate::{facts, refuse};
+use completion::{Names, Wanted};
 use marker::Marker;
+pub(crate) use place::{Place, ShellOption};
 pub(crate) use wrapper::OWN;
 
 /// What was typed ahead of a decision or a prompt; beyond it the client is not granted more.
@@ -35,6 +38,8 @@ pub(crate) struct Guard {
     ahead: BytesMut,
     /// The client sends no more.
     input_ended: bool,
+    /// The host's names, as far as it was asked.
+    names: Names,
 }
 
 /// How lines are read.
@@ -43,17 +48,11 @@ enum Reading {
     Stream(LineReader),
 }
 
-/// What one line leaves to the next.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    pub(crate) directory: String,
-    pub(crate) exports: BTreeMap<String, String>,
-    pub(crate) status: u32,
-}
-
 enum Phase {
     /// A line is being written.
     Prompt,
+    /// The host is asked, on the channel `at`, how the line may go on.
+    Completing { at: usize, wanted: Box<Wanted> },
     /// Policy is asked about one.
     Deciding { ask: AskId, line: String },
     /// It may run as soon as the host has opened a channel for it.
@@ -66,7 +65,7 @@ impl Guard {
     pub(crate) fn spent(&self) -> Spent {
         match &self.phase {
             Phase::Running { running, .. } => running.spent,
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => self.shell,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => self.shell,
         }
     }
 
@@ -74,14 +73,14 @@ impl Guard {
     pub(crate) fn running(&self) -> Option<&Running> {
         match &self.phase {
             Phase::Running { running, .. } => Some(running),
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => None,
         }
     }
 
     pub(crate) fn running_mut(&mut self) -> Option<&mut Running> {
         match &mut self.phase {
             Phase::Running { running, .. } => Some(running),
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => None,
         }
     }
 
@@ -105,7 +104,7 @@ impl Guard {
                 What::Streams(streams) => Some((running.spent, streams)),
                 What::Transfer(_) | What::Files(_) | What::Opaque => None,
             },
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => None,
         }
     }
 
@@ -159,14 +158,11 @@ impl SshConversation {
             shell,
             reading,
             setup,
-            place: Place {
-                directory: self.account.home.clone().unwrap_or_else(|| "/".to_owned()),
-                exports: BTreeMap::new(),
-                status: 0,
-            },
+            place: Place::at(self.account.home.as_deref().unwrap_or("/")),
             phase: Phase::Prompt,
             ahead,
             input_ended,
+            names: Names::default(),
         }));
         self.prompt(at, false, out)
     }
@@ -177,6 +173,7 @@ impl SshConversation {
         let home = self.account.home.clone().unwrap_or_default();
         let Some(guard) = self.guarded(at) else { return Ok(()) };
         guard.phase = Phase::Prompt;
+        guard.names.begin();
         let mut shown = Vec::new();
         if let Reading::Terminal(editor) = &mut guard.reading {
             let sign = if login == "root" { '#' } else { '$' };
@@ -199,13 +196,16 @@ impl SshConversation {
     /// What the client typed.
     pub(super) fn guard_input(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let Some(guard) = self.guarded(at) else { return Ok(()) };
+        if let Phase::Completing { .. } = guard.phase {
+            return self.completion_input(at, data, out);
+        }
         let gives_up = match &guard.phase {
             Phase::Deciding { ask, .. } if data.contains(&INTERRUPT) => Some(*ask),
             Phase::Running { running, .. } => {
                 let spent = running.spent;
                 return self.guard_passes(at, spent, data, out);
             }
-            Phase::Prompt | Phase::Deciding { .. } | Phase::Opening { .. } => None,
+            Phase::Prompt | Phase::Completing { .. } | Phase::Deciding { .. } | Phase::Opening { .. } => None,
         };
         let Some(ask) = gives_up else {
             guard.ahead.extend_from_slice(data);
@@ -272,8 +272,7 @@ impl SshConversation {
                 Some(Event::Line(line)) => self.guard_line(at, line, out)?,
                 Some(Event::Interrupt | Event::Unfinished) => return self.prompt(at, false, out),
                 Some(Event::EndOfInput) => return self.guard_leaves(at, out),
-                // The host's names would have to be asked for, which is a command.
-                Some(Event::Complete { .. }) => self.guard_says(at, b"\x07", out)?,
+                Some(Event::Complete { line, cursor }) => self.guard_completes(at, &line, cursor, out)?,
                 None if ended => return self.guard_leaves(at, out),
                 None => {
                     let Some(Some(channel)) = self.channels.get_mut(at) else {
@@ -294,12 +293,20 @@ impl SshConversation {
             _ => {}
         }
         let account = self.account.clone();
+        let scanner = self.masks(out).plain;
         let Some(guard) = self.guarded(at) else { return Ok(()) };
         if let Reading::Terminal(editor) = &mut guard.reading {
             editor.add_history(&line);
         }
         let text = Bytes::copy_from_slice(line.as_bytes());
-        let command = facts::guarded(&text, &guard.setup, &guard.place, &account, out.classification());
+        let command = facts::guarded(
+            &text,
+            &guard.setup,
+            &guard.place,
+            &account,
+            out.classification(),
+            &|value| completion::is_masked(&scanner, value),
+        );
         let ask = self.ask(Question::Channel(at), command, out);
         if let Some(guard) = self.guarded(at) {
             guard.phase = Phase::Deciding { ask, line };
@@ -321,7 +328,7 @@ impl SshConversation {
             pty.size = size;
         }
         let mut shown = Vec::new();
-        let prompting = matches!(guard.phase, Phase::Prompt);
+        let prompting = matches!(guard.phase, Phase::Prompt | Phase::Completing { .. });
         if let Reading::Terminal(editor) = &mut guard.reading {
             editor.resize(editor_size(size), &mut shown);
         }
@@ -333,11 +340,12 @@ impl SshConversation {
     }
 
     /// What waits for people is given up because nobody is there any more.
-    pub(super) fn guard_withdraws(&mut self, at: usize, out: &mut Effects) {
-        let Some(guard) = self.guarded(at) else { return };
+    pub(super) fn guard_withdraws(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+        let Some(guard) = self.guarded(at) else { return Ok(()) };
         if let Phase::Deciding { ask, .. } = guard.phase {
             self.forget_question(ask, out);
         }
+        self.end_listings(at, out)
     }
 
     /// What was given as lines is none: nothing that follows can be told from the rest of it.
@@ -397,6 +405,7 @@ impl SshConversation {
             | State::Idle(_)
             | State::Deciding(_)
             | State::Running(_)
+            | State::Listing(_)
             | State::Over => None,
         }
     }

@@ -13,7 +13,7 @@ pub(crate) struct Masks {
 }
 
 /// One stream of text, masked.
-pub(super) struct Masked {
+pub(in crate::conversation) struct Masked {
     /// `None` when nothing is looked for.
     text: Option<TextStream>,
     full_screen: Option<FullScreen>,

@@ -8,6 +8,7 @@ mod files;
 mod forward;
 mod guard;
 mod link;
+mod listing;
 mod masked;
 mod running;
 mod start;
@@ -23,6 +24,8 @@ use sallyport_session::{AskId, Command, Conversation, Effects, HoldInfo, Refusal
 use sallyport_ssh_transport::{Step, Transport};
 
 pub(crate) use channel::{Setup, Start};
+#[cfg(test)]
+pub(crate) use guard::ShellOption;
 pub(crate) use guard::{OWN, Place};
 pub(crate) use running::{CONTENT, STDERR};
 
@@ -108,12 +111,21 @@ impl SshConversation {
     }
 
     fn ask(&mut self, question: Question, command: Command, out: &mut Effects) -> AskId {
-        let id = AskId(self.next_ask);
-        self.next_ask += 1;
-        self.asked.insert(id, command.clone());
-        self.questions.insert(id, question);
+        let id = self.next_ask();
+        self.note_question(id, question, &command);
         out.ask(id, command);
         id
+    }
+
+    fn next_ask(&mut self) -> AskId {
+        let id = AskId(self.next_ask);
+        self.next_ask += 1;
+        id
+    }
+
+    fn note_question(&mut self, id: AskId, question: Question, command: &Command) {
+        self.asked.insert(id, command.clone());
+        self.questions.insert(id, question);
     }
 
     fn link(&mut self, side: Side) -> &mut Link {
@@ -148,7 +160,7 @@ impl SshConversation {
     fn find(&mut self, side: Side, number: u32) -> Result<(usize, &mut Channel), WireError> {
         let at = usize::try_from(number).ok();
         let known = at.and_then(|at| Some((at, self.channels.get_mut(at)?.as_mut()?)));
-        let known = known.filter(|(_, channel)| channel.end(side).number.is_some() || channel.is_opening());
+        let known = known.filter(|(_, channel)| channel.is_known_to(side));
         known.ok_or_else(|| fault(side, "a channel that is not open"))
     }
 
@@ -416,7 +428,16 @@ impl SshConversation {
         self.notice(at, words, out)?;
         self.kill(at, out)?;
         self.withdraw_files(at, out);
-        self.guard_withdraws(at, out);
+        self.guard_withdraws(at, out)?;
+        if matches!(
+            self.channels.get(at),
+            Some(Some(Channel {
+                state: State::Listing(_),
+                ..
+            }))
+        ) {
+            return self.forget_listing(at, out);
+        }
         self.finish(at, start::CANNOT_RUN, out)
     }
 
@@ -459,6 +480,7 @@ fn end_command(state: &State, out: &mut Effects) {
     match state {
         State::Running(running) => out.ended(running.spent.seq(), running.ending()),
         State::Guarded(guard) => guard.ended(out),
+        State::Listing(listing) => listing.ended(out),
         State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => {}
     }
 }

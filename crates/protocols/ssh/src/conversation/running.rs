@@ -108,8 +108,7 @@ impl Running {
             ("from_target", json!(self.flow.from_target)),
         ]);
         let outcome = match (&self.what, &self.exit) {
-            (What::Streams(_) | What::Transfer(_) | What::Files(_), Exit::Status(0))
-            | (What::Files(_) | What::Opaque, Exit::Unsaid) => "completed",
+            (_, Exit::Status(0)) | (What::Files(_) | What::Opaque, Exit::Unsaid) => "completed",
             (_, Exit::Status(status)) => {
                 detail.insert("exit_status", json!(status));
                 "failed"

@@ -82,6 +82,10 @@ impl SshConversation {
                 channel.state = state;
                 self.decided_line(at, ruling, out)
             }
+            (state @ State::Listing(_), ruling) => {
+                channel.state = state;
+                self.decided_listing(at, ruling, out)
+            }
             (state, _) => {
                 channel.state = state;
                 Ok(())

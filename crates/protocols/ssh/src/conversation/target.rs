@@ -88,6 +88,9 @@ impl SshConversation {
             if matches!(channel.state, State::Guarded(_)) {
                 return self.line_ended(at, out);
             }
+            if matches!(channel.state, State::Listing(_)) {
+                return self.listing_ended(at, out);
+            }
             channel.target.closed = true;
             channel.target.forget();
             channel.target.end();
@@ -106,6 +109,7 @@ impl SshConversation {
         match &channel.state {
             State::Opening => channel.state = State::Idle(Setup::default()),
             State::Guarded(_) => return self.run_line(at, out),
+            State::Listing(_) => return self.run_listing(at, out),
             State::Running(_) | State::Over => {}
             State::Asked(_) | State::Idle(_) | State::Deciding(_) => {
                 return Err(fault(Side::Target, "a channel that was not asked for"));
@@ -124,6 +128,9 @@ impl SshConversation {
         if matches!(channel.state, State::Guarded(_)) {
             channel.awaiting = false;
             return self.line_declined(at, &text, out);
+        }
+        if matches!(channel.state, State::Listing(_)) {
+            return self.listing_declined(at, out);
         }
         let waits = matches!(channel.state, State::Opening | State::Running(_));
         let client = channel.client.number;
@@ -165,6 +172,7 @@ impl SshConversation {
         match (&mut channel.state, exit) {
             (State::Running(running), Some(exit)) => running.exit = exit,
             (State::Guarded(guard), Some(exit)) => guard.exit(exit),
+            (State::Listing(listing), Some(exit)) => listing.exit(exit),
             (_, _) => {}
         }
         if want_reply && let Some(channel) = target {
@@ -202,6 +210,9 @@ impl SshConversation {
                     running.exit = Exit::Unsaid;
                 }
                 self.answer_request(at, client, yes, out)?;
+                if !yes {
+                    self.listing_failed(at, out)?;
+                }
                 self.pump(at, out)
             }
         }

@@ -167,10 +167,10 @@ impl SshConversation {
             Exit::Signal { .. } => 128,
             Exit::Unsaid => 255,
         };
-        let left = marker.left();
         // A line that says nothing of where it left off has ended its shell, as `exit` and `exec` do.
-        let leaves = left.is_none() && matches!(running.exit, Exit::Status(_));
-        if let Some(left) = left {
+        let leaves = !marker.is_over() && matches!(running.exit, Exit::Status(_));
+        // What is not understood leaves the place as it was.
+        if let Some(left) = marker.left() {
             left.into_place(&mut guard.place);
         }
         if channel.client.closed {

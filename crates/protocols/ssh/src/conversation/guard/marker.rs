@@ -4,20 +4,10 @@
 //! A program can forge it, for it can read its parent's command line. That gains nothing: the next line is judged for
 //! the directory and the variables that it says, and runs in exactly these.
 
-use std::collections::BTreeMap;
-
-use super::Place;
+use super::left::Left;
 
 /// The most bytes of what a line leaves.
-const MAX_LEFT: usize = 256 * 1024;
-/// The most variables that are kept from one line to the next, and the longest value.
-const MAX_EXPORTS: usize = 256;
-const MAX_VALUE: usize = 32 * 1024;
-/// Bytes of all of them: a command line has at most 128 KiB.
-const MAX_EXPORTED: usize = 48 * 1024;
-/// The longest name.
-const MAX_NAME: usize = 128;
-
+const MAX_LEFT: usize = 512 * 1024;
 /// Looks for the end of one line's output.
 #[derive(Debug)]
 pub(super) struct Marker {
@@ -29,13 +19,6 @@ pub(super) struct Marker {
     over: bool,
     left: Option<Vec<u8>>,
     shown: Vec<u8>,
-}
-
-/// What a line left.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Left {
-    directory: String,
-    exports: Option<BTreeMap<String, String>>,
 }
 
 impl Marker {
@@ -92,7 +75,12 @@ impl Marker {
         &self.shown
     }
 
-    /// What the line left, if it said so.
+    /// Whether the line said that it came to its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// What the line left, if that is understood.
     pub(super) fn left(&self) -> Option<Left> {
         Left::read(self.left.as_deref()?)
     }
@@ -110,98 +98,6 @@ impl Marker {
     }
 }
 
-impl Left {
-    /// The directory on the first line, then `declare -x NAME="value"` a line each. A terminal makes `\n` to `\r\n`.
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?.replace("\r\n", "\n");
-        let (directory, rest) = text.split_once('\n')?;
-        if !directory.starts_with('/') || directory.chars().any(char::is_control) {
-            return None;
-        }
-        let mut room = MAX_EXPORTED;
-        let fits = |(name, value): &(String, String)| {
-            let size = name.len() + value.len();
-            room = room.saturating_sub(size);
-            room > 0
-        };
-        let exports = rest
-            .lines()
-            .filter_map(export)
-            .take(MAX_EXPORTS)
-            .take_while(fits)
-            .collect();
-        Some(Self {
-            directory: directory.to_owned(),
-            exports: rest.starts_with("declare -x").then_some(exports),
-        })
-    }
-
-    /// The next line begins here.
-    pub(super) fn into_place(self, place: &mut Place) {
-        place.directory = self.directory;
-        if let Some(exports) = self.exports {
-            place.exports = exports;
-        }
-    }
-}
-
-/// A variable that one line hands to the next: one of a person's own, on one line. What the login gives is given anew to
-/// each line, and what makes programs run other code is not kept.
-fn export(line: &str) -> Option<(String, String)> {
-    let (name, value) = line.strip_prefix("declare -x ")?.split_once('=')?;
-    let value = value.strip_prefix('"')?.strip_suffix('"')?;
-    // The name goes into the next line's wrapper as it is.
-    if !is_name(name) || sallyport_target::AcceptEnv::changes_code(name) || GIVEN.contains(&name) {
-        return None;
-    }
-    if value.len() > MAX_VALUE {
-        return None;
-    }
-    let mut plain = String::new();
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => plain.push(chars.next()?),
-            '"' | '`' => return None,
-            c if c.is_control() => return None,
-            c => plain.push(c),
-        }
-    }
-    Some((name.to_owned(), plain))
-}
-
-/// Whether a text is the name of a variable, and nothing that a shell would take for more.
-fn is_name(name: &str) -> bool {
-    name.len() <= MAX_NAME
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// Variables that every login has anew.
-const GIVEN: &[&str] = &[
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "PATH",
-    "PWD",
-    "OLDPWD",
-    "SHLVL",
-    "TERM",
-    "MAIL",
-    "SSH_CLIENT",
-    "SSH_CONNECTION",
-    "SSH_TTY",
-    "SSH_AUTH_SOCK",
-    "SSH_ORIGINAL_COMMAND",
-    "XDG_RUNTIME_DIR",
-    "XDG_SESSION_ID",
-    "XDG_SESSION_TYPE",
-    "XDG_SESSION_CLASS",
-    "DBUS_SESSION_BUS_ADDRESS",
-    "_",
-];
-
 fn find(text: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::find(text, needle)
 }
@@ -216,24 +112,16 @@ fn begun(text: &[u8], needle: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
-    use std::collections::BTreeMap;
-
     use super::{Left, Marker};
-
-    fn left() -> Option<Left> {
-        Some(Left {
-            directory: "/srv/a b".to_owned(),
-            exports: Some(BTreeMap::from([("A".to_owned(), "1 \"$x".to_owned())])),
-        })
-    }
 
     #[test]
     fn it_is_found_wherever_the_output_is_cut_and_never_shown() {
         let nonce = Marker::new().nonce().to_owned();
         let said = format!(
-            "out\x1b[0m\x1b]7777;other;x\x1b\\\x1b]7777;{nonce};/srv/a b\r\ndeclare -x A=\"1 \\\"\\$x\"\r\n\
+            "out\x1b[0m\x1b]7777;other;x\x1b\\\x1b]7777;{nonce};/srv/a b\r\n0022\r\n-\r\ndeclare -x A=\"1 \\\"\\$x\"\r\n\
              declare -x PATH=\"/tmp\"\r\ndeclare -x LD_PRELOAD=\"/tmp/x\"\r\n\x1b\\end"
         );
+        let left = Left::read(b"/srv/a b\n0022\n-\ndeclare -x A=\"1 \\\"\\$x\"\n");
         for cut in 0..=said.len() {
             let mut marker = Marker::new();
             marker.opening = format!("\x1b]7777;{nonce};").into_bytes();
@@ -246,35 +134,7 @@ mod tests {
                 "out\x1b[0m\x1b]7777;other;x\x1b\\end",
                 "cut at {cut}"
             );
-            assert_eq!(marker.left(), left(), "cut at {cut}");
-        }
-    }
-
-    /// A program can forge what its line leaves.
-    #[test]
-    fn what_is_no_variable_does_not_get_into_the_next_line() {
-        for forged in [
-            "A;touch /tmp/x;B=\"v\"",
-            "A$(id)=\"v\"",
-            "-f=\"v\"",
-            "1A=\"v\"",
-            "=\"v\"",
-            "A B=\"v\"",
-            "BASH_ENV=\"/tmp/x\"",
-            "PATH=\"/tmp\"",
-            "A=\"`id`\"",
-            "A=$'v'",
-        ] {
-            assert_eq!(super::export(&format!("declare -x {forged}")), None, "{forged}");
-        }
-        let taken = super::export("declare -x A_1=\"v $(id) 'q'\"");
-        assert_eq!(taken, Some(("A_1".to_owned(), "v $(id) 'q'".to_owned())));
-    }
-
-    #[test]
-    fn a_place_that_is_none_is_not_believed() {
-        for odd in ["relative\n", "/a\x1bb\n", "/nothing follows"] {
-            assert_eq!(Left::read(odd.as_bytes()), None, "{odd:?}");
+            assert_eq!(marker.left(), left, "cut at {cut}");
         }
     }
 }

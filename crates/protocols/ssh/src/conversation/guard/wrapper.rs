@@ -5,10 +5,13 @@ use std::fmt::Write;
 use sallyport_target::LoginShell;
 
 use super::Place;
+use super::left::SEPARATOR;
 
 /// The commands that the wrapper itself uses. A function of one of these names would run with it, though the line that
 /// defines it calls it nowhere.
-pub(crate) const OWN: [&str; 6] = ["cd", "export", "eval", "printf", "pwd", "exit"];
+pub(crate) const OWN: [&str; 9] = [
+    "cd", "declare", "eval", "exit", "export", "printf", "pwd", "set", "umask",
+];
 
 /// The line, and around it what puts it into its place and says where it ends.
 pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) -> String {
@@ -16,24 +19,40 @@ pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) ->
     // The line was judged for this directory and runs in no other.
     let nowhere = says("cd; pwd -P");
     let mut script = format!("cd -- {} || {{ {nowhere}; exit 1; }}\n", quoted(&place.directory));
+    if shell == LoginShell::Bash {
+        // What the login gives need not be carried.
+        script.push_str("__sallyport_given=$(export -p)\n");
+    }
+    if let Some(mask) = &place.mask {
+        let _ = writeln!(script, "umask {mask}");
+    }
     for (name, value) in &place.exports {
         let _ = writeln!(script, "export {name}={}", quoted(value));
+    }
+    for (name, value) in &place.variables {
+        // Not exported, though the login may have given one of this name.
+        let _ = writeln!(script, "declare +x {name}={}", quoted(value));
+    }
+    for option in &place.options {
+        let _ = writeln!(script, "set -o {}", option.name());
     }
     // What the line sees as the status of the one before.
     let _ = writeln!(script, "(exit {})", place.status.min(255));
     // As one word, so that nothing in the line can reach what stands around it; and not as an option.
     let _ = writeln!(script, "eval {}", quoted(&format!(" {line}")));
     let left = match shell {
-        LoginShell::Bash => "pwd -P; export -p",
-        // What `export -p` prints is not the same everywhere.
-        LoginShell::Sh => "pwd -P",
+        LoginShell::Bash => {
+            format!("pwd -P; umask; printf '%s\\n' \"$__sallyport_given\" {SEPARATOR}; declare -p")
+        }
+        // How another shell says its variables is not the same everywhere.
+        LoginShell::Sh => "pwd -P; umask".to_owned(),
     };
-    let _ = writeln!(script, "__sallyport=$?; {}; exit $__sallyport", says(left));
+    let _ = writeln!(script, "__sallyport=$?; {}; exit $__sallyport", says(&left));
     script
 }
 
 /// A text as one word of a shell, whatever is in it.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
@@ -44,13 +63,16 @@ mod tests {
     use sallyport_target::LoginShell;
 
     use super::{Place, quoted, wrap};
+    use crate::conversation::guard::ShellOption;
 
     #[test]
     fn every_command_of_the_wrapper_is_known_as_its_own() {
         let place = Place {
-            directory: "/d".to_owned(),
             exports: BTreeMap::from([("A".to_owned(), "v".to_owned())]),
-            status: 0,
+            variables: BTreeMap::from([("a".to_owned(), "v".to_owned())]),
+            options: ShellOption::ALL.into(),
+            mask: Some("0022".to_owned()),
+            ..Place::at("/d")
         };
         let script = wrap("", &place, "n", LoginShell::Bash);
         let analysis = sallyport_shell::analyse(script.as_bytes(), &sallyport_shell::Setting::new("/root"));
@@ -64,14 +86,15 @@ mod tests {
     fn a_place_cannot_break_out_of_its_quotes() {
         assert_eq!(quoted("it's; rm -rf /"), r"'it'\''s; rm -rf /'");
         let place = Place {
-            directory: "/tmp/a'b".to_owned(),
             exports: BTreeMap::from([("A".to_owned(), "$(id)\n'x".to_owned())]),
+            variables: BTreeMap::from([("a".to_owned(), "';id'".to_owned())]),
             status: 3,
+            ..Place::at("/tmp/a'b")
         };
         let script = wrap("ls # here", &place, "n", LoginShell::Bash);
         assert!(script.starts_with("cd -- '/tmp/a'\\''b' || {"), "{script}");
         assert!(
-            script.contains("\nexport A='$(id)\n'\\''x'\n(exit 3)\neval ' ls # here'\n"),
+            script.contains("\nexport A='$(id)\n'\\''x'\ndeclare +x a=''\\'';id'\\'''\n(exit 3)\neval ' ls # here'\n"),
             "{script}"
         );
     }
