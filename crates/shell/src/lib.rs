@@ -30,7 +30,12 @@ pub fn analyse(command: &[u8], setting: &Setting) -> Analysis {
                 evaluator.opaque(Opaque::ForeignShell);
             }
             let dialect = evaluator.dialect;
-            evaluator.text(text, dialect, State::new(setting), &Context::default());
+            let state = if setting.goes_on {
+                State::elsewhere(setting)
+            } else {
+                State::new(setting)
+            };
+            evaluator.text(text, dialect, state, &Context::default());
         }
         Err(error) => evaluator.unparsed(syntax::Stop::new("bytes that are no UTF-8", error.valid_up_to())),
     }

@@ -95,14 +95,14 @@ fn a_guarded_script_keeps_its_place_and_runs_no_line_that_is_refused() -> Result
 }
 
 /// A terminal whose screen is read while it is typed on.
-struct Terminal {
-    child: Child,
+pub(super) struct Terminal {
+    pub(super) child: Child,
     keys: ChildStdin,
     screen: Arc<Mutex<String>>,
 }
 
 impl Terminal {
-    fn open(bed: &SshBed) -> Result<Self> {
+    pub(super) fn open(bed: &SshBed) -> Result<Self> {
         let through = bed.through("alice")?;
         let mut ssh = through.program("ssh");
         ssh.args(["-tt"]).arg(through.name());
@@ -122,7 +122,7 @@ impl Terminal {
     }
 
     /// Waits until these words are shown, and forgets what was shown up to them.
-    fn wait(&self, words: &str) -> Result<()> {
+    pub(super) fn wait(&self, words: &str) -> Result<()> {
         let found = eventually(words, || {
             let mut screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
             Ok(screen.find(words).map(|at| {
@@ -132,7 +132,7 @@ impl Terminal {
         found.with_context(|| format!("{:?}", self.screen.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    fn press(&mut self, keys: &str) -> Result<()> {
+    pub(super) fn press(&mut self, keys: &str) -> Result<()> {
         self.keys.write_all(keys.as_bytes())?;
         Ok(self.keys.flush()?)
     }

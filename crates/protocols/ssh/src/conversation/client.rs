@@ -299,6 +299,11 @@ impl SshConversation {
             channel.replies.push_back(Reply::Client);
         }
         out.remark(facts::request(spent.seq(), request));
+        if let (ClientRequest::WindowChange(size), State::Running(running)) = (request, &mut channel.state)
+            && let Some(gated) = &mut running.gated
+        {
+            gated.resize(*size);
+        }
         let packet = Packet::Request {
             channel: number,
             name,
@@ -312,6 +317,9 @@ impl SshConversation {
     pub(super) fn input_ended(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
         if self.files_input_ended(at) {
             return Ok(());
+        }
+        if self.gated(at).is_some() {
+            return self.gated_input_ended(at, out);
         }
         if let Some(Some(channel)) = self.channels.get_mut(at) {
             channel.target.end_data();
@@ -349,6 +357,7 @@ impl SshConversation {
             self.guard_withdraws(at, out);
         }
         self.withdraw_files(at, out);
+        self.gated_withdraws(at, out);
         self.pump(at, out)
     }
 

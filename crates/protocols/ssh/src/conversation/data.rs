@@ -10,6 +10,14 @@ use super::running::{Running, STDERR, STDOUT, What};
 impl SshConversation {
     /// Data of the client for what runs.
     pub(super) fn data_to_target(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        if self.gated(at).is_some() {
+            return self.gated_input(at, data, out);
+        }
+        self.send_on(at, data, out)
+    }
+
+    /// Sends what belongs to what runs.
+    pub(super) fn send_on(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
@@ -84,7 +92,8 @@ impl SshConversation {
         channel
             .client
             .send(stream, shown, &mut self.client, Authority::Own, out)?;
-        channel.grant(&mut self.client, &mut self.target, out)
+        channel.grant(&mut self.client, &mut self.target, out)?;
+        self.gated_shown(at, data, out)
     }
 
     /// Shows what masks held back for more to come.
@@ -111,6 +120,7 @@ impl SshConversation {
         };
         let terminal = match &channel.state {
             State::Deciding(deciding) => deciding.setup.pty.is_some(),
+            State::Running(running) if running.gated.is_some() => return self.gated_words(at, words, out),
             State::Running(running) => match &running.what {
                 What::Streams(streams) => streams.terminal,
                 What::Transfer(_) | What::Files(_) => false,

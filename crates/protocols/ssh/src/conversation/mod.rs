@@ -6,6 +6,7 @@ mod client;
 mod data;
 mod files;
 mod forward;
+mod gated;
 mod guard;
 mod link;
 mod running;
@@ -226,6 +227,7 @@ impl Conversation for SshConversation {
                     let handled = self.handle(from, packet, out);
                     bytes.advance(whole.min(bytes.len()));
                     handled?;
+                    self.gated_ticks(out)?;
                 }
                 Step::Disconnected { text, .. } => {
                     if from == Side::Target {
@@ -336,7 +338,7 @@ impl Conversation for SshConversation {
 
     fn quiet(&mut self, out: &mut Effects) {
         for at in 0..self.channels.len() {
-            if let Err(error) = self.let_go(at, out) {
+            if let Err(error) = self.let_go(at, out).and_then(|()| self.gated_quiet(at, out)) {
                 self.fail(&error, out);
             }
         }
@@ -380,6 +382,7 @@ impl SshConversation {
         self.kill(at, out)?;
         self.withdraw_files(at, out);
         self.guard_withdraws(at, out);
+        self.gated_withdraws(at, out);
         self.finish(at, start::CANNOT_RUN, out)
     }
 
@@ -420,7 +423,12 @@ fn fault(side: Side, what: impl Into<String>) -> WireError {
 /// Notes how the command of a channel ended, if one ran.
 fn end_command(state: &State, out: &mut Effects) {
     match state {
-        State::Running(running) => out.ended(running.spent.seq(), running.ending()),
+        State::Running(running) => {
+            if let Some(gated) = &running.gated {
+                gated.ended(out);
+            }
+            out.ended(running.spent.seq(), running.ending());
+        }
         State::Guarded(guard) => guard.ended(out),
         State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => {}
     }
