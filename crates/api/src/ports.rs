@@ -162,6 +162,12 @@ pub enum What {
         /// It, as text.
         text: String,
     },
+    /// A line that was typed at a shell of the host's own, as far as it can be reconstructed. It proves nothing of what the
+    /// shell ran.
+    Typed {
+        /// It, in words.
+        text: String,
+    },
     /// A result begins.
     Columns {
         /// The names of its columns.

@@ -37,8 +37,13 @@ impl Transcript {
     pub(crate) fn event(&mut self, event: Event<'_>, tell: &mut dyn FnMut(What)) {
         match event {
             Event::Command {
-                text: command, detail, ..
+                seq,
+                text: command,
+                detail,
             } => {
+                if let Responses::Ssh(transcript) = &mut self.responses {
+                    transcript.command(seq, command);
+                }
                 let parameters = strings(&json(detail), "parameters");
                 tell(What::Command {
                     text: text(command),
@@ -63,9 +68,21 @@ impl Transcript {
                     message: string(&detail, "message"),
                 });
             }
-            Event::Input { bytes, .. } => tell(What::Input { text: text(bytes) }),
+            Event::Input { seq, bytes } => {
+                tell(What::Input { text: text(bytes) });
+                if let Responses::Ssh(transcript) = &mut self.responses {
+                    for text in transcript.input(seq, bytes) {
+                        tell(What::Typed { text });
+                    }
+                }
+            }
             Event::Response { seq, bytes } => self.response(seq, bytes, tell),
-            Event::Notice { detail } => tell(What::Notice { text: text(detail) }),
+            Event::Notice { detail } => {
+                if let Responses::Ssh(transcript) = &mut self.responses {
+                    transcript.notice(detail);
+                }
+                tell(What::Notice { text: text(detail) });
+            }
             Event::Ended { detail, .. } => tell(What::Ended {
                 how: ended(&json(detail)),
                 rows: None,

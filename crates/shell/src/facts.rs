@@ -199,6 +199,10 @@ pub enum Opaque {
     ForeignShell,
     /// Files through names of descriptors or of other processes.
     Descriptor,
+    /// An interactive shell puts something of its history into the line.
+    HistoryExpansion,
+    /// What the line leaves behind decides what later lines of the same shell mean, or whether they are seen.
+    LastingState,
 }
 
 /// The text is not understood.

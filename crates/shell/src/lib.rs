@@ -36,7 +36,12 @@ pub fn analyse(command: &[u8], setting: &Setting) -> Analysis {
                 evaluator.check_assignment(name, true);
             }
             let dialect = evaluator.dialect;
-            evaluator.text(text, dialect, State::first(setting), &Context::default());
+            let state = if setting.goes_on {
+                State::elsewhere(setting)
+            } else {
+                State::first(setting)
+            };
+            evaluator.text(text, dialect, state, &Context::default());
         }
         Err(error) => evaluator.unparsed(syntax::Stop::new("bytes that are no UTF-8", error.valid_up_to())),
     }

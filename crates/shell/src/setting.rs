@@ -21,6 +21,8 @@ pub struct Setting {
     pub shell: LoginShell,
     /// The paths that policy speaks of.
     pub protected: Protected,
+    /// Lines before this one ran in the same shell: where it is and what its variables are is not known.
+    pub goes_on: bool,
 }
 
 /// The shell that reads the line.
@@ -99,7 +101,15 @@ impl Setting {
             exported: BTreeSet::new(),
             shell: LoginShell::Bash,
             protected: Protected::default(),
+            goes_on: false,
         }
+    }
+
+    /// The same for a shell in which other lines ran before.
+    #[must_use]
+    pub fn going_on(mut self) -> Self {
+        self.goes_on = true;
+        self
     }
 
     /// The same for a shell that starts in another directory, given without links in it.

@@ -33,7 +33,7 @@
 //! certificate = true                    # or password_file, password_env, private_key_file
 //! host_keys = ["ssh-ed25519 AAAA…"]     # or host_ca, with host_name; one of them there must be
 //! accept_env = ["LANG", "LC_*"]         # the default
-//! shell = "guarded"                     # the default; or recorded
+//! shell = "guarded"                     # the default; or gated, or recorded
 //! files = "digest"                      # the default; or content
 //! login_shell = "bash"                  # the default; or sh
 //! ```

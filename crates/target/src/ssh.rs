@@ -119,6 +119,8 @@ pub struct HostTrust {
 pub enum ShellMode {
     /// The host's shell, of which everything is recorded.
     Recorded,
+    /// The host's shell, where each line waits for a decision on what can be seen of it.
+    Gated,
     /// A shell of the gateway's own: what is not permitted cannot run.
     #[default]
     Guarded,
@@ -129,6 +131,7 @@ impl ShellMode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Recorded => "recorded",
+            Self::Gated => "gated",
             Self::Guarded => "guarded",
         }
     }

@@ -39,14 +39,14 @@ fn shared(bed: &SshBed, config: &SshConfig) -> Result<impl Fn(&str) -> Command> 
 }
 
 /// The one request that waits.
-fn request(bed: &SshBed, token: &str) -> Result<Value> {
+pub(super) fn request(bed: &SshBed, token: &str) -> Result<Value> {
     eventually("a request", || {
         let reply = bed.gateway.api().get("/v1/requests?state=open&wait=5", Some(token))?;
         Ok(reply.body.pointer("/0").cloned())
     })
 }
 
-fn id(value: &Value) -> Result<&str> {
+pub(super) fn id(value: &Value) -> Result<&str> {
     value.get("id").and_then(Value::as_str).context("no id")
 }
 

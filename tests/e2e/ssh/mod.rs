@@ -4,6 +4,7 @@ mod clients;
 mod control;
 mod files;
 mod forwards;
+mod gated;
 mod guarded;
 mod hostile;
 mod masks;

@@ -15,6 +15,7 @@ const PURE: &[&str] = &[
     "crates/protocols/ssh/prompt/src/",
     "crates/protocols/ssh/sftp/src/",
     "crates/protocols/ssh/transport/src/",
+    "crates/protocols/ssh/typed/src/",
     "crates/shell/src/",
     "crates/sql/src/",
 ];

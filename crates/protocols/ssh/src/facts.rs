@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod example_tests;
 mod file;
+mod gated;
 mod line;
 
 use std::sync::Arc;
@@ -19,7 +20,11 @@ use crate::connection::{ClientOpen, ClientRequest, Listening, Pty, TargetOpen};
 use crate::conversation::{OWN, Place, Setup, Start};
 
 pub(crate) use file::{RsyncRun, ScpRun, file, item, rsync};
+pub(crate) use gated::gated;
 pub(crate) use line::Carries;
+
+/// The text of a shell as a command.
+pub(crate) const SHELL: &[u8] = b"SHELL";
 
 /// The facts of one act while they are collected.
 struct Facts(Vec<(SmolStr, Value)>);
@@ -117,13 +122,7 @@ pub(crate) fn start(
                 .text("mode", account.shell.as_str())
                 .text("name", "");
             let words = json!({ "shell": account.shell.as_str(), "terminal": terminal });
-            let shell = command(
-                vec![facts.act("shell")],
-                Bytes::from_static(b"SHELL"),
-                state,
-                &words,
-                None,
-            );
+            let shell = command(vec![facts.act("shell")], Bytes::from_static(SHELL), state, &words, None);
             (shell, Carries::Text)
         }
         Start::Subsystem(name) => {
@@ -268,6 +267,11 @@ pub(crate) fn terminal(seq: u64, pty: &Pty) -> Vec<u8> {
 /// From here on a full-screen program is shown under masks of its own, or is not any more; for the recording.
 pub(crate) fn full_screen(seq: u64, on: bool) -> Vec<u8> {
     json!({ "command": seq, "full_screen": on }).to_string().into_bytes()
+}
+
+/// A line that was typed and not shown, for the recording: what it says is not.
+pub(crate) fn unechoed(seq: u64) -> Vec<u8> {
+    json!({ "command": seq, "typed": "no echo" }).to_string().into_bytes()
 }
 
 /// A request that was passed on while a command ran, for the recording.

@@ -1,8 +1,11 @@
-//! A recording's bytes for people: what a command said, on which stream.
+//! A recording's bytes for people: what a command said, on which stream, and which lines were typed.
+
+mod typed;
 
 use std::collections::{HashMap, HashSet};
 
 use crate::conversation::{CONTENT, STDERR};
+use typed::TypedLines;
 
 /// Reads the responses of one recording.
 #[derive(Debug, Default)]
@@ -11,12 +14,29 @@ pub struct Transcript {
     begun: HashMap<(u64, u8), Vec<u8>>,
     /// The commands whose responses are what files hold: a recording may cut one piece into several.
     files: HashSet<u64>,
+    typed: TypedLines,
 }
 
 /// Characters have at most so many bytes.
 const LONGEST_CHARACTER: usize = 4;
 
 impl Transcript {
+    /// Takes the text of a command.
+    pub fn command(&mut self, seq: u64, text: &[u8]) {
+        self.typed.command(seq, text);
+    }
+
+    /// Takes something that was noted of the session.
+    pub fn notice(&mut self, detail: &[u8]) {
+        self.typed.notice(detail);
+    }
+
+    /// Takes what was typed, and gives the lines of a shell that were submitted with it, as far as they can be
+    /// reconstructed.
+    pub fn input(&mut self, seq: u64, bytes: &[u8]) -> Vec<String> {
+        self.typed.input(seq, bytes)
+    }
+
     /// Takes the bytes of one response of command `seq` as they were recorded: a byte that names the stream, then what was
     /// said on it. Gives the stream's name and the text; a character that was cut comes with its rest. `None` for what a
     /// file holds.
@@ -28,6 +48,7 @@ impl Transcript {
         if self.files.contains(&seq) {
             return None;
         }
+        self.typed.shown(seq, said);
         let mut whole = self.begun.remove(&(seq, stream)).unwrap_or_default();
         whole.extend_from_slice(said);
         let cut = whole.utf8_chunks().last().map_or(0, |chunk| chunk.invalid().len());

@@ -48,6 +48,7 @@ impl Cast {
             | What::Hold { .. }
             | What::Review { .. }
             | What::Input { .. }
+            | What::Typed { .. }
             | What::Columns { .. }
             | What::Row { .. }
             | What::Output { .. }

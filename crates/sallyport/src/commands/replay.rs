@@ -121,6 +121,7 @@ impl Transcript {
                 &review(outcome, request.as_deref(), approved_by, message.as_deref()),
             ),
             What::Input { text } => say(">", text),
+            What::Typed { text } => say("*", &format!("typed (reconstructed): {text}")),
             What::Columns { names } => say("<", &names.join(" | ")),
             What::Row { values } => {
                 let values: Vec<&str> = values.iter().map(|value| value.as_deref().unwrap_or("∅")).collect();
@@ -225,6 +226,23 @@ fn end(state: SessionState, root: Option<&str>, journal: InJournal) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn typed_lines_are_said_to_be_reconstructed() {
+        let line = Line {
+            at_micros: 0,
+            seq: None,
+            what: What::Typed {
+                text: "rm x\n\u{1b}[2Ay".to_owned(),
+            },
+        };
+        let words = Transcript::default().words(&line);
+        assert!(
+            words.starts_with("+00:00:00.000  * typed (reconstructed): rm x\n               "),
+            "{words}"
+        );
+        assert!(!words.contains('\u{1b}'), "{words}");
+    }
 
     #[test]
     fn a_transcript_reads_like_a_story_and_cannot_be_forged_by_a_statement() {

@@ -16,8 +16,9 @@ const MAX_LIST: usize = 64;
 /// The longest name of an account or a host, in bytes.
 const MAX_ACCOUNT: usize = 128;
 
-const SHELLS: [(&str, ShellMode); 2] = [
+const SHELLS: [(&str, ShellMode); 3] = [
     (ShellMode::Guarded.as_str(), ShellMode::Guarded),
+    (ShellMode::Gated.as_str(), ShellMode::Gated),
     (ShellMode::Recorded.as_str(), ShellMode::Recorded),
 ];
 const FILES: [(&str, FileRecording); 2] = [

@@ -19,7 +19,7 @@ const MAX_VARIABLES: usize = 64;
 const MAX_ENVIRONMENT: usize = 32 * 1024;
 
 /// What a client asked for before it said what is to run.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Setup {
     pub(crate) pty: Option<Pty>,
     pub(crate) environment: Vec<(String, String)>,
@@ -324,6 +324,8 @@ pub(crate) enum Reply {
     Nobody,
     /// It is the start of what runs; `client` says whether the client waits for it.
     Start { client: bool },
+    /// The target has got what was typed.
+    Heard,
 }
 
 /// A channel.
@@ -406,10 +408,10 @@ impl Channel {
         }
     }
 
-    /// The commands that run on it: in a guarded shell that itself, and the line.
+    /// The commands that run on it: in a guarded or gated shell that itself, and the line.
     pub(crate) fn commands(&self) -> Vec<Spent> {
         match &self.state {
-            State::Running(running) => vec![running.spent],
+            State::Running(running) => running.commands(),
             State::Guarded(guard) => guard.commands(),
             State::Listing(listing) => listing.spent().into_iter().collect(),
             State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => Vec::new(),

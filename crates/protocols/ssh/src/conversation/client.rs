@@ -296,7 +296,7 @@ impl SshConversation {
         }
         out.remark(facts::request(spent.seq(), request));
         if let ClientRequest::WindowChange(size) = request {
-            channel.resized(size.columns);
+            channel.resized(*size);
         }
         let packet = Packet::Request {
             channel: number,
@@ -311,6 +311,9 @@ impl SshConversation {
     pub(super) fn input_ended(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
         if self.files_input_ended(at) {
             return Ok(());
+        }
+        if self.gated(at).is_some() {
+            return self.gated_input_ended(at, out);
         }
         if let Some(Some(channel)) = self.channels.get_mut(at) {
             channel.target.end_data();
@@ -349,6 +352,7 @@ impl SshConversation {
             self.guard_withdraws(at, out)?;
         }
         self.withdraw_files(at, out);
+        self.gated_withdraws(at, out);
         self.pump(at, out)
     }
 

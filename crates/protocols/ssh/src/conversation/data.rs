@@ -7,11 +7,20 @@ use super::channel::{Channel, State};
 use super::link::Authority;
 use super::masked::Masks;
 use super::running::{Running, STDERR, STDOUT, Streams, What};
+use crate::connection::Size;
 use crate::facts;
 
 impl SshConversation {
     /// Data of the client for what runs.
     pub(super) fn data_to_target(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        if self.gated(at).is_some() {
+            return self.gated_input(at, data, out);
+        }
+        self.send_on(at, data, out)
+    }
+
+    /// Sends what belongs to what runs.
+    pub(super) fn send_on(&mut self, at: usize, data: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
@@ -90,7 +99,8 @@ impl SshConversation {
         if let What::Streams(streams) = &mut running.what {
             note_turns(streams, running.spent.seq(), out);
         }
-        channel.grant(&mut self.client, &mut self.target, out)
+        channel.grant(&mut self.client, &mut self.target, out)?;
+        self.gated_shown(at, data, out)
     }
 
     /// Shows what masks held back for more to come.
@@ -117,6 +127,7 @@ impl SshConversation {
         };
         let terminal = match &channel.state {
             State::Deciding(deciding) => deciding.setup.pty.is_some(),
+            State::Running(running) if running.gated.is_some() => return self.gated_words(at, words, out),
             State::Running(running) => match &running.what {
                 What::Streams(streams) => streams.has_terminal(),
                 What::Transfer(_) | What::Files(_) => false,
@@ -159,14 +170,16 @@ impl Channel {
         }
     }
 
-    /// The terminal of what runs has so many columns: values that go on in the next line are looked for by that.
-    pub(super) fn resized(&mut self, columns: u32) {
-        if let Some(Running {
-            what: What::Streams(streams),
-            ..
-        }) = self.state.running_mut()
-        {
-            streams.resize(columns);
+    /// The terminal of what runs has another size: values and typed lines that go on in the next row are seen by it.
+    pub(super) fn resized(&mut self, size: Size) {
+        let Some(running) = self.state.running_mut() else {
+            return;
+        };
+        if let What::Streams(streams) = &mut running.what {
+            streams.resize(size.columns);
+        }
+        if let Some(gated) = &mut running.gated {
+            gated.resize(size);
         }
     }
 

@@ -6,6 +6,7 @@ mod client;
 mod data;
 mod files;
 mod forward;
+mod gated;
 mod guard;
 mod link;
 mod listing;
@@ -204,7 +205,8 @@ impl SshConversation {
         self.reveals = Arc::clone(reveals);
         let masks = self.masks(out);
         for at in 0..self.channels.len() {
-            while self.holds_text(at) {
+            // Twice, for a part of a character waits for one more pause.
+            for _ in 0..2 {
                 self.let_go(at, out)?;
             }
             if let Some(Some(channel)) = self.channels.get_mut(at) {
@@ -212,11 +214,6 @@ impl SshConversation {
             }
         }
         Ok(())
-    }
-
-    fn holds_text(&self, at: usize) -> bool {
-        let channel = self.channels.get(at).and_then(Option::as_ref);
-        channel.is_some_and(|channel| channel.holds_text().is_some())
     }
 
     fn handle(&mut self, from: Side, payload: &[u8], out: &mut Effects) -> Result<(), WireError> {
@@ -265,6 +262,7 @@ impl Conversation for SshConversation {
                     let handled = self.handle(from, packet, out);
                     bytes.advance(whole.min(bytes.len()));
                     handled?;
+                    self.gated_ticks(out)?;
                 }
                 Step::Disconnected { text, .. } => {
                     if from == Side::Target {
@@ -385,7 +383,7 @@ impl Conversation for SshConversation {
 
     fn quiet(&mut self, out: &mut Effects) {
         for at in 0..self.channels.len() {
-            if let Err(error) = self.let_go(at, out) {
+            if let Err(error) = self.let_go(at, out).and_then(|()| self.gated_quiet(at, out)) {
                 self.fail(&error, out);
             }
         }
@@ -429,6 +427,7 @@ impl SshConversation {
         self.kill(at, out)?;
         self.withdraw_files(at, out);
         self.guard_withdraws(at, out)?;
+        self.gated_withdraws(at, out);
         if matches!(
             self.channels.get(at),
             Some(Some(Channel {
@@ -478,7 +477,12 @@ fn fault(side: Side, what: impl Into<String>) -> WireError {
 /// Notes how the command of a channel ended, if one ran.
 fn end_command(state: &State, out: &mut Effects) {
     match state {
-        State::Running(running) => out.ended(running.spent.seq(), running.ending()),
+        State::Running(running) => {
+            if let Some(gated) = &running.gated {
+                gated.ended(out);
+            }
+            out.ended(running.spent.seq(), running.ending());
+        }
         State::Guarded(guard) => guard.ended(out),
         State::Listing(listing) => listing.ended(out),
         State::Asked(_) | State::Opening | State::Idle(_) | State::Deciding(_) | State::Over => {}

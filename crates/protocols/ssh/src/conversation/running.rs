@@ -10,6 +10,7 @@ use sallyport_session::Spent;
 use serde_json::{Value, json};
 
 use super::files::Files;
+use super::gated::Gated;
 use super::masked::{Masked, Masks};
 
 /// A permitted command on its channel.
@@ -19,6 +20,8 @@ pub(crate) struct Running {
     pub(crate) exit: Exit,
     /// Bytes of the client, and of the target.
     pub(crate) flow: Flow,
+    /// It is a shell whose lines wait for a decision.
+    pub(crate) gated: Option<Box<Gated>>,
 }
 
 /// What is known of the bytes.
@@ -55,12 +58,20 @@ impl Running {
             what,
             exit: Exit::Unsaid,
             flow: Flow::default(),
+            gated: None,
         }
     }
 
     /// Bytes that wait within it.
     pub(crate) fn keeps(&self) -> usize {
-        self.files().map_or(0, Files::keeps)
+        let held = self.gated.as_ref().map_or(0, |gated| gated.keeps());
+        self.files().map_or(held, Files::keeps)
+    }
+
+    /// It, and the line that runs in it.
+    pub(crate) fn commands(&self) -> Vec<Spent> {
+        let line = self.gated.as_ref().and_then(|gated| gated.line());
+        std::iter::once(self.spent).chain(line).collect()
     }
 
     /// The protocol of files, if it is one.
@@ -71,9 +82,10 @@ impl Running {
         }
     }
 
-    /// Whether masks hold something back, and whether on a terminal.
+    /// Whether something waits for silence, and whether on a terminal: what masks hold back, or a line for its echo.
     pub(crate) fn holds_text(&self) -> Option<bool> {
         match &self.what {
+            What::Streams(_) if self.gated.as_ref().is_some_and(|gated| gated.wants_quiet()) => Some(true),
             What::Streams(streams) if streams.is_holding() => Some(streams.has_terminal()),
             What::Transfer(transfer) if transfer.err.is_holding() => Some(false),
             What::Files(files) if files.is_holding() => Some(false),

@@ -6,6 +6,7 @@ use sallyport_target::{FileRecording, ShellMode};
 
 use super::channel::{Channel, Deciding, Reply, Setup, Start, State};
 use super::files::Files;
+use super::gated::Gated;
 use super::link::Authority;
 use super::running::{Running, Streams, Transfer, What};
 use super::{Question, SshConversation};
@@ -86,6 +87,10 @@ impl SshConversation {
                 channel.state = state;
                 self.decided_listing(at, ruling, out)
             }
+            (state @ State::Running(_), ruling) => {
+                channel.state = state;
+                self.decided_typed(at, ruling, out)
+            }
             (state, _) => {
                 channel.state = state;
                 Ok(())
@@ -131,7 +136,11 @@ impl SshConversation {
                 setup.pty.as_ref().map(|pty| pty.size.columns),
             ))),
         };
-        channel.state = State::Running(Box::new(Running::new(spent, what)));
+        let gated = *start == Start::Shell && self.account.shell == ShellMode::Gated;
+        channel.state = State::Running(Box::new(Running {
+            gated: gated.then(|| Box::new(Gated::new(setup.clone()))),
+            ..Running::new(spent, what)
+        }));
         channel.agent = setup.agent;
         // What the client sent before it knew is for what runs now.
         let ended = channel.target.take_end_data();

@@ -96,6 +96,7 @@ impl SshConversation {
             channel.target.end();
             channel.client.end();
         }
+        self.gated_withdraws(at, out);
         self.pump(at, out)
     }
 
@@ -204,6 +205,10 @@ impl SshConversation {
         match channel.replies.pop_front() {
             None => Err(fault(Side::Target, "an answer that nobody asked for")),
             Some(Reply::Nobody) => Ok(()),
+            Some(Reply::Heard) => {
+                self.gated_heard(at);
+                Ok(())
+            }
             Some(Reply::Client) => self.answer_request(at, true, yes, out),
             Some(Reply::Start { client }) => {
                 if !yes && let State::Running(running) = &mut channel.state {

@@ -27,6 +27,22 @@ pub(super) fn line(
     reserved: &[&str],
 ) -> (Command, Carries) {
     let analysis = sallyport_shell::analyse(text, setting);
+    let (acts, unparsed) = judged(text, terminal, account, &analysis, reserved);
+    let carries = Carries::of(&analysis, account);
+    (
+        command(acts, text.clone(), state, &analysis.facts_json(), unparsed),
+        carries,
+    )
+}
+
+/// What policy is asked of a line, and why it is not understood.
+pub(super) fn judged(
+    text: &[u8],
+    terminal: bool,
+    account: &Account,
+    analysis: &Analysis,
+    reserved: &[&str],
+) -> (Vec<Act>, Option<Unparsed>) {
     let taken = analysis.functions.iter().find(|name| reserved.contains(&name.as_str()));
     let unparsed = match (&analysis.unparsed, taken) {
         (None, _) if account.home.is_none() => Some(Unparsed {
@@ -46,13 +62,9 @@ pub(super) fn line(
     let acts = if unparsed.is_some() {
         vec![Act::new(sallyport_policy::ActionName::unparsed(), Vec::new())]
     } else {
-        acts(text, terminal, account, &analysis)
+        acts(text, terminal, account, analysis)
     };
-    let carries = Carries::of(&analysis, account);
-    (
-        command(acts, text.clone(), state, &analysis.facts_json(), unparsed),
-        carries,
-    )
+    (acts, unparsed)
 }
 
 /// What a command's streams hold.
@@ -166,7 +178,7 @@ pub(super) fn protected(classification: &Classification) -> Protected {
     Protected::new(rules).unwrap_or_else(|_| Protected::everything(classification.all_classes()))
 }
 
-fn acts(text: &Bytes, terminal: bool, account: &Account, analysis: &Analysis) -> Vec<Act> {
+fn acts(text: &[u8], terminal: bool, account: &Account, analysis: &Analysis) -> Vec<Act> {
     let whole = Facts::of(account)
         .flag("terminal", terminal)
         .text("command", &String::from_utf8_lossy(text))
