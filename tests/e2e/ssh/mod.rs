@@ -6,6 +6,7 @@ mod files;
 mod forwards;
 mod openssh;
 mod shells;
+mod watch;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
