@@ -295,3 +295,40 @@ fn a_replay_says_whether_the_journal_has_the_same_root() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn an_auditor_watches_a_session_of_psql_while_it_goes_on() -> Result<()> {
+    let stage = stage("policy")?;
+    let mut psql = stage.through("alice")?.program("psql");
+    let mut psql = psql.arg("-XAt").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut keys = psql.stdin.take().context("no input")?;
+    writeln!(keys, "SELECT 'before ' || count(*) FROM orders;")?;
+    let token = stage.gateway.login("audrey")?;
+    let id = eventually("a session", || {
+        let reply = stage.gateway.api().get("/v1/sessions?live=true", Some(&token))?;
+        Ok(reply.body.pointer("/0/id").and_then(Value::as_str).map(str::to_owned))
+    })?;
+    let mut watch = Command::new(sallyport_tests::program()?)
+        .args(["sessions", "watch", &id, "--rows"])
+        .env("SALLYPORT_API", format!("http://{}", stage.gateway.api().address()))
+        .env("SALLYPORT_TOKEN", &token)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut lines = BufReader::new(watch.stdout.take().context("no output")?).lines();
+    let mut until = |words: &str| -> Result<()> {
+        while let Some(line) = lines.next() {
+            if line?.contains(words) {
+                return Ok(());
+            }
+        }
+        bail!("`{words}` was not shown")
+    };
+    until("before 1000")?;
+    writeln!(keys, "SELECT 'while ' || note FROM orders WHERE id = 7;")?;
+    until("while order 7")?;
+    drop(keys);
+    until("closed: the client left")?;
+    ensure!(watch.wait()?.success());
+    psql.wait()?;
+    Ok(())
+}

@@ -1,7 +1,9 @@
 //! What the API needs of the rest of the gateway.
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::pin::Pin;
 
 use sallyport_identity::Principal;
 use sallyport_identity::messages::SshInfo;
@@ -34,6 +36,9 @@ pub struct Session {
     pub person: String,
     /// In which groups, when it began.
     pub groups: Vec<String>,
+    /// While it goes on: the groups of which somebody had to watch it.
+    #[serde(skip)]
+    pub moderators: Vec<String>,
     /// To which target.
     pub target: String,
     /// The database, namespace or the like within the target.
@@ -73,6 +78,51 @@ pub trait Sessions: Send + Sync {
 
     /// Ends a session; its client is told `reason`. False when there is no such session.
     fn end(&self, id: &str, by: &str, reason: Option<&str>) -> bool;
+
+    /// Somebody watches a session from now on, until what this gives is dropped. It may read files.
+    ///
+    /// # Errors
+    /// When that cannot be.
+    fn watch(
+        &self,
+        id: &str,
+        watcher: Watcher,
+        options: TranscriptOptions,
+        from_now: bool,
+    ) -> Result<Box<dyn Watching>, WatchError>;
+}
+
+/// Somebody who watches a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watcher {
+    /// The principal.
+    pub id: String,
+    /// The groups for which their presence counts.
+    pub groups: Vec<String>,
+}
+
+/// The transcript of a session that goes on.
+pub trait Watching: Send {
+    /// Gives the lines that came since the last call to `line`, until it breaks off; what belongs to the same event still
+    /// comes. True when [`What::End`] was among them. It reads files; the API calls it where that hurts nobody.
+    fn lines(&mut self, line: &mut dyn FnMut(Line) -> ControlFlow<()>) -> bool;
+
+    /// Resolves when there are more.
+    fn more(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// Why a session cannot be watched.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// It does not go on.
+    #[error("the session is over")]
+    Over,
+    /// As many people watch it as may.
+    #[error("too many people watch the session")]
+    Crowded,
+    /// Its recording cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] RecordingsError),
 }
 
 /// Which recorded sessions are wanted.
@@ -345,6 +395,13 @@ pub enum Act {
         /// Why.
         reason: Option<String>,
     },
+    /// Somebody began to watch a session.
+    Watched {
+        /// The session.
+        session: String,
+        /// Whether with the rows of its results.
+        rows: bool,
+    },
     /// A recording was replayed.
     Replayed {
         /// The session.
@@ -368,6 +425,7 @@ impl Act {
             Self::SshKeyAdded { .. } => "ssh.key.add",
             Self::SshKeyRemoved { .. } => "ssh.key.remove",
             Self::SessionEnded { .. } => "session.end",
+            Self::Watched { .. } => "session.watch",
             Self::Replayed { .. } => "recording.replay",
         }
     }

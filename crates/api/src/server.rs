@@ -23,6 +23,9 @@ use crate::extract::Peer;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of the head of a request.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
+/// How long a client may confirm nothing of what it was sent: who watches a session from a network that is gone does not
+/// watch it any more.
+const UNHEARD: Duration = Duration::from_secs(20);
 /// How long requests may go on after the end was asked for.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -80,6 +83,9 @@ async fn connection(
     let Ok((wire, handshake)) = accepted.into_wire() else {
         return;
     };
+    if let Err(error) = wire.break_after(UNHEARD) {
+        return tracing::debug!(%peer, %error, "a client of the API is gone already");
+    }
     let wire = match tls {
         None => wire,
         Some(tls) => match handshake.within(accept_tls(wire, &tls)).await {

@@ -45,7 +45,7 @@ impl std::fmt::Debug for Api {
 pub struct Access {
     /// Members see every request and every session, and replay every recording.
     pub auditors: Vec<String>,
-    /// Members also end sessions of others.
+    /// Members also end sessions of others, as do those whom a session is moderated by.
     pub admins: Vec<String>,
     /// Whether people may replay their own sessions.
     pub replay_own: bool,
@@ -82,11 +82,15 @@ impl Access {
     }
 
     pub(crate) fn sees_session(&self, principal: &Principal, session: &Session) -> bool {
-        self.sees_everything(principal) || is_own(principal, session)
+        self.sees_everything(principal) || is_own(principal, session) || moderates(principal, session)
     }
 
     pub(crate) fn may_end(&self, principal: &Principal, session: &Session) -> bool {
-        self.is_admin(principal) || is_own(principal, session)
+        self.is_admin(principal) || is_own(principal, session) || moderates(principal, session)
+    }
+
+    pub(crate) fn may_watch(&self, principal: &Principal, session: &Session) -> bool {
+        self.may_replay(principal, session) || moderates(principal, session)
     }
 
     pub(crate) fn may_replay(&self, principal: &Principal, session: &Session) -> bool {
@@ -96,6 +100,11 @@ impl Access {
 
 fn is_own(principal: &Principal, session: &Session) -> bool {
     session.principal == principal.id.as_str() && session.person == principal.person.as_str()
+}
+
+/// Whether the session needed somebody like `principal` to watch it.
+fn moderates(principal: &Principal, session: &Session) -> bool {
+    session.moderators.iter().any(|group| principal.is_in(group))
 }
 
 impl Api {

@@ -24,6 +24,11 @@ const MAX_LINE_BYTES: usize = 64 << 20;
 /// How long an answer may take that comes line by line.
 const LINES_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
+/// How long an answer may take that comes for as long as it likes.
+const FOLLOW_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// How long the gateway may be silent within such an answer.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// Why a call came to nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -134,14 +139,46 @@ impl GatewayClient {
     pub async fn get_lines<E: From<ClientError>>(
         &self,
         path: &str,
+        line: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_lines(path, false, line).await
+    }
+
+    /// `GET path`, whose answer comes line by line for as long as it likes, but is never silent for long. Each line, without
+    /// its end, is given to `line`, and an empty one after those that came together.
+    ///
+    /// # Errors
+    /// As [`Self::get_lines`].
+    pub async fn follow_lines<E: From<ClientError>>(
+        &self,
+        path: &str,
+        line: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_lines(path, true, line).await
+    }
+
+    async fn read_lines<E: From<ClientError>>(
+        &self,
+        path: &str,
+        following: bool,
         mut line: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let request = self.request(Method::GET, path)?.timeout(LINES_TIMEOUT);
+        let (timeout, silence) = if following {
+            (FOLLOW_TIMEOUT, SILENCE)
+        } else {
+            (LINES_TIMEOUT, LINES_TIMEOUT)
+        };
+        let silent = || ClientError::Answer("the gateway has not been heard of for a while".to_owned());
+        let request = self.request(Method::GET, path)?.timeout(timeout);
         let failed = |error: reqwest::Error| ClientError::from(HttpError::from(error));
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         let mut buffer: Vec<u8> = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        loop {
+            let chunk = tokio::time::timeout(silence, response.chunk()).await;
+            let Some(chunk) = chunk.map_err(|_| silent())?.map_err(failed)? else {
+                break;
+            };
             let searched = buffer.len();
             buffer.extend_from_slice(&chunk);
             if !status.is_success() {
@@ -154,6 +191,9 @@ impl GatewayClient {
                 buffer.truncate(end);
                 for text in buffer.split(|b| *b == b'\n') {
                     line(text)?;
+                }
+                if following {
+                    line(b"")?;
                 }
                 buffer = rest;
             }

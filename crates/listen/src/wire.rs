@@ -127,6 +127,14 @@ impl Wire {
         self.peer.ip().to_canonical().is_loopback()
     }
 
+    /// From now on the wire breaks when the peer has confirmed nothing of what was sent for so long.
+    ///
+    /// # Errors
+    /// When the socket does not take the option.
+    pub fn break_after(&self, silence: Duration) -> io::Result<()> {
+        SockRef::from(self.tcp()).set_tcp_user_timeout(Some(silence))
+    }
+
     /// What TLS came to; `None` in clear.
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.tls.as_deref()

@@ -288,21 +288,25 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Session
 fn api_state(house: &House, reviews: &Reviews, hosts: HostsBehind, config: &Config) -> anyhow::Result<Api> {
     let metrics = crate::metrics::install()?;
     let policy = Arc::new(PolicyInForce::new(Arc::clone(&house.policy)));
-    let (recordings, reviews) = (config.state_dir.join("recordings"), reviews.clone());
+    let (directory, reviews) = (config.state_dir.join("recordings"), reviews.clone());
     let health = Condition {
         policy: Arc::clone(&policy),
-        recordings,
+        recordings: directory,
         reviews: reviews.clone(),
+        journal: Arc::clone(&house.journal),
+    };
+    let recordings = Recorded {
+        recordings: house.recordings.clone(),
         journal: Arc::clone(&house.journal),
     };
     Ok(Api {
         identities: Arc::clone(&house.identities),
         reviews,
-        sessions: Arc::new(LiveSessions(Arc::clone(&house.sessions))),
-        recordings: Arc::new(Recorded {
-            recordings: house.recordings.clone(),
-            journal: Arc::clone(&house.journal),
+        sessions: Arc::new(LiveSessions {
+            sessions: Arc::clone(&house.sessions),
+            recordings: recordings.clone(),
         }),
+        recordings: Arc::new(recordings),
         policy,
         ssh: Arc::new(hosts),
         journal: Arc::new(ApiJournal(Arc::clone(&house.journal))),

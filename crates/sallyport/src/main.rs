@@ -9,10 +9,12 @@ mod metrics;
 mod output;
 mod ports;
 mod reviewing;
+mod screen;
 mod ssh_hosts;
 mod ssh_keys;
 mod state;
 mod transcript;
+mod watching;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

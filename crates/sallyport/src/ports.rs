@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sallyport_api::ports::{
     self, InJournal, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState,
-    TranscriptOptions, What,
+    TranscriptOptions, WatchError, Watching, What,
 };
 use sallyport_ledger::{Ending, Entry, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary};
 use sallyport_policy::{Reloaded, Watcher};
@@ -19,25 +19,57 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use crate::transcript::Transcript;
+use crate::watching::Watch;
 
 /// How long the store may take to answer whether it is there.
 const STORE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The open sessions.
-pub(crate) struct LiveSessions(pub(crate) Arc<Sessions>);
+pub(crate) struct LiveSessions {
+    /// They.
+    pub(crate) sessions: Arc<Sessions>,
+    /// What they write.
+    pub(crate) recordings: Recorded,
+}
+
+impl LiveSessions {
+    fn live(&self, info: &SessionInfo) -> Session {
+        let audience = self.sessions.audience(info.id);
+        Session {
+            moderators: audience.map(|audience| audience.moderators()).unwrap_or_default(),
+            ..live(info)
+        }
+    }
+}
 
 impl ports::Sessions for LiveSessions {
     fn list(&self) -> Vec<Session> {
-        self.0.list().iter().map(|info| live(info)).collect()
+        self.sessions.list().iter().map(|info| self.live(info)).collect()
     }
 
     fn get(&self, id: &str) -> Option<Session> {
-        self.0.get(Uuid::parse_str(id).ok()?).map(|info| live(&info))
+        let info = self.sessions.get(Uuid::parse_str(id).ok()?)?;
+        Some(self.live(&info))
     }
 
     fn end(&self, id: &str, by: &str, reason: Option<&str>) -> bool {
         let by = reason.map_or_else(|| by.to_owned(), |reason| format!("{by}: {reason}"));
-        Uuid::parse_str(id).is_ok_and(|id| self.0.kill(id, &by))
+        Uuid::parse_str(id).is_ok_and(|id| self.sessions.kill(id, &by))
+    }
+
+    fn watch(
+        &self,
+        id: &str,
+        watcher: ports::Watcher,
+        options: TranscriptOptions,
+        from_now: bool,
+    ) -> Result<Box<dyn Watching>, WatchError> {
+        let id = Uuid::parse_str(id).map_err(|_| WatchError::Over)?;
+        let audience = self.sessions.audience(id).ok_or(WatchError::Over)?;
+        let ports::Watcher { id: who, groups } = watcher;
+        let watcher = sallyport_session::Watcher { id: who, groups };
+        let watch = Watch::begin(&audience, watcher, self.recordings.clone(), id, options, from_now)?;
+        Ok(Box::new(watch))
     }
 }
 
@@ -48,6 +80,7 @@ fn live(info: &SessionInfo) -> Session {
         principal: info.principal.clone(),
         person: info.person.clone(),
         groups: info.groups.clone(),
+        moderators: Vec::new(),
         target: info.target.clone(),
         database: Some(info.database.clone()),
         protocol: info.protocol.to_owned(),
@@ -64,6 +97,7 @@ fn live(info: &SessionInfo) -> Session {
 }
 
 /// The recordings.
+#[derive(Clone)]
 pub(crate) struct Recorded {
     /// Where they are.
     pub(crate) recordings: RecordingStore,
@@ -144,7 +178,13 @@ impl ports::Recordings for Recorded {
 
 impl Recorded {
     /// The last line of a transcript: how the recording was left, and whether the journal agrees.
-    fn end(&self, id: Uuid, unsealed: SessionState, ending: Option<&Ending>, problem: Option<String>) -> What {
+    pub(crate) fn end(
+        &self,
+        id: Uuid,
+        unsealed: SessionState,
+        ending: Option<&Ending>,
+        problem: Option<String>,
+    ) -> What {
         let (state, root) = match ending {
             Some(Ending::Sealed { root, .. }) => (SessionState::Sealed, Some(*root)),
             Some(Ending::Unsealed { root, .. }) => (unsealed, Some(*root)),
@@ -209,7 +249,7 @@ fn replay(
     });
 }
 
-fn recorded(summary: Summary) -> Session {
+pub(crate) fn recorded(summary: Summary) -> Session {
     let SessionHeader {
         id,
         started,
@@ -234,6 +274,7 @@ fn recorded(summary: Summary) -> Session {
         principal: principal.id,
         person: principal.person,
         groups: principal.groups,
+        moderators: Vec::new(),
         target,
         database,
         protocol,
@@ -249,7 +290,7 @@ fn recorded(summary: Summary) -> Session {
     }
 }
 
-fn unreadable(error: &LedgerError) -> RecordingsError {
+pub(crate) fn unreadable(error: &LedgerError) -> RecordingsError {
     RecordingsError(error.to_string())
 }
 

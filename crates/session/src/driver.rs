@@ -6,6 +6,7 @@
 mod holds;
 mod long;
 mod policy;
+mod watched;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -102,6 +103,8 @@ struct Relay<C, K, T> {
     gate: Gate,
     holds: Vec<(AskId, Box<Hold>)>,
     signals: Signals,
+    /// Resolves when somebody begins or ceases to watch.
+    audience: Waiting<u64>,
     /// Rings when a signal has something to say.
     bell: Bell,
     interrupted: Option<Waiting<()>>,
@@ -132,9 +135,10 @@ where
             client: Peer::new(client),
             target: Peer::new(target),
             out,
-            gate,
             holds: Vec::new(),
             room: signals.rooms.room(),
+            audience: gate.audience().next_change(0),
+            gate,
             signals,
             bell: Bell::new(),
             interrupted: None,
@@ -261,6 +265,7 @@ where
                 self.closing = Some(refusal);
             }
             self.poll_policy()?;
+            self.poll_audience()?;
         }
         // A message that has come in part is not waited for, so that nobody can keep a gateway from ending.
         if let Some(refusal) = self.closing.take_if(|_| self.conversation.is_idle()) {

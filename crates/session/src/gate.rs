@@ -1,6 +1,7 @@
 //! The gate: every command is decided, written down, and only then permitted.
 
 mod again;
+mod watched;
 
 use std::sync::Arc;
 use std::time::Instant;

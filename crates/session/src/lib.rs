@@ -4,6 +4,7 @@
 //! ([`relay`]) runs it between two sockets. Every command becomes a question to the [`Gate`], which decides it by
 //! policy, writes it down, and only then mints the [`Permit`] without which nothing can be forwarded.
 
+mod audience;
 mod bell;
 mod command;
 mod conversation;
@@ -26,6 +27,7 @@ mod signals;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use audience::{Audience, Crowded, Seat, Watcher};
 pub use command::{Command, InWords, Phase, Shape, Unparsed};
 pub use conversation::{Ask, AskId, Conversation, HoldInfo, Side, WireError};
 pub use driver::{Ending, relay};

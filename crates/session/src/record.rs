@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use metrics::{Counter, counter};
 use sallyport_ledger::{Event, LedgerError, Receipt, Recorder, Root};
 
+use crate::audience::Audience;
 use crate::hold::HoldOutcome;
 use crate::refusal::{Reason, Refusal};
 
@@ -28,6 +30,8 @@ pub(crate) struct Record {
     receipt: Option<Receipt>,
     /// An event was lost: nothing more is permitted, nothing more is shown.
     broken: bool,
+    /// Who follows what is written.
+    audience: Arc<Audience>,
     recorded: Counter,
     unrecorded: Counter,
 }
@@ -41,17 +45,39 @@ impl Record {
             decided: false,
             receipt: None,
             broken: false,
+            audience: Arc::default(),
             recorded: counter!("sallyport_recording_event_bytes_total"),
             unrecorded: counter!("sallyport_recording_errors_total"),
         }
     }
 
-    /// Takes an event. It is written with the next [`Record::poll_written`].
+    /// From now on these people can follow what is written.
+    pub(crate) fn show_to(&mut self, audience: Arc<Audience>) {
+        audience.advance(self.recorder.written_bytes());
+        self.audience = audience;
+    }
+
+    /// Who follows what is written.
+    pub(crate) fn audience(&self) -> &Arc<Audience> {
+        &self.audience
+    }
+
+    /// Takes an event. It is written with the next [`Record::poll_written`], or before if there is much.
     pub(crate) fn note(&mut self, event: Event<'_>) {
         self.noted += event_bytes(&event);
         self.dirty = true;
-        if let Err(error) = self.recorder.append(event) {
-            self.fail(&error);
+        match self.recorder.append(event) {
+            Ok(()) => self.audience.advance(self.recorder.written_bytes()),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Notes who came to watch, and who left.
+    pub(crate) fn note_audience(&mut self) {
+        for notice in self.audience.take_unrecorded() {
+            self.note(Event::Notice {
+                detail: notice.as_bytes(),
+            });
         }
     }
 
@@ -107,6 +133,7 @@ impl Record {
                 match self.recorder.flush() {
                     Ok(receipt) => {
                         self.recorded.increment(std::mem::take(&mut self.noted));
+                        self.audience.advance(self.recorder.written_bytes());
                         self.receipt = Some(receipt);
                     }
                     Err(error) => self.fail(&error),
@@ -127,6 +154,7 @@ impl Record {
 
     /// The session is over: its last event, and the seal.
     pub(crate) fn close(mut self, detail: &[u8]) -> Result<Root, LedgerError> {
+        self.note_audience();
         self.recorder.append(Event::Closed { detail })?;
         self.recorder.seal().map(|(root, _)| root)
     }

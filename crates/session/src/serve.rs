@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::{Either, select};
 use sallyport_identity::{Credential, DeviceLogin, Identities};
-use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, RecordingStore, SessionHeader};
+use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, Recorder, RecordingStore, SessionHeader};
 use sallyport_listen::{Handshake, Wire};
 use sallyport_policy::{Act, ActionName, Resource, Subject, SubjectKind, Value, Watcher};
 use sallyport_target::{Catalogue, Target};
@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::audience::Audience;
 use crate::command::{Command, Phase, Shape};
 use crate::driver::Ending;
 use crate::gate::{Asked, Gate, Ruling, Standing};
@@ -183,13 +184,8 @@ async fn session<P: Protocol>(
     };
     let enrolled = house.sessions.enrol(info);
     let open = Open::session(&target.name);
-    let gate = Gate::new(
-        standing,
-        Arc::clone(&house.policy),
-        recorder,
-        Arc::clone(&house.reviewing),
-        &header,
-    );
+    let audience = Over(enrolled.audience());
+    let gate = gate(standing, recorder, &header, &audience, house);
     let signals = Signals {
         end: ended(enrolled.ended(), credential),
         closing: closing(&house.sessions),
@@ -225,7 +221,24 @@ async fn session<P: Protocol>(
         }
     };
     record(house, &entry).await;
+    drop(audience);
     tracing::info!(session = %id, %ending, "session over");
+}
+
+fn gate(standing: Standing, recorder: Recorder, header: &SessionHeader, audience: &Over, house: &House) -> Gate {
+    let (policy, reviewing) = (Arc::clone(&house.policy), Arc::clone(&house.reviewing));
+    let mut gate = Gate::new(standing, policy, recorder, reviewing, header);
+    gate.show_to(Arc::clone(&audience.0));
+    gate
+}
+
+/// Tells those who watch a session that nothing more comes, however it ends.
+struct Over(Arc<Audience>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Policy says whether this principal may connect to this target at all; it may hold.

@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::audience::Audience;
 use crate::hold::Waiting;
 use crate::refusal::{Reason, Refusal};
 
@@ -48,6 +49,7 @@ pub struct SessionInfo {
 struct Live {
     info: Arc<SessionInfo>,
     end: watch::Sender<Option<Refusal>>,
+    audience: Arc<Audience>,
 }
 
 /// The sessions that are open now.
@@ -66,6 +68,7 @@ pub struct Enrolled {
     sessions: Arc<Sessions>,
     id: Uuid,
     end: watch::Receiver<Option<Refusal>>,
+    audience: Arc<Audience>,
 }
 
 impl Sessions {
@@ -73,12 +76,14 @@ impl Sessions {
     pub fn enrol(self: &Arc<Self>, info: SessionInfo) -> Enrolled {
         let (sender, end) = watch::channel(None);
         let id = info.id;
+        let audience = Arc::new(Audience::default());
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.insert(
             id,
             Live {
                 info: Arc::new(info),
                 end: sender,
+                audience: Arc::clone(&audience),
             },
         );
         self.count.send_replace(live.len());
@@ -86,6 +91,7 @@ impl Sessions {
             sessions: Arc::clone(self),
             id,
             end,
+            audience,
         }
     }
 
@@ -103,6 +109,13 @@ impl Sessions {
     pub fn get(&self, id: Uuid) -> Option<Arc<SessionInfo>> {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.get(&id).map(|l| Arc::clone(&l.info))
+    }
+
+    /// Who watches an open session.
+    #[must_use]
+    pub fn audience(&self, id: Uuid) -> Option<Arc<Audience>> {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.get(&id).map(|l| Arc::clone(&l.audience))
     }
 
     /// Ends a session at once. False when it is not open.
@@ -167,6 +180,12 @@ impl PolicyChange {
 }
 
 impl Enrolled {
+    /// Who watches the session.
+    #[must_use]
+    pub fn audience(&self) -> Arc<Audience> {
+        Arc::clone(&self.audience)
+    }
+
     /// Resolves when somebody ends the session.
     #[must_use]
     pub fn ended(&self) -> Waiting<Refusal> {

@@ -11,6 +11,7 @@ mod masks;
 mod memory;
 mod openssh;
 mod shells;
+mod watch;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};

@@ -6,6 +6,7 @@ mod sessions;
 mod ssh;
 mod status;
 mod tokens;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/sessions/{id}"),
     ("POST", "/v1/sessions/{id}/end"),
     ("GET", "/v1/sessions/{id}/replay"),
+    ("GET", "/v1/sessions/{id}/watch"),
     ("GET", "/v1/policy"),
 ];
 
@@ -82,6 +84,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/sessions/{id}", get(sessions::one))
         .route("/v1/sessions/{id}/end", post(sessions::end))
         .route("/v1/sessions/{id}/replay", get(sessions::replay))
+        .route("/v1/sessions/{id}/watch", get(watch::watch))
         .fallback(|| async { Problem::not_found("there is nothing here; see /v1/openapi.json") })
         .method_not_allowed_fallback(|| async {
             let detail = "this path does not take that method; see /v1/openapi.json";

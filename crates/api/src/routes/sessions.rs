@@ -26,11 +26,11 @@ use crate::state::{Api, blocking};
 /// The most sessions that one list returns.
 const MAX_LIST: usize = 500;
 /// How much of a transcript is sent at once, in bytes.
-const CHUNK_BYTES: usize = 32 * 1024;
+pub(super) const CHUNK_BYTES: usize = 32 * 1024;
 /// How many chunks may wait for a slow reader.
-const CHUNKS: usize = 8;
+pub(super) const CHUNKS: usize = 8;
 /// How long a reader may take none of them.
-const READER_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const READER_PATIENCE: Duration = Duration::from_secs(60);
 /// Replays at the same time: each occupies a thread.
 static REPLAYS: Semaphore = Semaphore::const_new(16);
 /// The longest reason, in bytes.
@@ -92,7 +92,7 @@ pub(super) async fn one(State(api): State<Arc<Api>>, caller: Caller, Id(id): Id)
 }
 
 /// A session that the caller may see.
-async fn find(api: &Arc<Api>, caller: &Caller, id: String) -> Result<Session, Problem> {
+pub(super) async fn find(api: &Arc<Api>, caller: &Caller, id: String) -> Result<Session, Problem> {
     let missing = Problem::not_found(format!("there is no session `{id}` that you may see"));
     let session = match api.sessions.get(&id) {
         Some(session) => Some(session),
@@ -108,7 +108,7 @@ async fn find(api: &Arc<Api>, caller: &Caller, id: String) -> Result<Session, Pr
         .ok_or(missing)
 }
 
-fn unreadable(error: &RecordingsError) -> Problem {
+pub(super) fn unreadable(error: &RecordingsError) -> Problem {
     tracing::error!(%error, "a recording cannot be read");
     Problem::unavailable("the recording cannot be read; the gateway's log says why")
 }
@@ -133,7 +133,9 @@ pub(super) async fn end(
     }
     let session = find(&api, &caller, id).await?;
     if !api.access.may_end(caller.principal(), &session) {
-        return Err(Problem::forbidden("only administrators end the sessions of others"));
+        return Err(Problem::forbidden(
+            "only administrators and those who moderate a session end the sessions of others",
+        ));
     }
     let by = caller.principal().id.to_string();
     let act = Act::SessionEnded {

@@ -1,7 +1,10 @@
 //! The API on a free port, in front of a throw-away store and sessions made up for the test.
+#![allow(dead_code, reason = "each test program uses a part")]
 
+use std::future::Future;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use reqwest::{Client, Method, Response};
 use sallyport_api::ports::{
     Act, Entry, InJournal, Journal, JournalError, Line, Policy, PolicyStatus, RecordingFilter, Recordings,
-    RecordingsError, Session, SessionState, Sessions, Ssh, TranscriptOptions, What,
+    RecordingsError, Session, SessionState, Sessions, Ssh, TranscriptOptions, WatchError, Watcher, Watching, What,
 };
 use sallyport_api::{Access, Api, router, serve};
 use sallyport_identity::client::GatewayClient;
@@ -36,6 +39,39 @@ pub(crate) struct Outside {
     pub(crate) ill: AtomicBool,
     pub(crate) no_ssh: AtomicBool,
     over: AtomicBool,
+    /// A DBA has to watch alice's session.
+    pub(crate) moderated: AtomicBool,
+    /// Who watches.
+    pub(crate) audience: Arc<tokio::sync::watch::Sender<Vec<Watcher>>>,
+}
+
+/// Says one thing, and then waits for more.
+struct Watch {
+    told: bool,
+    watcher: Watcher,
+    audience: Arc<tokio::sync::watch::Sender<Vec<Watcher>>>,
+}
+
+impl Watching for Watch {
+    fn lines(&mut self, line: &mut dyn FnMut(Line) -> ControlFlow<()>) -> bool {
+        if !std::mem::replace(&mut self.told, true) {
+            let text = "it begins".to_owned();
+            let (at_micros, seq, what) = (0, None, What::Notice { text });
+            let _ = line(Line { at_micros, seq, what });
+        }
+        false
+    }
+
+    fn more(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.audience
+            .send_modify(|all| all.retain(|watcher| *watcher != self.watcher));
+    }
 }
 
 fn session(state: SessionState) -> Session {
@@ -45,6 +81,7 @@ fn session(state: SessionState) -> Session {
         principal: "alice".to_owned(),
         person: "local:alice".to_owned(),
         groups: vec!["developers".to_owned()],
+        moderators: Vec::new(),
         target: "orders".to_owned(),
         database: Some("orders".to_owned()),
         protocol: "postgres".to_owned(),
@@ -63,10 +100,26 @@ fn session(state: SessionState) -> Session {
 impl Sessions for Outside {
     fn list(&self) -> Vec<Session> {
         if self.over.load(Ordering::SeqCst) {
-            Vec::new()
-        } else {
-            vec![session(SessionState::Live)]
+            return Vec::new();
         }
+        let mut session = session(SessionState::Live);
+        if self.moderated.load(Ordering::SeqCst) {
+            session.moderators = vec!["dba".to_owned()];
+        }
+        vec![session]
+    }
+
+    fn watch(&self, _: &str, watcher: Watcher, _: TranscriptOptions, _: bool) -> Result<Box<dyn Watching>, WatchError> {
+        if self.over.load(Ordering::SeqCst) {
+            return Err(WatchError::Over);
+        }
+        self.audience.send_modify(|all| all.push(watcher.clone()));
+        let (told, audience) = (false, Arc::clone(&self.audience));
+        Ok(Box::new(Watch {
+            told,
+            watcher,
+            audience,
+        }))
     }
 
     fn end(&self, _: &str, _: &str, _: Option<&str>) -> bool {

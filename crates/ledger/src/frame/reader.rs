@@ -27,6 +27,8 @@ pub(crate) struct FrameReader<R = BufReader<File>> {
     buffer: Vec<u8>,
     /// Whether the file's end may have been reserved and not used.
     reserves: bool,
+    /// While the file is written: where its whole frames end. Nothing behind it is looked at.
+    written: Option<u64>,
 }
 
 /// What is at the reader's place.
@@ -84,6 +86,7 @@ impl<R: Read + Seek> FrameReader<R> {
                 place,
                 buffer: Vec::new(),
                 reserves: content == Content::Session,
+                written: None,
             },
             preamble,
         ))
@@ -101,6 +104,12 @@ impl<R: Read + Seek> FrameReader<R> {
             .map_err(|source| LedgerError::io("seek in", &self.path, source))?;
         self.place = place;
         Ok(())
+    }
+
+    /// Reads on from where it is, up to `written` while the file grows. What was read ahead is read again.
+    pub(crate) fn read_on(&mut self, written: Option<u64>) -> Result<(), LedgerError> {
+        self.written = written;
+        self.seek(self.place)
     }
 
     /// Replaces the key, from the next frame on; frames that start a segment stay under the data key.
@@ -123,6 +132,9 @@ impl<R: Read + Seek> FrameReader<R> {
     /// Reads the next frame and checks it.
     pub(crate) fn next_frame(&mut self) -> Result<Next<'_>, LedgerError> {
         let at = self.place;
+        if self.written.is_some_and(|written| at.offset >= written) {
+            return Ok(Next::End);
+        }
         let io = |source| LedgerError::io("read", &self.path, source);
         let mut bytes = [0; HEADER_BYTES];
         match read_up_to(&mut self.source, &mut bytes).map_err(io)? {

@@ -60,6 +60,11 @@ impl FrameWriter {
         }
     }
 
+    /// Where the last frame ends.
+    pub(crate) fn written_bytes(&self) -> u64 {
+        self.output.end()
+    }
+
     /// Plaintext bytes that the open frame still takes.
     pub(crate) fn room(&self) -> usize {
         (PREFIX_BYTES + MAX_PLAIN_BYTES).saturating_sub(self.buffer.len())

@@ -218,6 +218,19 @@ impl<R: Read + Seek> Events<R> {
         self.commands
     }
 
+    /// Goes on after the end that there was: up to `written` bytes ([`crate::Recorder::written_bytes`]) while the session
+    /// goes on, and to the file's own end with `None`. Nothing behind `written` is looked at, so that a frame which is
+    /// being put is never taken for a damaged one.
+    ///
+    /// # Errors
+    /// [`LedgerError::Io`]
+    pub fn read_on(&mut self, written: Option<u64>) -> Result<(), LedgerError> {
+        if !matches!(self.ending, Some(Ending::Sealed { .. })) {
+            self.ending = None;
+        }
+        self.frames.read_on(written)
+    }
+
     /// Stands for the recording up to here.
     #[must_use]
     pub fn root(&self) -> Root {

@@ -70,6 +70,12 @@ impl Recorder {
         self.id
     }
 
+    /// Where the last whole frame ends in the file: all before it was handed to the operating system.
+    #[must_use]
+    pub fn written_bytes(&self) -> u64 {
+        self.frames.written_bytes()
+    }
+
     /// Microseconds since the recording was opened.
     #[must_use]
     pub fn elapsed_micros(&self) -> u64 {

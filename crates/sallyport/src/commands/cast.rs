@@ -1,7 +1,9 @@
 //! A session of a terminal as an asciicast (version 3), for players and archives.
 
-use sallyport_api::ports::{Line, Session, What};
-use serde_json::{Value, json};
+use sallyport_api::ports::{Line, Session};
+use serde_json::json;
+
+use crate::screen::{SIZE, Shown, shown};
 
 /// Turns the lines of a transcript into those of an asciicast.
 #[derive(Debug, Default)]
@@ -25,51 +27,19 @@ impl Cast {
 
     /// What a line of the transcript says to a terminal, as lines with their ends.
     pub(crate) fn lines(&mut self, line: &Line) -> String {
-        match &line.what {
-            What::Output { name, text } if self.wants(line.seq) && matches!(name.as_str(), "stdout" | "stderr") => {
-                self.event(line.at_micros, "o", text)
-            }
-            What::Notice { text } => {
-                let notice: Value = serde_json::from_str(text).unwrap_or_default();
-                if !self.wants(notice.get("command").and_then(Value::as_u64)) {
-                    return String::new();
-                }
-                if let Some(terminal) = notice.get("terminal") {
-                    return self.terminal(line.at_micros, terminal);
-                }
-                match notice.pointer("/request/resize").and_then(size) {
-                    Some((columns, rows)) => self.event(line.at_micros, "r", &format!("{columns}x{rows}")),
-                    None => String::new(),
-                }
-            }
-            What::Opened { .. }
-            | What::Command { .. }
-            | What::Decision { .. }
-            | What::Hold { .. }
-            | What::Review { .. }
-            | What::Input { .. }
-            | What::Typed { .. }
-            | What::Columns { .. }
-            | What::Row { .. }
-            | What::Output { .. }
-            | What::Ended { .. }
-            | What::Closed { .. }
-            | What::End { .. } => String::new(),
-        }
+        let at = line.at_micros;
+        let lines = shown(line, self.command, |shown| match shown {
+            // Another terminal than the first is another size of it.
+            Shown::Terminal { size, .. } if self.begun => self.resized(at, size),
+            Shown::Terminal { size, term } => self.begin(at, size, term),
+            Shown::Resized(size) => self.resized(at, size),
+            Shown::Said(text) => self.event(at, "o", text),
+        });
+        lines.unwrap_or_default()
     }
 
-    fn wants(&self, seq: Option<u64>) -> bool {
-        self.command.is_none() || self.command == seq
-    }
-
-    /// A terminal begins: the header, or another size of the one that there is.
-    fn terminal(&mut self, at_micros: u64, terminal: &Value) -> String {
-        let (columns, rows) = size(terminal).unwrap_or(SIZE);
-        if self.begun {
-            return self.event(at_micros, "r", &format!("{columns}x{rows}"));
-        }
-        let term = terminal.get("term").and_then(Value::as_str).unwrap_or_default();
-        self.begin(at_micros, (columns, rows), term)
+    fn resized(&mut self, at_micros: u64, (columns, rows): (u64, u64)) -> String {
+        self.event(at_micros, "r", &format!("{columns}x{rows}"))
     }
 
     fn begin(&mut self, at_micros: u64, (columns, rows): (u64, u64), term: &str) -> String {
@@ -96,18 +66,10 @@ impl Cast {
     }
 }
 
-/// What is taken for the size of a terminal that did not say it.
-const SIZE: (u64, u64) = (80, 24);
-
-fn size(value: &Value) -> Option<(u64, u64)> {
-    let columns = value.get("columns")?.as_u64()?;
-    let rows = value.get("rows")?.as_u64()?;
-    (columns > 0 && rows > 0).then_some((columns, rows))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sallyport_api::ports::What;
 
     fn line(at_micros: u64, seq: u64, what: What) -> Line {
         Line {

@@ -14,3 +14,4 @@ pub(crate) mod sessions;
 pub(crate) mod ssh;
 pub(crate) mod terminal;
 pub(crate) mod token;
+mod watch;

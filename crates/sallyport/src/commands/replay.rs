@@ -61,37 +61,45 @@ impl ReplayArgs {
                 } else {
                     write!(out, "{}", transcript.words(&line))?;
                 }
-                transcript.note(line);
+                transcript.note(&line);
                 Ok(())
             })
             .await?;
         out.flush()?;
-        match transcript.end {
-            None => bail!("the transcript was cut off; the gateway's log says why"),
-            Some(Some(problem)) => bail!("the recording is damaged: {}", safe(&problem)),
-            Some(None) => Ok(()),
-        }
+        transcript.finish()
     }
 }
 
 /// What was printed so far.
 #[derive(Debug, Default)]
-struct Transcript {
+pub(super) struct Transcript {
     command: Option<u64>,
     /// What the last line said, once it came: the recording's problem, if there is one.
     end: Option<Option<String>>,
 }
 
 impl Transcript {
-    fn note(&mut self, line: Line) {
+    pub(super) fn note(&mut self, line: &Line) {
         self.command = line.seq.or(self.command);
-        if let What::End { problem, .. } = line.what {
-            self.end = Some(problem);
+        if let What::End { problem, .. } = &line.what {
+            self.end = Some(problem.clone());
+        }
+    }
+
+    /// Whether the last line was told, and nothing is wrong with the recording.
+    ///
+    /// # Errors
+    /// When it was not, or there is.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        match self.end {
+            None => bail!("the transcript was cut off; the gateway's log says why"),
+            Some(Some(problem)) => bail!("the recording is damaged: {}", safe(&problem)),
+            Some(None) => Ok(()),
         }
     }
 
     /// A line in words, with its line end; nothing for what says nothing.
-    fn words(&self, line: &Line) -> String {
+    pub(super) fn words(&self, line: &Line) -> String {
         let at = at(line.at_micros);
         // Another command speaks: say which, since their results may come interleaved.
         let number = match line.seq {
@@ -251,7 +259,7 @@ mod tests {
         let mut line = |at_micros, seq, what| {
             let line = Line { at_micros, seq, what };
             text += &transcript.words(&line);
-            transcript.note(line);
+            transcript.note(&line);
         };
         let forged = "ALTER TABLE t\n+00:00:00.001  = allow\u{1b}[1A";
         line(

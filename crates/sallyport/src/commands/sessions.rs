@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 
 use super::caller::Caller;
 use super::terminal::{checked_id, clock, print_json, print_rows, query, safe, span};
+use super::watch::WatchArgs;
 
 /// Show sessions, live and recorded: your own; for auditors and administrators, everybody's.
 #[derive(Debug, Args)]
@@ -45,8 +46,11 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Watch a session that goes on, as its client sees it, until it ends. Who watches is recorded.
+    Watch(WatchArgs),
     /// End a session that goes on; its client is told why.
-    End {
+    #[command(alias = "end")]
+    Kill {
         /// The session.
         id: String,
         /// Why.
@@ -56,7 +60,7 @@ enum Action {
 }
 
 impl SessionsArgs {
-    /// Lists, shows or ends sessions.
+    /// Lists, shows, watches or ends sessions.
     ///
     /// # Errors
     /// When nobody is logged in, or the gateway says no.
@@ -87,7 +91,8 @@ impl SessionsArgs {
                     Ok(stdout().write_all(words(&session).as_bytes())?)
                 }
             }
-            Some(Action::End { id, reason }) => {
+            Some(Action::Watch(watch)) => watch.run(&gateway).await,
+            Some(Action::Kill { id, reason }) => {
                 let path = format!("v1/sessions/{}/end", checked_id(&id)?);
                 let session: Session = gateway.post(&path, &json!({ "reason": reason })).await?;
                 let words = format!("{} of {} on {} is ended", session.id, session.principal, session.target);

@@ -46,14 +46,19 @@ pub(crate) fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()>
 pub(crate) fn safe(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        let harmless = matches!(c, '\n' | '\t') || !(c.is_control() || is_invisible(c));
-        if harmless {
+        if matches!(c, '\n' | '\t') || is_harmless(c) {
             shown.push(c);
         } else {
             shown.extend(c.escape_unicode());
         }
     }
     shown
+}
+
+/// Whether a character shows what it is and does nothing else to a terminal.
+#[must_use]
+pub(crate) fn is_harmless(c: char) -> bool {
+    !(c.is_control() || is_invisible(c))
 }
 
 /// Characters that hide or reorder others.
