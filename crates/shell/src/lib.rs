@@ -15,7 +15,7 @@ mod syntax;
 
 pub use carried::{may_be_exported, may_be_set};
 pub use facts::{Analysis, Code, Effect, Opaque, PathUse, Redirections, Run, Stdin, Unparsed};
-pub use setting::{LoginShell, Protected, ProtectedError, Setting};
+pub use setting::{LoginShell, Pager, Protected, ProtectedError, Setting};
 
 use eval::state::State;
 use eval::{Context, Evaluator};
@@ -42,6 +42,7 @@ pub fn analyse(command: &[u8], setting: &Setting) -> Analysis {
                 State::first(setting)
             };
             evaluator.text(text, dialect, state, &Context::default());
+            evaluator.follow_handlers();
         }
         Err(error) => evaluator.unparsed(syntax::Stop::new("bytes that are no UTF-8", error.valid_up_to())),
     }

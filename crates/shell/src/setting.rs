@@ -19,10 +19,24 @@ pub struct Setting {
     pub exported: BTreeSet<String>,
     /// The shell that the host hands the line to, with `-c`.
     pub shell: LoginShell,
+    /// Whether a pager shows what is long, and what it lets a person do.
+    pub pager: Pager,
     /// The paths that policy speaks of.
     pub protected: Protected,
     /// Lines before this one ran in the same shell: where it is and what its variables are is not known.
     pub goes_on: bool,
+}
+
+/// What becomes of long texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pager {
+    /// There is no terminal: no pager is started.
+    None,
+    /// The environment tells pagers that they may run nothing (`LESSSECURE`).
+    Secured,
+    /// A pager runs whatever it is told to.
+    #[default]
+    Free,
 }
 
 /// The shell that reads the line.
@@ -100,6 +114,7 @@ impl Setting {
             own_variables: BTreeMap::new(),
             exported: BTreeSet::new(),
             shell: LoginShell::Bash,
+            pager: Pager::Free,
             protected: Protected::default(),
             goes_on: false,
         }

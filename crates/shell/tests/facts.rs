@@ -304,7 +304,7 @@ fn what_hides_what_is_read_is_not_exact() {
         "echo ${x/a/$(cat y)} > $X",
         "ls\u{a0}x",
         "cat\r/etc/hosts",
-        "select x in a; do ls; done",
+        "select x in $Y; do $x; done",
         "cat {fd}</etc/hosts",
         "echo \"${x:-'}'}\"",
         "echo ${ cat /etc/hosts; }",

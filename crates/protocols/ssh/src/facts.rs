@@ -167,6 +167,10 @@ pub(crate) fn guarded(
     }
     wire::put_string(&mut state, place.mask.as_deref().unwrap_or_default().as_bytes());
     let mut setting = line::setting(account, setup, classification).within(&place.directory);
+    if setup.pty.is_some() {
+        // The wrapper says so to every pager.
+        setting.pager = sallyport_shell::Pager::Secured;
+    }
     // A value that a mask would change may not stand in facts, which people read: it is not known there.
     let shown = |value: &String| !is_masked(value);
     for (name, value) in &place.exports {

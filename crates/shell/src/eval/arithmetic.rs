@@ -39,7 +39,7 @@ impl Evaluator<'_> {
 
     /// Names in arithmetic are evaluated again, as expressions, which may hold substitutions in subscripts.
     pub(crate) fn arithmetic_effects(&mut self, text: &str, state: &mut State, context: &Context) {
-        for name in names(text) {
+        for name in read_names(text) {
             let numeric_value = |value: &Value| {
                 numeric(value) || matches!(value.as_slice(), [Atom::Hole(Hole::Number | Hole::Integer)])
             };
@@ -76,6 +76,22 @@ impl Evaluator<'_> {
             }
         }
     }
+}
+
+/// The names whose values are evaluated: not what a plain assignment sets.
+fn read_names(text: &str) -> Vec<String> {
+    if text.contains(['(', '?']) {
+        return names(text);
+    }
+    let mut read = Vec::new();
+    for part in text.split(',') {
+        let value = match part.split_once('=') {
+            Some((name, value)) if crate::is_name(name.trim()) && !value.starts_with('=') => value,
+            _ => part,
+        };
+        read.extend(names(value));
+    }
+    read
 }
 
 fn has_assignment(text: &str) -> bool {

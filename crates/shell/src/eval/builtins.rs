@@ -7,6 +7,7 @@ use crate::facts::{Code, Opaque, Run};
 use crate::paths;
 use crate::paths::field::{Atom, Field, Hole};
 use crate::paths::pattern::Pattern;
+use crate::programs::hooks;
 
 /// Letters of `set` that change neither how words are read nor what is exported.
 const PLAIN_FLAGS: &str = "euxvfCbhmETn";
@@ -52,7 +53,10 @@ impl Evaluator<'_> {
             "disown" => self.found.background = true,
             "break" | "continue" | "return" => self.jump(state),
             "cd" | "pushd" => return Some(self.change_directory(run, arguments, state)),
-            "popd" => after.set_directories(None),
+            "popd" => {
+                self.handlers.moved();
+                after.set_directories(None);
+            }
             "eval" => return Some(self.evaluated(run, arguments, after, context)),
             "source" | "." => self.sourced(&mut run, arguments, &mut after),
             "exec" => return Some(self.replaced(run, arguments, after, context)),
@@ -105,6 +109,7 @@ impl Evaluator<'_> {
             _ => None,
         };
         self.list(run);
+        self.handlers.moved();
         let mut ok = state.clone();
         ok.set_directories(directories);
         Outcome {
@@ -154,6 +159,7 @@ impl Evaluator<'_> {
 
     /// After code that is not known, nothing of the shell's state is.
     pub(crate) fn anything_may_have_changed(&mut self, mut state: State) -> State {
+        self.handlers.moved();
         state.forget_variables();
         state.set_directories(None);
         state.set_positional(None);
@@ -273,7 +279,9 @@ impl Evaluator<'_> {
                     state.set(name, state.variable(name).join(&new));
                 }
                 Some(_) => state.set(name, Variable::Unknown),
-                None if builtin == "export" || builtin == "readonly" => {}
+                None if builtin == "export" || builtin == "readonly" => {
+                    self.exported |= exported && !hooks::is_harmless(name) && name != "PATH";
+                }
                 None => state.set(name, Variable::Unknown),
             }
         }
@@ -349,17 +357,17 @@ impl Evaluator<'_> {
         }
     }
 
-    /// The handler is followed from here, though where and when it runs is not known.
+    /// Where and when a handler runs is not known.
     fn trap(&mut self, arguments: &[Field], state: &State, context: &Context) {
         let Some(first) = arguments.iter().find(|field| field.exact().as_deref() != Some("--")) else {
             return;
         };
         match first.exact().as_deref() {
             Some("-p" | "-l" | "-" | "") => {}
-            Some(text) => {
-                self.opaque(Opaque::Trap);
-                self.text(text, self.dialect, state.clone(), &context.through("trap"));
+            Some(text) if context.via.last().is_some_and(|via| via == "trap") => {
+                self.handle(text.to_owned(), state, context.clone());
             }
+            Some(text) => self.handle(text.to_owned(), state, context.through("trap")),
             None => self.opaque(Opaque::Trap),
         }
     }

@@ -8,6 +8,7 @@ use super::state::{Outcome, State, Variable};
 use super::{Context, Evaluator};
 use crate::facts::{Opaque, Stdin};
 use crate::syntax::Stop;
+use crate::syntax::lex::SELECT;
 
 /// Rounds of a loop before everything that it may change counts as unknown.
 const MAX_ROUNDS: usize = 4;
@@ -155,7 +156,9 @@ impl Evaluator<'_> {
                 .all(|c| c.is_ascii_alphanumeric() || "_-.:+,@%".contains(c));
         if plain {
             self.found.functions.insert(name.to_owned());
-            state.define(name, Rc::new(definition.body.clone()));
+            let body = Rc::new(definition.body.clone());
+            self.handlers.defined(name, &body);
+            state.define(name, body);
         } else {
             self.unparsed(Stop::new("this name of a function is not followed", 0));
         }
@@ -199,10 +202,7 @@ impl Evaluator<'_> {
                 self.arithmetic_effects(&command.expr.value, &mut state, context);
                 Outcome::either(state)
             }
-            ast::CompoundCommand::ArithmeticForClause(_) => {
-                self.unparsed(Stop::new("a loop of arithmetic is not followed", 0));
-                Outcome::either(state)
-            }
+            ast::CompoundCommand::ArithmeticForClause(clause) => self.counted(clause, state, context),
             ast::CompoundCommand::Coprocess(clause) => {
                 self.opaque(Opaque::Coprocess);
                 let mut context = context.clone();
@@ -279,7 +279,10 @@ impl Evaluator<'_> {
     }
 
     fn each(&mut self, clause: &ast::ForClauseCommand, mut state: State, context: &Context) -> Outcome {
-        let name = clause.variable_name.as_str();
+        let (name, chosen) = match clause.variable_name.strip_prefix(SELECT) {
+            Some(name) => (name, true),
+            None => (clause.variable_name.as_str(), false),
+        };
         if !crate::is_name(name) {
             self.unparsed(Stop::new("a loop without a name", 0));
             return Outcome::either(state);
@@ -294,7 +297,7 @@ impl Evaluator<'_> {
             ],
         };
         let constant = match values.as_slice() {
-            [only] if only.len() <= MAX_UNROLLED => only
+            [only] if !chosen && only.len() <= MAX_UNROLLED => only
                 .iter()
                 .map(crate::paths::field::Field::exact)
                 .collect::<Option<Vec<_>>>(),
@@ -311,11 +314,35 @@ impl Evaluator<'_> {
             }
             return Outcome::either(seen);
         }
-        let possible = self.possible_values(&values);
+        let mut possible = self.possible_values(&values);
+        if chosen {
+            // What is no number of a value chooses none.
+            possible = possible.join(&Variable::constant(""));
+            state.set("REPLY", Variable::Unknown);
+        }
         self.until_stable(state, |evaluator, mut state| {
             let leaves = state.clone();
             state.set(name, possible.clone());
             (evaluator.sequence(&clause.body.list, state, context).join(), leaves)
+        })
+    }
+
+    /// `for ((…;…;…))`.
+    fn counted(&mut self, clause: &ast::ArithmeticForClauseCommand, mut state: State, context: &Context) -> Outcome {
+        if let Some(begin) = &clause.initializer {
+            self.arithmetic_effects(&begin.value, &mut state, context);
+        }
+        self.until_stable(state, |evaluator, mut state| {
+            if let Some(condition) = &clause.condition {
+                evaluator.arithmetic_effects(&condition.value, &mut state, context);
+            }
+            let leaves = state.clone();
+            let after = evaluator.sequence(&clause.body.list, state, context).join();
+            let mut after = evaluator.landed(after);
+            if let Some(update) = &clause.updater {
+                evaluator.arithmetic_effects(&update.value, &mut after, context);
+            }
+            (after, leaves)
         })
     }
 

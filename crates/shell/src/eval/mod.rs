@@ -4,6 +4,7 @@ pub(crate) mod arithmetic;
 pub(crate) mod builtins;
 pub(crate) mod expand;
 pub(crate) mod flow;
+pub(crate) mod handlers;
 pub(crate) mod parameter;
 pub(crate) mod simple;
 pub(crate) mod state;
@@ -69,6 +70,7 @@ pub(crate) struct Evaluator<'s> {
     pub(crate) scoped: bool,
     /// Paths below which the names lie that `find` has just written, each ended by a NUL.
     pub(crate) names: Option<Vec<crate::paths::field::Field>>,
+    pub(crate) handlers: handlers::Handlers,
 }
 
 impl<'s> Evaluator<'s> {
@@ -90,6 +92,7 @@ impl<'s> Evaluator<'s> {
             jumped: None,
             scoped: false,
             names: None,
+            handlers: handlers::Handlers::default(),
         }
     }
 

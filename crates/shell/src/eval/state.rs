@@ -44,6 +44,8 @@ struct Inner {
     positional: Option<Vec<Field>>,
     /// Where it may be, if that is known.
     directories: Option<Vec<Pattern>>,
+    /// Something of it was changed since [`State::untouched`].
+    touched: bool,
 }
 
 /// The states after a command, by its exit status.
@@ -111,6 +113,7 @@ impl State {
             functions: BTreeMap::new(),
             positional: Some(Vec::new()),
             directories: Some(vec![Pattern::of(&setting.directory)]),
+            touched: false,
         }))
     }
 
@@ -157,7 +160,20 @@ impl State {
     }
 
     fn inner(&mut self) -> &mut Inner {
-        Rc::make_mut(&mut self.0)
+        let inner = Rc::make_mut(&mut self.0);
+        inner.touched = true;
+        inner
+    }
+
+    /// The same, of which nothing was changed so far.
+    pub(crate) fn untouched(mut self) -> Self {
+        self.inner().touched = false;
+        self
+    }
+
+    /// Whether anything in it may have been changed since.
+    pub(crate) fn is_touched(&self) -> bool {
+        self.0.touched
     }
 
     pub(crate) fn variable(&self, name: &str) -> Variable {
@@ -197,12 +213,37 @@ impl State {
         self.inner().functions.insert(name.to_owned(), function);
     }
 
+    /// Whether there is a function of this name, whatever happened.
+    pub(crate) fn is_defined(&self, name: &str) -> bool {
+        self.0.functions.get(name).is_some_and(|function| !function.maybe)
+    }
+
+    /// The names of all such functions.
+    pub(crate) fn defined(&self) -> BTreeSet<String> {
+        let names = self.0.functions.keys();
+        names.filter(|name| self.is_defined(name)).cloned().collect()
+    }
+
+    /// The name may stand for any of these, or (`maybe`) for no function.
+    pub(crate) fn may_be_defined(&mut self, name: &str, bodies: &[Rc<FunctionBody>], maybe: bool) {
+        let function = Function {
+            bodies: bodies.to_vec(),
+            maybe,
+        };
+        self.inner().functions.insert(name.to_owned(), function);
+    }
+
     pub(crate) fn positional(&self) -> Option<&[Field]> {
         self.0.positional.as_deref()
     }
 
     pub(crate) fn set_positional(&mut self, positional: Option<Vec<Field>>) {
         self.inner().positional = positional;
+    }
+
+    /// Gives a function its parameters, or takes them back: behind the call the shell has its own again.
+    pub(crate) fn lend_positional(&mut self, positional: Option<Vec<Field>>) {
+        Rc::make_mut(&mut self.0).positional = positional;
     }
 
     pub(crate) fn directories(&self) -> Option<&[Pattern]> {
@@ -237,6 +278,7 @@ impl State {
                 .then(|| left.positional.clone())
                 .flatten(),
             directories: join_directories(left.directories.as_deref(), right.directories.as_deref()),
+            touched: left.touched || right.touched,
         }))
     }
 

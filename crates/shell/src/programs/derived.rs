@@ -86,7 +86,9 @@ impl Evaluator<'_> {
                     self.path(run, &Field::unknown(), Uses::READ, state);
                 }
             }
-            None if field.starts_with("http://") || field.starts_with("https://") => {}
+            // One that may be several arguments may be any.
+            None if !field.many && (field.starts_with("http://") || field.starts_with("https://")) => {}
+            None if is_host(field) => {}
             None => self.path(run, &Field::unknown(), Uses::READ, state),
         }
     }
@@ -103,4 +105,23 @@ impl Evaluator<'_> {
             self.path(run, field, Uses::READ, state);
         }
     }
+}
+
+/// `host:port/path?query`, where what stands before the path is constant: the shell puts nothing else there.
+fn is_host(field: &Field) -> bool {
+    let constant = field.atoms.iter().map_while(|atom| match atom {
+        Atom::Char(c, true) => Some(*c),
+        Atom::Char(c, false) if !"*?[".contains(*c) => Some(*c),
+        Atom::Char(..) | Atom::Hole(_) => None,
+    });
+    let constant: String = constant.collect();
+    let host = constant.split_once('/').map(|(host, _)| host);
+    let plain = |host: &str| {
+        let (name, port) = host.split_once(':').unwrap_or((host, "80"));
+        let digits = !port.is_empty() && port.chars().all(|c| c.is_ascii_digit());
+        digits
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c))
+    };
+    !field.many && !field.below && host.is_some_and(plain)
 }

@@ -8,6 +8,7 @@ pub(crate) mod git;
 pub(crate) mod hooks;
 pub(crate) mod kubernetes;
 pub(crate) mod options;
+pub(crate) mod paged;
 pub(crate) mod profile;
 pub(crate) mod remote;
 pub(crate) mod shells;
@@ -66,7 +67,7 @@ impl Evaluator<'_> {
         match state.function(name) {
             Some(function) => {
                 let mut inner = state.clone();
-                inner.set_positional(Some(arguments.to_vec()));
+                inner.lend_positional(Some(arguments.to_vec()));
                 let mut after = if function.maybe {
                     self.command_named(name, arguments, state.clone(), context).join()
                 } else {
@@ -81,7 +82,7 @@ impl Evaluator<'_> {
                 if self.scoped {
                     after = after.join(&state);
                 }
-                after.set_positional(state.positional().map(<[_]>::to_vec));
+                after.lend_positional(state.positional().map(<[_]>::to_vec));
                 Outcome::either(after)
             }
             None => self.command_named(name, arguments, state, context),
@@ -116,6 +117,7 @@ impl Evaluator<'_> {
             || self.network_tool(&run, arguments, &state, context)
             || self.remote(&run, arguments, &state, context)
             || self.version_control(&run, arguments, &state, context)
+            || self.paged(&run, arguments, &state, context)
             || self.text_tool(&run, arguments, &state, context)
             || self.file_tool(&run, arguments, &state, context);
         if !handled {

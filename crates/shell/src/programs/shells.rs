@@ -173,7 +173,13 @@ impl Evaluator<'_> {
     fn interpreter(&mut self, mut run: Run, arguments: &[Field], state: &State) {
         run.known = true;
         let only = arguments.first().and_then(Field::exact);
-        if arguments.len() == 1 && only.is_some_and(|text| matches!(text.as_str(), "--version" | "-V" | "--help")) {
+        let says = |text: String| match text.as_str() {
+            "--version" | "-V" | "--help" => true,
+            // Others begin to read with it.
+            "-v" => matches!(run.program.as_str(), "node" | "nodejs" | "perl" | "php"),
+            _ => false,
+        };
+        if arguments.len() == 1 && only.is_some_and(says) {
             return self.list(run);
         }
         let operand = arguments

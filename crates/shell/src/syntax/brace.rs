@@ -111,7 +111,7 @@ fn skip(source: &Source<'_>, index: usize) -> Result<usize, Stop> {
         Some('\'') => scan::single(source, index),
         Some('"') => scan::double(source, index),
         Some('$') => scan::dollar(source, index, false),
-        Some('`') => scan::backquote(source, index),
+        Some('`') => scan::backquote(source, index, false),
         Some('<' | '>') if source.at(index + 1) == Some('(') => super::lex::substitution(source, index + 1),
         _ => Ok(index + 1),
     }

@@ -20,6 +20,9 @@ const OPENERS: [&str; 10] = [
     "if", "while", "until", "for", "case", "select", "{", "[[", "coproc", "function",
 ];
 
+/// Stands before the name of a `select`.
+pub(crate) const SELECT: &str = "select ";
+
 /// The tokens of a whole text.
 pub(crate) fn tokens(source: &Source<'_>) -> Result<Vec<Token>, Stop> {
     let mut lexer = Lexer::new(source, 0);
@@ -172,6 +175,9 @@ impl<'s, 'a> Lexer<'s, 'a> {
 
     /// `((…))` as a command.
     fn take_arithmetic(&mut self, start: usize) -> Result<(), Stop> {
+        if matches!(self.tokens.last(), Some(Token::Word(word, _)) if word == "for") {
+            return self.take_arithmetic_loop(start);
+        }
         self.index = scan::arithmetic(self.source, start)?;
         let inner = self.source.string(start + 2, self.index - 2);
         if inner.trim().is_empty() {
@@ -180,6 +186,29 @@ impl<'s, 'a> Lexer<'s, 'a> {
         self.push("(".to_owned(), start, true);
         self.push("(".to_owned(), start + 1, true);
         self.push(inner, start + 2, false);
+        self.push(")".to_owned(), self.index - 2, true);
+        self.push(")".to_owned(), self.index - 1, true);
+        Ok(())
+    }
+
+    /// `((…;…;…))` behind `for`.
+    fn take_arithmetic_loop(&mut self, start: usize) -> Result<(), Stop> {
+        self.index = scan::arithmetic_loop(self.source, start)?;
+        let inner = self.source.string(start + 2, self.index - 2);
+        let parts: Vec<&str> = inner.split(';').collect();
+        let [begin, condition, update] = parts.as_slice() else {
+            return Err(Stop::new("this arithmetic is not followed", start));
+        };
+        self.push("(".to_owned(), start, true);
+        self.push("(".to_owned(), start + 1, true);
+        for (number, part) in [begin, condition, update].into_iter().enumerate() {
+            if number > 0 {
+                self.push(";".to_owned(), start + 2, true);
+            }
+            if !part.trim().is_empty() {
+                self.push((*part).to_owned(), start + 2, false);
+            }
+        }
         self.push(")".to_owned(), self.index - 2, true);
         self.push(")".to_owned(), self.index - 1, true);
         Ok(())
@@ -225,6 +254,9 @@ impl<'s, 'a> Lexer<'s, 'a> {
         if next == Some('(') && text.ends_with('=') {
             self.source.bash_only(start)?;
         }
+        if text == "select" && self.tag.is_none() && begins_command(&self.tokens) {
+            return self.take_select(start);
+        }
         match self.tag.take() {
             Some(tabs) => self.push_tag(text, start, tabs),
             None => {
@@ -232,6 +264,20 @@ impl<'s, 'a> Lexer<'s, 'a> {
                 Ok(())
             }
         }
+    }
+
+    /// The grammar does not know `select`, which is a `for` whose values come in any order.
+    fn take_select(&mut self, start: usize) -> Result<(), Stop> {
+        self.skip_blanks();
+        let from = self.index;
+        self.index = scan::word(self.source, from)?;
+        let name = self.source.string(from, self.index);
+        if !crate::is_name(&name) {
+            return Err(Stop::new("a loop without a name", from));
+        }
+        self.push("for".to_owned(), start, false);
+        self.push(format!("{SELECT}{name}"), from, false);
+        Ok(())
     }
 
     fn push_tag(&mut self, text: String, start: usize, tabs: bool) -> Result<(), Stop> {
@@ -303,6 +349,20 @@ impl<'s, 'a> Lexer<'s, 'a> {
         } else {
             Token::Word(text, span)
         });
+    }
+}
+
+/// Whether what comes next is the first word of a command.
+fn begins_command(tokens: &[Token]) -> bool {
+    match tokens.split_last() {
+        None => true,
+        Some((Token::Operator(operator, _), _)) => {
+            [";", "&", "&&", "||", "|", "|&", "\n", "(", ")", ";;", ";&", ";;&"].contains(&operator.as_str())
+        }
+        Some((Token::Word(word, _), before)) => {
+            let opens = ["do", "then", "else", "{", "!"].contains(&word.as_str());
+            opens && begins_command(before)
+        }
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn double(source: &Source<'_>, open: usize) -> Scanned {
             '"' => return Ok(index + 1),
             '\\' => index += 2,
             '$' => index = dollar(source, index, true)?,
-            '`' => index = backquote(source, index)?,
+            '`' => index = backquote(source, index, true)?,
             _ => index += 1,
         }
     }
@@ -104,24 +104,51 @@ pub(crate) fn dollar(source: &Source<'_>, at: usize, quoted: bool) -> Scanned {
     }
 }
 
-/// After `` `…` ``.
-pub(crate) fn backquote(source: &Source<'_>, open: usize) -> Scanned {
+/// After `` `…` ``. `quoted`: within double quotes.
+pub(crate) fn backquote(source: &Source<'_>, open: usize, quoted: bool) -> Scanned {
     let mut index = open + 1;
     while let Some(c) = source.at(index) {
         index += 1;
-        match c {
-            '`' => return Ok(index),
-            '\\' => return Err(Stop::new("backslashes within back quotes are not followed", index)),
+        match (c, source.at(index)) {
+            ('`', _) => return Ok(index),
+            // Shells differ in which quotes this ends.
+            ('\\', Some('"')) if quoted => {
+                return Err(Stop::new("a quoted quote within back quotes is not followed", index));
+            }
+            ('\\', _) => index += 1,
             _ => {}
         }
     }
     Err(Stop::new("a back quote is not closed", open))
 }
 
+/// What stands between back quotes, as it is then read: a backslash quotes only these three there.
+pub(crate) fn unescaped(inner: &str) -> String {
+    let mut text = String::new();
+    let mut characters = inner.chars().peekable();
+    while let Some(c) = characters.next() {
+        match (c, characters.peek()) {
+            ('\\', Some('$' | '`' | '\\')) => text.extend(characters.next()),
+            (c, _) => text.push(c),
+        }
+    }
+    text
+}
+
 /// After `((…))`; `open` is at the first parenthesis. What is inside must be plain: numbers, names, operators,
 /// and expansions of variables. Anything else may be a subshell in a subshell.
 pub(crate) fn arithmetic(source: &Source<'_>, open: usize) -> Scanned {
     source.bash_only_unless_expansion(open)?;
+    arithmetic_parts(source, open, false)
+}
+
+/// The same behind `for`, where `;` stands between three such texts.
+pub(crate) fn arithmetic_loop(source: &Source<'_>, open: usize) -> Scanned {
+    source.bash_only(open)?;
+    arithmetic_parts(source, open, true)
+}
+
+fn arithmetic_parts(source: &Source<'_>, open: usize, parts: bool) -> Scanned {
     let mut index = open + 2;
     let mut inner = 0_usize;
     while let Some(c) = source.at(index) {
@@ -132,6 +159,7 @@ pub(crate) fn arithmetic(source: &Source<'_>, open: usize) -> Scanned {
             ('(', _) => inner += 1,
             ('$', Some(next)) if next.is_ascii_alphanumeric() || next == '_' || next == '{' || next == '#' => {}
             ('{' | '}', _) => {}
+            (';', _) if parts && inner == 0 => {}
             _ if c.is_ascii_alphanumeric() || " \t_+-*/%<>=!&|?:,~^#".contains(c) => {}
             _ => break,
         }
@@ -164,7 +192,7 @@ pub(crate) fn braces(source: &Source<'_>, open: usize, quoted: bool) -> Scanned 
             '"' => index = double(source, index)?,
             '$' if index == open + 1 => index += 1,
             '$' => index = dollar(source, index, quoted)?,
-            '`' => index = backquote(source, index)?,
+            '`' => index = backquote(source, index, quoted)?,
             '<' | '>' if source.at(index + 1) == Some('(') => {
                 return Err(Stop::new("a substitution within an expansion is not followed", index));
             }
@@ -196,7 +224,7 @@ pub(crate) fn word(source: &Source<'_>, start: usize) -> Scanned {
             '\'' => index = single(source, index)?,
             '"' => index = double(source, index)?,
             '$' => index = dollar(source, index, false)?,
-            '`' => index = backquote(source, index)?,
+            '`' => index = backquote(source, index, false)?,
             _ if ambiguous(c) => return Err(Stop::new("a blank that is none, or is one in some locales", index)),
             _ => index += 1,
         }

@@ -230,8 +230,9 @@ impl<'s, 'a> Reader<'s, 'a> {
     fn expansion(&mut self, quoted: bool) -> Result<(), Stop> {
         let start = self.index;
         if self.source.at(start) == Some('`') {
-            let end = scan::backquote(self.source, start)?;
-            self.push(Piece::Command(self.source.string(start + 1, end - 1)));
+            let end = scan::backquote(self.source, start, quoted)?;
+            let inner = self.source.string(start + 1, end - 1);
+            self.push(Piece::Command(scan::unescaped(&inner)));
             self.index = end;
             return Ok(());
         }

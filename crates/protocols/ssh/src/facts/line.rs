@@ -8,7 +8,7 @@ use sallyport_session::{Command, Unparsed};
 use sallyport_sftp::Direction;
 use sallyport_sftp::rsync::RsyncCommand;
 use sallyport_sftp::scp::ScpCommand;
-use sallyport_shell::{Analysis, Code, LoginShell, Opaque, PathUse, Protected, Run, Setting, Stdin};
+use sallyport_shell::{Analysis, Code, LoginShell, Opaque, Pager, PathUse, Protected, Run, Setting, Stdin};
 use serde::Serialize;
 use smol_str::SmolStr;
 
@@ -161,6 +161,7 @@ pub(super) fn setting(account: &Account, setup: &Setup, classification: &Classif
         sallyport_target::LoginShell::Bash => LoginShell::Bash,
         sallyport_target::LoginShell::Sh => LoginShell::Posix,
     };
+    setting.pager = if setup.pty.is_some() { Pager::Free } else { Pager::None };
     setting = setting.knowing("USER", &account.login);
     for (name, value) in &setup.environment {
         setting = setting.knowing(name, value);

@@ -205,6 +205,8 @@ const GIVEN: &[&str] = &[
     "SSH_TTY",
     "SSH_AUTH_SOCK",
     "SSH_ORIGINAL_COMMAND",
+    "LESSSECURE",
+    "SYSTEMD_PAGERSECURE",
     "XDG_RUNTIME_DIR",
     "XDG_SESSION_ID",
     "XDG_SESSION_TYPE",

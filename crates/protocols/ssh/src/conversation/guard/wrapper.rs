@@ -13,12 +13,16 @@ pub(crate) const OWN: [&str; 9] = [
     "cd", "declare", "eval", "exit", "export", "printf", "pwd", "set", "umask",
 ];
 
+/// From a pager nothing else is run: what a person types there is judged by nobody.
+const PAGERS: &str = "export LESSSECURE=1 SYSTEMD_PAGERSECURE=1 PAGER=less MANPAGER=less\n";
+
 /// The line, and around it what puts it into its place and says where it ends.
 pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) -> String {
     let says = |what: &str| format!("printf '\\033]7777;{nonce};'; {what}; printf '\\033\\\\'");
     // The line was judged for this directory and runs in no other.
     let nowhere = says("cd; pwd -P");
     let mut script = format!("cd -- {} || {{ {nowhere}; exit 1; }}\n", quoted(&place.directory));
+    script.push_str(PAGERS);
     if shell == LoginShell::Bash {
         // What the login gives need not be carried.
         script.push_str("__sallyport_given=$(export -p)\n");
