@@ -44,5 +44,6 @@ targets! {
     sql_analyse,
     ssh_prompt,
     ssh_transport,
+    ssh_typed,
     targets_file,
 }

@@ -65,6 +65,17 @@ impl ShellCase {
         })
     }
 
+    /// The same, typed at a shell with a terminal if it is a command line.
+    pub(crate) fn typed(mut self) -> Self {
+        if self.channel == Channel::Exec
+            && let Some(command) = &self.command
+        {
+            self.keystrokes = Some(vec![format!("{command}\r")]);
+            self.channel = Channel::Pty;
+        }
+        self
+    }
+
     /// Whether it could hurt the machine if it ran.
     pub(crate) fn is_unsafe(&self) -> bool {
         self.oracle == "unsafe"

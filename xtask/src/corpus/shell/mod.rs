@@ -43,7 +43,7 @@ pub(crate) enum Mode {
     Exec,
     /// The gateway's own: what is not permitted cannot run
     Guarded,
-    /// The host's, where each line waits for a decision
+    /// The host's, where each line waits for a decision; command lines are typed at it, and the shares are measured
     Gated,
 }
 
@@ -67,7 +67,7 @@ impl Arguments {
     }
 }
 
-/// Runs a corpus of shell cases; whether all passed.
+/// Runs a corpus of shell cases; whether all passed. What gets through a gated shell is counted and fails nothing.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let options = &arguments.options;
     let mut cases: Vec<ShellCase> = read(&options.file)?;
@@ -105,8 +105,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     if let Some(program) = program {
         words.extend(["--program".into(), program.into_os_string()]);
     }
+    if arguments.mode == Mode::Gated {
+        cases = cases.into_iter().map(ShellCase::typed).collect();
+        notes.push("a measurement: gated shells are best effort, and what got through fails nothing".to_owned());
+    }
     let outcomes = worker::run(cases, options.jobs, &words)?;
-    Ok(report::print(&outcomes, heads, &notes))
+    let passed = report::print(&outcomes, heads, &notes);
+    Ok(passed || (arguments.mode == Mode::Gated && !options.direct))
 }
 
 /// A worker: reads cases, writes outcomes.

@@ -260,7 +260,8 @@ impl SshConversation {
                 self.gated_abandons(at, out)
             }
             Verdict::Unknown => {
-                let words = "sallyport: this line cannot be told from what the terminal shows; it is given up\n";
+                let words = "sallyport: this line cannot be told from what the terminal shows, and is given up\n  \
+                             hint: wait for the prompt, or type the line\n";
                 self.gated_words(at, words, out)?;
                 self.gated_drops(at, out)
             }

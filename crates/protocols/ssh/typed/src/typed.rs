@@ -412,15 +412,22 @@ impl Typed {
         Some(again.unwrap_or(whole))
     }
 
-    /// A line came back behind its prompt.
+    /// A line came back: what stands before it is a prompt.
     fn learn(&mut self, text: &str) {
-        if let Some(line) = self.line.as_ref().filter(|line| line.settled && !text.is_empty())
-            && line
-                .start
-                .as_ref()
-                .is_some_and(|start| self.screen.shown_from(start).is_some_and(|shown| shown.trim() == text))
-        {
+        let Some(line) = self.line.as_ref().filter(|_| !text.is_empty() && !self.keys.pasting) else {
+            return;
+        };
+        let start = line.start.as_ref().and_then(|start| self.screen.shown_from(start));
+        if start.is_some_and(|shown| shown.trim() == text) {
             self.prompts.learn(&line.prompt);
+            return;
+        }
+        // It was typed before the prompt was there.
+        let (row, _) = self.screen.cursor_line();
+        if let Some(prompt) = row.trim_end().strip_suffix(text)
+            && self.prompts.is_shell(prompt)
+        {
+            self.prompts.learn(prompt);
         }
     }
 
