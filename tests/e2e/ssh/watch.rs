@@ -384,3 +384,66 @@ fn nobody_moderates_their_own_shell() -> Result<()> {
     ensure!(bed.ran()?.is_empty(), "{:?}", bed.ran()?);
     Ok(())
 }
+
+#[test]
+fn a_recorded_terminal_is_shown_as_it_stood_and_played_as_it_went() -> Result<()> {
+    let bed = SshBed::start(&SshPlan::default())?;
+    let mut alice = session(
+        &bed,
+        "stty -echo; printf '\\033]0;title\\007first\\r\\n'; cat; printf 'gone\\033[2K\\r\\033]52;c;ZXZpbA==\\007last\\r\\n'",
+    )?;
+    alice.shows("first")?;
+    let id = live(&bed)?;
+    alice.keys("second\n")?;
+    alice.shows("second")?;
+    alice.keys("\x04")?;
+    alice.end()?;
+    let token = bed.gateway.login("audrey")?;
+    let lines = eventually("the seal", || {
+        let lines = transcript(&bed.gateway, &token, &id)?;
+        let sealed = lines
+            .last()
+            .is_some_and(|line| line.get("state") == Some(&json!("sealed")));
+        Ok(sealed.then_some(lines))
+    })?;
+    let first = lines.iter().find(|line| {
+        let text = line.get("text").and_then(Value::as_str);
+        line.get("kind") == Some(&json!("output")) && text.is_some_and(|text| text.contains("first"))
+    });
+    let micros = first
+        .and_then(|line| line.get("at_micros")?.as_u64())
+        .context("no first output")?;
+    let at = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+
+    let screen = |more: &[&str]| -> Result<String> {
+        let arguments = [&["replay", id.as_str(), "--screen"], more].concat();
+        let output = cli(&bed, "audrey", &arguments)?.output()?;
+        ensure!(output.status.success(), "{}", said(&output));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let end = screen(&[])?;
+    ensure!(end == "first\nsecond\nlast\n", "{end:?}");
+    let began = screen(&["--at", &at])?;
+    ensure!(began == "first\n", "{began:?}");
+    let none = screen(&["--command", "1"])?;
+    ensure!(none.is_empty(), "{none:?}");
+
+    let start = Instant::now();
+    let arguments = ["replay", &id, "--play", "--idle-limit", "0.2", "--speed", "2"];
+    let played = Running::start(&mut on_a_terminal(&bed, "audrey", &arguments)?)?;
+    let (good, text) = played.end()?;
+    ensure!(good && text.contains("alice on web-1"), "{text:?}");
+    ensure!(start.elapsed() < PATIENCE);
+    for foreign in FOREIGN {
+        ensure!(!text.contains(foreign), "{foreign:?} is in {text:?}");
+    }
+    let drawn = ["first", "second", "last"].map(|word| text.find(word));
+    ensure!(drawn.is_sorted() && drawn.iter().all(Option::is_some), "{text:?}");
+    let piped = cli(&bed, "audrey", &arguments)?.output()?;
+    ensure!(
+        !piped.status.success() && said(&piped).contains("--cast"),
+        "{}",
+        said(&piped)
+    );
+    Ok(())
+}
