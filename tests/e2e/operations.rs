@@ -296,6 +296,16 @@ fn a_replay_says_whether_the_journal_has_the_same_root() -> Result<()> {
     Ok(())
 }
 
+/// The command line of somebody who watches a session.
+fn watch(stage: &Stage, person: &str, session: &str) -> Result<Child> {
+    let mut command = Command::new(sallyport_tests::program()?);
+    command
+        .args(["sessions", "watch", session, "--rows"])
+        .env("SALLYPORT_API", format!("http://{}", stage.gateway.api().address()))
+        .env("SALLYPORT_TOKEN", stage.gateway.login(person)?);
+    Ok(command.stdout(Stdio::piped()).spawn()?)
+}
+
 #[test]
 fn an_auditor_watches_a_session_of_psql_while_it_goes_on() -> Result<()> {
     let stage = stage("policy")?;
@@ -308,15 +318,10 @@ fn an_auditor_watches_a_session_of_psql_while_it_goes_on() -> Result<()> {
         let reply = stage.gateway.api().get("/v1/sessions?live=true", Some(&token))?;
         Ok(reply.body.pointer("/0/id").and_then(Value::as_str).map(str::to_owned))
     })?;
-    let mut watch = Command::new(sallyport_tests::program()?)
-        .args(["sessions", "watch", &id, "--rows"])
-        .env("SALLYPORT_API", format!("http://{}", stage.gateway.api().address()))
-        .env("SALLYPORT_TOKEN", &token)
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut watch = watch(&stage, "audrey", &id)?;
     let mut lines = BufReader::new(watch.stdout.take().context("no output")?).lines();
     let mut until = |words: &str| -> Result<()> {
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             if line?.contains(words) {
                 return Ok(());
             }
@@ -330,5 +335,67 @@ fn an_auditor_watches_a_session_of_psql_while_it_goes_on() -> Result<()> {
     until("closed: the client left")?;
     ensure!(watch.wait()?.success());
     psql.wait()?;
+    Ok(())
+}
+
+#[test]
+fn a_moderated_session_of_psql_begins_and_goes_on_only_while_it_is_watched() -> Result<()> {
+    const MODERATED: &str = r#"
+        @id("work") permit (principal, action, resource);
+        @id("sessions-are-moderated") @moderate("dba") @message("sessions here are moderated")
+        forbid (principal, action == Action::"connect", resource)
+        unless { context.watched_by.contains(Group::"dba") };"#;
+    let policy = tempfile::tempdir()?;
+    std::fs::create_dir(policy.path().join("rules"))?;
+    std::fs::write(policy.path().join("rules/all.cedar"), MODERATED)?;
+    let mut plan = Plan::with_policy("policy");
+    plan.policy = policy.path().to_owned();
+    let stage = Stage::start(&plan)?;
+    stage.server.query("shop", ORDERS)?;
+
+    let mut psql = stage.through("alice")?.program("psql");
+    let mut psql = psql
+        .arg("-XAt")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut keys = psql.stdin.take().context("no input")?;
+    let mut rows = BufReader::new(psql.stdout.take().context("no output")?).lines();
+    let token = stage.gateway.login("dana")?;
+    let session = eventually("a request", || {
+        let reply = stage.gateway.api().get("/v1/requests?wait=5", Some(&token))?;
+        Ok(reply
+            .body
+            .pointer("/0/session")
+            .and_then(Value::as_str)
+            .map(str::to_owned))
+    })?;
+    let mut dana = watch(&stage, "dana", &session)?;
+    writeln!(keys, "SELECT 'moderated ' || count(*) FROM orders;")?;
+    ensure!(rows.next().transpose()?.as_deref() == Some("moderated 1000"));
+    dana.kill()?;
+    dana.wait()?;
+    let audrey = stage.gateway.login("audrey")?;
+    let api = stage.gateway.api();
+    eventually("the end of the session", || {
+        let live = api.get("/v1/sessions?live=true", Some(&audrey))?;
+        Ok(live.body.pointer("/0").is_none().then_some(()))
+    })?;
+    writeln!(keys, "SELECT 'nobody watches';")?;
+    drop(keys);
+    let rest: Vec<String> = rows.collect::<std::io::Result<_>>()?;
+    let output = psql.wait_with_output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(
+        rest.is_empty() && said.contains("sessions here are moderated"),
+        "{rest:?} {said}"
+    );
+    let reply = api.get(&format!("/v1/sessions/{session}/replay"), Some(&audrey))?;
+    let transcript = reply.body.to_string();
+    ensure!(
+        transcript.contains("nobody of `dba` watches this session"),
+        "{said}\n{transcript}"
+    );
     Ok(())
 }

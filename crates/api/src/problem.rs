@@ -124,6 +124,7 @@ impl From<ReviewError> for Problem {
                 Self::forbidden(detail)
             }
             ReviewError::AlreadyApproved { .. } => Self::conflict("already-approved", detail),
+            ReviewError::ToBeWatched { .. } => Self::conflict("to-be-watched", detail),
             ReviewError::NotNeeded { .. } => Self::conflict("not-needed", detail),
             ReviewError::Over { .. } => Self::conflict("over", detail),
             ReviewError::ReasonTooLong { .. } => Self::bad_request(detail),

@@ -23,9 +23,9 @@ use crate::extract::Peer;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of the head of a request.
 const MAX_HEAD_BYTES: usize = 32 * 1024;
-/// How long a client may confirm nothing of what it was sent: who watches a session from a network that is gone does not
-/// watch it any more.
-const UNHEARD: Duration = Duration::from_secs(20);
+/// How long a client may confirm nothing of what it was sent, or take nothing: who watches a session from a network that is
+/// gone does not watch it any more.
+const UNHEARD: Duration = Duration::from_secs(60);
 /// How long requests may go on after the end was asked for.
 const FAREWELL: Duration = Duration::from_secs(5);
 

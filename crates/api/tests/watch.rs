@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+#[allow(dead_code, reason = "each test file uses a part")]
 mod gateway;
 
 use std::sync::atomic::Ordering;

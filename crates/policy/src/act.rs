@@ -101,7 +101,7 @@ pub struct Act {
     /// Which action.
     pub action: ActionName,
     /// What the protocol's schema fragment declares for that action's context. The attributes that
-    /// [`Situation`] carries (`task`, `now`, `source`, `approved_by`) are added by the evaluation.
+    /// [`Situation`] carries (`task`, `now`, `source`, `approved_by`, `watched_by`) are added by the evaluation.
     pub context: Attributes,
 }
 
@@ -180,6 +180,8 @@ pub struct Situation {
     pub source: Option<IpAddr>,
     /// Groups whose approval of exactly this command has been given (in the number the hold asked for).
     pub approved_by: BTreeSet<String>,
+    /// Groups of the other people who watch the session at this moment.
+    pub watched_by: BTreeSet<String>,
 }
 
 impl Situation {
@@ -191,6 +193,7 @@ impl Situation {
             now,
             source: None,
             approved_by: BTreeSet::new(),
+            watched_by: BTreeSet::new(),
         }
     }
 }

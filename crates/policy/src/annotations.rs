@@ -1,5 +1,6 @@
 //! What a rule's annotations say, checked.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cedar_policy::{Effect, Policy};
@@ -31,21 +32,26 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
     }
     let forbids = policy.effect() == Effect::Forbid;
     let get = |key: &str| policy.annotation(key).map(str::to_owned);
-    let hold = get("hold");
-    for key in ["message", "hold", "mask", "ends"] {
+    let (hold, moderate) = (get("hold"), get("moderate"));
+    for key in ["message", "hold", "moderate", "mask", "ends"] {
         if get(key).is_some() && !forbids {
             wrong.push(format!("`@{key}` belongs to a rule that forbids"));
         }
     }
     for key in ["approvals", "timeout", "expires"] {
-        if get(key).is_some() && hold.is_none() {
+        let moderates = key == "timeout" && moderate.is_some();
+        if get(key).is_some() && hold.is_none() && !moderates {
             wrong.push(format!("`@{key}` needs `@hold` beside it"));
         }
     }
-    if hold.is_some() && get("mask").is_some() {
+    if hold.is_some() && moderate.is_some() {
+        wrong.push("a rule has either `@hold` or `@moderate`: where both are needed, two rules say so".to_owned());
+    }
+    let waits = hold.is_some() || moderate.is_some();
+    if waits && get("mask").is_some() {
         wrong.push("a rule either holds or masks, not both".to_owned());
     }
-    if get("ends").is_some() && (hold.is_some() || get("mask").is_some()) {
+    if get("ends").is_some() && (waits || get("mask").is_some()) {
         wrong.push("`@ends` belongs to a plain refusal, which neither holds nor masks".to_owned());
     }
     let mut keep = |result: Result<Option<Duration>, String>| match result {
@@ -67,13 +73,21 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
             None
         }
     };
+    let watch = match moderate.map(|text| watchers(&text)).transpose() {
+        Ok(watch) => watch,
+        Err(why) => {
+            wrong.push(why);
+            None
+        }
+    };
     if !wrong.is_empty() {
         return Err(wrong);
     }
     Ok(Annotations {
         message: get("message"),
-        hold: groups.map(|groups| HoldSpec {
-            groups,
+        hold: (groups.is_some() || watch.is_some()).then(|| HoldSpec {
+            groups: groups.unwrap_or_default(),
+            watch: watch.unwrap_or_default(),
             timeout,
             expires,
         }),
@@ -105,7 +119,7 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
                 wrong.push("`@ends` can end the `session` and nothing else".to_owned());
             }
         }
-        "hold" | "approvals" | "timeout" | "expires" => {}
+        "hold" | "moderate" | "approvals" | "timeout" | "expires" => {}
         other => {
             let effect = policy.effect();
             wrong.push(format!("`@{other}` is not an annotation that a {effect} rule can have"));
@@ -141,6 +155,20 @@ fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String
         });
     }
     groups.sort_by(|a, b| a.group.cmp(&b.group));
+    Ok(groups)
+}
+
+/// `operators`, `operators,security`.
+fn watchers(text: &str) -> Result<BTreeSet<SmolStr>, String> {
+    let mut groups = BTreeSet::new();
+    for group in text.split(',').map(str::trim) {
+        if group.is_empty() || group.contains(':') {
+            return Err("`@moderate` names the groups of which somebody must watch: `operators,security`".to_owned());
+        }
+        if !groups.insert(SmolStr::from(group)) {
+            return Err(format!("`@moderate` names the group `{group}` twice"));
+        }
+    }
     Ok(groups)
 }
 

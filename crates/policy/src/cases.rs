@@ -69,6 +69,8 @@ struct Raw {
     at: Option<toml::value::Datetime>,
     #[serde(default)]
     approved_by: BTreeSet<String>,
+    #[serde(default)]
+    watched_by: BTreeSet<String>,
     command: Option<String>,
     #[serde(default)]
     connect: bool,
@@ -245,7 +247,8 @@ fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, St
             .map_err(|_| "`at` is a time with an offset: 2026-11-21T09:00:00Z".to_owned())?,
         None => time::macros::datetime!(2026-01-01 00:00 UTC),
     };
-    let (task, source, approved_by) = (raw.task, raw.source, raw.approved_by);
+    let (task, source) = (raw.task, raw.source);
+    let (approved_by, watched_by) = (raw.approved_by, raw.watched_by);
     Ok(Case {
         name: raw.name,
         who: raw.who.subject().ok_or("`who` is either a `user` or a `machine`")?,
@@ -256,6 +259,7 @@ fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, St
             now,
             source,
             approved_by,
+            watched_by,
         },
         replication: raw.replication,
         expect: raw.expect,

@@ -1,6 +1,6 @@
 //! The answer to "may they?", and how the answers to a command's acts become one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub enum Outcome {
     Allow,
     /// It is refused.
     Deny,
-    /// It waits for the approvals of [`Decision::hold`].
+    /// It waits for the people of [`Decision::hold`].
     Hold,
 }
 
@@ -61,8 +61,10 @@ pub struct Approvals {
 /// Whom a held command waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldSpec {
-    /// All of these are needed. Sorted by group, each group once.
+    /// All of these approvals are needed. Sorted by group, each group once.
     pub groups: Vec<Approvals>,
+    /// `@moderate`: somebody of each of these groups must watch the session.
+    pub watch: BTreeSet<SmolStr>,
     /// `@timeout`: how long the client is kept waiting; the gateway's own default when absent.
     pub timeout: Option<Duration>,
     /// `@expires`: how long an approval may be used once it is given; the gateway's own default when absent.
@@ -83,6 +85,7 @@ impl HoldSpec {
                 .into_iter()
                 .map(|(group, count)| Approvals { group, count })
                 .collect(),
+            watch: self.watch.into_iter().chain(other.watch).collect(),
             timeout: shorter(self.timeout, other.timeout),
             expires: shorter(self.expires, other.expires),
         }
@@ -103,7 +106,7 @@ pub enum Lifetime {
     Forever,
     /// Until this moment, exclusively: a rule that could apply reads the time.
     Until(OffsetDateTime),
-    /// For this one time: an approval took part in it, or it could not be evaluated.
+    /// For this one time: an approval took part in it, a rule asks who watches, or it could not be evaluated.
     Never,
 }
 

@@ -226,22 +226,25 @@ fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions:
     let mut wrong = Vec::new();
     let reveal = ActionName::reveal();
     if let Some(hold) = &annotations.hold {
-        if !reads.has("approved_by") {
-            wrong.push("a rule with `@hold` forbids unless the approval is in `context.approved_by`".to_owned());
-        }
-        let literals = policy.entity_literals();
-        for approvals in &hold.groups {
-            let named =
-                |uid: &EntityUid| uid.type_name().to_string() == "Group" && uid.id().unescaped() == approvals.group;
-            if !literals.iter().any(named) {
-                wrong.push(format!(
-                    "`@hold` asks `{0}`, but the rule does not look for `Group::\"{0}\"`",
-                    approvals.group
-                ));
-            }
-        }
+        let approvals = hold.groups.iter().map(|approvals| &approvals.group);
+        wrong.extend(check_asked(
+            policy,
+            reads,
+            ("@hold", "the approval", "approved_by"),
+            approvals,
+        ));
+        let watchers = hold.watch.iter();
+        wrong.extend(check_asked(
+            policy,
+            reads,
+            ("@moderate", "the watcher", "watched_by"),
+            watchers,
+        ));
         if actions.contains(&reveal) {
-            wrong.push("a rule with `@hold` cannot cover `Action::\"reveal\"`: a result does not wait".to_owned());
+            let key = if hold.watch.is_empty() { "@hold" } else { "@moderate" };
+            wrong.push(format!(
+                "a rule with `{key}` cannot cover `Action::\"reveal\"`: a result does not wait"
+            ));
         }
     }
     if annotations.ends_session && actions.contains(&reveal) {
@@ -249,6 +252,31 @@ fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions:
     }
     if annotations.mask.is_some() && actions.iter().any(|action| *action != reveal) {
         wrong.push("`@mask` belongs to a rule about `Action::\"reveal\"` only".to_owned());
+    }
+    wrong
+}
+
+/// A rule that asks for people forbids unless they are there.
+fn check_asked<'a>(
+    policy: &Policy,
+    reads: &Reads,
+    (key, who, attribute): (&str, &str, &str),
+    groups: impl Iterator<Item = &'a SmolStr>,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let literals = policy.entity_literals();
+    for (at, group) in groups.enumerate() {
+        if at == 0 && !reads.has(attribute) {
+            wrong.push(format!(
+                "a rule with `{key}` forbids unless {who} is in `context.{attribute}`"
+            ));
+        }
+        let named = |uid: &EntityUid| uid.type_name().to_string() == "Group" && uid.id().unescaped() == group;
+        if !literals.iter().any(named) {
+            wrong.push(format!(
+                "`{key}` asks `{group}`, but the rule does not look for `Group::\"{group}\"`"
+            ));
+        }
     }
     wrong
 }

@@ -103,6 +103,7 @@ pub(crate) fn assemble(fragments: &[SchemaFragment]) -> Result<Schema, Vec<Probl
 /// A rule that uses every base attribute as it is declared.
 const PROBE: &str = "permit (principal, action, resource) when {
     context.now == context.now && context.approved_by.contains(Group::\"g\")
+    && context.watched_by.contains(Group::\"g\")
     && (if context has task then context.task like \"*\" else true)
     && (if context has source then context.source.isLoopback() else true) };";
 

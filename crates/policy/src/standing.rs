@@ -17,6 +17,21 @@ use crate::schema::uid_of;
 /// How often a held command is decided again with more approvals, to find all that it needs.
 const MAX_HOLD_ROUNDS: usize = 8;
 
+/// The groups that a decision supposes to have approved and to watch.
+struct Present {
+    approved_by: BTreeSet<String>,
+    watched_by: BTreeSet<String>,
+}
+
+impl Present {
+    fn in_(situation: &Situation) -> Self {
+        Self {
+            approved_by: situation.approved_by.clone(),
+            watched_by: situation.watched_by.clone(),
+        }
+    }
+}
+
 /// What one subject may do on one target under one bundle. Making it costs some tens of microseconds, using it
 /// costs only the rules that can apply; a session keeps it as long as the bundle stays the same.
 pub struct Standing {
@@ -97,7 +112,12 @@ impl Standing {
             (SmolStr::new_static("full_screen"), (view == View::FullScreen).into()),
         ];
         let act = Act::new(ActionName::reveal(), facts);
-        let judged = self.judge(&act, Some(&resource), situation, &BTreeSet::new());
+        // A result waits for nobody, so no approval is of it.
+        let present = Present {
+            approved_by: BTreeSet::new(),
+            watched_by: situation.watched_by.clone(),
+        };
+        let judged = self.judge(&act, Some(&resource), situation, &present);
         let Ok((narrow, verdict)) = judged else {
             return withheld(Vec::new());
         };
@@ -134,7 +154,7 @@ impl Standing {
         let unknown = || format!("policy does not know the action `{}`", act.action);
         let at = self.rules.bucket_of(&act.action).ok_or_else(unknown)?;
         let action = self.rules.buckets.get(at).ok_or_else(unknown)?.action.clone();
-        let context = self.context(&Reads::all(), act, situation, &situation.approved_by)?;
+        let context = self.context(&Reads::all(), act, situation, &Present::in_(situation))?;
         let (principal, resource) = (self.principal.clone(), self.target.clone());
         Request::new(principal, action, resource, context, Some(&self.rules.schema))
             .map(|_| ())
@@ -142,7 +162,7 @@ impl Standing {
     }
 
     fn decide_act(&self, act: &Act, situation: &Situation) -> Decision {
-        let (narrow, verdict) = match self.judge(act, None, situation, &situation.approved_by) {
+        let (narrow, verdict) = match self.judge(act, None, situation, &Present::in_(situation)) {
             Ok(judged) => judged,
             Err(why) => return Decision::refused(why, Lifetime::Never),
         };
@@ -210,9 +230,12 @@ impl Standing {
     fn hold(&self, act: &Act, situation: &Situation, refusal: &Verdict) -> Option<HoldSpec> {
         let mut wanted = self.holds(refusal)?;
         for _ in 0..MAX_HOLD_ROUNDS {
-            let mut approved = situation.approved_by.clone();
-            approved.extend(wanted.groups.iter().map(|a| a.group.to_string()));
-            let (_, verdict) = self.judge(act, None, situation, &approved).ok()?;
+            let mut present = Present::in_(situation);
+            present
+                .approved_by
+                .extend(wanted.groups.iter().map(|a| a.group.to_string()));
+            present.watched_by.extend(wanted.watch.iter().map(ToString::to_string));
+            let (_, verdict) = self.judge(act, None, situation, &present).ok()?;
             if !verdict.broken.is_empty() {
                 return None;
             }
@@ -243,7 +266,7 @@ impl Standing {
         act: &Act,
         other: Option<&EntityUid>,
         situation: &Situation,
-        approved: &BTreeSet<String>,
+        present: &Present,
     ) -> Result<(&Narrow, Verdict), String> {
         let unknown = || format!("policy does not know the action `{}`", act.action);
         let at = self.rules.bucket_of(&act.action).ok_or_else(unknown)?;
@@ -251,7 +274,7 @@ impl Standing {
         let cell = self.narrowed.get(at).ok_or_else(unknown)?;
         let fixed = other.is_none().then_some(&self.target);
         let narrow = cell.get_or_init(|| narrow(&self.rules, bucket, &self.entities, &self.principal, fixed));
-        let context = self.context(&narrow.reads, act, situation, approved)?;
+        let context = self.context(&narrow.reads, act, situation, present)?;
         let resource = other.unwrap_or(&self.target).clone();
         let (principal, action) = (self.principal.clone(), bucket.action.clone());
         let request = Request::new(principal, action, resource, context, None).map_err(|error| error.to_string())?;
@@ -259,20 +282,14 @@ impl Standing {
     }
 
     /// The context with what these rules read and nothing else.
-    fn context(
-        &self,
-        reads: &Reads,
-        act: &Act,
-        situation: &Situation,
-        approved: &BTreeSet<String>,
-    ) -> Result<Context, String> {
+    fn context(&self, reads: &Reads, act: &Act, situation: &Situation, present: &Present) -> Result<Context, String> {
         let mut pairs = Vec::new();
         let mut put = |name: &str, value: &Value| -> Result<(), String> {
             pairs.push((name.to_owned(), self.expression(value)?));
             Ok(())
         };
         for (name, value) in act.context.iter() {
-            let ours = matches!(name.as_str(), "task" | "now" | "source" | "approved_by");
+            let ours = matches!(name.as_str(), "task" | "now" | "source" | "approved_by" | "watched_by");
             if !ours && reads.has(name) {
                 put(name, value)?;
             }
@@ -286,11 +303,12 @@ impl Standing {
         if reads.has("now") {
             put("now", &Value::Time(whole_second(situation.now)))?;
         }
-        if reads.has("approved_by") {
-            put(
-                "approved_by",
-                &Value::entities("Group", approved.iter().map(SmolStr::from)),
-            )?;
+        let people = [
+            ("approved_by", &present.approved_by),
+            ("watched_by", &present.watched_by),
+        ];
+        for (name, groups) in people.into_iter().filter(|(name, _)| reads.has(name)) {
+            put(name, &Value::entities("Group", groups.iter().map(SmolStr::from)))?;
         }
         Context::from_pairs(pairs).map_err(|error| error.to_string())
     }
@@ -345,15 +363,16 @@ impl Standing {
 
 fn waiting_for(hold: &HoldSpec) -> String {
     let groups = hold.groups.iter().map(|a| match a.count {
-        1 => format!("`{}`", a.group),
-        count => format!("`{}` ({count} people)", a.group),
+        1 => format!("approval by `{}`", a.group),
+        count => format!("approval by `{}` ({count} people)", a.group),
     });
-    format!("waits for approval by {}", groups.collect::<Vec<_>>().join(" and "))
+    let watchers = hold.watch.iter().map(|group| format!("somebody of `{group}` to watch"));
+    format!("waits for {}", groups.chain(watchers).collect::<Vec<_>>().join(" and "))
 }
 
 /// Rules see whole seconds, so what they say about the time cannot change before the next one.
 fn lifetime(reads: &Reads, situation: &Situation) -> Lifetime {
-    if !situation.approved_by.is_empty() {
+    if !situation.approved_by.is_empty() || reads.has("watched_by") {
         Lifetime::Never
     } else if reads.has("now") {
         match whole_second(situation.now).checked_add(Duration::SECOND) {

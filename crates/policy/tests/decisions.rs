@@ -112,6 +112,45 @@ fn a_hold_names_whom_to_ask_and_ends_with_their_approval() {
 }
 
 #[test]
+fn what_must_be_watched_waits_for_watchers_and_no_approval_stands_for_them() {
+    let rules = r#"
+        @id("all") permit (principal, action, resource);
+        @id("watched") @moderate("operators") @message("is moderated") @timeout("5m")
+        forbid (principal, action in Sql::Action::"ddl", resource)
+        unless { context.watched_by.contains(Group::"operators") };
+        @id("approved") @hold("operators")
+        forbid (principal, action == Sql::Action::"alter_table", resource)
+        unless { context.approved_by.contains(Group::"operators") };"#;
+    let (bundle, alice) = (load(rules, ""), user("alice", &[]));
+    let watched = |situation: Situation| Situation {
+        watched_by: ["operators".to_owned()].into(),
+        ..situation
+    };
+    let decide =
+        |action: &str, situation: &Situation| bundle.decide(&alice, &orders(), &[statement(action, &[])], situation);
+    let held = decide("create_table", &now());
+    assert_eq!((held.outcome, ids(&held)), (Outcome::Hold, vec!["watched"]));
+    assert_eq!(held.message.as_deref(), Some("is moderated"));
+    assert_eq!(held.cache, Lifetime::Never, "who watches changes from moment to moment");
+    let hold = held.hold.unwrap();
+    assert!(hold.groups.is_empty() && hold.watch.iter().eq(["operators"]));
+    assert_eq!(hold.timeout, Some(Duration::from_secs(300)));
+    assert_eq!(decide("create_table", &approved(&["operators"])).outcome, Outcome::Hold);
+    let allowed = decide("create_table", &watched(now()));
+    assert_eq!((allowed.outcome, allowed.cache), (Outcome::Allow, Lifetime::Never));
+
+    let both = decide("alter_table", &now()).hold.unwrap();
+    assert_eq!((both.groups.len(), both.watch.len()), (1, 1));
+    assert_eq!(decide("alter_table", &watched(now())).outcome, Outcome::Hold);
+    assert_eq!(decide("alter_table", &approved(&["operators"])).outcome, Outcome::Hold);
+    assert_eq!(
+        decide("alter_table", &watched(approved(&["operators"]))).outcome,
+        Outcome::Allow
+    );
+    assert_eq!(decide("select", &now()).cache, Lifetime::Forever);
+}
+
+#[test]
 fn nothing_waits_that_an_approval_would_not_allow() {
     let rules = r#"
         @id("read") permit (principal, action in Sql::Action::"read", resource);

@@ -124,6 +124,37 @@ fn annotations_must_mean_something() {
             "`@ends` belongs to a plain refusal",
         ),
         ("@message(\"two\\nlines\")", "forbid", "", "`@message` is one line"),
+        (
+            "@moderate(\"dba\")",
+            "forbid",
+            unless,
+            "forbids unless the watcher is in `context.watched_by`",
+        ),
+        (
+            "@moderate(\"sre\")",
+            "forbid",
+            "unless { context.watched_by.contains(Group::\"dba\") }",
+            "`@moderate` asks `sre`, but the rule does not look for",
+        ),
+        ("@moderate(\"dba:2\")", "forbid", unless, "of which somebody must watch"),
+        (
+            "@moderate(\"dba\") @hold(\"dba\")",
+            "forbid",
+            unless,
+            "either `@hold` or `@moderate`",
+        ),
+        (
+            "@moderate(\"dba\") @expires(\"1h\")",
+            "forbid",
+            unless,
+            "`@expires` needs `@hold` beside it",
+        ),
+        (
+            "@moderate(\"dba\") @ends(\"session\")",
+            "forbid",
+            unless,
+            "`@ends` belongs to a plain refusal",
+        ),
     ] {
         let found = complaints(
             &format!("@id(\"a\") {annotations} {effect} (principal, action, resource is Target) {body};"),

@@ -74,9 +74,8 @@ impl Inner {
         let kind = match state {
             RequestState::Denied => ActKind::Denied,
             RequestState::Expired => ActKind::Expired,
-            RequestState::Open | RequestState::Approved | RequestState::Used | RequestState::Withdrawn => {
-                ActKind::Withdrawn
-            }
+            RequestState::Used => ActKind::Used,
+            RequestState::Open | RequestState::Approved | RequestState::Withdrawn => ActKind::Withdrawn,
         };
         let (by, reason) = (by.map(str::to_owned), reason.map(str::to_owned));
         self.commit(
@@ -266,6 +265,7 @@ impl Inner {
             policy_digest: held.policy_digest.clone(),
             detail: Detail::of(held, grant_ttl).to_json(),
             needs,
+            watch: held.watch.clone(),
             created_ms: now_ms,
             expires_ms: now_ms.saturating_add(ms(ttl)),
         }

@@ -75,6 +75,14 @@ pub enum ReviewError {
         /// What is still missing.
         missing: String,
     },
+    /// It waits for somebody of this reviewer's groups to watch, not for an approval of theirs.
+    #[error("`{id}` goes on when you watch it: `sallyport sessions watch {session}`")]
+    ToBeWatched {
+        /// The request.
+        id: String,
+        /// The session that must be watched.
+        session: String,
+    },
     /// Only who asked can withdraw.
     #[error("only who asked for `{0}` can withdraw it")]
     NotYours(String),

@@ -49,6 +49,8 @@ pub struct Held {
     pub message: Option<String>,
     /// Who has to approve.
     pub needs: Vec<Need>,
+    /// The groups of which somebody has to watch the session while the command runs.
+    pub watch: Vec<String>,
     /// What the command would touch, if that is known already; see also [`Reviews::set_impact`](crate::Reviews::set_impact).
     pub impact: Option<Impact>,
     /// How long the client waits; `None`: as configured.
@@ -114,6 +116,9 @@ pub struct Request {
     pub impact: Option<Impact>,
     /// Who has to approve, and how many have.
     pub needs: Vec<NeedStatus>,
+    /// The groups of which somebody has to watch the session (`sallyport sessions watch`) while the command runs.
+    #[serde(default)]
+    pub watch: Vec<String>,
     /// Who has approved.
     pub approvals: Vec<Approval>,
     /// SHA-256 of what would run, in hexadecimal.
@@ -276,6 +281,7 @@ impl Request {
             message: detail.message,
             impact: detail.impact,
             needs: tally.needs.iter().map(status).collect(),
+            watch: row.watch.clone(),
             approvals: approvals(&tally),
             digest: hex::encode(&row.digest),
             policy_digest: row.policy_digest.clone(),

@@ -17,7 +17,7 @@ use crate::keeper;
 use crate::needs::Tally;
 use crate::pending::Pending;
 use crate::request::{Detail, Grant, Held, Impact, Request};
-use crate::rules::{Visibility, check_reason, checked_needs, eligible_groups, open_at, same_needs, sees};
+use crate::rules::{Visibility, check_reason, checked_needs, eligible_groups, may_deny, open_at, same_needs, sees};
 use crate::witness::{Act, ActKind, Witness};
 
 /// Acts that a slow subscriber may be behind before it misses some.
@@ -88,6 +88,8 @@ impl Reviews {
         if let Some(row) = tx.unattended(held.digest.as_bytes(), now_ms).await?
             && row.principal == held.principal.id.as_str()
             && same_needs(&row.needs, &needs)
+            && row.watch.len() == held.watch.len()
+            && row.watch.iter().all(|group| held.watch.contains(group))
         {
             let pending = Pending::new(Arc::clone(inner), &row.id, &held.session, Instant::now() + wait);
             tx.attend(&row.id, Some(&held.session)).await?;
@@ -204,11 +206,33 @@ impl Reviews {
         let mut tx = self.inner.requests.begin().await?;
         let row = find(&mut tx, id).await?;
         let person = tx.resolve_person(&reviewer.person).await?;
-        eligible_groups(&row, reviewer, &person)?;
+        may_deny(&row, reviewer, &person)?;
         self.inner
             .end(tx, &row, RequestState::Denied, Some(reviewer.id.as_str()), reason)
             .await?;
         self.reread(id).await
+    }
+
+    /// Ends request `id`, which waits for no approval but for its session to be watched: `watcher` does. The command may go on
+    /// as long as they do.
+    ///
+    /// # Errors
+    /// When the request is over or waits for approvals too, or the act cannot be stored or witnessed.
+    pub async fn watched(&self, id: &str, watcher: &str) -> Result<(), ReviewError> {
+        let mut tx = self.inner.requests.begin().await?;
+        let row = find(&mut tx, id).await?;
+        open_at(&row, self.inner.config.clock.now_ms())?;
+        if let Some(missing) = (!row.needs.is_empty()).then(|| Tally::of(&row).missing()) {
+            return Err(ReviewError::NotNeeded {
+                id: row.id,
+                reviewer: watcher.to_owned(),
+                missing,
+            });
+        }
+        let reason = Some("the session is watched");
+        self.inner
+            .end(tx, &row, RequestState::Used, Some(watcher), reason)
+            .await
     }
 
     /// Withdraws request `id` or the unused grant that it became: the person who asked does not want it any more.

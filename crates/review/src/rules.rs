@@ -33,7 +33,8 @@ pub(crate) fn checked_needs(held: &Held) -> Result<Vec<NeedRow>, ReviewError> {
     }
     let approvals: u64 = needs.iter().map(|need| u64::from(need.count)).sum();
     match approvals {
-        0 => Err(ReviewError::NobodyToAsk),
+        0 if held.watch.is_empty() => Err(ReviewError::NobodyToAsk),
+        0 => Ok(needs),
         1..=MAX_APPROVALS => Ok(needs),
         _ => Err(ReviewError::TooManyApprovals(approvals)),
     }
@@ -59,13 +60,26 @@ pub(crate) fn open_at(row: &RequestRow, now_ms: i64) -> Result<(), ReviewError> 
     })
 }
 
-/// The groups for which `reviewer`, who is `person` today, may decide `row`. Nobody decides about their own (invariant I5), whatever groups
+/// The groups for which `reviewer`, who is `person` today, may approve `row`. Nobody decides about their own (invariant I5), whatever groups
 /// they are in.
 pub(crate) fn eligible_groups(
     row: &RequestRow,
     reviewer: &Principal,
     person: &str,
 ) -> Result<BTreeSet<String>, ReviewError> {
+    let mut groups = may_deny(row, reviewer, person)?;
+    groups.retain(|group| row.needs.iter().any(|need| need.group == *group));
+    if groups.is_empty() {
+        return Err(ReviewError::ToBeWatched {
+            id: row.id.clone(),
+            session: row.session.clone(),
+        });
+    }
+    Ok(groups)
+}
+
+/// The groups for which `reviewer` is asked about `row` at all: each of their members may deny it.
+pub(crate) fn may_deny(row: &RequestRow, reviewer: &Principal, person: &str) -> Result<BTreeSet<String>, ReviewError> {
     let (id, name) = (row.id.clone(), reviewer.id.to_string());
     if is_asker(row, reviewer) || row.person.eq_ignore_ascii_case(person) {
         return Err(ReviewError::OwnRequest { id, reviewer: name });
@@ -75,7 +89,7 @@ pub(crate) fn eligible_groups(
     }
     let groups = asked_groups(row, reviewer);
     if groups.is_empty() {
-        let asked: Vec<String> = row.needs.iter().map(|need| format!("`{}`", need.group)).collect();
+        let asked: Vec<String> = asked(row).map(|group| format!("`{group}`")).collect();
         return Err(ReviewError::NotAReviewer {
             id,
             reviewer: name,
@@ -90,9 +104,13 @@ fn is_asker(row: &RequestRow, principal: &Principal) -> bool {
     row.principal.eq_ignore_ascii_case(&principal.id) || row.person.eq_ignore_ascii_case(&principal.person)
 }
 
+/// The groups that are asked to approve or to watch.
+fn asked(row: &RequestRow) -> impl Iterator<Item = &String> {
+    row.needs.iter().map(|need| &need.group).chain(&row.watch)
+}
+
 fn asked_groups(row: &RequestRow, principal: &Principal) -> BTreeSet<String> {
-    let asked = row.needs.iter().map(|need| &need.group);
-    asked
+    asked(row)
         .filter(|group| principal.groups.iter().any(|g| g.as_str() == group.as_str()))
         .cloned()
         .collect()

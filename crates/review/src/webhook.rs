@@ -140,6 +140,7 @@ fn body(hook: &Webhook, event: &str, act: &Act, request: &Request, link: Option<
                     "rules": request.rules,
                     "message": request.message,
                     "needs": request.needs,
+                    "watch": request.watch,
                     "approvals": request.approvals,
                     "digest": request.digest,
                 },
@@ -198,11 +199,16 @@ fn slack_text(hook: &Webhook, act: &Act, request: &Request, link: Option<&str>) 
             };
             let _ = write!(text, "\n```{}{more}```", slack_escape(shown).replace('\u{2424}', "\n"));
         }
-        let _ = write!(
-            text,
-            "\nDecide with `sallyport approve {0}` or `sallyport deny {0}`",
-            request.id
-        );
+        if !request.watch.is_empty() {
+            let _ = write!(text, "\nWatch it with `sallyport sessions watch {}`", request.session);
+        }
+        if !request.needs.is_empty() || request.watch.is_empty() {
+            let _ = write!(
+                text,
+                "\nDecide with `sallyport approve {0}` or `sallyport deny {0}`",
+                request.id
+            );
+        }
     }
     if let Some(link) = link {
         let _ = write!(text, "\n{}", slack_escape(link));

@@ -155,6 +155,7 @@ fn held_by(principal: Principal, statement: &str) -> Held {
         policy_digest: POLICY.to_owned(),
         rules: vec!["schema-changes-wait-for-a-dba".to_owned()],
         message: None,
+        watch: Vec::new(),
         needs: vec![need("dba", 1)],
         impact: None,
         wait: None,
@@ -852,4 +853,54 @@ async fn a_restart_withdraws_what_was_waited_for_and_keeps_grants() {
         .await
         .unwrap();
     assert_eq!(grant.unwrap().request, approved.id());
+}
+
+#[tokio::test]
+async fn what_is_to_be_watched_is_not_approved_and_ends_with_who_watches() {
+    let office = Office::open().await;
+    let held = Held {
+        needs: Vec::new(),
+        watch: vec!["operators".to_owned()],
+        ..held("a shell")
+    };
+    let pending = office.reviews.request(held.clone()).await.unwrap();
+    let id = pending.id().to_owned();
+    let oscar = person("oscar", &["operators"]);
+    let seen = office
+        .reviews
+        .list(ListFilter::default(), Visibility::For(&oscar))
+        .await
+        .unwrap();
+    assert_eq!(seen.len(), 1, "those who are asked to watch see it");
+    assert_eq!(
+        (seen[0].watch.as_slice(), seen[0].needs.len()),
+        (&["operators".to_owned()][..], 0)
+    );
+    let stranger = person("sam", &["staff"]);
+    assert!(matches!(
+        office.reviews.get(&id, Visibility::For(&stranger)).await,
+        Err(ReviewError::NotFound(_))
+    ));
+    let refused = office.reviews.approve(&id, &oscar, None).await.unwrap_err();
+    assert!(refused.to_string().contains("sallyport sessions watch"), "{refused}");
+    office.reviews.watched(&id, "oscar").await.unwrap();
+    let over = office.reviews.get(&id, Visibility::All).await.unwrap();
+    assert_eq!(over.state, RequestState::Used);
+    assert_eq!(over.conclusion.unwrap().by.as_deref(), Some("oscar"));
+    assert_eq!(office.kinds(), [ActKind::Requested, ActKind::Used]);
+    assert!(office.take(&held).await.is_none(), "it leaves no grant behind");
+    assert!(matches!(
+        office.reviews.watched(&id, "oscar").await,
+        Err(ReviewError::Over { .. })
+    ));
+    drop(pending);
+
+    let again = office.reviews.request(held).await.unwrap();
+    let alice = person("alice", &["operators"]);
+    assert!(matches!(
+        office.reviews.deny(again.id(), &alice, None).await,
+        Err(ReviewError::OwnRequest { .. })
+    ));
+    office.reviews.deny(again.id(), &oscar, Some("not now")).await.unwrap();
+    assert_eq!(office.state(again.id()).await, RequestState::Denied);
 }

@@ -97,6 +97,7 @@ async fn ask(
         policy_digest: "p".to_owned(),
         rules: vec!["updates-wait".to_owned()],
         message: Some("updates wait for a DBA".to_owned()),
+        watch: Vec::new(),
         needs: vec![Need {
             group: "dba".to_owned(),
             count: 1,

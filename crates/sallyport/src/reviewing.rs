@@ -1,13 +1,18 @@
 //! Holds go to the reviews; acts of reviewers go to the journal.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use sallyport_identity::{Kind, Principal};
 use sallyport_ledger::{Entry, Journal};
 use sallyport_policy::SubjectKind;
-use sallyport_review::{Act, Binding, CommandDigest, Held, Impact, Need, Outcome, Reviews, Witness, WitnessError};
+use sallyport_review::{
+    Act, Binding, CommandDigest, Held, Impact, Need, Outcome, Pending, Reviews, Witness, WitnessError,
+};
 use sallyport_session::{
-    Asking, Estimate, Granted, HoldInfo, HoldOutcome, Opened, Reason, Refusal, Reviewing, Waiting,
+    Asking, Audience, Estimate, Granted, HoldInfo, HoldOutcome, Opened, Reason, Refusal, Reviewing, Waiting,
 };
 
 /// Takes held commands to the people who may approve them.
@@ -51,22 +56,98 @@ async fn open(reviews: &Reviews, asking: Asking) -> Result<Opened, Refusal> {
     }
     let info_rules = asking.rules.clone();
     let held = held(&asking, digest);
-    let groups = held.needs.iter().map(|need| need.group.clone()).collect();
-    let mut pending = reviews.request(held).await.map_err(unavailable)?;
+    let groups: Vec<String> = held.needs.iter().map(|need| need.group.clone()).collect();
+    let (watch, session) = (held.watch.clone(), held.session.clone());
+    let approvals = !groups.is_empty();
+    let pending = reviews.request(held).await.map_err(unavailable)?;
     let request = pending.id().to_owned();
     if let Some(estimate) = asking.estimate() {
         tokio::spawn(show_impact(reviews.clone(), request.clone(), estimate));
     }
     let info = HoldInfo {
-        request: request.clone(),
+        request,
         groups,
+        watch: watch.clone(),
+        session,
         rules: info_rules,
         message: asking.message,
     };
-    Ok(Opened::Open(
-        info,
-        Box::pin(async move { outcome(pending.outcome().await, &request) }),
-    ))
+    let waiting = Awaited {
+        reviews: reviews.clone(),
+        pending,
+        audience: asking.audience,
+        watch: watch.into_iter().collect(),
+        approvals,
+        patience: asking.spec.timeout.unwrap_or(PATIENCE),
+    };
+    Ok(Opened::Open(info, Box::pin(waiting.outcome())))
+}
+
+/// How long an approved command waits for somebody to watch it, if its rule does not say.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// A command that waits for approvals, for people who watch its session, or for both.
+struct Awaited {
+    reviews: Reviews,
+    pending: Pending,
+    audience: Arc<Audience>,
+    /// The groups of which somebody must watch.
+    watch: BTreeSet<String>,
+    /// Whether approvals are needed too.
+    approvals: bool,
+    patience: Duration,
+}
+
+impl Awaited {
+    async fn outcome(mut self) -> HoldOutcome {
+        let request = self.pending.id().to_owned();
+        if self.watch.is_empty() {
+            return outcome(self.pending.outcome().await, &request);
+        }
+        let attended = self.audience.attended(self.watch.clone());
+        let decided = match select(attended, Box::pin(self.pending.outcome())).await {
+            Either::Left(((), decided)) if self.approvals => Some(decided.await),
+            Either::Left(((), _)) => None,
+            Either::Right((decided, attended)) => {
+                let approved = matches!(decided, Outcome::Approved(_));
+                if approved && tokio::time::timeout(self.patience, attended).await.is_err() {
+                    return unwatched(&request);
+                }
+                Some(decided)
+            }
+        };
+        let Some(decided) = decided else {
+            let watchers = self.audience.watchers_of(&self.watch);
+            return watched(&self.reviews, &request, watchers).await;
+        };
+        match outcome(decided, &request) {
+            HoldOutcome::Granted(granted) => HoldOutcome::Granted(Granted {
+                watchers: self.audience.watchers_of(&self.watch),
+                ..granted
+            }),
+            HoldOutcome::Refused(refusal) if refusal.reason == Reason::Expired => unwatched(&request),
+            refused @ HoldOutcome::Refused(_) => refused,
+        }
+    }
+}
+
+/// Nothing but somebody who watches was missing.
+async fn watched(reviews: &Reviews, request: &str, watchers: Vec<String>) -> HoldOutcome {
+    match reviews.watched(request, &watchers.join(", ")).await {
+        Ok(()) => HoldOutcome::Granted(Granted {
+            request: request.to_owned(),
+            approvers: Vec::new(),
+            groups: Vec::new(),
+            watchers,
+        }),
+        Err(error) => HoldOutcome::Refused(unavailable(error)),
+    }
+}
+
+fn unwatched(request: &str) -> HoldOutcome {
+    let message = format!("nobody came to watch in time (request {request})");
+    let hint = "ask again when somebody can";
+    HoldOutcome::Refused(Refusal::new(Reason::Expired, message).with_hint(hint))
 }
 
 /// Reviewers see the request at once, and what the command would do as soon as the target has said.
@@ -122,6 +203,7 @@ fn held(asking: &Asking, digest: CommandDigest) -> Held {
         rules: asking.rules.clone(),
         message: asking.message.clone(),
         needs,
+        watch: asking.spec.watch.iter().map(ToString::to_string).collect(),
         impact: None,
         wait: asking.spec.timeout,
         request_ttl: None,
@@ -156,6 +238,7 @@ fn granted(grant: sallyport_review::Grant) -> Granted {
         request: grant.request,
         approvers: grant.approvals.iter().map(|a| a.reviewer.clone()).collect(),
         groups: grant.groups.into_iter().collect(),
+        watchers: Vec::new(),
     }
 }
 

@@ -31,6 +31,10 @@ pub struct HoldInfo {
     pub request: String,
     /// The groups whose approval is awaited.
     pub groups: Vec<String>,
+    /// The groups of which somebody must watch the session.
+    pub watch: Vec<String>,
+    /// The session, for `sallyport sessions watch`.
+    pub session: String,
     /// The rules that hold it.
     pub rules: Vec<String>,
     /// The first rule's message.

@@ -108,6 +108,8 @@ struct Relay<C, K, T> {
     /// Rings when a signal has something to say.
     bell: Bell,
     interrupted: Option<Waiting<()>>,
+    /// Runs out while nobody watches what must be watched.
+    unwatched: Option<Pin<Box<Sleep>>>,
     lag: Option<Pin<Box<Sleep>>>,
     /// Runs out while the conversation keeps something back for more to come.
     patience: Option<Pin<Box<Sleep>>>,
@@ -142,6 +144,7 @@ where
             signals,
             bell: Bell::new(),
             interrupted: None,
+            unwatched: None,
             lag: None,
             patience: None,
             linger: None,
@@ -267,6 +270,7 @@ where
             self.poll_policy()?;
             self.poll_audience()?;
         }
+        self.poll_unwatched(cx)?;
         // A message that has come in part is not waited for, so that nobody can keep a gateway from ending.
         if let Some(refusal) = self.closing.take_if(|_| self.conversation.is_idle()) {
             self.end_for(refusal);
@@ -294,7 +298,11 @@ where
     fn poll_read_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
         let room = self.out.target_len() < MAX_WAITING && self.out.client().len() < MAX_WAITING;
         let stalled = self.holds.is_empty() && !self.conversation.wants_client();
-        if self.client.eof || !room || (stalled && self.client.input.len() >= MAX_STALLED_INPUT) {
+        if self.client.eof
+            || !room
+            || self.unwatched.is_some()
+            || (stalled && self.client.input.len() >= MAX_STALLED_INPUT)
+        {
             return Ok(false);
         }
         if !self.has_room(Side::Client, cx)? {
@@ -318,7 +326,7 @@ where
         loop {
             self.gate.refresh();
             self.renew();
-            let result = if self.conversation.wants_client() {
+            let result = if self.unwatched.is_none() && self.conversation.wants_client() {
                 self.conversation
                     .read(Side::Client, &mut self.client.input, &mut self.out)
             } else {

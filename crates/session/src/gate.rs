@@ -3,6 +3,7 @@
 mod again;
 mod watched;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -134,7 +135,7 @@ impl Gate {
     ) -> Self {
         let generation = policy.generation();
         let bundle = policy.current();
-        let reveals = Arc::new(Reveals::decide(&bundle, generation, &standing));
+        let reveals = Arc::new(Reveals::decide(&bundle, generation, &standing, BTreeSet::new()));
         let meters = Meters::of(&standing.target.name);
         Self {
             standing,
@@ -207,7 +208,7 @@ impl Gate {
         }
         self.generation = generation;
         self.bundle = self.policy.current();
-        self.reveals = Arc::new(Reveals::decide(&self.bundle, generation, &self.standing));
+        self.reveals = Arc::new(self.decide_reveals());
         self.decisions.clear();
         true
     }
@@ -216,7 +217,7 @@ impl Gate {
         if !self.reveals.are_over() {
             return;
         }
-        let reveals = Reveals::decide(&self.bundle, self.generation, &self.standing);
+        let reveals = self.decide_reveals();
         if !reveals.same(&self.reveals) {
             self.reveals = Arc::new(reveals);
         }
@@ -255,6 +256,7 @@ impl Gate {
                 &command,
                 seq,
                 impact,
+                Arc::clone(self.audience()),
             );
             return Asked::Held(Box::new(Hold::new(
                 seq,
@@ -380,15 +382,6 @@ impl Gate {
             .decide(subject, target, &command.shape.acts, &self.situation());
         self.meters.decided(since);
         decision
-    }
-
-    fn situation(&self) -> Situation {
-        Situation {
-            task: self.standing.task.clone(),
-            now: OffsetDateTime::now_utc(),
-            source: self.standing.source,
-            approved_by: std::collections::BTreeSet::new(),
-        }
     }
 
     fn rule(&self, seq: u64, command: &Command, decision: &Decision) -> Ruling {

@@ -1,5 +1,6 @@
 //! A held command: a value that the driver polls, never a nested wait.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use sallyport_policy::{Bundle, Decision, HoldSpec};
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::audience::Audience;
 use crate::command::{Command, Shape};
 use crate::conversation::HoldInfo;
 use crate::gate::Standing;
@@ -42,11 +44,14 @@ pub struct Asking {
     pub spec: HoldSpec,
     /// What is known of the statement.
     pub shape: Arc<Shape>,
+    /// Who watches the session.
+    pub audience: Arc<Audience>,
     impact: Option<Arc<dyn Impact>>,
     policy_digest: String,
 }
 
 impl Asking {
+    #[expect(clippy::too_many_arguments, reason = "all of them are what is asked")]
     pub(crate) fn new(
         session: Uuid,
         standing: &Standing,
@@ -55,7 +60,10 @@ impl Asking {
         command: &Command,
         seq: u64,
         impact: Option<Arc<dyn Impact>>,
+        audience: Arc<Audience>,
     ) -> Self {
+        let watch = decision.hold.iter().flat_map(|hold| &hold.watch);
+        audience.ask(watch.map(ToString::to_string));
         Self {
             session,
             standing: standing.clone(),
@@ -68,10 +76,12 @@ impl Asking {
             message: decision.message.clone(),
             spec: decision.hold.clone().unwrap_or_else(|| HoldSpec {
                 groups: Vec::new(),
+                watch: BTreeSet::new(),
                 timeout: None,
                 expires: None,
             }),
             shape: Arc::clone(&command.shape),
+            audience,
             impact,
             policy_digest: bundle.digest().to_owned(),
         }
@@ -99,6 +109,8 @@ pub struct Granted {
     pub approvers: Vec<String>,
     /// The groups in whose name they did.
     pub groups: Vec<String>,
+    /// The people who had to watch the session, and do.
+    pub watchers: Vec<String>,
 }
 
 /// How a hold ended.
@@ -113,6 +125,9 @@ pub enum HoldOutcome {
 impl HoldOutcome {
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match self {
+            Self::Granted(g) if g.approvers.is_empty() && !g.watchers.is_empty() => json!({
+                "outcome": "watched", "request": g.request, "approved_by": g.watchers,
+            }),
             Self::Granted(g) => json!({
                 "outcome": "approved", "request": g.request, "approved_by": g.approvers, "groups": g.groups,
             }),

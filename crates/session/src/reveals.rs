@@ -23,12 +23,13 @@ pub struct Reveals {
 
 impl Reveals {
     /// Decides `reveal` for each class that a column or a detector of the target has.
-    pub(crate) fn decide(bundle: &Bundle, generation: u64, standing: &Standing) -> Self {
+    pub(crate) fn decide(bundle: &Bundle, generation: u64, standing: &Standing, watched_by: BTreeSet<String>) -> Self {
         let situation = Situation {
             task: standing.task.clone(),
             now: OffsetDateTime::now_utc(),
             source: standing.source,
             approved_by: BTreeSet::new(),
+            watched_by,
         };
         let classification = bundle.classification(&standing.target.name);
         let decide = |view| -> HashMap<_, _> {
@@ -177,7 +178,7 @@ mod tests {
             task: None,
             source: None,
         };
-        Reveals::decide(&bundle, 1, &standing)
+        Reveals::decide(&bundle, 1, &standing, BTreeSet::new())
     }
 
     #[test]

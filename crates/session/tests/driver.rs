@@ -145,6 +145,8 @@ impl Reviewing for Desk {
             let _ = opened.send(answer);
             let info = HoldInfo {
                 request: "r1".to_owned(),
+                watch: Vec::new(),
+                session: String::new(),
                 groups: vec!["dba".to_owned()],
                 rules: asking.rules,
                 message: asking.message,
@@ -283,6 +285,7 @@ fn granted() -> HoldOutcome {
     HoldOutcome::Granted(Granted {
         request: "r1".to_owned(),
         approvers: vec!["dana".to_owned()],
+        watchers: Vec::new(),
         groups: vec!["dba".to_owned()],
     })
 }

@@ -137,6 +137,8 @@ pub struct NewRequest {
     pub detail: String,
     /// Who has to approve.
     pub needs: Vec<NeedRow>,
+    /// The groups of which somebody has to watch.
+    pub watch: Vec<String>,
     /// When it was asked, in milliseconds since 1970.
     pub created_ms: i64,
     /// When it expires, in milliseconds since 1970.
@@ -170,6 +172,8 @@ pub struct RequestRow {
     pub detail: String,
     /// Who has to approve, by name of the group.
     pub needs: Vec<NeedRow>,
+    /// The groups of which somebody has to watch, by name.
+    pub watch: Vec<String>,
     /// Who has approved, in the order of their approvals.
     pub votes: Vec<VoteRow>,
     /// When it was asked, in milliseconds since 1970.
@@ -204,6 +208,7 @@ impl FromRow<'_, SqliteRow> for RequestRow {
             policy_digest: row.try_get("policy_digest")?,
             detail: row.try_get("detail")?,
             needs: decode_json(row, "needs")?,
+            watch: decode_json(row, "watch")?,
             votes,
             created_ms: row.try_get("created_ms")?,
             expires_ms: row.try_get("expires_ms")?,
@@ -277,6 +282,7 @@ macro_rules! select {
              coalesce((SELECT p.person FROM persons p WHERE p.key = r.person), r.person) AS asker, \
              (SELECT json_group_array(json_object('group', n.group_name, 'count', n.count)) \
               FROM request_needs n WHERE n.request = r.id) AS needs, \
+             (SELECT json_group_array(w.group_name) FROM request_watch w WHERE w.request = r.id) AS watch, \
              (SELECT json_group_array(json_object( \
               'person', coalesce((SELECT p.person FROM persons p WHERE p.key = v.person), v.person), \
               'reviewer', v.reviewer, 'groups', json(v.groups), 'reason', v.reason, 'at_ms', v.at_ms)) \
@@ -339,7 +345,9 @@ impl Requests {
              AND (?2 IS NULL OR r.principal = ?2) \
              AND (?3 IS NULL OR r.target = ?3) \
              AND (?4 IS NULL OR r.principal = ?4 OR r.person = ?5 OR asker = ?5 OR EXISTS (SELECT 1 FROM request_needs n \
-                  WHERE n.request = r.id AND n.group_name IN (SELECT value FROM json_each(?6)))) \
+                  WHERE n.request = r.id AND n.group_name IN (SELECT value FROM json_each(?6))) \
+                  OR EXISTS (SELECT 1 FROM request_watch w \
+                  WHERE w.request = r.id AND w.group_name IN (SELECT value FROM json_each(?6)))) \
              AND (?7 IS NULL OR (r.created_ms, r.id) < (SELECT b.created_ms, b.id FROM requests b WHERE b.id = ?7)) \
              ORDER BY r.created_ms DESC, r.id DESC LIMIT ?8"
         ))

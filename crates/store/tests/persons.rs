@@ -29,6 +29,7 @@ fn request(id: &str, principal: &str, person: &str) -> NewRequest {
         task: None,
         policy_digest: "p".into(),
         detail: "{}".into(),
+        watch: Vec::new(),
         needs: vec![NeedRow {
             group: "dba".into(),
             count: 1,

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_tests::{SshBed, SshPlan, program, transcript};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{PATIENCE, eventually, said};
 
@@ -118,7 +118,11 @@ fn session(bed: &SshBed, line: &str) -> Result<Running> {
     if !line.is_empty() {
         ssh.arg(line);
     }
-    Running::start(ssh.stderr(Stdio::null()))
+    // What the gateway says beside the terminal is of interest too.
+    let mut both = Command::new("sh");
+    both.args(["-c", "exec \"$@\" 2>&1", "sh"]);
+    both.arg(ssh.get_program()).args(ssh.get_args());
+    Running::start(&mut both)
 }
 
 /// The one session that goes on.
@@ -281,4 +285,165 @@ fn memory(pid: u32) -> Result<u64> {
         .and_then(|line| line.split_whitespace().next())
         .context("no size")?;
     Ok(number.parse()?)
+}
+
+fn moderated_by(group: &str) -> SshPlan {
+    SshPlan::with_rules(&format!(
+        "@id(\"shells-are-moderated\") @moderate(\"{group}\") @message(\"shells here are moderated\")
+         forbid (principal, action == Ssh::Action::\"shell\", resource)
+         unless {{ context.watched_by.contains(Group::\"{group}\") }};"
+    ))
+}
+
+/// The request of a session, as this person sees it.
+fn request(bed: &SshBed, person: &str) -> Result<Value> {
+    let token = bed.gateway.login(person)?;
+    eventually("a request", || {
+        let reply = bed.gateway.api().get("/v1/requests?wait=5", Some(&token))?;
+        Ok(reply.body.pointer("/0").cloned())
+    })
+}
+
+#[test]
+fn a_moderated_shell_begins_and_goes_on_only_while_it_is_watched() -> Result<()> {
+    let bed = SshBed::start(&moderated_by("dba"))?;
+    let mut alice = session(&bed, "")?;
+    alice.shows("shells here are moderated")?;
+    alice.shows("sallyport sessions watch")?;
+    let id = live(&bed)?;
+    let open = request(&bed, "dana")?;
+    ensure!(
+        open.get("watch") == Some(&json!(["dba"])) && open.get("needs") == Some(&json!([])),
+        "{open}"
+    );
+    let request_id = open.get("id").and_then(Value::as_str).context("no id")?;
+    let listed = cli(&bed, "dana", &["requests"])?.output()?;
+    ensure!(said(&listed).contains("dba to watch"), "{}", said(&listed));
+    let approve = cli(&bed, "dana", &["approve", request_id])?
+        .stdin(Stdio::null())
+        .output()?;
+    ensure!(
+        !approve.status.success(),
+        "a shell that must be watched is not approved"
+    );
+
+    // Somebody who is not asked watches: that is not enough.
+    let auditor = Running::start(&mut cli(&bed, "audrey", &["sessions", "watch", &id, "--json"])?)?;
+    auditor.shows(r#"\"watching\":\"began\""#)?;
+    ensure!(request(&bed, "dana")?.get("state") == Some(&json!("open")));
+    ensure!(bed.ran()?.is_empty(), "{:?}", bed.ran()?);
+
+    let dana = Running::start(&mut cli(&bed, "dana", &["sessions", "watch", &id])?)?;
+    alice.keys("echo it is $((6 * 7))\n")?;
+    alice.shows("it is 42")?;
+    dana.shows("it is 42")?;
+    let used = request(&bed, "dana")?;
+    ensure!(
+        used.get("state") == Some(&json!("used")) && used.pointer("/conclusion/by") == Some(&json!("dana")),
+        "{used}"
+    );
+
+    // She leaves and comes back: what is typed meanwhile waits.
+    drop(dana);
+    auditor.shows(r#"\"watching\":\"ended\""#)?;
+    alice.keys("echo once $((1 + 1)) more\n")?;
+    let dana = Running::start(&mut cli(&bed, "dana", &["sessions", "watch", &id, "--from-now"])?)?;
+    dana.shows("once 2 more")?;
+
+    // She leaves for good.
+    drop(dana);
+    eventually("her leaving", || {
+        Ok((auditor.text().matches(r#"\"watching\":\"ended\""#).count() == 2).then_some(()))
+    })?;
+    let left = Instant::now();
+    alice.keys("touch unwatched\n")?;
+    let (_, text) = alice.end()?;
+    ensure!(text.contains("nobody of `dba` watches this session"), "{text}");
+    ensure!(
+        !bed.sshd.home("deploy").join("unwatched").exists(),
+        "{:?}",
+        left.elapsed()
+    );
+    Ok(())
+}
+
+#[test]
+fn nobody_moderates_their_own_shell() -> Result<()> {
+    let bed = SshBed::start(&moderated_by("developers"))?;
+    let alice = session(&bed, "")?;
+    alice.shows("shells here are moderated")?;
+    let id = live(&bed)?;
+    let own = Running::start(&mut cli(&bed, "alice", &["sessions", "watch", &id, "--json"])?)?;
+    own.shows(r#"\"watching\":\"began\""#)?;
+    ensure!(request(&bed, "alice")?.get("state") == Some(&json!("open")));
+    ensure!(bed.ran()?.is_empty(), "{:?}", bed.ran()?);
+    // Ctrl-C gives it up.
+    drop(alice);
+    let (_, watched) = own.end()?;
+    ensure!(watched.contains(r#""state":"sealed""#), "{watched}");
+    ensure!(bed.ran()?.is_empty(), "{:?}", bed.ran()?);
+    Ok(())
+}
+
+#[test]
+fn a_recorded_terminal_is_shown_as_it_stood_and_played_as_it_went() -> Result<()> {
+    let bed = SshBed::start(&SshPlan::default())?;
+    let mut alice = session(
+        &bed,
+        "stty -echo; printf '\\033]0;title\\007first\\r\\n'; cat; printf 'gone\\033[2K\\r\\033]52;c;ZXZpbA==\\007last\\r\\n'",
+    )?;
+    alice.shows("first")?;
+    let id = live(&bed)?;
+    alice.keys("second\n")?;
+    alice.shows("second")?;
+    alice.keys("\x04")?;
+    alice.end()?;
+    let token = bed.gateway.login("audrey")?;
+    let lines = eventually("the seal", || {
+        let lines = transcript(&bed.gateway, &token, &id)?;
+        let sealed = lines
+            .last()
+            .is_some_and(|line| line.get("state") == Some(&json!("sealed")));
+        Ok(sealed.then_some(lines))
+    })?;
+    let first = lines.iter().find(|line| {
+        let text = line.get("text").and_then(Value::as_str);
+        line.get("kind") == Some(&json!("output")) && text.is_some_and(|text| text.contains("first"))
+    });
+    let micros = first
+        .and_then(|line| line.get("at_micros")?.as_u64())
+        .context("no first output")?;
+    let at = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+
+    let screen = |more: &[&str]| -> Result<String> {
+        let arguments = [&["replay", id.as_str(), "--screen"], more].concat();
+        let output = cli(&bed, "audrey", &arguments)?.output()?;
+        ensure!(output.status.success(), "{}", said(&output));
+        Ok(String::from_utf8(output.stdout)?)
+    };
+    let end = screen(&[])?;
+    ensure!(end == "first\nsecond\nlast\n", "{end:?}");
+    let began = screen(&["--at", &at])?;
+    ensure!(began == "first\n", "{began:?}");
+    let none = screen(&["--command", "1"])?;
+    ensure!(none.is_empty(), "{none:?}");
+
+    let start = Instant::now();
+    let arguments = ["replay", &id, "--play", "--idle-limit", "0.2", "--speed", "2"];
+    let played = Running::start(&mut on_a_terminal(&bed, "audrey", &arguments)?)?;
+    let (good, text) = played.end()?;
+    ensure!(good && text.contains("alice on web-1"), "{text:?}");
+    ensure!(start.elapsed() < PATIENCE);
+    for foreign in FOREIGN {
+        ensure!(!text.contains(foreign), "{foreign:?} is in {text:?}");
+    }
+    let drawn = ["first", "second", "last"].map(|word| text.find(word));
+    ensure!(drawn.is_sorted() && drawn.iter().all(Option::is_some), "{text:?}");
+    let piped = cli(&bed, "audrey", &arguments)?.output()?;
+    ensure!(
+        !piped.status.success() && said(&piped).contains("--cast"),
+        "{}",
+        said(&piped)
+    );
+    Ok(())
 }

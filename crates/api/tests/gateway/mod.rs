@@ -1,5 +1,4 @@
 //! The API on a free port, in front of a throw-away store and sessions made up for the test.
-#![allow(dead_code, reason = "each test program uses a part")]
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -346,6 +345,7 @@ impl Gateway {
                 group: "dba".to_owned(),
                 count: 1,
             }],
+            watch: Vec::new(),
             impact: None,
             wait: None,
             request_ttl: None,

@@ -61,6 +61,8 @@ pub struct Caller {
     wire: Wire,
     startup: Startup,
     claim: Claim,
+    /// The client was told that it is who it says, because it has to wait for people: libpq takes no notice before.
+    entered: bool,
 }
 
 impl Postgres {
@@ -146,6 +148,7 @@ impl Protocol for Postgres {
                     wire: greeting.wire,
                     startup: greeting.startup,
                     claim,
+                    entered: false,
                 }))
             }
             Err(error) => Err(GreetError(error.to_string())),
@@ -175,7 +178,12 @@ impl Protocol for Postgres {
             lease: lease.clone(),
             turns,
         }));
-        let Caller { mut wire, startup, .. } = caller;
+        let Caller {
+            mut wire,
+            startup,
+            entered,
+            ..
+        } = caller;
         let standing = gate.standing();
         let watched = self.watch_names(&standing.target.name, &standing.database, &lease);
         let registered = self
@@ -188,7 +196,7 @@ impl Protocol for Postgres {
         for (name, value) in &upstream.parameters {
             settings.set(name.as_bytes(), value.as_bytes());
         }
-        let welcome = welcome(&upstream, &key);
+        let welcome = welcome(&upstream, &key, entered);
         if wire.write_all(&welcome).await.is_err() || wire.flush().await.is_err() {
             return (Ending::Client, gate);
         }
@@ -218,8 +226,13 @@ impl sallyport_session::Caller for Caller {
     }
 
     async fn tell(&mut self, words: &HoldInfo) {
+        let mut told = BytesMut::new();
+        if !std::mem::replace(&mut self.entered, true) {
+            Authentication::encode_ok(&mut told);
+        }
+        told.extend_from_slice(&refuse::held(words));
         // A client that cannot be told will be found gone.
-        let _ = self.wire.write_all(&refuse::held(words)).await;
+        let _ = self.wire.write_all(&told).await;
         let _ = self.wire.flush().await;
     }
 
@@ -258,9 +271,11 @@ fn claim(startup: &Startup, proof: Proof) -> Claim {
 }
 
 /// What a client is told once it is in: what the target reported, and a key of the gateway's own.
-fn welcome(upstream: &Upstream, key: &CancelKey) -> BytesMut {
+fn welcome(upstream: &Upstream, key: &CancelKey, entered: bool) -> BytesMut {
     let mut out = BytesMut::new();
-    Authentication::encode_ok(&mut out);
+    if !entered {
+        Authentication::encode_ok(&mut out);
+    }
     for (name, value) in &upstream.parameters {
         ParameterStatus {
             name: name.as_bytes(),

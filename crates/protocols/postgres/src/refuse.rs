@@ -85,7 +85,16 @@ pub(crate) fn withdrawn() -> BytesMut {
 
 /// The notice that a statement waits for people.
 pub(crate) fn held(hold: &HoldInfo) -> BytesMut {
-    let groups = hold.groups.join(", ");
+    let watchers = hold.watch.iter().map(|group| format!("somebody of {group} to watch"));
+    let groups: Vec<String> = hold.groups.iter().cloned().chain(watchers).collect();
+    let groups = groups.join(", ");
+    let mut hint = String::new();
+    if !hold.groups.is_empty() {
+        hint += &format!("A reviewer runs: sallyport approve {}. ", hold.request);
+    }
+    if !hold.watch.is_empty() {
+        hint += &format!("Who watches runs: sallyport sessions watch {}. ", hold.session);
+    }
     let reason = hold
         .message
         .clone()
@@ -96,10 +105,7 @@ pub(crate) fn held(hold: &HoldInfo) -> BytesMut {
             hold.request,
             hold.rules.join(", ")
         ))
-        .hint(format!(
-            "A reviewer runs: sallyport approve {}. Cancel (Ctrl-C) to give it up.",
-            hold.request
-        ));
+        .hint(format!("{hint}Cancel (Ctrl-C) to give it up."));
     let mut out = BytesMut::new();
     notice.encode_notice(&mut out);
     out

@@ -39,6 +39,20 @@ pub(crate) fn held(hold: &HoldInfo) -> String {
     } else {
         hold.groups.join(", ")
     };
+    if !hold.watch.is_empty() {
+        let also = if hold.groups.is_empty() {
+            String::new()
+        } else {
+            format!("{}, and for ", printable(&groups))
+        };
+        return format!(
+            "sallyport: {}\n  request {} waits for {also}somebody of {} to watch: `sallyport sessions watch {}`\n  Ctrl-C gives it up\n",
+            printable(reason),
+            printable(&hold.request),
+            printable(&hold.watch.join(" and ")),
+            printable(&hold.session),
+        );
+    }
     format!(
         "sallyport: {}\n  request {} waits for {}; `sallyport requests {}` shows it\n  Ctrl-C gives it up\n",
         printable(reason),

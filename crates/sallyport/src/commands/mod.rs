@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod people;
+mod playback;
 pub(crate) mod policy_check;
 pub(crate) mod replay;
 pub(crate) mod requests;

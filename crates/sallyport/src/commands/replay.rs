@@ -1,6 +1,7 @@
 //! `sallyport replay`: what happened in a session, as its client saw it.
 
-use std::io::{Write, stdout};
+use std::io::{BufWriter, Write, stdout};
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
@@ -8,8 +9,10 @@ use sallyport_api::ports::{InJournal, Line, Session, SessionState, What};
 
 use super::caller::Caller;
 use super::cast::Cast;
+use super::playback::{Playback, Tempo};
 use super::sessions::words;
 use super::terminal::{checked_id, indented, query, safe};
+use crate::screen::Screen;
 
 /// Replay a session: every command, who or what decided about it, and what came back. Replaying is itself recorded.
 #[derive(Debug, Args)]
@@ -26,11 +29,54 @@ pub(crate) struct ReplayArgs {
     json: bool,
     /// Print what terminals showed as an asciicast (version 3), for a player. It holds their control sequences as they
     /// were.
-    #[arg(long, conflicts_with_all = ["json", "rows"])]
+    #[arg(long, group = "terminal", conflicts_with_all = ["json", "rows"])]
     cast: bool,
-    /// With `--cast`: only what this command said.
-    #[arg(long, value_name = "NUMBER", requires = "cast")]
+    /// Play what terminals showed, at its own times. Only what was on the screen is drawn: no control sequence of the
+    /// session reaches this terminal.
+    #[arg(long, group = "terminal", conflicts_with_all = ["json", "rows"])]
+    play: bool,
+    /// With `--play`: so many times as fast.
+    #[arg(long, value_name = "TIMES", default_value_t = 1.0, requires = "play", value_parser = positive)]
+    speed: f64,
+    /// With `--play`: no pause is longer.
+    #[arg(long, value_name = "SECONDS", requires = "play", value_parser = seconds)]
+    idle_limit: Option<Duration>,
+    /// Print as text what the terminal showed at the end.
+    #[arg(long, group = "terminal", conflicts_with_all = ["json", "rows"])]
+    screen: bool,
+    /// With `--screen`: so long after the session began.
+    #[arg(long, value_name = "SECONDS", requires = "screen", value_parser = seconds)]
+    at: Option<Duration>,
+    /// With `--cast`, `--play` or `--screen`: only what this command said.
+    #[arg(long, value_name = "NUMBER", requires = "terminal")]
     command: Option<u64>,
+}
+
+/// A number that time can be divided by.
+fn positive(text: &str) -> Result<f64, String> {
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| "a number above 0 is expected".to_owned())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text
+        .parse()
+        .ok()
+        .and_then(|number| Duration::try_from_secs_f64(number).ok());
+    number.ok_or_else(|| "a number of seconds is expected".to_owned())
+}
+
+/// What becomes of the lines.
+enum Form {
+    Words,
+    Json,
+    Cast(Cast),
+    Play(Playback),
+    /// The screen as it was after so many microseconds.
+    Screen(Box<Screen>, u64),
 }
 
 impl ReplayArgs {
@@ -41,32 +87,63 @@ impl ReplayArgs {
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         let gateway = self.caller.logged_in()?;
         let id = checked_id(&self.id)?;
-        let mut out = stdout().lock();
         let session: Session = gateway.get(&format!("v1/sessions/{id}")).await?;
-        let mut cast = self.cast.then(|| Cast::new(&session, self.command));
-        if !self.json && !self.cast {
-            write!(out, "{}", words(&session))?;
+        let mut form = self.form(&session)?;
+        if matches!(form, Form::Words) {
+            write!(stdout(), "{}", words(&session))?;
         }
         let rows = self.rows.then(|| "true".to_owned());
         let path = format!("v1/sessions/{id}/replay{}", query(&[("rows", rows)]));
         let mut transcript = Transcript::default();
+        let mut out = BufWriter::new(stdout());
         gateway
             .get_lines::<anyhow::Error>(&path, |bytes| {
                 let line: Line = serde_json::from_slice(bytes)?;
-                if let Some(cast) = &mut cast {
-                    write!(out, "{}", cast.lines(&line))?;
-                } else if self.json {
-                    out.write_all(bytes)?;
-                    writeln!(out)?;
-                } else {
-                    write!(out, "{}", transcript.words(&line))?;
+                match &mut form {
+                    Form::Words => write!(out, "{}", transcript.words(&line))?,
+                    Form::Json => {
+                        out.write_all(bytes)?;
+                        writeln!(out)?;
+                    }
+                    Form::Cast(cast) => write!(out, "{}", cast.lines(&line))?,
+                    Form::Play(playback) => playback.take(&line),
+                    Form::Screen(screen, until) if line.at_micros <= *until => {
+                        screen.take(&line);
+                    }
+                    Form::Screen(..) => {}
                 }
                 transcript.note(&line);
                 Ok(())
             })
             .await?;
+        match form {
+            Form::Words | Form::Json | Form::Cast(_) => {}
+            Form::Play(playback) => playback.play().await?,
+            Form::Screen(screen, _) => write!(out, "{}", safe(&screen.text()))?,
+        }
         out.flush()?;
         transcript.finish()
+    }
+
+    fn form(&self, session: &Session) -> anyhow::Result<Form> {
+        Ok(if self.cast {
+            Form::Cast(Cast::new(session, self.command))
+        } else if self.play {
+            let tempo = Tempo {
+                speed: self.speed,
+                idle_limit: self.idle_limit,
+            };
+            Form::Play(Playback::new(session, self.command, tempo)?)
+        } else if self.screen {
+            let until = self
+                .at
+                .map_or(u64::MAX, |at| u64::try_from(at.as_micros()).unwrap_or(u64::MAX));
+            Form::Screen(Box::new(Screen::new(self.command)?), until)
+        } else if self.json {
+            Form::Json
+        } else {
+            Form::Words
+        })
     }
 }
 

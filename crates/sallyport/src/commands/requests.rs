@@ -151,7 +151,8 @@ fn missing(request: &Request) -> String {
             count => format!("{count} of {}", need.group),
         })
         .collect();
-    words.join(", ")
+    let watchers = request.watch.iter().map(|group| format!("{group} to watch"));
+    words.into_iter().chain(watchers).collect::<Vec<_>>().join(", ")
 }
 
 fn first_line(text: &str) -> String {
@@ -170,12 +171,24 @@ pub(super) fn print_request(request: &Request) -> std::io::Result<()> {
     text += &field("digest", &request.digest);
     text += &command(request);
     if request.state == RequestState::Open {
-        text += &format!(
-            "\nDecide with `sallyport approve {0}` or `sallyport deny {0} --reason …`.\n",
-            request.id
-        );
+        text += &what_to_do(request);
     }
     stdout().lock().write_all(text.as_bytes())
+}
+
+/// How a request goes on, or not.
+fn what_to_do(request: &Request) -> String {
+    let (id, session) = (&request.id, safe(&request.session));
+    let watch = format!("Watch with `sallyport sessions watch {session}`");
+    match (request.needs.is_empty(), request.watch.is_empty()) {
+        (_, true) => format!("\nDecide with `sallyport approve {id}` or `sallyport deny {id} --reason …`.\n"),
+        (true, false) => {
+            format!("\n{watch}: it goes on while you do. Or say no with `sallyport deny {id} --reason …`.\n")
+        }
+        (false, false) => format!(
+            "\nDecide with `sallyport approve {id}` or `sallyport deny {id} --reason …`.\n{watch}: it goes on only while somebody does.\n"
+        ),
+    }
 }
 
 fn field(name: &str, value: &str) -> String {
@@ -210,6 +223,9 @@ fn people(request: &Request) -> String {
     for need in &request.needs {
         let needs = format!("{} of {} from {}", need.approved, need.count, need.group);
         text += &field("needs", &needs);
+    }
+    if !request.watch.is_empty() {
+        text += &field("watched by", &request.watch.join(" and "));
     }
     for approval in &request.approvals {
         let when = format!("{}{}", clock(approval.at), because(&approval.reason));

@@ -6,7 +6,7 @@ use sallyport_ledger::Event;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Ending, Relay};
-use crate::conversation::{Ask, AskId, Conversation};
+use crate::conversation::{Ask, AskId, Conversation, HoldInfo};
 use crate::gate::{Asked, Ruling};
 use crate::hold::{HoldOutcome, HoldStep};
 use crate::refusal::{Reason, Refusal};
@@ -29,8 +29,7 @@ where
                 Poll::Pending => at += 1,
                 Poll::Ready(HoldStep::Opened(info)) => {
                     moved = true;
-                    let detail =
-                        serde_json::json!({ "request": info.request, "groups": info.groups, "rules": info.rules });
+                    let detail = serde_json::json!({ "request": info.request, "groups": waited_for(&info), "rules": info.rules });
                     self.gate.record().note(Event::Hold {
                         seq: hold.seq(),
                         detail: detail.to_string().as_bytes(),
@@ -133,4 +132,10 @@ where
             self.signals.interrupt.end();
         }
     }
+}
+
+/// Who is waited for, in words.
+fn waited_for(info: &HoldInfo) -> Vec<String> {
+    let watchers = info.watch.iter().map(|group| format!("{group} to watch"));
+    info.groups.iter().cloned().chain(watchers).collect()
 }

@@ -26,7 +26,7 @@ where
     }
 
     /// Ends what is not permitted any more: the session, or commands of it.
-    fn reconsider(&mut self) -> Result<(), Ending> {
+    pub(super) fn reconsider(&mut self) -> Result<(), Ending> {
         self.gate.refresh();
         self.renew();
         if let Some(refusal) = self.gate.reconsider_session() {

@@ -1,9 +1,12 @@
 //! What was permitted is judged again when another policy is in force.
 
-use sallyport_policy::Outcome;
-use sallyport_policy::Situation;
+use std::collections::BTreeSet;
+
+use sallyport_policy::{Outcome, Situation};
+use time::OffsetDateTime;
 
 use super::Gate;
+use super::watched::unwatched;
 use crate::command::Command;
 use crate::refusal::Refusal;
 
@@ -30,6 +33,17 @@ impl Gate {
         };
         let (subject, target) = (&self.standing.subject, &self.standing.target);
         let decision = self.bundle.decide(subject, target, &command.shape.acts, &situation);
-        (decision.outcome != Outcome::Allow).then(|| self.refusal(command, &decision))
+        (decision.outcome != Outcome::Allow).then(|| unwatched(&decision, self.refusal(command, &decision)))
+    }
+
+    /// How things stand now, without any approval.
+    pub(super) fn situation(&self) -> Situation {
+        Situation {
+            task: self.standing.task.clone(),
+            now: OffsetDateTime::now_utc(),
+            source: self.standing.source,
+            approved_by: BTreeSet::new(),
+            watched_by: self.audience().watched_by(),
+        }
     }
 }

@@ -137,6 +137,13 @@ impl RequestsTx {
                 .execute(&mut *self.tx)
                 .await?;
         }
+        for group in &new.watch {
+            sqlx::query("INSERT INTO request_watch (request, group_name) VALUES (?1, ?2)")
+                .bind(&new.id)
+                .bind(group)
+                .execute(&mut *self.tx)
+                .await?;
+        }
         Ok(true)
     }
 
