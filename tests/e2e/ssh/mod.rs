@@ -5,6 +5,7 @@ mod control;
 mod files;
 mod forwards;
 mod guarded;
+mod guarded_clients;
 mod openssh;
 mod shells;
 
