@@ -308,6 +308,10 @@ fn pagers_are_trusted_only_where_they_are_told_to_run_nothing() -> Result<(), Pr
         "env -i man ls",
         "env -u LESSSECURE less x",
         "sudo less /var/log/syslog",
+        "sudo git log",
+        "sudo journalctl -u nginx",
+        "sudo systemctl status nginx",
+        "GIT_EDITOR=vim git commit",
         "bash -c 'man ls'",
         "less /etc/shadow",
         "less '+!id' x",
@@ -324,11 +328,27 @@ fn pagers_are_trusted_only_where_they_are_told_to_run_nothing() -> Result<(), Pr
         "dpkg -l --admindir=/srv",
     ])?;
     let free = Setting::new("/home/deploy");
-    for line in ["man ls", "less x", "psql -c 'select 1'"] {
+    for line in [
+        "man ls",
+        "less x",
+        "psql -c 'select 1'",
+        "git log",
+        "git commit",
+        "journalctl -u nginx",
+        "systemctl status nginx",
+        "systemctl",
+    ] {
         assert!(
             analyse(line.as_bytes(), &free).opaque.contains(&Opaque::ShellEscape),
             "{line}"
         );
+    }
+    for line in [
+        "journalctl --no-pager -u nginx",
+        "systemctl --no-pager status nginx",
+        "systemctl restart nginx",
+    ] {
+        assert!(analyse(line.as_bytes(), &free).opaque.is_empty(), "{line}");
     }
     Ok(())
 }

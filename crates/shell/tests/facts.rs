@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use sallyport_shell::{Analysis, Code, Effect, LoginShell, Opaque, Protected, Setting, Stdin, analyse};
+use sallyport_shell::{Analysis, Code, Effect, LoginShell, Opaque, Pager, Protected, Setting, Stdin, analyse};
 
 fn setting() -> Setting {
     let protected = Protected::new([
@@ -13,10 +13,13 @@ fn setting() -> Setting {
         ("/export/*/.ssh/id_*", "secret"),
         ("/srv/**", "production"),
     ]);
-    Setting::new("/export/app")
+    let mut setting = Setting::new("/export/app")
         .protecting(protected.unwrap())
         .knowing("USER", "app")
-        .knowing("SHELL", "/bin/bash")
+        .knowing("SHELL", "/bin/bash");
+    // As a command has it that was given no terminal.
+    setting.pager = Pager::None;
+    setting
 }
 
 fn facts(line: &str) -> Analysis {

@@ -221,6 +221,24 @@ fn what_is_typed_while_the_host_is_asked_waits_and_an_interrupt_gives_up() -> Re
 }
 
 #[test]
+fn what_is_typed_ahead_is_for_whoever_reads_it_first() -> Result<()> {
+    let bed = SshBed::start(&guarded())?;
+    let mut terminal = Terminal::open(&bed)?;
+    terminal.wait("$ ")?;
+    // The program reads one line; the others are the shell's.
+    terminal.press("read a\rone\recho \"two $a\"\rrm -f /nowhere\recho three\r")?;
+    terminal.wait("\ntwo one\r\n")?;
+    terminal.wait("nothing is removed")?;
+    terminal.wait(&format!("{RUNS}three"))?;
+    terminal.wait("$ ")?;
+    // A line that is not complete yet goes on behind the prompt.
+    terminal.press("true\recho half")?;
+    terminal.wait(":~$ echo half")?;
+    terminal.press("-and-half\r")?;
+    terminal.wait(&format!("{RUNS}half-and-half"))
+}
+
+#[test]
 fn variables_and_options_outlive_their_line() -> Result<()> {
     let bed = SshBed::start(&guarded())?;
     let home = bed.sshd.home("deploy");

@@ -6,6 +6,7 @@ mod files;
 mod forwards;
 mod gated;
 mod guarded;
+mod guarded_clients;
 mod hostile;
 mod masks;
 mod memory;

@@ -51,7 +51,6 @@ impl Evaluator<'_> {
     /// `git`, and the ends that a client's `git` runs here.
     pub(crate) fn version_control(&mut self, run: &Run, arguments: &[Field], state: &State, context: &Context) -> bool {
         let mut run = run.clone();
-        let _ = context;
         match run.program.as_str() {
             "git" => {}
             "git-upload-pack" | "git-upload-archive" | "git-receive-pack" => {
@@ -69,6 +68,7 @@ impl Evaluator<'_> {
             _ => return false,
         }
         run.known = true;
+        self.pages(context);
         let mut rest = arguments;
         while let Some((first, after)) = rest.split_first() {
             match first.exact().as_deref() {

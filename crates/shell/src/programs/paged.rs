@@ -4,7 +4,7 @@
 use crate::eval::state::State;
 use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
-use crate::facts::Run;
+use crate::facts::{Opaque, Run};
 use crate::paths::field::Field;
 use crate::setting::Pager;
 
@@ -93,6 +93,14 @@ impl Evaluator<'_> {
             self.list(run);
         }
         shows
+    }
+
+    /// A program shows what it has to say with a pager, or lets a person write with an editor: wherever that could be told
+    /// to run something, it is a way to run anything.
+    pub(crate) fn pages(&mut self, context: &Context) {
+        if self.pages_freely(context) {
+            self.opaque(Opaque::ShellEscape);
+        }
     }
 
     /// Whether a pager could be told to run something here.

@@ -135,6 +135,10 @@ pub(crate) fn signalled(run: &mut Run, arguments: &[Field]) {
     }
 }
 
+fn is_no_pager(field: &Field) -> bool {
+    field.exact().as_deref() == Some("--no-pager")
+}
+
 impl Evaluator<'_> {
     /// `systemctl`, `shutdown`, `busctl` and what else asks the init system.
     pub(crate) fn systemd(&mut self, run: &Run, arguments: &[Field], state: &State, context: &Context) -> bool {
@@ -158,7 +162,7 @@ impl Evaluator<'_> {
                 }
                 self.list(run);
             }
-            "systemctl" => self.systemctl(run, arguments),
+            "systemctl" => self.systemctl(run, arguments, context),
             "busctl" | "dbus-send" | "gdbus" | "qdbus" => self.bus(run, arguments),
             "journalctl" => self.journal(run, arguments, state, context),
             "systemd-run" => {
@@ -176,13 +180,19 @@ impl Evaluator<'_> {
         true
     }
 
-    fn systemctl(&mut self, mut run: Run, arguments: &[Field]) {
+    fn systemctl(&mut self, mut run: Run, arguments: &[Field], context: &Context) {
         run.known = true;
+        let pages = !arguments.iter().any(is_no_pager);
         let parsed = parse(&Options::of(SYSTEMCTL), arguments, Order::Anywhere);
         self.options_refused(&parsed);
         let units = parsed.operands.get(1..).unwrap_or_default();
         let verb = match parsed.operands.first() {
-            None => return self.list(run),
+            None => {
+                if pages {
+                    self.pages(context);
+                }
+                return self.list(run);
+            }
             Some(field) => field.exact(),
         };
         match verb.as_deref() {
@@ -193,6 +203,7 @@ impl Evaluator<'_> {
             Some(verb) if POWER.contains(&verb) => {
                 run.system.insert(Effect::Power);
             }
+            Some(verb) if LOOKS.contains(&verb) && pages => self.pages(context),
             Some(verb) if LOOKS.contains(&verb) => {}
             Some(verb) if SERVICE.contains(&verb) => {
                 run.system.insert(Effect::Service);
@@ -312,6 +323,9 @@ impl Evaluator<'_> {
 
     fn journal(&mut self, mut run: Run, arguments: &[Field], state: &State, context: &Context) {
         run.known = true;
+        if !arguments.iter().any(is_no_pager) {
+            self.pages(context);
+        }
         let parsed = parse(&Options::of(JOURNALCTL), arguments, Order::Anywhere);
         if parsed.dynamic {
             self.opaque(Opaque::DynamicArgument);

@@ -23,8 +23,11 @@ use marker::Marker;
 pub(crate) use place::{Place, ShellOption};
 pub(crate) use wrapper::OWN;
 
-/// What was typed ahead of a decision or a prompt; beyond it the client is not granted more.
+/// What Ctrl-C sends.
 const INTERRUPT: u8 = 3;
+
+/// Bytes that are remembered of what was typed for a line, which may leave them unread.
+const MAX_TYPED: usize = 8 * 1024;
 
 /// A guarded shell on its channel.
 pub(crate) struct Guard {
@@ -58,7 +61,12 @@ enum Phase {
     /// It may run as soon as the host has opened a channel for it.
     Opening { permit: Permit, line: String },
     /// It runs.
-    Running { running: Box<Running>, marker: Marker },
+    Running {
+        running: Box<Running>,
+        marker: Marker,
+        /// The end of what was typed for it.
+        typed: Vec<u8>,
+    },
 }
 
 impl Guard {
@@ -226,8 +234,16 @@ impl SshConversation {
         let State::Guarded(guard) = &mut channel.state else {
             return Ok(());
         };
-        if let Phase::Running { running, .. } = &mut guard.phase {
+        if let Phase::Running { running, marker, typed } = &mut guard.phase {
+            if marker.has_begun() && !data.contains(&INTERRUPT) {
+                // It said that it has ended: this is for the next line, but for what stops one that only said so.
+                guard.ahead.extend_from_slice(data);
+                return Ok(());
+            }
             running.flow.from_client += data.len() as u64;
+            typed.extend_from_slice(data);
+            let surplus = typed.len().saturating_sub(MAX_TYPED);
+            typed.drain(..surplus);
         }
         match &guard.reading {
             Reading::Terminal(_) => {}

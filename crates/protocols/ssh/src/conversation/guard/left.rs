@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::wrapper::UNREAD;
 use super::{Place, ShellOption};
 
 /// The most variables that are kept from one line to the next, of each kind, and the longest value.
@@ -22,6 +23,8 @@ pub(super) struct Left {
     mask: Option<String>,
     /// `None` where the host's shell does not say them.
     variables: Option<Variables>,
+    /// What was typed and not read, as the terminal made it.
+    unread: Option<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -57,11 +60,27 @@ impl Left {
             .map(|declared| (declared.name.to_owned(), declared.value))
             .collect();
         let declared: Vec<Declared<'_>> = lines.filter_map(Declared::read).collect();
+        let unread = declared.iter().find(|one| one.name == UNREAD);
+        let unread = unread.map(|one| one.value.clone());
         Some(Self {
+            unread: unread.filter(|unread| !unread.is_empty()),
             directory: directory.to_owned(),
             mask: octal.then(|| mask.to_owned()),
             variables: (!declared.is_empty()).then(|| Variables::of(declared, &given)),
         })
+    }
+
+    /// What of `typed` was not read by what it was typed for: the end of it that begins with what the host has seen. What
+    /// nobody typed is not believed to have been.
+    pub(super) fn unread<'t>(&self, typed: &'t [u8]) -> &'t [u8] {
+        let Some(unread) = &self.unread else { return &[] };
+        // A terminal makes `\r` to `\n`.
+        let seen: Vec<u8> = typed
+            .iter()
+            .map(|byte| if *byte == b'\r' { b'\n' } else { *byte })
+            .collect();
+        let at = memchr::memmem::rfind(&seen, unread.as_bytes());
+        at.and_then(|at| typed.get(at..)).unwrap_or_default()
     }
 
     /// The next line begins here.
@@ -207,6 +226,12 @@ const GIVEN: &[&str] = &[
     "SSH_ORIGINAL_COMMAND",
     "LESSSECURE",
     "SYSTEMD_PAGERSECURE",
+    "PAGER",
+    "MANPAGER",
+    "SYSTEMD_PAGER",
+    "GIT_PAGER",
+    "GIT_EDITOR",
+    "GIT_SEQUENCE_EDITOR",
     "XDG_RUNTIME_DIR",
     "XDG_SESSION_ID",
     "XDG_SESSION_TYPE",
@@ -290,6 +315,20 @@ mod tests {
         };
         let left = left.unwrap();
         assert_eq!((left.variables, left.mask.as_deref()), (Some(expected), Some("0027")));
+    }
+
+    #[test]
+    fn only_what_was_typed_can_have_been_left_unread() {
+        let left = |unread: &str| {
+            let said = format!("/srv\n0022\n-\ndeclare -- __sallyport_unread={unread}\n");
+            Left::read(said.as_bytes()).unwrap()
+        };
+        assert_eq!(left("$'ls\\n'").unread(b"secret\rls\r"), b"ls\r");
+        // What came behind it was typed later.
+        assert_eq!(left("$'ls\\n'").unread(b"ls\rpw"), b"ls\rpw");
+        assert_eq!(left("\"rm -rf /\"").unread(b"ls\r"), b"");
+        assert_eq!(left("\"\"").unread(b"ls\r"), b"");
+        assert_eq!(left("$'\\e[A'").unread(b"\x1b[A"), b"");
     }
 
     #[test]

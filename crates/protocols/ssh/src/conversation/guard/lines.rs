@@ -70,7 +70,7 @@ impl SshConversation {
             return Ok(());
         };
         let marker = Marker::new();
-        let wrapped = wrapper::wrap(&line, &guard.place, marker.nonce(), login_shell);
+        let wrapped = wrapper::wrap(&line, &guard.place, marker.nonce(), login_shell, guard.has_terminal());
         let start = Start::Exec(Bytes::from(wrapped));
         let (link, replies, setup) = (&mut self.target, &mut channel.replies, &guard.setup);
         let mut sent = Ok(());
@@ -87,6 +87,7 @@ impl SshConversation {
         guard.phase = Phase::Running {
             running: Box::new(running),
             marker,
+            typed: Vec::new(),
         };
         if !terminal {
             // The lines are the shell's input: what it runs has none.
@@ -113,7 +114,7 @@ impl SshConversation {
         let State::Guarded(guard) = &mut channel.state else {
             return Ok(());
         };
-        let Phase::Running { running, marker } = &mut guard.phase else {
+        let Phase::Running { running, marker, .. } = &mut guard.phase else {
             return Ok(());
         };
         running.flow.from_target += data.len() as u64;
@@ -150,6 +151,7 @@ impl SshConversation {
         let Phase::Running {
             mut running,
             mut marker,
+            typed,
         } = std::mem::replace(&mut guard.phase, Phase::Prompt)
         else {
             return Ok(());
@@ -171,6 +173,9 @@ impl SshConversation {
         let leaves = !marker.is_over() && matches!(running.exit, Exit::Status(_));
         // What is not understood leaves the place as it was.
         if let Some(left) = marker.left() {
+            let later = guard.ahead.split();
+            guard.ahead.extend_from_slice(left.unread(&typed));
+            guard.ahead.extend_from_slice(&later);
             left.into_place(&mut guard.place);
         }
         if channel.client.closed {

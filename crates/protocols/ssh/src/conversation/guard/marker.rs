@@ -75,6 +75,11 @@ impl Marker {
         &self.shown
     }
 
+    /// Whether the line has begun to say that it came to its end.
+    pub(super) fn has_begun(&self) -> bool {
+        self.inside || self.over
+    }
+
     /// Whether the line said that it came to its end.
     pub(super) fn is_over(&self) -> bool {
         self.over

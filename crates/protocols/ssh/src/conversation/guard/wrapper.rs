@@ -9,15 +9,19 @@ use super::left::SEPARATOR;
 
 /// The commands that the wrapper itself uses. A function of one of these names would run with it, though the line that
 /// defines it calls it nowhere.
-pub(crate) const OWN: [&str; 9] = [
-    "cd", "declare", "eval", "exit", "export", "printf", "pwd", "set", "umask",
+pub(crate) const OWN: [&str; 10] = [
+    "cd", "declare", "eval", "exit", "export", "printf", "pwd", "read", "set", "umask",
 ];
 
-/// From a pager nothing else is run: what a person types there is judged by nobody.
-const PAGERS: &str = "export LESSSECURE=1 SYSTEMD_PAGERSECURE=1 PAGER=less MANPAGER=less\n";
+/// From a pager nothing else is run, and git starts no editor: what a person types there is judged by nobody.
+const PAGERS: &str = "export LESSSECURE=1 SYSTEMD_PAGERSECURE=1 PAGER=less MANPAGER=less SYSTEMD_PAGER=less GIT_PAGER=less \
+                      GIT_EDITOR=: GIT_SEQUENCE_EDITOR=:\n";
+
+/// Where the wrapper keeps what was typed and what the line's programs did not read.
+pub(super) const UNREAD: &str = "__sallyport_unread";
 
 /// The line, and around it what puts it into its place and says where it ends.
-pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) -> String {
+pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell, terminal: bool) -> String {
     let says = |what: &str| format!("printf '\\033]7777;{nonce};'; {what}; printf '\\033\\\\'");
     // The line was judged for this directory and runs in no other.
     let nowhere = says("cd; pwd -P");
@@ -44,9 +48,16 @@ pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell) ->
     let _ = writeln!(script, "(exit {})", place.status.min(255));
     // As one word, so that nothing in the line can reach what stands around it; and not as an option.
     let _ = writeln!(script, "eval {}", quoted(&format!(" {line}")));
+    // What was typed and not read is for the next line, as in any shell. The gateway sends nothing more as soon as it sees that
+    // the end has begun; what was on its way then is waited for.
+    let unread = if terminal {
+        format!("IFS= read -r -s -N 4096 -t 0.01 {UNREAD} </dev/tty 2>/dev/null; ")
+    } else {
+        String::new()
+    };
     let left = match shell {
         LoginShell::Bash => {
-            format!("pwd -P; umask; printf '%s\\n' \"$__sallyport_given\" {SEPARATOR}; declare -p")
+            format!("pwd -P; umask; printf '%s\\n' \"$__sallyport_given\" {SEPARATOR}; {unread}declare -p")
         }
         // How another shell says its variables is not the same everywhere.
         LoginShell::Sh => "pwd -P; umask".to_owned(),
@@ -78,7 +89,7 @@ mod tests {
             mask: Some("0022".to_owned()),
             ..Place::at("/d")
         };
-        let script = wrap("", &place, "n", LoginShell::Bash);
+        let script = wrap("", &place, "n", LoginShell::Bash, true);
         let analysis = sallyport_shell::analyse(script.as_bytes(), &sallyport_shell::Setting::new("/root"));
         assert_eq!(analysis.unparsed, None, "{script}");
         for program in analysis.programs() {
@@ -95,7 +106,7 @@ mod tests {
             status: 3,
             ..Place::at("/tmp/a'b")
         };
-        let script = wrap("ls # here", &place, "n", LoginShell::Bash);
+        let script = wrap("ls # here", &place, "n", LoginShell::Bash, false);
         assert!(script.starts_with("cd -- '/tmp/a'\\''b' || {"), "{script}");
         assert!(
             script.contains("\nexport A='$(id)\n'\\''x'\ndeclare +x a=''\\'';id'\\'''\n(exit 3)\neval ' ls # here'\n"),
