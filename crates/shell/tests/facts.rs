@@ -233,8 +233,6 @@ fn what_hides_what_is_read_is_not_exact() {
         "find . | xargs cat",
         "find . -files0-from list -exec cat {} +",
         "vim x",
-        "less x",
-        "man ls",
         "gdb -p 1",
         "script -c 'cat /etc/shadow'",
         "./x",

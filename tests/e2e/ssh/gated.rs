@@ -342,3 +342,42 @@ fn a_stricter_policy_ends_the_line_that_runs() -> Result<()> {
     seat.terminal.child.wait().context("the shell is over")?;
     Ok(())
 }
+
+#[test]
+fn a_replay_shows_the_lines_that_were_typed_at_a_shell_that_only_records() -> Result<()> {
+    let bed = SshBed::start(&SshPlan::default())?;
+    let mut terminal = Terminal::open(&bed)?;
+    terminal.wait("$ ")?;
+    terminal.press("echo on''ce\r")?;
+    terminal.wait("once\r\n")?;
+    terminal.wait("$ ")?;
+    terminal.press("\x1b[A")?;
+    terminal.wait("echo on''ce")?;
+    terminal.press(" more\r")?;
+    terminal.wait("once more\r\n")?;
+    terminal.wait("$ ")?;
+    terminal.press("exit\r")?;
+    terminal.child.wait()?;
+    let typed = eventually("the recording", || {
+        let transcripts = transcripts(&bed.gateway, "audrey")?;
+        let lines = transcripts.iter().flatten();
+        let typed: Vec<_> = lines
+            .filter(|line| line.get("kind").is_some_and(|kind| kind == "typed"))
+            .filter_map(|line| line.get("text")?.as_str().map(str::to_owned))
+            .collect();
+        Ok((typed.len() >= 3).then_some(typed))
+    })?;
+    // What was typed in one go is known by its keys; what came out of the history, as far as it was shown.
+    ensure!(typed.first().is_some_and(|line| line == "echo on''ce"), "{typed:?}");
+    ensure!(
+        typed.get(1).is_some_and(|line| line.starts_with("echo on''ce")),
+        "{typed:?}"
+    );
+    ensure!(typed.get(2).is_some_and(|line| line == "exit"), "{typed:?}");
+    let commands = commands(&transcripts(&bed.gateway, "audrey")?);
+    ensure!(
+        !commands.iter().any(|text| text.contains("echo")),
+        "none of them is a command: {commands:?}"
+    );
+    Ok(())
+}

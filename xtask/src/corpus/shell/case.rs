@@ -67,7 +67,9 @@ impl ShellCase {
 
     /// The same, typed at a shell with a terminal if it is a command line.
     pub(crate) fn typed(mut self) -> Self {
+        // Of an unsafe one it is seen only whether anything reached the host, and a shell does.
         if self.channel == Channel::Exec
+            && !self.is_unsafe()
             && let Some(command) = &self.command
         {
             self.keystrokes = Some(vec![format!("{command}\r")]);

@@ -324,8 +324,8 @@ pub(crate) enum Reply {
     Nobody,
     /// It is the start of what runs; `client` says whether the client waits for it.
     Start { client: bool },
-    /// The target has got what was typed.
-    Heard,
+    /// The target has got what was typed before the question of this number.
+    Heard(u32),
 }
 
 /// A channel.

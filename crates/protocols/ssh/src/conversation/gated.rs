@@ -36,6 +36,8 @@ pub(crate) struct Gated {
     line: Option<Spent>,
     /// The client sends no more.
     input_ended: bool,
+    /// How often the host was asked whether it has got what was typed.
+    questions: u32,
 }
 
 /// How lines are read.
@@ -68,7 +70,7 @@ struct Settling {
 enum Barrier {
     #[default]
     None,
-    Asked,
+    Asked(u32),
     Heard,
 }
 
@@ -99,6 +101,7 @@ impl Gated {
             held: BytesMut::new(),
             line: None,
             input_ended: false,
+            questions: 0,
         }
     }
 
@@ -242,8 +245,10 @@ impl SshConversation {
         match typed.judge(settling.patience()) {
             Verdict::Wait => {
                 if settling.barrier == Barrier::None {
-                    settling.barrier = Barrier::Asked;
-                    self.gated_asks_host(at, out)?;
+                    gated.questions = gated.questions.wrapping_add(1);
+                    let question = gated.questions;
+                    settling.barrier = Barrier::Asked(question);
+                    self.gated_asks_host(at, question, out)?;
                 }
                 Ok(())
             }
@@ -273,14 +278,14 @@ impl SshConversation {
     }
 
     /// Asks the host for an answer to nothing, behind what was typed.
-    fn gated_asks_host(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
+    fn gated_asks_host(&mut self, at: usize, question: u32, out: &mut Effects) -> Result<(), WireError> {
         let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
         let (Some(number), by) = (channel.target.number, channel.authority()) else {
             return Ok(());
         };
-        channel.replies.push_back(Reply::Heard);
+        channel.replies.push_back(Reply::Heard(question));
         let packet = Packet::Request {
             channel: number,
             name: b"keepalive@openssh.com",
@@ -291,10 +296,10 @@ impl SshConversation {
     }
 
     /// The host has answered.
-    pub(super) fn gated_heard(&mut self, at: usize) {
+    pub(super) fn gated_heard(&mut self, at: usize, question: u32) {
         if let Some(gated) = self.gated(at)
             && let Phase::Settling(settling) = &mut gated.phase
-            && settling.barrier == Barrier::Asked
+            && settling.barrier == Barrier::Asked(question)
         {
             settling.barrier = Barrier::Heard;
             settling.silences = 0;

@@ -205,8 +205,8 @@ impl SshConversation {
         match channel.replies.pop_front() {
             None => Err(fault(Side::Target, "an answer that nobody asked for")),
             Some(Reply::Nobody) => Ok(()),
-            Some(Reply::Heard) => {
-                self.gated_heard(at);
+            Some(Reply::Heard(question)) => {
+                self.gated_heard(at, question);
                 Ok(())
             }
             Some(Reply::Client) => self.answer_request(at, true, yes, out),

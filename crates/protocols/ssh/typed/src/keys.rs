@@ -68,6 +68,16 @@ impl Keys {
         self.state == State::Prefix && matches!(byte, 0x05 | b'e' | b'E' | b'(' | b')')
     }
 
+    /// Whether the next key is text, whatever it is.
+    pub(crate) fn is_quoting(&self) -> bool {
+        self.state == State::Quoting
+    }
+
+    /// Whether a shell that runs its line at this byte puts another in its place.
+    pub(crate) const fn leaves_another(byte: u8) -> bool {
+        byte == 0x0f
+    }
+
     /// Forgets what began.
     pub(crate) fn reset(&mut self) {
         self.state = State::Ground;

@@ -223,10 +223,12 @@ impl Typed {
         let (row, before) = self.screen.cursor_line();
         let mark = self.screen.take_mark();
         self.screen.begin();
-        let place = self.screen.place();
+        // What stands at the prompt already, the shell put there.
+        let bare = self.model.line().is_some();
+        let place = self.screen.place().filter(|_| bare);
         self.line = Some(Begun {
             prompt: row.get(..before).unwrap_or_default().to_owned(),
-            settled: self.settled,
+            settled: self.settled && bare,
             start: if self.settled { place } else { mark.or(place) },
             cursor: self.screen.cursor(),
             answered: false,
@@ -241,7 +243,11 @@ impl Typed {
             self.model.lose();
             return;
         }
+        let stays = self.keys.is_quoting() || key.iter().any(|byte| Keys::leaves_another(*byte));
         self.forget();
+        if stays {
+            self.model.lose();
+        }
     }
 
     /// The line is given up, and all that it goes on from.
@@ -272,7 +278,7 @@ impl Typed {
             return Verdict::FullScreen;
         }
         let verdict = match self.model.line() {
-            _ if self.line.is_none() => self.untouched(patience),
+            Some(_) if self.line.is_none() => self.untouched(patience),
             Some(keys) => self.known(keys, patience),
             None => self.unknown(patience),
         };
@@ -329,6 +335,7 @@ impl Typed {
 
     /// The screen alone says what the line is.
     fn unknown(&mut self, patience: Patience) -> Verdict {
+        self.begin();
         let answered = self.line.as_ref().is_some_and(|line| line.answered_all);
         match patience {
             Patience::Fresh => return Verdict::Wait,

@@ -95,12 +95,13 @@ fn lines_that_go_on_are_one() {
 fn a_prompt_is_found_again_behind_what_was_typed_ahead() {
     let mut seat = Seat::take("");
     seat.line("first", &agreed("first"));
-    let busy = "cd /; read -t 0.5 x < /dev/zero";
+    let busy = "read x < gate; cd /";
     seat.reads(busy, &agreed(busy));
     seat.submit();
     // The shell is busy when this is typed: the terminal itself shows it, and then the shell again.
     seat.press("for\x7f\x7f\x7fahead root");
     seat.wait_for("ahead root");
+    seat.open_gate();
     seat.wait_for("/$ ");
     seat.reads("", &agreed("ahead root"));
     seat.enter("/$ ");

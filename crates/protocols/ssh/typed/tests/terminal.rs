@@ -111,6 +111,23 @@ fn a_line_that_stands_at_a_prompt_though_no_key_was_pressed_is_a_line() {
 }
 
 #[test]
+fn what_the_shell_leaves_at_its_next_prompt_is_part_of_the_line_there() {
+    for (before, submit) in [(&b"ls"[..], &b"\x0f"[..]), (b"ls\x16", b"\r")] {
+        let mut typed = seat("$ ");
+        press(&mut typed, before);
+        typed.shown(b"ls");
+        typed.submitted(submit);
+        typed.shown(b"\r\nfile\r\n$ rm x");
+        typed.quiet();
+        assert_eq!(typed.judge(Patience::Settled), seen("rm x"), "{before:?}");
+        press(&mut typed, b" y");
+        typed.shown(b" y");
+        assert_eq!(typed.judge(Patience::Fresh), Verdict::Wait, "{before:?}");
+        assert_eq!(typed.judge(Patience::Settled), seen("rm x y"), "{before:?}");
+    }
+}
+
+#[test]
 fn full_screens_are_left_alone_but_not_shells_in_them() {
     let mut typed = seat("a@h:~$ ");
     typed.shown(b"\r\n\x1b[?1049h\x1b[2J\x1b[Htext");

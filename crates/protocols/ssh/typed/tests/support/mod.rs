@@ -27,7 +27,7 @@ history -s 'other two'
 
 /// An interactive bash, and what is read of it.
 pub(crate) struct Seat {
-    _files: tempfile::TempDir,
+    files: tempfile::TempDir,
     child: Child,
     terminal: std::fs::File,
     shown: mpsc::Receiver<Vec<u8>>,
@@ -66,6 +66,8 @@ impl Seat {
         std::fs::write(files.path().join("alphabet"), "").unwrap();
         std::fs::write(files.path().join("alphorn"), "").unwrap();
         std::fs::write(files.path().join("unique name"), "").unwrap();
+        let made = Command::new("mkfifo").arg(files.path().join("gate")).status().unwrap();
+        assert!(made.success());
         let record = files.path().join(".record");
         std::fs::write(&record, format!("{RECORD}\n{more}\n")).unwrap();
         let mut child = Command::new("setsid")
@@ -95,7 +97,7 @@ impl Seat {
             rows: ROWS.into(),
         };
         let mut seat = Self {
-            _files: files,
+            files,
             child,
             terminal,
             shown,
@@ -106,6 +108,11 @@ impl Seat {
         seat.wait_for("$ ");
         seat.typed.quiet();
         seat
+    }
+
+    /// Lets a shell go on that reads from `gate`.
+    pub(crate) fn open_gate(&self) {
+        std::fs::write(self.files.path().join("gate"), "x\n").unwrap();
     }
 
     /// Reads what is shown until something is there, behind all that was waited for before.
