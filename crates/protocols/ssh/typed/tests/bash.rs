@@ -84,6 +84,7 @@ fn lines_that_go_on_are_one() {
     seat.enter("> ");
     seat.press("z");
     seat.wait_for("z");
+    seat.rests();
     seat.press("\x03");
     seat.wait_for("$ ");
     seat.typed.quiet();

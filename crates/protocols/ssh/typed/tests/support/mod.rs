@@ -136,6 +136,18 @@ impl Seat {
         }
     }
 
+    /// Waits until the shell waits for keys: one that is interrupted between its answer and that shows no prompt.
+    pub(crate) fn rests(&self) {
+        let stat = format!("/proc/{}/stat", self.child.id());
+        let waits = || {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            stat.rsplit_once(") ").unwrap().1.starts_with('S')
+        };
+        while !waits() {
+            std::thread::yield_now();
+        }
+    }
+
     /// Types without submitting.
     pub(crate) fn press(&mut self, keys: &str) {
         let mut rest = keys.as_bytes();
