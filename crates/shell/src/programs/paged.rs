@@ -57,13 +57,17 @@ impl Evaluator<'_> {
     /// A form of such a program that shows something and does nothing else. False: it is not one.
     pub(crate) fn paged(&mut self, run: &Run, arguments: &[Field], state: &State, context: &Context) -> bool {
         let words: Option<Vec<String>> = arguments.iter().map(Field::exact).collect();
-        let Some(words) = words.filter(|_| !self.pages_freely(context)) else {
+        let Some(words) = words else { return false };
+        let editor = matches!(run.program.as_str(), "vi" | "vim" | "nvim" | "ex");
+        // One that leaves at once needs no promise of a pager's.
+        if !editor && self.pages_freely(context) {
             return false;
-        };
+        }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let mut run = run.clone();
         run.known = true;
         let shows = match run.program.as_str() {
+            "vi" | "vim" | "nvim" | "ex" => leaves_at_once(&words),
             "man" => is_page(&words),
             "psql" => {
                 run.network = true;
@@ -112,6 +116,27 @@ impl Evaluator<'_> {
             Pager::Free => true,
         }
     }
+}
+
+/// An editor that is given no file and told to quit, before it reads a key.
+fn leaves_at_once(words: &[&str]) -> bool {
+    let mut quits = false;
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match *word {
+            "-e" | "-s" | "-es" | "-E" | "-Es" | "-n" | "-N" | "-R" => {}
+            "-u" | "-i" if rest.next() == Some(&"NONE") => {}
+            "-c" if rest
+                .next()
+                .is_some_and(|text| matches!(*text, "q" | "q!" | "qa" | "qa!" | "quit")) =>
+            {
+                quits = true;
+            }
+            "+q" | "+q!" | "+qa" | "+qa!" => quits = true,
+            _ => return false,
+        }
+    }
+    quits
 }
 
 /// `man [-k|-f|-w|-a] [SECTION] NAME`.
