@@ -183,6 +183,7 @@ impl<'a> Play<'a> {
                 Ruling::Permitted {
                     permit: testing::permit(seq),
                     reveals,
+                    room: None,
                 }
             }
             Says::Refuse | Says::Hold => {

@@ -1,6 +1,7 @@
 //! The gate: every command is decided, written down, and only then permitted.
 
 mod again;
+mod room;
 mod watched;
 
 use std::collections::BTreeSet;
@@ -41,6 +42,8 @@ pub enum Ruling {
         permit: Permit,
         /// What its result may show.
         reveals: Arc<Reveals>,
+        /// How large the file may be, or become, that its acts give the `size` of, if rules set a bound.
+        room: Option<u64>,
     },
     /// It may not.
     Refused {
@@ -405,6 +408,7 @@ impl Gate {
         Ruling::Permitted {
             permit: Permit::mint(seq),
             reveals: Arc::clone(&self.reveals),
+            room: self.room(seq, command),
         }
     }
 

@@ -168,8 +168,8 @@ impl Play<'_> {
                 let ask = self.open.remove(choice % self.open.len());
                 let verdict = if step & 4 == 0 {
                     self.permitted.insert(ask);
-                    let max_bytes = (step & 8 != 0).then_some(u64::from(step));
-                    Verdict::Permitted { max_bytes, again: step & 16 != 0 }
+                    let max_size = (step & 8 != 0).then_some(u64::from(step));
+                    Verdict::Permitted { max_size, again: step & 16 != 0 }
                 } else {
                     Verdict::Refused { message: "no".to_owned() }
                 };

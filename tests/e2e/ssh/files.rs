@@ -275,3 +275,82 @@ fn git_clones_and_pushes() -> Result<()> {
     ensure!(std::fs::read_to_string(first.join("more"))? == "more\n");
     Ok(())
 }
+
+/// Files up to a megabyte may go either way.
+const SIZES: &str = "@id(\"small-files\") @message(\"files over a megabyte go another way\") \
+     forbid (principal, action in [Ssh::Action::\"file_read\", Ssh::Action::\"file_write\", Ssh::Action::\"file_attributes\"], resource) \
+     when { context has size && context.size > 1000000 };\n";
+
+#[test]
+fn files_are_refused_by_their_size_whichever_way_they_go() -> Result<()> {
+    let bed = SshBed::start(&SshPlan::with_rules(SIZES))?;
+    let through = bed.through("alice")?;
+    let (here, home) = (bed.dir().join("here"), bed.sshd.home("deploy"));
+    std::fs::create_dir(&here)?;
+    for (name, size) in [("fits", 1_000_000), ("large", 1_000_001)] {
+        for dir in [&here, &home] {
+            std::fs::File::create(dir.join(name))?.set_len(size)?;
+        }
+    }
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+    for (options, exact) in [(&[][..], false), (&["-O"][..], true)] {
+        for (name, fits) in [("fits", true), ("large", false)] {
+            let (sent, fetched) = (format!("sent-{name}"), here.join(format!("fetched-{name}")));
+            let mut up = through.program("scp");
+            up.args(options)
+                .arg(here.join(name))
+                .arg(format!("{}:{sent}", through.name()));
+            let output = up.output()?;
+            ensure!(
+                output.status.success() == fits,
+                "up {name} {options:?}: {}",
+                super::said(&output)
+            );
+            let arrived = size(&home.join(&sent));
+            // By SFTP nobody says beforehand how large a file becomes.
+            let most = if fits || !exact { 1_000_000 } else { 0 };
+            ensure!(
+                arrived <= most && (!fits || arrived == most),
+                "{arrived} bytes of {name} arrived"
+            );
+            let mut down = through.program("scp");
+            down.args(options)
+                .arg(format!("{}:{name}", through.name()))
+                .arg(&fetched);
+            let output = down.output()?;
+            ensure!(
+                output.status.success() == fits,
+                "down {name} {options:?}: {}",
+                super::said(&output)
+            );
+            ensure!(
+                size(&fetched) == if fits { 1_000_000 } else { 0 },
+                "{} bytes of {name}",
+                size(&fetched)
+            );
+            // For the next way.
+            for path in [home.join(&sent), fetched] {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+    // Neither in pieces, nor by growing, nor by appending.
+    let batch = here.join("batch");
+    std::fs::write(
+        &batch,
+        format!(
+            "-put {0} grown\n-put -a {0} grown\n-reput {1} grown\n-reget large {0}\n",
+            here.join("fits").display(),
+            here.join("large").display()
+        ),
+    )?;
+    let output = through
+        .program("sftp")
+        .arg("-b")
+        .arg(&batch)
+        .arg(through.name())
+        .output()?;
+    ensure!(size(&home.join("grown")) <= 1_000_000, "{}", super::said(&output));
+    ensure!(size(&here.join("fits")) == 1_000_000, "{}", super::said(&output));
+    Ok(())
+}

@@ -43,6 +43,14 @@ impl Facts {
         self.with(name, Value::String(value.into()))
     }
 
+    /// A fact that is not always known.
+    fn number(self, name: &'static str, value: Option<u64>) -> Self {
+        match value {
+            Some(value) => self.with(name, Value::Long(i64::try_from(value).unwrap_or(i64::MAX))),
+            None => self,
+        }
+    }
+
     fn flag(self, name: &'static str, value: bool) -> Self {
         self.with(name, Value::Bool(value))
     }

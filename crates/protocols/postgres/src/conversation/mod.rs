@@ -264,7 +264,7 @@ impl Conversation for PostgresConversation {
             return;
         };
         match ruling {
-            Ruling::Permitted { permit, reveals } => self.permitted(pending, permit, reveals, out),
+            Ruling::Permitted { permit, reveals, .. } => self.permitted(pending, permit, reveals, out),
             Ruling::Refused { seq, refusal } => {
                 let error = refuse::error(&refusal);
                 let simple = pending.is_simple();

@@ -20,6 +20,9 @@ pub struct Ask {
     pub act: FileAct,
     /// The same as one line: exact, unambiguous, printable.
     pub text: String,
+    /// The size in bytes of the file that it opens, if that is asked for ([`crate::Sftp::measure`]): as it will be opened, so
+    /// nothing for one that is made anew. The greatest number if the target does not say it.
+    pub size: Option<u64>,
     /// The packet that the target would get (type and body, without the length), so that the same request has the same
     /// bytes each time it is made: its id is zero, and for a handle stands the path that was opened.
     pub request: Bytes,
@@ -30,8 +33,8 @@ pub struct Ask {
 pub enum Verdict {
     /// It may run.
     Permitted {
-        /// How many bytes may go through the handle that it opens: in each direction, and as the size of what is written.
-        max_bytes: Option<u64>,
+        /// How large the file that it opens may be, or become: nothing beyond is read or written through the handle.
+        max_size: Option<u64>,
         /// The verdict took time: the target is asked again where the paths lead, and if that has changed, the request
         /// is refused.
         again: bool,

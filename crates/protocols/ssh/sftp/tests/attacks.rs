@@ -332,7 +332,7 @@ fn no_more_bytes_than_are_permitted() {
     fs::write(host.home.join("long"), vec![b'x'; 1000]).unwrap();
     let judge: Judge = Box::new(|_| {
         Some(Verdict::Permitted {
-            max_bytes: Some(100),
+            max_size: Some(100),
             again: false,
         })
     });
@@ -352,7 +352,10 @@ fn no_more_bytes_than_are_permitted() {
         raw.ask(6, &[text(&up), Field::U64(offset), text(&vec![b'y'; len])])
             .code()
     };
-    assert_eq!((write(0, 60), write(60, 40), write(0, 1)), (0, 0, DENIED));
+    assert_eq!(
+        (write(0, 60), write(60, 40), write(0, 1), write(100, 1)),
+        (0, 0, 0, DENIED)
+    );
     let sparse = raw.open("sparse", WRITE | CREATE).string();
     assert_eq!(
         raw.ask(6, &[text(&sparse), Field::U64(1 << 40), text("y")]).code(),
@@ -390,7 +393,7 @@ fn a_path_that_changed_while_people_decided_is_refused() {
     let held = |ask: &Ask| matches!(ask.act, FileAct::Read { .. } | FileAct::Remove { .. });
     let (mut raw, channel) = host.connect(Host::hold(held));
     let late = || Verdict::Permitted {
-        max_bytes: None,
+        max_size: None,
         again: true,
     };
     let opened = raw.send(3, &[text("dir/key"), Field::U32(READ), Field::U32(0)]);

@@ -627,11 +627,8 @@ fn contents_are_told_of_what_goes_through_and_of_nothing_else() {
     bench.client(3, 1, &body(&[text("/f"), flags, Field::U32(0)])).unwrap();
     bench.answer_all(&[], &["/f"]);
     let ask = bench.ask();
-    let max_bytes = Some(4);
-    let verdict = Verdict::Permitted {
-        max_bytes,
-        again: false,
-    };
+    let max_size = Some(4);
+    let verdict = Verdict::Permitted { max_size, again: false };
     bench.sftp.answer(ask.id, &verdict, &mut bench.out).unwrap();
     let [(3, id, _)] = bench.for_target()[..] else { panic!() };
     bench.target(102, id, &body(&[text("h")])).unwrap();

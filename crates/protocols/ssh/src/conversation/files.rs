@@ -122,8 +122,10 @@ impl Files {
         words
     }
 
-    fn client_said(&mut self) -> Result<(), SftpError> {
+    /// `measures`: a rule reads how large files are.
+    fn client_said(&mut self, measures: bool) -> Result<(), SftpError> {
         self.stale = false;
+        self.machine.measure(measures);
         self.machine.client_said(&mut self.client, &mut self.deeds)
     }
 
@@ -134,13 +136,18 @@ impl Files {
 
     /// The gate's word on a request. With a permission the machine gives its bytes at once, or when it has looked again
     /// where the path leads: they go as the rest of what is permitted here.
-    fn decided(&mut self, ask: FileAsk, word: Result<Permit, String>, out: &mut Effects) -> Result<(), SftpError> {
+    fn decided(
+        &mut self,
+        ask: FileAsk,
+        word: Result<(Permit, Option<u64>), String>,
+        out: &mut Effects,
+    ) -> Result<(), SftpError> {
         let again = self.held.remove(&ask);
         self.asked.retain(|_, asked| *asked != ask);
         let word = match word {
-            Ok(permit) => {
+            Ok((permit, room)) => {
                 self.permits.insert(ask, out.forward(permit, &[]));
-                Word::Permitted { again }
+                Word::Permitted { again, room }
             }
             Err(message) => Word::Refused(message),
         };
@@ -225,7 +232,7 @@ impl SshConversation {
 
     fn run_files(&mut self, at: usize, out: &mut Effects) -> Result<(), WireError> {
         if let Some(files) = self.files(at).filter(|files| !files.client.is_empty()) {
-            let done = files.client_said();
+            let done = files.client_said(out.needs_names());
             self.delivered(at, done, out)?;
         }
         // What the target said before it was its turn.
@@ -245,7 +252,7 @@ impl SshConversation {
         out: &mut Effects,
     ) -> Result<(), WireError> {
         let (word, words) = match ruling {
-            Ruling::Permitted { permit, .. } => (Ok(permit), None),
+            Ruling::Permitted { permit, room, .. } => (Ok((permit, room)), None),
             Ruling::Refused { refusal, .. } => (Err(refuse::line(&refusal)), Some(refuse::words(&refusal))),
         };
         let Some(files) = self.files(at) else { return Ok(()) };

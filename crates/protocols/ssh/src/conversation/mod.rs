@@ -280,7 +280,7 @@ impl Conversation for SshConversation {
 
     fn answer(&mut self, ask: AskId, ruling: Ruling, out: &mut Effects) {
         let asked = self.asked.remove(&ask);
-        if let Ruling::Permitted { reveals, permit } = &ruling {
+        if let Ruling::Permitted { reveals, permit, .. } = &ruling {
             self.revealed(reveals, out);
             self.lasting.extend(asked.map(|command| (permit.seq(), command)));
         }
@@ -323,7 +323,7 @@ impl Conversation for SshConversation {
     }
 
     fn named_facts(&self) -> &'static [&'static str] {
-        &[]
+        &["size"]
     }
 
     fn wants_client(&self) -> bool {

@@ -27,6 +27,7 @@ fn understand(command: &str, classification: &Classification) -> Vec<Act> {
         id: AskId(0),
         act,
         text: String::new(),
+        size: None,
         request: Bytes::new(),
     };
     let started = |start_with: Start| start(&start_with, &setup, &account, classification).0;

@@ -30,16 +30,26 @@ pub(crate) struct RsyncRun {
 
 /// The command that a request is.
 pub(crate) fn file(ask: &Ask, account: &Account, classification: &Classification) -> Command {
-    let act = act(&ask.act, account, classification);
+    let act = act(&ask.act, size(ask), account, classification);
     let mut state = BytesMut::new();
     wire::put_string(&mut state, account.login.as_bytes());
     // The text is for people; what is approved is the exact packet.
     wire::put_string(&mut state, &ask.request);
     let text = Bytes::from(format!("SFTP {}", ask.text));
-    command(vec![act], text, state.freeze(), &json!({ "request": ask.text }), None)
+    let facts = json!({ "request": ask.text, "size": size(ask) });
+    command(vec![act], text, state.freeze(), &facts, None)
 }
 
-fn act(act: &FileAct, account: &Account, classification: &Classification) -> Act {
+/// The size of the file that is opened, or that a file is given.
+fn size(ask: &Ask) -> Option<u64> {
+    if let FileAct::Attributes { attributes, .. } = &ask.act {
+        attributes.size
+    } else {
+        ask.size
+    }
+}
+
+fn act(act: &FileAct, size: Option<u64>, account: &Account, classification: &Classification) -> Act {
     let (at, to) = act.places();
     // A directory stands for what lies in it when it is moved or removed as a whole.
     let recursive = matches!(act, FileAct::Rename { .. } | FileAct::RemoveDirectory { .. });
@@ -68,6 +78,7 @@ fn act(act: &FileAct, account: &Account, classification: &Classification) -> Act
         recursive,
         overwrites,
         hard,
+        size,
         unknown: false,
     };
     how.act((at, to), account, classification)
@@ -112,7 +123,7 @@ fn is_adrift(written: &[u8], home: Option<&str>) -> bool {
 /// The command that an item of scp is: an act for each path that it may get.
 pub(crate) fn item(ask: &ScpAsk, run: &ScpRun, account: &Account, classification: &Classification) -> Command {
     let item = &ask.item;
-    let how = match (item.direction, item.directory) {
+    let mut how = match (item.direction, item.directory) {
         (Direction::Upload, false) => How {
             overwrites: true,
             ..How::plain("file_write")
@@ -121,6 +132,7 @@ pub(crate) fn item(ask: &ScpAsk, run: &ScpRun, account: &Account, classification
         (Direction::Download, false) => How::plain("file_read"),
         (Direction::Download, true) => How::plain("file_list"),
     };
+    how.size = Some(item.size).filter(|_| !item.directory);
     let places = run.places(item);
     // What a shell makes of an argument is shown so.
     let unknown = |place: &Place| {
@@ -212,6 +224,8 @@ struct How {
     recursive: bool,
     overwrites: bool,
     hard: bool,
+    /// In bytes, if it is known.
+    size: Option<u64>,
     /// Only the host knows where the paths lead: they may be anything.
     unknown: bool,
 }
@@ -223,6 +237,7 @@ impl How {
             recursive: false,
             overwrites: false,
             hard: false,
+            size: None,
             unknown: false,
         }
     }
@@ -251,6 +266,7 @@ impl How {
             .flag("recursive", self.recursive)
             .flag("overwrites", self.overwrites)
             .flag("hard", self.hard)
+            .number("size", self.size)
             .act(self.action)
     }
 }

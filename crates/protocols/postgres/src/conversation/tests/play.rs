@@ -185,6 +185,7 @@ impl Play {
         Ruling::Permitted {
             permit: testing::permit(self.seq),
             reveals,
+            room: None,
         }
     }
 

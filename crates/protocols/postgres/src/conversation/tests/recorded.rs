@@ -92,6 +92,7 @@ impl Machine {
         let ruling = Ruling::Permitted {
             permit: testing::permit(self.seq),
             reveals: testing::reveals(1, std::iter::empty::<(smol_str::SmolStr, Reveal)>()),
+            room: None,
         };
         self.conversation.answer(ask.id, ruling, &mut self.out);
         self.take();

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::flights::{Flight, Sent};
 use super::handles::{Handle, Life};
+use super::on_handle::TOO_LARGE;
 use super::{Sftp, Stage};
 use crate::error::SftpError;
 use crate::out::{AskId, Content, Direction, Ended, Out, Outcome};
@@ -31,6 +32,7 @@ impl Sftp {
         match sent.flight {
             Flight::Path { op, .. } => return self.answered(op, reply, out),
             Flight::Resolve { op, second, nth, .. } => return self.resolving(op, (second, nth), reply, out),
+            Flight::Measure { op } => return self.measured(op, reply, out),
             Flight::Probe { nth, .. } => return self.probed(nth, reply, out),
             Flight::Verify { op } => return self.verified(op, reply, out),
             Flight::Discard => return Ok(()),
@@ -42,8 +44,7 @@ impl Sftp {
             }
             Flight::Read { handle, offset, .. } => {
                 if !self.has_read(handle, offset, reply) {
-                    let why = b"more bytes than are permitted";
-                    self.say(sent.client, code::PERMISSION_DENIED, why, out);
+                    self.say(sent.client, code::PERMISSION_DENIED, TOO_LARGE.as_bytes(), out);
                     self.landed(handle, out);
                     return Ok(());
                 }
@@ -55,10 +56,16 @@ impl Sftp {
                 self.landed(handle, out);
             }
             Flight::Close { handle } => {
-                if let Some(open) = self.handles.get_mut(handle) {
-                    open.life = Life::Closed(succeeded(reply));
+                let open = self.handles.get_mut(handle);
+                let cut_short = open.as_ref().is_some_and(|open| open.cut_short);
+                if let Some(open) = open {
+                    open.life = Life::Closed(succeeded(reply) && !cut_short);
                 }
                 self.landed(handle, out);
+                if cut_short {
+                    self.say(sent.client, code::PERMISSION_DENIED, TOO_LARGE.as_bytes(), out);
+                    return Ok(());
+                }
             }
             Flight::FStat { handle } => {
                 if let (Body::Attributes(attributes), Some(open)) = (reply.body, self.handles.get_mut(handle))
@@ -144,11 +151,8 @@ impl Handle {
         let Some(stream) = &mut self.download else {
             return false;
         };
-        let all = stream
-            .bytes
-            .saturating_add(self.copied)
-            .saturating_add(data.len() as u64);
-        if self.exhausted || self.max_bytes.is_some_and(|most| all > most) {
+        let end = offset.saturating_add(data.len() as u64);
+        if self.exhausted || self.max_size.is_some_and(|most| end > most) {
             self.exhausted = true;
             return false;
         }

@@ -18,6 +18,10 @@ pub(super) enum Flight {
         nth: u8,
         expect: Expect,
     },
+    /// The machine's own question of how large the file of `op` is.
+    Measure {
+        op: u64,
+    },
     /// The machine's own questions at the beginning.
     Probe {
         nth: u8,
@@ -76,7 +80,7 @@ impl Flight {
             Self::Write { .. } | Self::Close { .. } | Self::Judged { .. } | Self::Copy { .. } | Self::Discard => {
                 Expect::Status
             }
-            Self::FStat { .. } => Expect::Attributes,
+            Self::FStat { .. } | Self::Measure { .. } => Expect::Attributes,
             Self::Limits => Expect::Limits,
             Self::Verify { .. } => Expect::OneName,
         }
@@ -88,6 +92,7 @@ impl Flight {
             Self::Judged { ask, .. } | Self::Copy { ask, .. } => Some(*ask),
             Self::Path { .. }
             | Self::Resolve { .. }
+            | Self::Measure { .. }
             | Self::Probe { .. }
             | Self::Read { .. }
             | Self::Write { .. }

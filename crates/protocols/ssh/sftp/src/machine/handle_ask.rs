@@ -46,6 +46,7 @@ impl Sftp {
             text: act.text(),
             request: by_path(&act),
             act,
+            size: None,
         });
     }
 
@@ -99,9 +100,6 @@ impl Sftp {
         match request {
             Request::FSetStat { attributes, .. } => self.resized(first, attributes),
             Request::Copy { len, .. } => {
-                if let Some(handle) = self.handles.get_mut(first) {
-                    handle.copied = handle.copied.saturating_add(*len);
-                }
                 if let Some(handle) = second.and_then(|number| self.handles.get_mut(number)) {
                     handle.given = handle.given.saturating_add(*len);
                     if let Some(stream) = &mut handle.upload {

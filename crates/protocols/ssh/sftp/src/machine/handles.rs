@@ -29,16 +29,19 @@ pub(super) struct Handle {
     /// What comes from the client, if it was opened for writing.
     pub(super) upload: Option<Stream>,
     pub(super) append: bool,
-    pub(super) max_bytes: Option<u64>,
+    pub(super) max_size: Option<u64>,
+    /// The size of the file when it was opened, if that was asked for.
+    pub(super) begun_with: u64,
     /// Bytes that the target was given to write, answered or not, copies included.
     pub(super) given: u64,
     /// Bytes that the target said it has written.
     pub(super) taken: u64,
-    /// Bytes that the target copied from it.
-    pub(super) copied: u64,
     /// No byte more may be read.
     pub(super) exhausted: bool,
     pub(super) write_failed: bool,
+    /// Something was not written because it is too much. Clients of OpenSSH overlook that if other writes succeed behind
+    /// it: closing fails, too, so that nobody takes the file for whole.
+    pub(super) cut_short: bool,
     /// The least offset at which the target said that the file ends.
     pub(super) ends: Option<u64>,
     /// The size that the target told last.

@@ -92,6 +92,8 @@ pub struct Sftp {
     room: usize,
     /// What goes through files is told.
     contents: bool,
+    /// Files are measured before they are opened.
+    measures: bool,
 }
 
 impl Sftp {
@@ -112,7 +114,14 @@ impl Sftp {
             waiting: 0,
             room: limits.early,
             contents: false,
+            measures: false,
         }
+    }
+
+    /// From now on the target is asked for the size of each file before it is opened ([`Ask::size`](crate::Ask::size)), or
+    /// not any more.
+    pub const fn measure(&mut self, measures: bool) {
+        self.measures = measures;
     }
 
     /// The same, and what goes through files is told ([`Out::contents`]).

@@ -18,7 +18,14 @@ const SPECIAL: u32 = 0o7000;
 
 impl Handle {
     /// One that the target has just given for `verb`.
-    pub(super) fn opened(name: &[u8], ask: AskId, at: Place, verb: Verb, max_bytes: Option<u64>) -> Self {
+    pub(super) fn opened(
+        name: &[u8],
+        ask: AskId,
+        at: Place,
+        verb: Verb,
+        max_size: Option<u64>,
+        size: Option<u64>,
+    ) -> Self {
         let flags = if let Verb::Open { flags, .. } = verb {
             Some(flags)
         } else {
@@ -33,12 +40,13 @@ impl Handle {
             download: flags.filter(|flags| Verb::reads(*flags)).map(|_| Stream::new()),
             upload: writes.then(Stream::new),
             append: flags.is_some_and(|flags| flags & open::APPEND != 0),
-            max_bytes,
+            max_size,
+            begun_with: size.unwrap_or(0),
             given: 0,
             taken: 0,
-            copied: 0,
             exhausted: false,
             write_failed: false,
+            cut_short: false,
             ends: None,
             size: None,
             in_flight: 0,
@@ -56,9 +64,12 @@ impl Handle {
     }
 
     fn fits(&self, size: u64) -> bool {
-        self.max_bytes.is_none_or(|most| size <= most)
+        self.max_size.is_none_or(|most| size <= most)
     }
 }
+
+/// What the client is told who goes beyond the size that was permitted.
+pub(super) const TOO_LARGE: &str = "the file is larger than is permitted";
 
 /// Why a request on a handle is not forwarded.
 struct No(u32, &'static str);
@@ -66,7 +77,7 @@ struct No(u32, &'static str);
 const NO_HANDLE: No = No(code::FAILURE, "the handle is not open");
 const NOT_READ: No = No(code::PERMISSION_DENIED, "the file was not opened for reading");
 const NOT_WRITTEN: No = No(code::PERMISSION_DENIED, "the file was not opened for writing");
-const TOO_MUCH: No = No(code::PERMISSION_DENIED, "more bytes than are permitted");
+const TOO_MUCH: No = No(code::PERMISSION_DENIED, TOO_LARGE);
 const SAME: No = No(code::FAILURE, "a file cannot be copied to itself");
 const UNSUPPORTED: No = No(code::OP_UNSUPPORTED, "the target does not know this extension");
 
@@ -187,11 +198,12 @@ impl Sftp {
         let len = data.len() as u64;
         let given = handle.given.saturating_add(len);
         let end = if handle.append {
-            given
+            handle.begun_with.saturating_add(given)
         } else {
             offset.saturating_add(len)
         };
-        if !handle.fits(given.max(end)) {
+        if !handle.fits(end) {
+            handle.cut_short = handle.upload.is_some();
             return Next::No(if handle.upload.is_some() { TOO_MUCH } else { NOT_WRITTEN });
         }
         let at = if handle.append { handle.given } else { offset };
@@ -272,7 +284,7 @@ impl Sftp {
             return Next::No(UNSUPPORTED);
         }
         let (source, read) = match self.found(from) {
-            Ok((number, handle)) => (number, copy_source(handle, *len)),
+            Ok((number, handle)) => (number, copy_source(handle, *offset, *len)),
             Err(next) => return next,
         };
         let (target, written) = match self.found(to) {
@@ -359,12 +371,11 @@ pub(super) fn frame_of(packet: &Bytes) -> Result<Frame<'_>, SftpError> {
     Ok(Frame { kind: *kind, body })
 }
 
-fn copy_source(handle: &Handle, len: u64) -> Result<Place, No> {
-    let Some(stream) = &handle.download else {
+fn copy_source(handle: &Handle, offset: u64, len: u64) -> Result<Place, No> {
+    if handle.download.is_none() {
         return Err(NOT_READ);
-    };
-    let taken = stream.bytes.saturating_add(handle.copied);
-    if handle.max_bytes.is_some() && (len == 0 || handle.exhausted || !handle.fits(taken.saturating_add(len))) {
+    }
+    if handle.max_size.is_some() && (len == 0 || handle.exhausted || !handle.fits(offset.saturating_add(len))) {
         return Err(TOO_MUCH);
     }
     Ok(handle.at.clone())
@@ -374,8 +385,13 @@ fn copy_target(handle: &Handle, at: u64, len: u64) -> Result<Place, No> {
     if handle.upload.is_none() {
         return Err(NOT_WRITTEN);
     }
-    let most = handle.given.saturating_add(len).max(at.saturating_add(len));
-    if handle.max_bytes.is_some() && (len == 0 || !handle.fits(most)) {
+    let appended = handle.begun_with.saturating_add(handle.given).saturating_add(len);
+    let most = if handle.append {
+        appended
+    } else {
+        at.saturating_add(len)
+    };
+    if handle.max_size.is_some() && (len == 0 || !handle.fits(most)) {
         return Err(TOO_MUCH);
     }
     Ok(handle.at.clone())

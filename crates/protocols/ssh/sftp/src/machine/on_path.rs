@@ -176,6 +176,7 @@ impl Sftp {
     /// If nothing is left to be asked: the question, or after a verdict the request itself.
     fn resolved(&mut self, seq: u64, out: &mut Out) -> Result<(), SftpError> {
         let home = self.greeting.home.clone();
+        let measures = self.measures;
         let Some(op) = self.op(seq) else {
             return Ok(());
         };
@@ -202,6 +203,12 @@ impl Sftp {
             self.say(client, code::PERMISSION_DENIED, CHANGED, out);
             return self.ended_on_path(seq, Outcome::Failed, out);
         }
+        if let Some(path) = measures.then(|| op.unmeasured()).flatten() {
+            let flight = Flight::Measure { op: seq };
+            return self.send(0, flight, Cause::Resolving, out, |to, id| {
+                question(to, kind::STAT, id, &path)
+            });
+        }
         op.state = State::Asked;
         op.judged = Some(places.clone());
         let act = op.act(places.0, places.1);
@@ -212,9 +219,28 @@ impl Sftp {
             id: op.ask(),
             text: act.text(),
             act,
+            size: op.size,
             request,
         });
         Ok(())
+    }
+
+    /// The target said how large a file is.
+    pub(super) fn measured(&mut self, seq: u64, reply: &Reply<'_>, out: &mut Out) -> Result<(), SftpError> {
+        let size = match reply.body {
+            Body::Attributes(attributes) => attributes.size.unwrap_or(u64::MAX),
+            Body::Status {
+                code: code::NO_SUCH_FILE,
+                ..
+            } => 0,
+            Body::Status { .. } | Body::Handle | Body::Names(_) | Body::Data(_) | Body::Limits(_) | Body::Other => {
+                u64::MAX
+            }
+        };
+        if let Some(op) = self.op(seq) {
+            op.measured(size);
+        }
+        self.resolved(seq, out)
     }
 
     /// The verdict on a request.
@@ -228,8 +254,8 @@ impl Sftp {
                 self.say(client, code::PERMISSION_DENIED, message.as_bytes(), out);
                 self.finished(ask.0, out)
             }
-            Verdict::Permitted { max_bytes, again } => {
-                op.max_bytes = *max_bytes;
+            Verdict::Permitted { max_size, again } => {
+                op.max_size = *max_size;
                 if *again && !matches!(op.verb, Verb::Home | Verb::Names) {
                     return self.resolve(ask.0, true, out);
                 }

@@ -91,7 +91,11 @@ pub(super) struct Op {
     pub(super) state: State,
     /// Questions to the target that are not answered.
     pub(super) pending: u32,
-    pub(super) max_bytes: Option<u64>,
+    pub(super) max_size: Option<u64>,
+    /// The size of the file that is to be opened, once it is known.
+    pub(super) size: Option<u64>,
+    /// The target was asked for it.
+    pub(super) measured: bool,
     /// What was judged.
     pub(super) judged: Option<(Place, Option<Place>)>,
     /// The target's answer, when it was already got by asking where the path leads.
@@ -125,7 +129,9 @@ impl Op {
             second,
             state: State::Waiting,
             pending: 0,
-            max_bytes: None,
+            max_size: None,
+            size: None,
+            measured: false,
             judged: None,
             reply: None,
             check: Check::None,
@@ -151,6 +157,25 @@ impl Op {
         } else {
             Some(&mut self.first)
         }
+    }
+
+    /// The file to be measured, if that was not done.
+    pub(super) fn unmeasured(&mut self) -> Option<Bytes> {
+        let opens = matches!(self.verb, Verb::Open { .. });
+        let Some(Ok(path)) = self.first.outcome().filter(|_| opens && !self.measured) else {
+            return None;
+        };
+        let path = path.clone();
+        self.measured = true;
+        self.pending += 1;
+        Some(path)
+    }
+
+    /// Takes the size that the file has now.
+    pub(super) fn measured(&mut self, size: u64) {
+        self.pending = self.pending.saturating_sub(1);
+        let anew = matches!(self.verb, Verb::Open { flags, .. } if flags & open::TRUNCATE != 0);
+        self.size = Some(if anew { 0 } else { size });
     }
 
     /// What a symbolic link would hold, as a path whose meaning can be asked for: from the link's own directory.

@@ -108,6 +108,7 @@ fn handle(op: &Op, name: &[u8]) -> Option<super::handles::Handle> {
         op.ask(),
         at,
         op.verb,
-        op.max_bytes,
+        op.max_size,
+        op.size,
     ))
 }

@@ -108,7 +108,7 @@ pub(crate) type Judge = Box<dyn FnMut(&Ask) -> Option<Verdict> + Send>;
 
 pub(crate) fn permitted() -> Verdict {
     Verdict::Permitted {
-        max_bytes: None,
+        max_size: None,
         again: false,
     }
 }

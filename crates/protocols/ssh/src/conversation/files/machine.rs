@@ -39,9 +39,10 @@ pub(super) enum Wanted {
 
 /// The verdict on one.
 pub(super) enum Word {
-    /// `again`: it took time.
+    /// `again`: it took time. `room`: how large the file may be.
     Permitted {
         again: bool,
+        room: Option<u64>,
     },
     Refused(String),
 }
@@ -80,6 +81,13 @@ impl Machine {
         }
     }
 
+    /// Whether files are measured before they are opened. scp announces their size by itself.
+    pub(super) fn measure(&mut self, measures: bool) {
+        if let Self::Sftp { machine, .. } = self {
+            machine.measure(measures);
+        }
+    }
+
     pub(super) fn client_said(&mut self, bytes: &mut BytesMut, deeds: &mut Deeds) -> Result<(), SftpError> {
         let done = match self {
             Self::Sftp { machine, out } => machine.from_client(bytes, out),
@@ -107,7 +115,7 @@ impl Machine {
         let done = match self {
             Self::Sftp { machine, out } => {
                 let verdict = match word {
-                    Word::Permitted { again } => Verdict::Permitted { max_bytes: None, again },
+                    Word::Permitted { again, room } => Verdict::Permitted { max_size: room, again },
                     Word::Refused(message) => Verdict::Refused { message },
                 };
                 machine.answer(ask, &verdict, out)

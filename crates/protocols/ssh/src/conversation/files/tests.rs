@@ -41,7 +41,7 @@ impl Channel {
 
     fn client(&mut self, bytes: &[u8]) {
         self.files.client.extend_from_slice(bytes);
-        self.files.client_said().unwrap();
+        self.files.client_said(false).unwrap();
         self.settle();
     }
 
@@ -64,7 +64,7 @@ impl Channel {
     fn permit(&mut self, ask: FileAsk) -> u64 {
         self.seq += 1;
         let permit = testing::permit(self.seq);
-        self.files.decided(ask, Ok(permit), &mut self.out).unwrap();
+        self.files.decided(ask, Ok((permit, None)), &mut self.out).unwrap();
         self.settle();
         self.seq
     }
@@ -380,7 +380,7 @@ fn rsync_that_is_refused_gets_nothing_and_ends() {
     channel.client(b"more");
     assert!(channel.for_target().is_empty() && channel.files.machine.is_refused());
     channel.files.client.extend_from_slice(b"x");
-    assert!(channel.files.client_said().is_ok() && channel.files.keeps() == 0);
+    assert!(channel.files.client_said(false).is_ok() && channel.files.keeps() == 0);
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn hidden_arguments_that_are_not_understood_end_the_channel() {
     for arguments in [&b"rsync\0--log-file=/etc/x\0.\0in\0\0"[..], b"sh\0-c\0\0", b"rsync\0\0"] {
         let mut channel = rsync();
         channel.files.client.extend_from_slice(arguments);
-        assert!(channel.files.client_said().is_err());
+        assert!(channel.files.client_said(false).is_err());
         assert!(channel.for_target().is_empty() && channel.asked().is_empty());
     }
 }
