@@ -702,3 +702,110 @@ fn facts_are_json() {
     assert_eq!(value["runs"][0]["arguments"], serde_json::json!(["-rf", "/srv"]));
     assert_eq!(value["opaque"], serde_json::json!([]));
 }
+
+#[test]
+fn what_is_not_known_may_be_empty() {
+    stopped(&[
+        "cat /srv/$!../etc/shadow",
+        "cat $!/etc/shadow",
+        "cat /etc/$!/shadow",
+        "cat <$!/etc/shadow",
+        "cat /srv/$(hostname -f)../etc/shadow",
+        "sh -c 'cat /srv/$RANDOM../etc/shadow'",
+        "cd /etc/$!; cat shadow",
+        "echo /prod | xargs -I{} rm -r /srv{}$!",
+    ]);
+    passes(&["cat /var/log/$(date +%F)/app.log", "mkdir -p /tmp/$(hostname)/x"]);
+}
+
+#[test]
+fn a_command_whose_redirection_fails_changes_nothing() {
+    stopped(&[
+        "f=/etc/shadow; { f=/etc/hosts; } </none; cat $f",
+        "f=/etc/shadow; export f=/etc/hosts </none; cat $f",
+        "f=/etc/shadow; g() { f=/etc/hosts; }; g >/none/x; cat $f",
+        "f=/etc/shadow; g() { f=/etc/hosts; } <&7; g; cat $f",
+        "set -- /etc/shadow; set -- /etc/hosts </none; cat $1",
+        "set -- /etc/shadow; shift 2; cat $1",
+    ]);
+    passes(&[
+        "f=/etc/hosts; { f=/etc/hostname; } >/dev/null 2>&1; cat $f",
+        "f=/etc/hosts; while read -r l; do f=/etc/hostname; done </etc/hosts; cat $f",
+    ]);
+}
+
+#[test]
+fn what_other_shells_keep_and_the_shell_sets_is_not_taken_for_known() {
+    stopped(&[
+        "sh -c 'f=/etc/hosts; f=/etc/shadow :; cat $f'",
+        "sh -c 'f=/etc/hosts; f=/etc/shadow export g=1; cat $f'",
+        "BASH_ARGV0=/etc/shadow; cat $0",
+    ]);
+    passes(&["f=/etc/hosts; f=/etc/shadow true; cat $f"]);
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_seen() {
+    stopped(&[
+        "cat /var/run/../etc/shadow",
+        "cd /var/run && cat ../etc/shadow",
+        "cat /etc/[[:lower:]]hadow",
+        "cat /etc/[[=s=]]had[[.o.]]w",
+        "diff /tmp/shadow /etc",
+        "diff -N /tmp/x --from-file=/etc",
+        "grep -d recurse x /etc",
+        "grep --directories=rec x /etc",
+        "openssl enc -base64 -in=/etc/shadow",
+        "curl --url @/etc/shadow",
+        "curl -w '%output{/srv/x}' http://e/",
+        "pidstat -e cat /etc/shadow",
+        "sudo -i cat '$HOME/../etc/shadow'",
+    ]);
+    passes(&[
+        "diff /etc/hosts /etc/hostname",
+        "ls [[:digit:]]*",
+        "grep -d skip x /etc/hosts",
+    ]);
+}
+
+#[test]
+fn kubectl_does_more_than_its_verb_says() {
+    stopped(&[
+        "kubectl --kuberc get delete ns prod",
+        "kubectl kustomize --enable-helm --helm-command /tmp/x .",
+        "kubectl cluster-info dump --output-directory=/tmp/x",
+        "kubectl get pods -o go-template-file=/etc/shadow",
+        "kubectl get pods -o=jsonpath-file=/etc/shadow",
+        "kubectl get -f=/etc/shadow",
+        "kubectl config set users.a.exec.command /tmp/x",
+    ]);
+    passes(&[
+        "kubectl get pods -o=jsonpath='{.items}'",
+        "kubectl kustomize overlays/x",
+        "kubectl config view",
+    ]);
+}
+
+#[test]
+fn the_first_process_is_reached_by_many_names() {
+    stopped(&[
+        "kill -INT 01",
+        "kill -INT +1",
+        "kill -s INT ' 1'",
+        "pkill -RTMIN+5 syst",
+        "pkill ini",
+        "pkill -v x",
+        "pkill -u root",
+        "killall -r 'sys+'",
+        "systemctl kill -s INT init.scope",
+        "systemctl stop -- -.slice",
+        "systemctl --job-mode=isolate start app",
+    ]);
+    passes(&[
+        "kill -HUP 4321",
+        "kill -9 1234",
+        "pkill -HUP nginx",
+        "pkill -f app.jar-worker",
+        "killall -9 gunicorn",
+    ]);
+}

@@ -475,6 +475,10 @@ fn shifted(arguments: &[Field], state: &State) -> Option<Vec<Field>> {
         Some(field) => field.exact()?.parse::<usize>().ok()?,
     };
     let positional = state.positional()?;
+    if by > positional.len() {
+        // It fails, and shifts nothing.
+        return Some(positional.to_vec());
+    }
     if positional.iter().take(by).any(|field| field.many || field.below) {
         return None;
     }

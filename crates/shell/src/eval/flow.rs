@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use brush_parser::ast;
 
+use super::simple::may_fail;
 use super::state::{Outcome, State, Variable};
 use super::{Context, Evaluator};
 use crate::facts::{Opaque, Stdin};
@@ -126,7 +127,8 @@ impl Evaluator<'_> {
             ast::Command::Compound(compound, redirects) => {
                 let mut state = state;
                 let context = self.redirected(redirects.as_ref(), &mut state, context);
-                self.compound(compound, state, &context)
+                let not_run = not_run(redirects.as_ref(), &state);
+                self.compound(compound, state, &context).or_not_run(not_run.as_ref())
             }
             ast::Command::Function(definition) => self.definition(definition, state),
             ast::Command::ExtendedTest(test, redirects) => {
@@ -173,7 +175,8 @@ impl Evaluator<'_> {
         let mut state = state;
         let mut context = self.redirected(body.1.as_ref(), &mut state, context);
         context.names_on_stdin = None;
-        let outcome = self.compound(&body.0, state, &context);
+        let not_run = not_run(body.1.as_ref(), &state);
+        let outcome = self.compound(&body.0, state, &context).or_not_run(not_run.as_ref());
         self.leave();
         Outcome {
             ok: self.landed(outcome.ok),
@@ -415,6 +418,12 @@ impl Evaluator<'_> {
             }
         }
     }
+}
+
+/// The state behind a command whose redirections fail.
+fn not_run(redirects: Option<&ast::RedirectList>, state: &State) -> Option<State> {
+    let fails = redirects.is_some_and(|list| list.0.iter().any(may_fail));
+    fails.then(|| state.clone())
 }
 
 fn either_of(left: &Outcome, right: &Outcome) -> Outcome {

@@ -9,6 +9,7 @@ use super::{Context, Evaluator};
 use crate::facts::{Opaque, Stdin};
 use crate::paths::field::{Atom, Field, Hole};
 use crate::programs::hooks;
+use crate::syntax::Dialect;
 
 /// Builtins whose arguments are assignments to the shell itself.
 const DECLARING: [&str; 5] = ["export", "declare", "typeset", "local", "readonly"];
@@ -47,18 +48,21 @@ impl Evaluator<'_> {
         }
         let alternatives = self.arguments(&words, &mut state, &context);
         let before = context.stdin.clone();
+        let opens = redirects.iter().any(|redirect| may_fail(redirect));
         for redirect in redirects {
             self.redirect(redirect, &mut state, &mut context);
         }
+        let not_run = opens.then(|| state.clone());
         self.stdin_moved |= before != context.stdin && words.first().is_some_and(|word| word.contains("exec"));
         let values = self.assigned(&assignments, !words.is_empty(), &mut state, &context);
         if words.is_empty() {
             for (name, value) in values {
                 state.set(&name, value);
             }
-            return Outcome::either(state);
+            return Outcome::either(state).or_not_run(not_run.as_ref());
         }
         self.run_each(alternatives, &values, &state, &context)
+            .or_not_run(not_run.as_ref())
     }
 
     /// Runs the command once for each way in which it may be expanded.
@@ -77,9 +81,12 @@ impl Evaluator<'_> {
                 inner.set(name, value.clone());
             }
             let mut outcome = self.invoke(&fields, inner, context);
-            for (name, _) in values {
+            for (name, value) in values {
                 for state_after in [&mut outcome.ok, &mut outcome.fail] {
-                    state_after.set(name, state.variable(name).clone());
+                    let before = state.variable(name);
+                    // As POSIX has it, what stands before `:`, `export` and their like stays.
+                    let stays = self.dialect == Dialect::Posix;
+                    state_after.set(name, if stays { before.join(value) } else { before });
                 }
             }
             after = Some(match after {
@@ -227,7 +234,8 @@ impl Evaluator<'_> {
         if name == "IFS" {
             self.opaque(Opaque::FieldSeparator);
         }
-        if hooks::is_number(name) {
+        // It changes `$0`.
+        if hooks::is_number(name) || name == "BASH_ARGV0" {
             self.opaque(Opaque::ShellState);
         }
         if hooks::is_hook(name) {
@@ -353,6 +361,27 @@ impl Evaluator<'_> {
                 self.opaque(Opaque::TooComplex);
             }
         }
+    }
+}
+
+/// Whether a redirection may fail: then the command that it stands at is not run.
+pub(crate) fn may_fail(redirect: &ast::IoRedirect) -> bool {
+    let opens = |word: &str| {
+        !matches!(
+            word,
+            "/dev/null" | "/dev/stdout" | "/dev/stderr" | "0" | "1" | "2" | "-"
+        )
+    };
+    match redirect {
+        ast::IoRedirect::File(_, _, target) => match target {
+            ast::IoFileRedirectTarget::Filename(word) | ast::IoFileRedirectTarget::Duplicate(word) => {
+                opens(&word.value)
+            }
+            ast::IoFileRedirectTarget::Fd(descriptor) => *descriptor > 2,
+            ast::IoFileRedirectTarget::ProcessSubstitution(..) => true,
+        },
+        ast::IoRedirect::OutputAndError(word, _) => opens(&word.value),
+        ast::IoRedirect::HereString(..) | ast::IoRedirect::HereDocument(..) => false,
     }
 }
 

@@ -66,6 +66,17 @@ impl Outcome {
     pub(crate) fn join(self) -> State {
         self.ok.join(&self.fail)
     }
+
+    /// The command may also fail before it is run.
+    pub(crate) fn or_not_run(self, before: Option<&State>) -> Self {
+        match before {
+            Some(before) => Self {
+                fail: self.fail.join(before),
+                ..self
+            },
+            None => self,
+        }
+    }
 }
 
 impl Variable {

@@ -84,12 +84,33 @@ pub(crate) fn resolve(field: &Field, directories: Option<&[Pattern]>, home: &Pat
             return resolved;
         }
     };
-    let parts = split(&field.atoms);
-    for start in starts {
-        let place = walk(start, &parts, home, &mut resolved.parent_of_link);
-        follow(place, &mut resolved);
+    for atoms in with_holes_empty(&field.atoms) {
+        let parts = split(&atoms);
+        let absolute = matches!(atoms.first(), Some(Atom::Char('/', _)));
+        for start in if absolute { root.as_slice() } else { starts } {
+            let place = walk(start, &parts, home, &mut resolved.parent_of_link);
+            follow(place, &mut resolved);
+        }
     }
     resolved
+}
+
+/// The path, and the same without what is not known in it, where a component is nothing else but dots: `$!` may be
+/// empty, as the output of a program that fails is. Then `/a/$!/b` is `/a/b`, `/a/$!../b` is `/b`, and `$!/a` is `/a`.
+fn with_holes_empty(atoms: &[Atom]) -> Vec<Vec<Atom>> {
+    let hole = |atom: &Atom| matches!(atom, Atom::Hole(_));
+    let dot_or_hole = |atom: &Atom| hole(atom) || matches!(atom, Atom::Char('.', _));
+    let slash = |atom: &Atom| matches!(atom, Atom::Char('/', _));
+    let vanishes = |part: &[Atom]| part.iter().any(hole) && part.iter().all(dot_or_hole);
+    let mut ways = vec![atoms.to_vec()];
+    if atoms.split(slash).any(vanishes) {
+        let shown = atoms.split(slash).map(|part| {
+            let kept = part.iter().filter(|atom| !(vanishes(part) && hole(atom)));
+            kept.copied().collect::<Vec<_>>()
+        });
+        ways.push(shown.collect::<Vec<_>>().join(&Atom::Char('/', true)));
+    }
+    ways
 }
 
 /// The pattern, if there is one and the way to it is plain.
@@ -134,6 +155,12 @@ fn split(atoms: &[Atom]) -> Vec<Vec<Symbol>> {
             }
             Atom::Char('?', false) => Symbol::One,
             Atom::Char('[', false) => match bracket(after) {
+                // A class has brackets of its own: what ends where is not followed.
+                Some(_) if has_class(after) => {
+                    let end = after.iter().position(|atom| matches!(atom, Atom::Char('/', _)));
+                    rest = after.get(end.unwrap_or(after.len())..).unwrap_or_default();
+                    Symbol::Many
+                }
                 Some(length) => {
                     rest = after.get(length..).unwrap_or_default();
                     Symbol::One
@@ -160,6 +187,19 @@ fn bracket(after: &[Atom]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Whether `[:`, `[.` or `[=` stands in this component.
+fn has_class(after: &[Atom]) -> bool {
+    let component: Vec<char> = after
+        .iter()
+        .map_while(|atom| match atom {
+            Atom::Char('/', _) => None,
+            Atom::Char(c, _) => Some(*c),
+            Atom::Hole(_) => Some(' '),
+        })
+        .collect();
+    component.windows(2).any(|pair| matches!(pair, ['[', ':' | '.' | '=']))
 }
 
 fn negation_only(after: &[Atom], index: usize) -> bool {
@@ -198,6 +238,12 @@ fn may_be_link(components: &[Component], home: &Pattern) -> bool {
         return false;
     }
     let names: Vec<Option<String>> = components.iter().map(Component::exact).collect();
+    let is = |link: &[&str]| {
+        link.len() == names.len() && link.iter().zip(&names).all(|(own, name)| name.as_deref() == Some(own))
+    };
+    if LINKS.iter().any(|(link, _)| is(link)) {
+        return true;
+    }
     let first = names.first().cloned().flatten();
     match (first.as_deref(), components.len()) {
         (None, 0) => false,

@@ -72,6 +72,10 @@ impl Evaluator<'_> {
 
     /// An address may be of a file.
     pub(crate) fn address(&mut self, field: &Field, run: &mut Run, state: &State) {
+        // Addresses that stand in a file.
+        if field.starts_with("@") {
+            self.path(run, &field.skip(1), Uses::READ, state);
+        }
         match field.exact() {
             Some(text) => {
                 let lower = text.to_ascii_lowercase();
@@ -103,6 +107,10 @@ impl Evaluator<'_> {
         }
         if field.is_open() {
             self.path(run, field, Uses::READ, state);
+        }
+        // `--write-out '%output{file}'`.
+        if field.exact().is_some_and(|text| text.contains("%output{")) {
+            self.path(run, &Field::unknown(), Uses::WRITE, state);
         }
     }
 }

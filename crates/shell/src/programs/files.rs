@@ -203,9 +203,13 @@ impl Evaluator<'_> {
         }
         run.network = verb == "s_client";
         for argument in arguments.iter().skip(1) {
-            if argument.starts_with("-") {
-                continue;
-            }
+            // `-in=file` is `-in file`.
+            let attached = argument.split_at('=').filter(|_| argument.starts_with("-"));
+            let argument = match &attached {
+                Some((_, value)) => value,
+                None if argument.starts_with("-") => continue,
+                None => argument,
+            };
             let file = argument
                 .split_at(':')
                 .map_or_else(|| argument.clone(), |(_, file)| file);

@@ -113,7 +113,14 @@ impl Evaluator<'_> {
         run.known = true;
         run.network = true;
         let (own, behind) = split_command(arguments);
-        let parsed = parse(&Options::of(OPTIONS), own, Order::Anywhere);
+        let mut parsed = parse(&Options::of(OPTIONS), own, Order::Anywhere);
+        // `-f=file` is `-f file`.
+        for value in parsed.given.iter_mut().filter(|given| !given.apart) {
+            value.value = value.value.take().map(|value| match value.starts_with("=") {
+                true => value.skip(1),
+                false => value,
+            });
+        }
         for given in &parsed.given {
             if given.role.contains('O') {
                 self.opaque(Opaque::UnknownOption);
@@ -130,6 +137,12 @@ impl Evaluator<'_> {
                 self.path(&mut run, file, Uses::READ.recursively(), state);
             }
         }
+        // An option that is not known may take the next argument: then the verb is another.
+        let before = own.get(..parsed.first_operand).unwrap_or_default();
+        if !parse(&Options::of(OPTIONS), before, Order::Anywhere).unknown.is_empty() {
+            self.opaque(Opaque::UnknownOption);
+        }
+        self.formats(&mut run, &parsed, state);
         let verb = parsed.operands.first().map(Field::exact);
         let Some(Some(verb)) = verb else {
             if !parsed.operands.is_empty() || parsed.dynamic {
@@ -141,6 +154,17 @@ impl Evaluator<'_> {
         };
         self.verb(run, &verb, &parsed, behind, state, context);
         true
+    }
+
+    /// `-o go-template-file=FILE`, `-o jsonpath-file=FILE` and their like.
+    fn formats(&mut self, run: &mut Run, parsed: &Parsed, state: &State) {
+        for format in parsed.values("-o") {
+            if let Some((kind, file)) = format.split_at('=')
+                && kind.exact().is_none_or(|kind| kind.ends_with("-file"))
+            {
+                self.path(run, &file, Uses::READ, state);
+            }
+        }
     }
 
     fn verb(
@@ -176,6 +200,17 @@ impl Evaluator<'_> {
                 {
                     run.system.insert(Effect::Cluster);
                 }
+                let programs = |field: &Field| {
+                    let text = field.exact().unwrap_or_default();
+                    text.starts_with("--output-dir") || verb == "kustomize"
+                };
+                // A dump is written to files, and a kustomization may run programs.
+                if parsed.unknown.iter().any(programs) || verb == "kustomize" && !parsed.given.is_empty() {
+                    self.opaque(Opaque::UnknownOption);
+                }
+                if verb == "kustomize" {
+                    self.any_path(&mut run, rest, Uses::READ.recursively(), state);
+                }
                 self.list(run);
             }
             _ if CHANGES.contains(&verb) => {
@@ -188,6 +223,15 @@ impl Evaluator<'_> {
                     return self.list(run);
                 }
                 run.system.insert(Effect::Cluster);
+                // What it runs to log in is named there.
+                if verb == "config" {
+                    self.path(
+                        &mut run,
+                        &Field::constant(&format!("{}/.kube/config", self.setting.home)),
+                        Uses::WRITE,
+                        state,
+                    );
+                }
                 if parsed.has("--prune") || verb == "replace" && (parsed.has("--force") || parsed.has("--raw")) {
                     run.kubernetes_deletes.insert("*".to_owned());
                 }

@@ -260,7 +260,16 @@ impl Evaluator<'_> {
 
     fn given(&mut self, given: &Given, all: &mut Modifiers, run: &mut Run, state: &State, context: &Context) {
         match &given.value {
-            Some(value) => self.role(&given.role, value, run, state, context),
+            Some(value) => {
+                self.role(&given.role, value, run, state, context);
+                // `grep -d recurse`: what the value says of all operands.
+                let plain = value
+                    .exact()
+                    .is_some_and(|text| matches!(text.as_str(), "skip" | "read"));
+                if given.role == "_R" && !plain {
+                    all.letters.push('R');
+                }
+            }
             None => {
                 all.letters.push_str(&given.role);
                 if given.role.contains('O') {

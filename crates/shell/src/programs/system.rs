@@ -96,7 +96,16 @@ const SERVICE: [&str; 30] = [
     "add-requires",
 ];
 /// Units that do the same as those verbs.
-const POWER_UNITS: [&str; 22] = [
+const POWER_UNITS: [&str; 30] = [
+    // The first process itself, and what all else runs in or depends on.
+    "init.scope",
+    "-.slice",
+    "system.slice",
+    "-.mount",
+    "sysinit.target",
+    "basic.target",
+    "emergency.service",
+    "rescue.service",
     "poweroff.target",
     "reboot.target",
     "halt.target",
@@ -124,15 +133,57 @@ const POWER_UNITS: [&str; 22] = [
 /// `kill`: signals to the first process, or to all, stop the machine.
 pub(crate) fn signalled(run: &mut Run, arguments: &[Field]) {
     run.system.insert(Effect::Signal);
-    let all = |(index, field): (usize, &Field)| match field.exact().as_deref() {
-        Some("1") => true,
-        Some("-1") => index > 0 || arguments.len() == 1,
-        Some(_) => false,
+    // A number may have blanks, a sign and zeros before it.
+    let number = |text: &str| text.trim().parse::<i64>().ok();
+    let all = |(index, field): (usize, &Field)| match field.exact() {
+        Some(text) => match number(&text) {
+            Some(-1) => index > 0 || arguments.len() == 1,
+            Some(process) => process == 1,
+            None => false,
+        },
         None => field.atoms != [Atom::Hole(crate::paths::field::Hole::Number)],
     };
     if arguments.iter().enumerate().any(all) {
         run.system.insert(Effect::Power);
     }
+}
+
+/// Whether an argument of `pkill` or `killall` may choose the first process: a pattern, a part of its name, or
+/// whatever is chosen by something else than a name.
+fn may_mean_init(field: &Field) -> bool {
+    const FIRST: [&str; 3] = [
+        "/sbin/init splash",
+        "/usr/lib/systemd/systemd --switched-root --system",
+        "systemd",
+    ];
+    let Some(text) = field.exact() else { return true };
+    match text.strip_prefix('-') {
+        Some(option) => {
+            let signal = option.trim_start_matches('-').trim_start_matches("signal=");
+            let is_signal = !signal.is_empty() && signal.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+            let plain = [
+                "f", "x", "e", "q", "w", "9", "n", "s", "-exact", "-full", "-wait", "-signal", "fx", "xf",
+            ];
+            !is_signal && !plain.contains(&option)
+        }
+        None => {
+            text.contains(['*', '[', '^', '?', '+', '|', '(', '{', '$', '\\'])
+                || text.contains("init")
+                || text.contains("systemd")
+                || FIRST.iter().any(|name| matches_within(&text, name))
+        }
+    }
+}
+
+/// Whether a pattern of which only dots are special matches somewhere in a text.
+fn matches_within(pattern: &str, text: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let text: Vec<char> = text.chars().collect();
+    let same = |(one, other): (&char, &char)| *one == '.' || one == other;
+    pattern.is_empty()
+        || text
+            .windows(pattern.len())
+            .any(|part| pattern.iter().zip(part).all(same))
 }
 
 fn is_no_pager(field: &Field) -> bool {
@@ -152,12 +203,7 @@ impl Evaluator<'_> {
             "pkill" | "killall" | "skill" | "snice" => {
                 run.known = true;
                 signalled(&mut run, arguments);
-                let names_init = |field: &Field| {
-                    field.exact().is_none_or(|text| {
-                        text.contains("init") || text.contains("systemd") || text.contains(['.', '*', '[', '^', '?'])
-                    })
-                };
-                if arguments.iter().any(names_init) {
+                if arguments.iter().any(may_mean_init) {
                     run.system.insert(Effect::Power);
                 }
                 self.list(run);
@@ -217,7 +263,10 @@ impl Evaluator<'_> {
                     run.system.insert(Effect::Signal);
                 }
                 // What `default` and `isolate` reach is the machine's own matter.
-                let anywhere = verb == "default" || verb == "isolate";
+                let isolates = parsed
+                    .values("--job-mode")
+                    .any(|mode| mode.exact().is_none_or(|mode| mode == "isolate"));
+                let anywhere = verb == "default" || verb == "isolate" || isolates;
                 if anywhere || units.iter().any(|unit| self.stops_the_machine(unit)) {
                     run.system.insert(Effect::Power);
                 }

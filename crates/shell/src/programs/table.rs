@@ -15,7 +15,8 @@ wc,du | --files0-from=rO -X,--exclude-from=r | *=rR |
 head,tail | -n,--lines=_ -c,--bytes=_ -s=_ --pid=_ | *=r |
 tr,seq,sleep,yes,basename,dirname,expr,arch,nproc,tty,whoami,logname,groups,uname,uptime,free,lscpu,lsblk,
   lsmem,lspci,lsusb,lsmod,getconf,locale,printenv,vmstat,mpstat,iostat,cal,ncal,sync,clear,tput,numfmt,id,w,
-  pidof,whereis,which,lsb_release,hostid,runlevel,ipcs,nstat,pwdx,ps,pstree,pidstat,usleep,top | | *=_ | any
+  pidof,whereis,which,lsb_release,hostid,runlevel,ipcs,nstat,pwdx,ps,pstree,usleep,top | | *=_ | any
+pidstat | -e!O | *=_ |
 ping,ping6,traceroute,tracepath,nslookup,host,whois,arping | | *=_ | any network
 dig | -f=r -k=r | *=_ | network
 who,users,last,lastb,lastlog | -f,--file=r | *=r |
@@ -67,7 +68,7 @@ zip | -r,--recurse-paths!R -m,--move!D --unzip-command,-TT=x -b,--temp-path=w -O
   1=rw *=r | wild siblings
 unzip,zipinfo | -d=wR | 1=r *=_ | strict-here
 diff,diff3,zdiff | -r,--recursive!R -x,--exclude=_ -X,--exclude-from=r -I=_ -L,--label=_ -U,--unified?_
-  -C,--context?_ --from-file=r --to-file=r -W,--width=_ -S,--starting-file=_ -F=_ --diff-program=x | *=r |
+  -C,--context?_ --from-file=rR --to-file=rR -W,--width=_ -S,--starting-file=_ -F=_ --diff-program=x | *=rR |
 jq | -f,--from-file=r -L=r --arg=_ --argjson=_ --slurpfile=_ --rawfile=_ --indent=_ | *=r |
 bc | | *=r |
 logger | -f,--file=r -t,--tag=_ -p,--priority=_ | *=_ |

@@ -151,10 +151,17 @@ fn skip(characters: &[char], from: usize, wanted: impl Fn(char) -> bool) -> usiz
     from + characters.iter().skip(from).take_while(|c| wanted(**c)).count()
 }
 
-/// To the end of the line. Text that goes on in the next line is not followed.
+/// To the end of the line, or of a label: behind a blank another command may stand. Text that goes on in the next line
+/// is not followed.
 fn line(characters: &[char], from: usize, command: char) -> Option<usize> {
     let label = matches!(command, 'b' | 't' | 'T' | ':');
-    let end = skip(characters, from, |c| c != '\n' && !(label && matches!(c, ';' | '}')));
+    let from = if label {
+        skip(characters, from, |c| c == ' ')
+    } else {
+        from
+    };
+    let ends = |c: char| label && (c.is_ascii_whitespace() || matches!(c, ';' | '}'));
+    let end = skip(characters, from, |c| c != '\n' && !ends(c));
     let text = characters.get(from..end)?;
     (!text.contains(&'\\')).then_some(end)
 }
@@ -220,12 +227,22 @@ fn awk_is_plain(text: &str) -> bool {
     if words.iter().any(|word| runs.contains(word)) || code.contains('@') {
         return false;
     }
-    let joined = code.replace("||", "  ");
+    // Behind these a statement goes on in the next line.
+    let joined = code.replace("||", " ,");
     if joined.contains('|') {
         return false;
     }
+    let mut lines = String::new();
+    for line in joined.lines() {
+        lines.push_str(line.trim_end());
+        lines.push(if line.trim_end().ends_with([',', '&', '?', ':']) {
+            ' '
+        } else {
+            '\n'
+        });
+    }
     // Behind a `print`, `>` names a file.
-    joined
+    lines
         .split(['{', '}', ';', '\n'])
         .all(|statement| !(statement.contains("print") && statement.contains('>')))
 }
@@ -243,9 +260,12 @@ fn awk_code(text: &str) -> Option<String> {
             '/' => {
                 let before = code.trim_end().chars().last();
                 let starts = before.is_none_or(|c| "(,{};!~&|=\n".contains(c));
+                let divides = |rest: &str| !rest.contains('/') || !is_before_expression(&code);
                 if starts {
                     quoted(&mut characters, '/')?;
                     code.push_str(" 0 ");
+                } else if !divides(&characters.clone().collect::<String>()) {
+                    return None;
                 } else {
                     // A division, then; if it were not, the rest would be read wrongly.
                     if !before.is_some_and(|c| c.is_ascii_alphanumeric() || matches!(c, ')' | '_' | ']')) {
@@ -259,6 +279,22 @@ fn awk_code(text: &str) -> Option<String> {
         }
     }
     Some(code)
+}
+
+/// Whether what stands behind may be an expression, so that a slash begins a regular one: behind a word of the language,
+/// or behind the parentheses of a condition.
+fn is_before_expression(code: &str) -> bool {
+    let code = code.trim_end();
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let last = code.rsplit(|c| !word(c)).next().unwrap_or_default();
+    let words = [
+        "print", "printf", "return", "exit", "in", "else", "do", "case", "delete", "getline",
+    ];
+    let condition = |text: &str| {
+        text.split(|c| !word(c))
+            .any(|word| matches!(word, "if" | "while" | "for"))
+    };
+    words.contains(&last) || (code.ends_with(')') && condition(code))
 }
 
 fn quoted(characters: &mut impl Iterator<Item = char>, end: char) -> Option<()> {
@@ -318,6 +354,9 @@ mod tests {
             "v",
             "1!e",
             "a\\\nx",
+            ":a e id",
+            "t x e id",
+            "b\te id",
         ] {
             assert_eq!(sed_script(script), None, "{script}");
         }
@@ -330,6 +369,8 @@ mod tests {
             "$3 > 100",
             "/a|b/ {n++} END {print n}",
             "NR==2 || $1 == \"x\"",
+            "{print ($1 + $2) / 2, $3 / $4}",
+            "/x/ {print $1 / 2}",
             "{s += $1 / 2} END {printf \"%d\\n\", s}",
         ] {
             assert!(awk_is_plain(program), "{program}");
@@ -341,6 +382,10 @@ mod tests {
             "BEGIN{while((getline l < \"/etc/shadow\")>0)print l}",
             "BEGIN{ARGV[1]=\"/etc/shadow\";ARGC=2}{print}",
             "@load \"x\"",
+            "BEGIN{print /\"/; system(\"id\"); x = /\"/}",
+            "{if (1) /a,/; system(\"id\"); y = /b/}",
+            "BEGIN{print \"a\",\n\"b\" > \"/tmp/x\"}",
+            "{print $1 ||\n2 > \"/tmp/x\"}",
         ] {
             assert!(!awk_is_plain(program), "{program}");
         }

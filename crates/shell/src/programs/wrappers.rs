@@ -208,6 +208,11 @@ impl Evaluator<'_> {
             self.opaque(Opaque::CodeFromStdin);
             run.interprets = Some(Code::Stdin);
         }
+        // A shell runs it, to which `sudo` leaves the dollar signs.
+        let shell = parsed.has("-i") || parsed.has("-s");
+        if shell && command.iter().any(|field| field.contains('$')) {
+            self.opaque(Opaque::Eval);
+        }
         self.list(run);
         if parsed.has("-l") || parsed.has("-v") {
             return;
@@ -442,6 +447,25 @@ pub(crate) fn replaced(field: &Field, mark: &str, name: &Field) -> Field {
                 many: false,
             }
         }
+        // Beside what is not constant.
+        None if has(field, mark) => Field {
+            atoms: vec![Atom::Hole(crate::paths::field::Hole::Anything)],
+            below: false,
+            many: field.many,
+        },
         _ => field.clone(),
     }
+}
+
+/// Whether a mark stands in what is constant of a field, or may be in the rest.
+fn has(field: &Field, mark: &str) -> bool {
+    let text: String = field
+        .atoms
+        .iter()
+        .map(|atom| match atom {
+            Atom::Char(c, _) => *c,
+            Atom::Hole(_) => '\0',
+        })
+        .collect();
+    !mark.is_empty() && text.contains(mark)
 }
