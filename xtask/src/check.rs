@@ -90,7 +90,9 @@ fn corpora() -> Result<()> {
     let mask = corpus::run(corpus::Corpus::Mask(file("mask_cases.jsonl")))?;
     let shell = corpus::shell::Arguments::of(path("shell_cases.jsonl"));
     let shell = corpus::run(corpus::Corpus::Shell(shell))?;
-    ensure!(sql && attacks && mask && shell, "cases of the corpora failed");
+    let around = corpus::shell::Arguments::sample(path("shell_attacks.jsonl"), 2);
+    let around = corpus::run(corpus::Corpus::Shell(around))?;
+    ensure!(sql && attacks && mask && shell && around, "cases of the corpora failed");
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use super::Evaluator;
 use super::state::State;
 use crate::facts::{Effect, Opaque, PathUse, Run};
 use crate::paths::field::Field;
-use crate::paths::pattern::{Component, Pattern};
+use crate::paths::pattern::{Component, Pattern, Symbol};
 use crate::paths::{self, Place};
 
 /// What is done with a path.
@@ -149,6 +149,20 @@ fn starts_from_home(pattern: &Pattern, home: &Pattern) -> bool {
     }
 }
 
+/// What lies in `.git` names programs that git runs; where a `HEAD` lies, git takes the directory itself for such a one.
+fn steers_git(pattern: &Pattern) -> bool {
+    let hidden = |component: &Component| match component.exact() {
+        Some(name) => name == ".git",
+        // A pattern of the shell matches no name with a dot at its beginning.
+        None => {
+            matches!(component, Component::Name(symbols) if symbols.first() == Some(&Symbol::Char('.')))
+                && component.may_be(".git")
+        }
+    };
+    let head = pattern.components.last().and_then(Component::exact);
+    pattern.components.iter().any(hidden) || head.as_deref() == Some("HEAD")
+}
+
 /// Those lists as patterns.
 struct Places {
     startup: Vec<Pattern>,
@@ -229,6 +243,9 @@ impl Evaluator<'_> {
             }
             if let (Place::At(pattern), true) = (place, changes) {
                 self.effects_of_change(pattern, recursive, &mut effects);
+                if uses.writes && steers_git(pattern) {
+                    effects.insert(Effect::Startup);
+                }
             }
         }
         if resolved.places.contains(&Place::Anywhere) && !resolved.device && (uses.reads || changes) {

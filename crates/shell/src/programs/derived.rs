@@ -97,6 +97,50 @@ impl Evaluator<'_> {
         }
     }
 
+    /// What a link says is read where the link stands, which may be in its target or beside it.
+    pub(crate) fn linked_from(&mut self, target: &Field, sources: &[Field], run: &mut Run, state: &State) {
+        let slash = |atom: &Atom| matches!(atom, Atom::Char('/', _));
+        let named = target
+            .atoms
+            .iter()
+            .rposition(|atom| !slash(atom))
+            .map_or(0, |at| at + 1);
+        let parent = target.atoms.iter().take(named).rposition(slash).map_or(0, |at| at + 1);
+        for source in sources.iter().filter(|source| !source.starts_with("/")) {
+            for length in [parent, target.atoms.len()] {
+                let mut joined = target.clone();
+                joined.atoms.truncate(length);
+                if length > 0 {
+                    joined.atoms.push(Atom::Char('/', true));
+                }
+                joined.atoms.extend(source.atoms.iter().copied());
+                joined.below |= source.below;
+                joined.many |= source.many;
+                self.path(run, &joined, Uses::only(true, true, false).recursively(), state);
+            }
+        }
+    }
+
+    /// A part of a form: `name=@file`, `name=<file`, `name=text;headers=@file`, with several files or quotes.
+    pub(crate) fn form(&mut self, field: &Field, run: &mut Run, state: &State) {
+        let mut rest = field.clone();
+        if rest.contains('"') || rest.contains(',') || rest.is_open() {
+            let marked = rest.contains('@') || rest.contains('<');
+            if marked {
+                self.path(run, &Field::unknown(), Uses::READ, state);
+            }
+        }
+        while let Some(at) = rest
+            .atoms
+            .iter()
+            .position(|atom| matches!(atom, Atom::Char('@' | '<', _)))
+        {
+            rest = rest.skip(at + 1);
+            let file = rest.split_at(';').map_or_else(|| rest.clone(), |(file, _)| file);
+            self.path(run, &file, Uses::READ, state);
+        }
+    }
+
     /// Data to send: `@file`, `name=@file`, `name=<file`.
     pub(crate) fn sent(&mut self, field: &Field, run: &mut Run, state: &State) {
         for mark in ['@', '<'] {

@@ -194,61 +194,66 @@ impl Evaluator<'_> {
                 self.list(run);
             }
             "exec" | "rsh" => self.executed(run, parsed, rest, behind, state, context),
-            _ if reads => {
-                let subverb = rest.first().and_then(Field::exact);
-                if (verb == "auth" && subverb.as_deref() == Some("reconcile")) || parsed.has("--raw") && parsed.dynamic
-                {
-                    run.system.insert(Effect::Cluster);
-                }
-                let programs = |field: &Field| {
-                    let text = field.exact().unwrap_or_default();
-                    text.starts_with("--output-dir") || verb == "kustomize"
-                };
-                // A dump is written to files, and a kustomization may run programs.
-                if parsed.unknown.iter().any(programs) || verb == "kustomize" && !parsed.given.is_empty() {
-                    self.opaque(Opaque::UnknownOption);
-                }
-                if verb == "kustomize" {
-                    self.any_path(&mut run, rest, Uses::READ.recursively(), state);
-                }
-                self.list(run);
-            }
-            _ if CHANGES.contains(&verb) => {
-                if verb == "config"
-                    && rest
-                        .first()
-                        .and_then(Field::exact)
-                        .is_some_and(|sub| sub.starts_with("get-") || sub == "view" || sub == "current-context")
-                {
-                    return self.list(run);
-                }
-                run.system.insert(Effect::Cluster);
-                // What it runs to log in is named there.
-                if verb == "config" {
-                    self.path(
-                        &mut run,
-                        &Field::constant(&format!("{}/.kube/config", self.setting.home)),
-                        Uses::WRITE,
-                        state,
-                    );
-                }
-                if parsed.has("--prune") || verb == "replace" && (parsed.has("--force") || parsed.has("--raw")) {
-                    run.kubernetes_deletes.insert("*".to_owned());
-                }
-                if verb == "drain" {
-                    run.kubernetes_deletes.insert("pod".to_owned());
-                }
-                if matches!(verb, "edit" | "attach" | "debug" | "plugin" | "alpha") {
-                    self.opaque(Opaque::ShellEscape);
-                }
-                if matches!(verb, "cp" | "run" | "config") {
-                    self.any_path(&mut run, rest, Uses::only(true, true, false), state);
-                }
-                self.list(run);
-            }
+            _ if reads => self.looked(run, verb, parsed, rest, state),
+            _ if CHANGES.contains(&verb) => self.changed(run, verb, parsed, rest, state),
             // A plugin: another program.
             _ => self.unknown(run, rest, state),
         }
+    }
+
+    /// A verb that changes nothing.
+    fn looked(&mut self, mut run: Run, verb: &str, parsed: &Parsed, rest: &[Field], state: &State) {
+        let subverb = rest.first().and_then(Field::exact);
+        if (verb == "auth" && subverb.as_deref() == Some("reconcile")) || parsed.has("--raw") && parsed.dynamic {
+            run.system.insert(Effect::Cluster);
+        }
+        let programs = |field: &Field| {
+            let text = field.exact().unwrap_or_default();
+            text.starts_with("--output-dir") || verb == "kustomize"
+        };
+        // A dump is written to files, and a kustomization may run programs.
+        if parsed.unknown.iter().any(programs) || verb == "kustomize" && !parsed.given.is_empty() {
+            self.opaque(Opaque::UnknownOption);
+        }
+        if verb == "kustomize" {
+            self.any_path(&mut run, rest, Uses::READ.recursively(), state);
+        }
+        self.list(run);
+    }
+
+    /// A verb that changes something.
+    fn changed(&mut self, mut run: Run, verb: &str, parsed: &Parsed, rest: &[Field], state: &State) {
+        if verb == "config"
+            && rest
+                .first()
+                .and_then(Field::exact)
+                .is_some_and(|sub| sub.starts_with("get-") || sub == "view" || sub == "current-context")
+        {
+            return self.list(run);
+        }
+        run.system.insert(Effect::Cluster);
+        // What it runs to log in is named there.
+        if verb == "config" {
+            self.path(
+                &mut run,
+                &Field::constant(&format!("{}/.kube/config", self.setting.home)),
+                Uses::WRITE,
+                state,
+            );
+        }
+        if parsed.has("--prune") || verb == "replace" && (parsed.has("--force") || parsed.has("--raw")) {
+            run.kubernetes_deletes.insert("*".to_owned());
+        }
+        if verb == "drain" {
+            run.kubernetes_deletes.insert("pod".to_owned());
+        }
+        if matches!(verb, "edit" | "attach" | "debug" | "plugin" | "alpha") {
+            self.opaque(Opaque::ShellEscape);
+        }
+        if matches!(verb, "cp" | "run" | "config") {
+            self.any_path(&mut run, rest, Uses::only(true, true, false), state);
+        }
+        self.list(run);
     }
 
     /// Which kinds `delete` deletes.

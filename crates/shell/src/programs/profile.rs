@@ -2,7 +2,7 @@
 //!
 //! A line is `names | options | operands | attributes`. A role is made of letters: `r` reads, `w` writes, `d` removes,
 //! `l` looks at, `R` also all below, `x` runs it as code that is not followed, `f` takes code from it, `h` runs it as a
-//! shell text, `s` is data that may name a file to send, `u` is an address, `m` a method of HTTP, `b` may be a directory
+//! shell text, `s` is data that may name a file to send, `q` a part of a form that may name several, `u` is an address, `m` a method of HTTP, `b` may be a directory
 //! into which the others go, `_` nothing. The role
 //! of an option without value is about the operands: `R` also all below them, `W` they are written, `D` removed, `L`
 //! looked at only, `T` the last is like the others, `O` not followed, `U` files named as the address ends are written,
@@ -180,6 +180,9 @@ impl Evaluator<'_> {
             if role.contains('b') {
                 let sources = parsed.operands.get(..position).unwrap_or_default();
                 self.put_into(operand, sources, all.letters.contains('R'), &mut run, state);
+                if run.program == "ln" {
+                    self.linked_from(operand, sources, &mut run, state);
+                }
             }
             if profile.is("siblings") && role.contains('w') {
                 self.beside_of(operand, &mut run, state);
@@ -227,6 +230,9 @@ impl Evaluator<'_> {
             .filter_map(|given| given.value.as_ref())
         {
             self.put_into(directory, &parsed.operands, all.letters.contains('R'), run, state);
+            if run.program == "ln" {
+                self.linked_from(directory, &parsed.operands, run, state);
+            }
         }
         if profile.is("splits") && parsed.operands.len() < 2 && !parsed.has("-f") {
             self.path(run, &Field::constant("."), Uses::WRITE.recursively(), state);
@@ -304,6 +310,9 @@ impl Evaluator<'_> {
         if role.contains('m') && field.exact().is_none_or(|method| method.eq_ignore_ascii_case("delete")) {
             run.system.insert(Effect::Cluster);
             run.kubernetes_deletes.insert("*".to_owned());
+        }
+        if role.contains('q') {
+            self.form(field, run, state);
         }
         if role.contains('s') {
             self.sent(field, run, state);
@@ -386,7 +395,7 @@ mod tests {
                     "{line}: {known:?}"
                 );
                 assert!(
-                    known.role.chars().all(|c| "rwdlRxfhsmub_WDLTOCU".contains(c)),
+                    known.role.chars().all(|c| "rwdlRxfhsqmub_WDLTOCU".contains(c)),
                     "{line}: {known:?}"
                 );
             }

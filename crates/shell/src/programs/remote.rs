@@ -163,11 +163,17 @@ impl Evaluator<'_> {
                 Some(value) if given.role == "o" => {
                     let name = value.exact().unwrap_or_default().to_ascii_lowercase();
                     let name = name.split(['=', ' ', '\t']).next().unwrap_or_default().to_owned();
-                    let known_hosts =
-                        name == "userknownhostsfile" && value.exact().is_some_and(|text| text.ends_with("/dev/null"));
+                    let known_hosts = name == "userknownhostsfile"
+                        && value
+                            .exact()
+                            .is_some_and(|text| text.get(name.len() + 1..) == Some("/dev/null"));
                     if !SETTINGS.contains(&name.as_str()) && !known_hosts {
                         self.opaque(Opaque::UnknownOption);
                     }
+                }
+                // A shell is given the names of the hosts in between.
+                Some(value) if given.name == "-J" && !value.exact().is_some_and(|text| is_jump(&text)) => {
+                    self.opaque(Opaque::UnknownOption);
                 }
                 Some(value) if given.role.contains(['r', 'w', 'x', 'f']) => {
                     self.role(&given.role, value, run, state, context);
@@ -292,6 +298,12 @@ impl Evaluator<'_> {
         }
         self.list(run);
     }
+}
+
+/// `[user@]host[:port]`, and more behind commas.
+fn is_jump(text: &str) -> bool {
+    text.chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._-@:,[]".contains(c))
 }
 
 /// `host:path`: a colon before any slash.

@@ -157,10 +157,14 @@ fn may_mean_init(field: &Field) -> bool {
         "systemd",
     ];
     let Some(text) = field.exact() else { return true };
+    let lower = text.to_ascii_lowercase();
     match text.strip_prefix('-') {
         Some(option) => {
             let signal = option.trim_start_matches('-').trim_start_matches("signal=");
-            let is_signal = !signal.is_empty() && signal.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+            let digits = signal.chars().all(|c| c.is_ascii_digit());
+            // Single letters are options.
+            let named = signal.len() > 2 && signal.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+            let is_signal = !signal.is_empty() && (digits || named);
             let plain = [
                 "f", "x", "e", "q", "w", "9", "n", "s", "-exact", "-full", "-wait", "-signal", "fx", "xf",
             ];
@@ -168,9 +172,9 @@ fn may_mean_init(field: &Field) -> bool {
         }
         None => {
             text.contains(['*', '[', '^', '?', '+', '|', '(', '{', '$', '\\'])
-                || text.contains("init")
-                || text.contains("systemd")
-                || FIRST.iter().any(|name| matches_within(&text, name))
+                || lower.contains("init")
+                || lower.contains("systemd")
+                || FIRST.iter().any(|name| matches_within(&lower, name))
         }
     }
 }

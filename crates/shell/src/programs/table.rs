@@ -42,7 +42,7 @@ stat,readlink,realpath,namei,pathchk,mountpoint,lsattr,getfacl,getcap,getfattr |
 df,findmnt,lsof,lslocks | -F,--tab-file=r | *=l |
 file | -f,--files-from=r -m,--magic-file=r -F,--separator=_ -C,--compile!W | *=r |
 tree | --fromfile!r --fromtabfile!r --gitfile=r --infofile=r -L=_ -P=_ -I=_ -o=w -H=_ -T=_ | *=l |
-cp | -t,--target-directory=wbT -S,--suffix=_ -r,-R,--recursive!R -a,--archive!R -s,--symbolic-link!R -l,--link!RW |
+cp | -t,--target-directory=wbT -S,--suffix=_ -r,-R,--recursive!R -a,--archive!R -s,--symbolic-link!RW -l,--link!RW |
   $=wb *=r |
 mv | -t,--target-directory=wbT -S,--suffix=_ | $=wb *=rwdR |
 install | -t,--target-directory=wbT -S,--suffix=_ -m,--mode=_ -o,--owner=_ -g,--group=_ --strip-program=x
@@ -59,7 +59,7 @@ mknod | -m,--mode=_ | *=w | device
 mktemp | -p=w --tmpdir?w --suffix=_ | *=w |
 chmod | --reference=r -R,--recursive!R | *=w |
 chown,chgrp | --reference=r --from=_ -R,--recursive!R | *=w |
-chattr,setfacl,setcap,setfattr,chcon | -R,--recursive!R -M,--modify-file=r -X,--remove-file=r --restore=r
+chattr,setfacl,setcap,setfattr,chcon | -R,--recursive!R -M,--modify-file=r -X,--remove-file=r --restore=rO
   --set-file=r | *=w |
 tee | | *=w |
 gzip,gunzip,bzip2,bunzip2,xz,unxz,lzma,zstd,unzstd,lz4,compress,uncompress | -S,--suffix=_ -o=w -D=r
@@ -73,7 +73,7 @@ jq | -f,--from-file=r -L=r --arg=_ --argjson=_ --slurpfile=_ --rawfile=_ --inden
 bc | | *=r |
 logger | -f,--file=r -t,--tag=_ -p,--priority=_ | *=_ |
 curl | -o,--output=w --output-dir=wR -O,--remote-name!U --remote-name-all!U -J,--remote-header-name!C
-  -T,--upload-file=r -d,--data,--data-ascii,--data-binary,--data-urlencode,--json=s --data-raw=_ -F,--form=s
+  -T,--upload-file=ru -d,--data,--data-ascii,--data-binary,--data-urlencode,--json=s --data-raw=_ -F,--form=q
   -K,--config=f -H,--header=s -b,--cookie=r -c,--cookie-jar=w -D,--dump-header=w -E,--cert=r --key=r --cacert=r
   --capath=r --trace=w --trace-ascii=w --stderr=w --netrc-file=r --libcurl=w --etag-save=w --etag-compare=r
   --hsts=rw --alt-svc=rw --crlfile=r --proxy-cert=r --proxy-key=r --proxy-cacert=r --pubkey=r --url-query=s

@@ -227,23 +227,13 @@ fn awk_is_plain(text: &str) -> bool {
     if words.iter().any(|word| runs.contains(word)) || code.contains('@') {
         return false;
     }
-    // Behind these a statement goes on in the next line.
-    let joined = code.replace("||", " ,");
+    let joined = code.replace("||", "  ");
     if joined.contains('|') {
         return false;
     }
-    let mut lines = String::new();
-    for line in joined.lines() {
-        lines.push_str(line.trim_end());
-        lines.push(if line.trim_end().ends_with([',', '&', '?', ':']) {
-            ' '
-        } else {
-            '\n'
-        });
-    }
-    // Behind a `print`, `>` names a file.
-    lines
-        .split(['{', '}', ';', '\n'])
+    // Behind a `print`, `>` names a file, also in a line below: a statement goes on behind a comma.
+    joined
+        .split(['{', '}', ';'])
         .all(|statement| !(statement.contains("print") && statement.contains('>')))
 }
 
@@ -385,6 +375,7 @@ mod tests {
             "BEGIN{print /\"/; system(\"id\"); x = /\"/}",
             "{if (1) /a,/; system(\"id\"); y = /b/}",
             "BEGIN{print \"a\",\n\"b\" > \"/tmp/x\"}",
+            "BEGIN{print \"a\",\n\n\"b\" > \"/tmp/x\"}",
             "{print $1 ||\n2 > \"/tmp/x\"}",
         ] {
             assert!(!awk_is_plain(program), "{program}");

@@ -65,6 +65,14 @@ impl Arguments {
             mode: Mode::Guarded,
         }
     }
+
+    /// So many cases of each class of a file, with shells of the gateway's own.
+    pub(crate) fn sample(file: PathBuf, per_class: usize) -> Arguments {
+        Arguments {
+            options: Options::sample(file, per_class),
+            mode: Mode::Guarded,
+        }
+    }
 }
 
 /// Runs a corpus of shell cases; whether all passed. What gets through a gated shell is counted and fails nothing.
