@@ -11,7 +11,7 @@ use crate::programs::hooks;
 
 /// Letters of `set` that change neither how words are read nor what is exported.
 const PLAIN_FLAGS: &str = "euxvfCbhmETn";
-const PLAIN_OPTIONS: [&str; 9] = [
+pub(crate) const PLAIN_OPTIONS: [&str; 9] = [
     "errexit",
     "nounset",
     "xtrace",
@@ -82,6 +82,8 @@ impl Evaluator<'_> {
                 crate::programs::system::signalled(&mut run, arguments);
             }
             "hash" | "history" if arguments.is_empty() => {}
+            // It forgets where programs were found.
+            "hash" if matches!(arguments, [only] if only.exact().as_deref() == Some("-r")) => {}
             "hash" | "history" | "enable" | "fc" | "bind" | "complete" | "compgen" | "compopt" => {
                 self.opaque(Opaque::ShellState);
             }
@@ -270,7 +272,9 @@ impl Evaluator<'_> {
                 continue;
             }
             match value {
-                Some(value) if !value.many && !value.below && !appends && builtin != "local" => {
+                Some(value)
+                    if !value.many && !value.below && !appends && (builtin != "local" || self.functions > 0) =>
+                {
                     state.set(name, Variable::one_of([value.atoms].into()));
                 }
                 // Outside functions it fails.

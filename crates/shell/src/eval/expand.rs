@@ -217,7 +217,10 @@ impl Evaluator<'_> {
                 let values = self.parameter(parameter, quoted, state, context);
                 spread(values)
             }
-            Piece::Command(text) => spread(vec![self.substitution(text, state, context)]),
+            Piece::Command(text) => {
+                let values = self.substitution(text, state, context);
+                spread(values)
+            }
             Piece::Process { text, reads } => {
                 let mut context = context.clone();
                 context.subshell = true;
@@ -238,51 +241,21 @@ impl Evaluator<'_> {
     }
 
     /// What `$(…)` leaves.
-    fn substitution(&mut self, text: &str, state: &State, context: &Context) -> Value {
+    fn substitution(&mut self, text: &str, state: &State, context: &Context) -> Vec<Value> {
         let mut inner = context.clone();
         inner.subshell = true;
         let before = self.found.runs.len();
+        // Also one that ran before says what it writes.
+        let seen = std::mem::take(&mut self.seen);
         self.text(text, self.dialect, state.clone(), &inner);
-        let runs = self.found.runs.get(before..).unwrap_or_default();
-        output(text, runs, state).unwrap_or_else(|| vec![Atom::Hole(Hole::Anything)])
-    }
-}
-
-/// What a program that stands alone in a substitution writes, if that is known.
-fn output(text: &str, runs: &[crate::facts::Run], state: &State) -> Option<Value> {
-    let [run] = runs else { return None };
-    // One program, and nothing of the shell around it.
-    let plain = text
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || " _./:+%-'\"".contains(c));
-    if !plain || !run.exact || state.function(&run.program).is_some() {
-        return None;
-    }
-    let arguments: Vec<&str> = run.arguments.iter().map(String::as_str).collect();
-    match (run.program.as_str(), arguments.as_slice()) {
-        ("echo", words) if !words.iter().any(|word| word.starts_with('-')) => {
-            Some(literal(words.join(" ").trim_end_matches('\n')))
+        let runs = self.found.runs.split_off(before.min(self.found.runs.len()));
+        let values = self.output(text, &runs, state);
+        self.seen = seen;
+        for run in runs {
+            self.list(run);
         }
-        ("date", [format]) if date_token(format) => Some(vec![Atom::Hole(Hole::Token)]),
-        ("date", ["-u", format]) if date_token(format) => Some(vec![Atom::Hole(Hole::Token)]),
-        ("hostname" | "whoami" | "nproc" | "arch", []) => Some(vec![Atom::Hole(Hole::Token)]),
-        ("hostname", ["-s" | "-f"])
-        | ("uname", ["-r" | "-s" | "-m" | "-n"])
-        | ("id", ["-u" | "-g" | "-un" | "-gn"]) => Some(vec![Atom::Hole(Hole::Token)]),
-        _ => None,
+        values.unwrap_or_else(|| vec![vec![Atom::Hole(Hole::Anything)]])
     }
-}
-
-/// A format of `date` whose output has neither blank nor slash, and starts with a digit or a letter.
-fn date_token(format: &str) -> bool {
-    let Some(rest) = format.strip_prefix("+%") else {
-        return false;
-    };
-    rest.chars().next().is_some_and(|c| "FYmdHMSsjTyuVaAbB".contains(c))
-        && rest
-            .split('%')
-            .all(|part| part.chars().next().is_none_or(|c| "FYmdHMSsjTyuVaAbBNZz".contains(c)))
-        && rest.chars().all(|c| c.is_ascii_alphanumeric() || "%_.:-".contains(c))
 }
 
 fn is_all(parameter: &Parameter) -> bool {

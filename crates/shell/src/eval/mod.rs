@@ -5,7 +5,8 @@ pub(crate) mod builtins;
 pub(crate) mod expand;
 pub(crate) mod flow;
 pub(crate) mod handlers;
-pub(crate) mod parameter;
+pub(crate) mod output;
+mod parameter;
 pub(crate) mod simple;
 pub(crate) mod state;
 pub(crate) mod uses;
@@ -68,6 +69,14 @@ pub(crate) struct Evaluator<'s> {
     pub(crate) stdin_moved: bool,
     /// Some variable was made for a function alone: what a function sets may be undone behind it.
     pub(crate) scoped: bool,
+    /// In how many functions of one shell what is followed stands.
+    pub(crate) functions: usize,
+    /// What a command sets before it is followed is for the shell's own reading of fields, and gone behind it.
+    pub(crate) splits_once: bool,
+    /// The command that is followed only adds directories of the system to `PATH`.
+    pub(crate) keeps_path: bool,
+    /// `TMPDIR` was set.
+    pub(crate) temporary_moved: bool,
     /// Paths below which the names lie that `find` has just written, each ended by a NUL.
     pub(crate) names: Option<Vec<crate::paths::field::Field>>,
     pub(crate) handlers: handlers::Handlers,
@@ -91,6 +100,10 @@ impl<'s> Evaluator<'s> {
             stdin_moved: false,
             jumped: None,
             scoped: false,
+            functions: 0,
+            splits_once: false,
+            keeps_path: false,
+            temporary_moved: false,
             names: None,
             handlers: handlers::Handlers::default(),
         }

@@ -14,13 +14,16 @@ use crate::syntax::Dialect;
 /// Builtins whose arguments are assignments to the shell itself.
 const DECLARING: [&str; 5] = ["export", "declare", "typeset", "local", "readonly"];
 
+/// Builtins for which `IFS` may be set: what they read is not known anyway.
+const READING: [&str; 3] = ["read", "mapfile", "readarray"];
+
 /// Files that the shell opens before the line counts as too complex.
 const MAX_REDIRECTIONS: usize = 500;
 
 impl Evaluator<'_> {
     pub(crate) fn simple(&mut self, command: &ast::SimpleCommand, state: State, context: &Context) -> Outcome {
         let mut state = state;
-        let mut context = context.clone();
+        let context = context.clone();
         let mut words: Vec<&str> = Vec::new();
         let mut assignments = Vec::new();
         let prefix = command.prefix.iter().flat_map(|prefix| &prefix.0);
@@ -46,7 +49,26 @@ impl Evaluator<'_> {
                 ast::CommandPrefixOrSuffixItem::ProcessSubstitution(..) => self.opaque(Opaque::TooComplex),
             }
         }
-        let alternatives = self.arguments(&words, &mut state, &context);
+        let keeps = match (assignments.as_slice(), words.as_slice()) {
+            ([], ["export", word]) => word.strip_prefix("PATH=").is_some_and(adds_to_path),
+            ([one], []) => matches!(&one.value, ast::AssignmentValue::Scalar(word) if adds_to_path(&word.value)),
+            _ => false,
+        };
+        let outer_path = std::mem::replace(&mut self.keeps_path, keeps);
+        let outcome = self.simple_command(&words, &assignments, redirects, state, context);
+        self.keeps_path = outer_path;
+        outcome
+    }
+
+    fn simple_command(
+        &mut self,
+        words: &[&str],
+        assignments: &[&ast::Assignment],
+        redirects: Vec<&ast::IoRedirect>,
+        mut state: State,
+        mut context: Context,
+    ) -> Outcome {
+        let alternatives = self.arguments(words, &mut state, &context);
         let before = context.stdin.clone();
         let opens = redirects.iter().any(|redirect| may_fail(redirect));
         for redirect in redirects {
@@ -54,7 +76,12 @@ impl Evaluator<'_> {
         }
         let not_run = opens.then(|| state.clone());
         self.stdin_moved |= before != context.stdin && words.first().is_some_and(|word| word.contains("exec"));
-        let values = self.assigned(&assignments, !words.is_empty(), &mut state, &context);
+        let reads = words
+            .first()
+            .is_some_and(|word| READING.contains(word) && state.function(word).is_none());
+        let outer = std::mem::replace(&mut self.splits_once, reads);
+        let values = self.assigned(assignments, !words.is_empty(), &mut state, &context);
+        self.splits_once = outer;
         if words.is_empty() {
             for (name, value) in values {
                 state.set(&name, value);
@@ -188,7 +215,10 @@ impl Evaluator<'_> {
                 ast::AssignmentName::VariableName(name) => (name, None),
                 ast::AssignmentName::ArrayElementName(name, subscript) => (name, Some(subscript)),
             };
-            self.check_assignment(name, exported);
+            if !(self.splits_once && name == "IFS") {
+                self.check_assignment(name, exported);
+            }
+            let outer = std::mem::take(&mut self.splits_once);
             let value = match &assignment.value {
                 ast::AssignmentValue::Scalar(word) => {
                     let values = self.value(&word.value, &mut scope, context);
@@ -211,6 +241,7 @@ impl Evaluator<'_> {
                     Variable::Unknown
                 }
             };
+            self.splits_once = outer;
             let value = match subscript {
                 Some(subscript) => {
                     self.opaque(Opaque::Arithmetic);
@@ -231,6 +262,7 @@ impl Evaluator<'_> {
 
     /// Whether a variable of this name lets the value decide what runs.
     pub(crate) fn check_assignment(&mut self, name: &str, exported: bool) {
+        self.temporary_moved |= name == "TMPDIR";
         if name == "IFS" {
             self.opaque(Opaque::FieldSeparator);
         }
@@ -238,7 +270,7 @@ impl Evaluator<'_> {
         if hooks::is_number(name) || name == "BASH_ARGV0" {
             self.opaque(Opaque::ShellState);
         }
-        if hooks::is_hook(name) {
+        if hooks::is_hook(name) && !(self.keeps_path && name == "PATH") {
             self.opaque(Opaque::HookVariable);
         }
         self.exported |= exported && !hooks::is_harmless(name);
@@ -383,6 +415,17 @@ pub(crate) fn may_fail(redirect: &ast::IoRedirect) -> bool {
         ast::IoRedirect::OutputAndError(word, _) => opens(&word.value),
         ast::IoRedirect::HereString(..) | ast::IoRedirect::HereDocument(..) => false,
     }
+}
+
+/// `$PATH` and directories of the system's programs: what is found there is what would have been found, or the system's.
+fn adds_to_path(value: &str) -> bool {
+    let plain = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(value);
+    plain
+        .split(':')
+        .all(|part| matches!(part, "$PATH" | "${PATH}") || crate::paths::is_system_program(&format!("{part}/x")))
 }
 
 /// The name in `name=value`.

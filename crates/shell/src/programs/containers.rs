@@ -12,6 +12,10 @@ const LOOKS: [&str; 14] = [
     "events", "pods",
 ];
 const GROUPS: [&str; 6] = ["container", "image", "volume", "network", "system", "node"];
+/// What `compose` only looks at.
+const COMPOSED: [&str; 8] = ["ps", "logs", "images", "top", "version", "ls", "port", "events"];
+/// What `compose` does with containers that there are.
+const HANDLES: [&str; 7] = ["start", "stop", "restart", "pause", "unpause", "pull", "kill"];
 const EXEC: &str = "-i,--interactive -t,--tty -d,--detach -e,--env=O --env-file=O -u,--user=_ -w,--workdir=_ \
     --privileged!O --detach-keys=_ -l,--latest --preserve-fds=_";
 
@@ -35,11 +39,18 @@ impl Evaluator<'_> {
                     "ls" | "list" | "inspect" | "df" | "info" | "logs" | "stats" | "top" | "history"
                 )
             });
-        if LOOKS.contains(&verb) || grouped {
+        let composed = run.program == "docker" && composes(words.get(1..).unwrap_or_default(), verb);
+        if LOOKS.contains(&verb) || grouped || composed {
             self.list(run);
             return true;
         }
         run.system.insert(Effect::Cluster);
+        let pruned = GROUPS.contains(&verb) && words.get(1).is_some_and(|verb| verb == "prune");
+        let handled = verb == "compose" && words.get(1).is_some_and(|verb| HANDLES.contains(&verb.as_str()));
+        if words.iter().all(|word| !word.is_empty()) && (pruned || handled) {
+            self.list(run);
+            return true;
+        }
         match verb {
             "exec" => {
                 let parsed = parse(&Options::of(EXEC), arguments.get(1..).unwrap_or_default(), Order::First);
@@ -55,8 +66,9 @@ impl Evaluator<'_> {
                 self.invoke(&command, State::elsewhere(self.setting), &via);
             }
             "start" | "stop" | "restart" | "kill" | "pause" | "unpause" | "rm" | "rmi" | "tag" | "rename" | "wait"
-            | "pull" | "login" | "logout" | "prune" => {
-                if arguments.iter().any(|field| field.exact().is_none()) {
+            | "pull" | "push" | "login" | "logout" | "prune" => {
+                let by_name = matches!(verb, "start" | "stop" | "restart" | "kill" | "rm" | "rmi");
+                if !by_name && arguments.iter().any(|field| field.exact().is_none()) {
                     self.opaque(Opaque::DynamicArgument);
                 }
                 self.list(run);
@@ -68,4 +80,9 @@ impl Evaluator<'_> {
         }
         true
     }
+}
+
+/// `compose` with a verb that only looks. Options in front of it name files and projects.
+fn composes(words: &[String], verb: &str) -> bool {
+    verb == "compose" && words.first().is_some_and(|verb| COMPOSED.contains(&verb.as_str()))
 }

@@ -38,8 +38,16 @@ impl Evaluator<'_> {
     /// What is made of a file has its name with an ending more or less.
     pub(crate) fn beside_of(&mut self, file: &Field, run: &mut Run, state: &State) {
         let slash = |atom: &Atom| matches!(atom, Atom::Char('/', _));
+        let dot = |atom: &&Atom| matches!(atom, Atom::Char('.', _));
         let end = file.atoms.iter().rposition(slash).map_or(0, |at| at + 1);
         let mut pattern: Vec<Atom> = file.atoms.iter().take(end).copied().collect();
+        let name: Vec<&Atom> = file.atoms.iter().skip(end).collect();
+        // All that stands in front of the first ending. A bracket that is cut would be another pattern.
+        if !name.contains(&&Atom::Char('[', false)) {
+            let dots = name.iter().take_while(|atom| dot(atom)).count();
+            let stem = name.iter().skip(dots).take_while(|atom| !dot(atom));
+            pattern.extend(name.iter().take(dots).chain(stem).copied());
+        }
         pattern.push(Atom::Char('*', false));
         let siblings = Field {
             atoms: pattern,

@@ -83,7 +83,11 @@ impl Evaluator<'_> {
     fn tar(&mut self, mut run: Run, arguments: &[Field], state: &State, context: &Context) {
         run.known = run.program != "bsdtar";
         let options = Options::of(TAR);
-        let parsed = parse(&options, &old_style(&options, arguments), Order::Anywhere);
+        let arguments = old_style(&options, arguments);
+        let parsed = parse(&options, &arguments, Order::Anywhere);
+        let before = arguments.get(..parsed.first_operand).unwrap_or_default();
+        let settled = parse(&options, before, Order::Anywhere).values("-C").count() == parsed.values("-C").count()
+            && !parsed.has("--add-file");
         if !parsed.unknown.is_empty() {
             self.opaque(Opaque::UnknownOption);
         }
@@ -99,7 +103,7 @@ impl Evaluator<'_> {
                     let from = inner.directories().unwrap_or_default().to_vec();
                     let mut directories = crate::paths::directory(value, &from, &self.home);
                     // Members that stand before it are those of the directory before.
-                    if let (Some(all), false) = (&mut directories, parsed.operands.is_empty()) {
+                    if let (Some(all), false) = (&mut directories, parsed.operands.is_empty() || settled) {
                         all.extend(from);
                     }
                     inner.set_directories(directories);
@@ -202,14 +206,19 @@ impl Evaluator<'_> {
             self.opaque(Opaque::UnknownOption);
         }
         run.network = verb == "s_client";
-        for argument in arguments.iter().skip(1) {
+        for pair in arguments.windows(2) {
+            let [before, argument] = pair else { continue };
             // `-in=file` is `-in file`.
             let attached = argument.split_at('=').filter(|_| argument.starts_with("-"));
-            let argument = match &attached {
-                Some((_, value)) => value,
+            let (before, argument) = match &attached {
+                Some((option, value)) => (option, value),
                 None if argument.starts_with("-") => continue,
-                None => argument,
+                None => (before, argument),
             };
+            if before.exact().is_some_and(|before| only_reads(&verb, &before)) {
+                self.path(&mut run, argument, Uses::READ, state);
+                continue;
+            }
             let file = argument
                 .split_at(':')
                 .map_or_else(|| argument.clone(), |(_, file)| file);
@@ -218,6 +227,14 @@ impl Evaluator<'_> {
         }
         self.list(run);
     }
+}
+
+/// Whether what stands behind an argument of `openssl` is a file to read, if it is a file at all.
+fn only_reads(verb: &str, before: &str) -> bool {
+    let source = matches!(before, "-in" | "-CAfile" | "-untrusted" | "-inkey" | "-certfile");
+    let digest = matches!(verb, "dgst" | "sha256" | "sha1" | "md5" | "verify");
+    let writes = before.starts_with('-') && (before.contains("out") || before.contains("write"));
+    source || (digest && !writes)
 }
 
 /// The first argument without a dash is a cluster of letters, whose values stand behind it in their order.

@@ -6,7 +6,7 @@ use crate::eval::{Context, Evaluator};
 use crate::facts::{Opaque, Run};
 use crate::paths::field::Field;
 
-const LOOKS: [&str; 22] = [
+const LOOKS: [&str; 23] = [
     "status",
     "log",
     "diff",
@@ -29,10 +29,27 @@ const LOOKS: [&str; 22] = [
     "version",
     "help",
     "whatchanged",
+    "grep",
 ];
-const CHANGES: [&str; 16] = [
-    "fetch", "pull", "push", "clone", "add", "commit", "checkout", "switch", "restore", "merge", "stash", "reset",
-    "rm", "mv", "init", "clean",
+const CHANGES: [&str; 18] = [
+    "fetch",
+    "pull",
+    "push",
+    "clone",
+    "add",
+    "commit",
+    "checkout",
+    "switch",
+    "restore",
+    "merge",
+    "stash",
+    "reset",
+    "rm",
+    "mv",
+    "init",
+    "clean",
+    "cherry-pick",
+    "revert",
 ];
 /// Long options that neither run anything nor name a file.
 const PLAIN: &str = " --oneline --graph --all --stat --shortstat --numstat --name-only --name-status --decorate \
@@ -45,7 +62,9 @@ const PLAIN: &str = " --oneline --graph --all --stat --shortstat --numstat --nam
     --detach --track --no-edit --amend --message --no-verify --update --intent-to-add --ignore-errors \
     --untracked-files --ignored --summary --unified --minimal --patience --histogram --ignore-all-space \
     --ignore-space-change --others --modified --deleted --exclude-standard --stage --full-name --always --dirty \
-    --long --match --left-right --cherry-pick --count --remotes --merged --no-merged --bare --recurse-submodules ";
+    --long --match --left-right --cherry-pick --count --remotes --merged --no-merged --bare --recurse-submodules \
+    --ignore-case --line-number --files-with-matches --word-regexp --init --set-upstream-to --no-ff --squash --abort \
+    --continue --skip --include-untracked --no-commit ";
 
 impl Evaluator<'_> {
     /// `git`, and the ends that a client's `git` runs here.
@@ -82,6 +101,12 @@ impl Evaluator<'_> {
                 _ => break,
             }
         }
+        let words: Vec<String> = rest.iter().map(|field| field.exact().unwrap_or_default()).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if asks(&words) {
+            self.list(run);
+            return true;
+        }
         let verb = rest.first().map(Field::exact);
         let changes = match verb {
             None => false,
@@ -99,20 +124,79 @@ impl Evaluator<'_> {
         };
         let rest = rest.get(1..).unwrap_or_default();
         if changes {
-            self.path(
-                &mut run,
-                &Field::constant("."),
-                Uses::only(false, true, true).recursively(),
-                state,
-            );
+            let place = made(&words).map_or_else(|| Field::constant("."), |place| Field::constant(&place));
+            self.path(&mut run, &place, Uses::only(false, true, true).recursively(), state);
         }
         if !rest.iter().all(is_plain) {
             self.opaque(Opaque::UnknownOption);
         }
-        self.any_path(&mut run, rest, Uses::only(true, changes, changes).recursively(), state);
+        let rest: Vec<Field> = match words.first() {
+            Some(&("commit" | "tag" | "merge" | "stash")) => without_messages(rest),
+            _ => rest.to_vec(),
+        };
+        self.any_path(&mut run, &rest, Uses::only(true, changes, changes).recursively(), state);
         self.list(run);
         true
     }
+}
+
+/// Subcommands of verbs that can do more, which only ask; settings of a person's name.
+fn asks(words: &[&str]) -> bool {
+    let plain = |word: &&str| !word.is_empty() && !word.starts_with('-');
+    match words {
+        [
+            "config",
+            "--list" | "-l" | "--get-regexp" | "--get" | "--get-all",
+            rest @ ..,
+        ] => rest.iter().all(plain),
+        ["config", "user.name" | "user.email", value] => plain(value),
+        ["worktree" | "stash", "list"] | ["submodule", "status"] => true,
+        _ => false,
+    }
+}
+
+/// Where a repository is made: named, or as its address ends. Only for a plain form of the command.
+fn made(words: &[&str]) -> Option<String> {
+    let (verb, rest) = words.split_first()?;
+    let mut operands = Vec::new();
+    let mut rest = rest.iter();
+    while let Some(word) = rest.next() {
+        match *word {
+            "-q" | "--quiet" | "--single-branch" | "--no-tags" | "--bare" => {}
+            "-b" | "--branch" | "--depth" => drop(rest.next()),
+            word if word.starts_with("--depth=") || word.starts_with("--branch=") => {}
+            word if word.is_empty() || word.starts_with('-') => return None,
+            word => operands.push(word),
+        }
+    }
+    match (*verb, operands.as_slice()) {
+        ("init", [place]) | ("clone", [_, place]) => Some((*place).to_owned()),
+        ("clone", [address]) => {
+            let name = address.trim_end_matches('/').rsplit(['/', ':']).next()?;
+            let name = name.strip_suffix(".git").unwrap_or(name);
+            let plain = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+            // A bare one keeps its ending.
+            (plain && !words.contains(&"--bare")).then(|| name.to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The arguments without what stands behind `-m`: that is text.
+fn without_messages(arguments: &[Field]) -> Vec<Field> {
+    let mut message = false;
+    let text = |field: &Field| {
+        let word = field.exact().unwrap_or_default();
+        word == "--message" || (word.starts_with('-') && !word.starts_with("--") && word.ends_with('m'))
+    };
+    let mut kept = Vec::new();
+    for argument in arguments {
+        if !std::mem::take(&mut message) {
+            message = text(argument);
+            kept.push(argument.clone());
+        }
+    }
+    kept
 }
 
 /// An operand, or an option that is known to be harmless.
@@ -132,6 +216,6 @@ fn is_plain(field: &Field) -> bool {
     }
     text.chars()
         .skip(1)
-        .all(|c| c.is_ascii_digit() || "abdDfhilmnpqrstvwzMSyL:,".contains(c))
+        .all(|c| c.is_ascii_digit() || "abdDfhilmnpqrstvwxzAMSyL:,".contains(c))
         && !text.contains(['/', '='])
 }

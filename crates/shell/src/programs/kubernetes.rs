@@ -20,7 +20,8 @@ const OPTIONS: &str = "-n,--namespace=_ --context=_ --cluster=_ --user=_ --kubec
     --match-server-version --disable-compression --chunk-size=_ --subresource=_ --show-kind --show-managed-fields \
     --max-log-requests=_ --prefix --timestamps --limit-bytes=_ --server-side --field-manager=_ --validate?_ \
     --limits=_ --requests=_ --record?_ -h,--help --short --client --containers --sum --use-protocol-buffers \
-    --ignore-errors --all-containers --follow";
+    --ignore-errors --all-containers --follow --ignore-daemonsets --delete-emptydir-data --delete-local-data \
+    --disable-eviction --pod-selector=_ --current";
 
 /// Verbs that change nothing in the cluster.
 const READS: [&str; 16] = [

@@ -10,6 +10,7 @@ pub(crate) mod kubernetes;
 pub(crate) mod options;
 pub(crate) mod paged;
 pub(crate) mod profile;
+pub(crate) mod queries;
 pub(crate) mod remote;
 pub(crate) mod shells;
 pub(crate) mod system;
@@ -75,7 +76,9 @@ impl Evaluator<'_> {
                 };
                 let mut first = !function.maybe;
                 for body in &function.bodies {
+                    self.functions += 1;
                     let outcome = self.body(body, inner.clone(), context).join();
+                    self.functions -= 1;
                     after = if first { outcome } else { after.join(&outcome) };
                     first = false;
                 }
@@ -108,7 +111,8 @@ impl Evaluator<'_> {
             self.opaque(Opaque::HookVariable);
         }
         let run = self.run(name, path, arguments, context);
-        let handled = self.shell(&run, arguments, &state, context)
+        let handled = self.asks(&run, arguments, &state, context)
+            || self.shell(&run, arguments, &state, context)
             || self.wrapper(&run, arguments, &state, context)
             || self.finder(&run, arguments, &state, context)
             || self.kubernetes(&run, arguments, &state, context)

@@ -85,8 +85,13 @@ impl Evaluator<'_> {
                     word.strip_prefix('-')
                         .is_some_and(|rest| rest.chars().all(|c| LESS.contains(c)))
                 };
-                let shows = words.iter().all(|word| option(word) || !word.starts_with(['-', '+']));
-                for file in arguments.iter().filter(|field| shows && !field.starts_with("-")) {
+                let shows = words
+                    .iter()
+                    .all(|word| option(word) || !word.starts_with(['-', '+']) || *word == "+G");
+                for file in arguments
+                    .iter()
+                    .filter(|field| shows && !field.starts_with("-") && !field.starts_with("+"))
+                {
                     self.path(&mut run, file, Uses::READ, state);
                 }
                 shows

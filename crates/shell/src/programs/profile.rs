@@ -6,7 +6,7 @@
 //! into which the others go, `_` nothing. The role
 //! of an option without value is about the operands: `R` also all below them, `W` they are written, `D` removed, `L`
 //! looked at only, `T` the last is like the others, `O` not followed, `U` files named as the address ends are written,
-//! `C` files of any name are written here. Operands: `1=_` the first, `$=w` the last, `*=r` the others; `1=_^-e` not if
+//! `C` files of any name are written here, `B` files of any name anywhere, `V` nothing is written or removed. Operands: `1=_` the first, `$=w` the last, `*=r` the others; `1=_^-e` not if
 //! `-e` is given.
 
 use std::collections::BTreeMap;
@@ -185,7 +185,11 @@ impl Evaluator<'_> {
                 }
             }
             if profile.is("siblings") && role.contains('w') {
-                self.beside_of(operand, &mut run, state);
+                if all.letters.contains('B') {
+                    self.path(&mut run, &Field::unknown(), Uses::WRITE, state);
+                } else {
+                    self.beside_of(operand, &mut run, state);
+                }
             }
             if operand.starts_with("@") && role.contains('r') {
                 self.path(&mut run, &operand.skip(1), Uses::READ, state);
@@ -237,7 +241,7 @@ impl Evaluator<'_> {
         if profile.is("splits") && parsed.operands.len() < 2 && !parsed.has("-f") {
             self.path(run, &Field::constant("."), Uses::WRITE.recursively(), state);
         }
-        let here = profile.is("strict-here") && !parsed.has("-d");
+        let here = profile.is("strict-here") && !parsed.has("-d") && !all.letters.contains('V');
         if here || all.letters.contains('C') {
             self.path(run, &Field::constant("."), Uses::WRITE.recursively(), state);
         }
@@ -363,6 +367,9 @@ impl Modifiers {
         if has('L') {
             role = "l".to_owned();
         }
+        if has('V') && !has('B') {
+            role.retain(|c| !"wd".contains(c));
+        }
         for (letter, added) in [('R', 'R'), ('W', 'w'), ('D', 'd'), ('r', 'r')] {
             if has(letter) && !role.contains(added) {
                 role.push(added);
@@ -395,7 +402,7 @@ mod tests {
                     "{line}: {known:?}"
                 );
                 assert!(
-                    known.role.chars().all(|c| "rwdlRxfhsqmub_WDLTOCU".contains(c)),
+                    known.role.chars().all(|c| "rwdlRxfhsqmub_WDLTOCUBV".contains(c)),
                     "{line}: {known:?}"
                 );
             }

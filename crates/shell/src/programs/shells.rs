@@ -1,5 +1,6 @@
 //! Shells and interpreters: what runs a text.
 
+use crate::eval::builtins;
 use crate::eval::state::{State, Variable};
 use crate::eval::uses::Uses;
 use crate::eval::{Context, Evaluator};
@@ -132,7 +133,10 @@ impl Evaluator<'_> {
                 let mut context = context.clone();
                 context.program_only = false;
                 context.subshell = false;
+                // In a shell of its own, it stands in no function.
+                let functions = std::mem::take(&mut self.functions);
                 self.text(&text, dialect, state, &context);
+                self.functions = functions;
             }
             None => self.opaque(Opaque::Eval),
         }
@@ -176,7 +180,11 @@ impl Evaluator<'_> {
         let says = |text: String| match text.as_str() {
             "--version" | "-V" | "--help" => true,
             // Others begin to read with it.
-            "-v" => matches!(run.program.as_str(), "node" | "nodejs" | "perl" | "php"),
+            "-v" => matches!(
+                run.program.as_str(),
+                "node" | "nodejs" | "perl" | "php" | "ruby" | "lua"
+            ),
+            "-version" => run.program == "java",
             _ => false,
         };
         if arguments.len() == 1 && only.is_some_and(says) {
@@ -235,7 +243,11 @@ fn read(arguments: &[Field]) -> Given {
                         'c' => given.text = true,
                         's' => given.stdin = true,
                         'e' | 'u' | 'x' | 'v' | 'l' | 'f' | 'n' | 'h' | 'b' | 'm' | 'C' | 'p' | 'r' | 'B' | 'H' => {}
-                        'o' | 'O' => {
+                        'o' => {
+                            let name = rest.next().and_then(Field::exact);
+                            given.state |= !name.is_some_and(|name| builtins::PLAIN_OPTIONS.contains(&name.as_str()));
+                        }
+                        'O' => {
                             rest.next();
                             given.state = true;
                         }

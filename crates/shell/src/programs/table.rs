@@ -58,15 +58,15 @@ mkdir,mkfifo | -m,--mode=_ | *=w |
 mknod | -m,--mode=_ | *=w | device
 mktemp | -p=w --tmpdir?w --suffix=_ | *=w |
 chmod | --reference=r -R,--recursive!R | *=w |
-chown,chgrp | --reference=r --from=_ -R,--recursive!R | *=w |
+chown,chgrp | --reference=r --from=_ -R,--recursive!R | 1=_^--reference *=w |
 chattr,setfacl,setcap,setfattr,chcon | -R,--recursive!R -M,--modify-file=r -X,--remove-file=r --restore=rO
   --set-file=r | *=w |
 tee | | *=w |
 gzip,gunzip,bzip2,bunzip2,xz,unxz,lzma,zstd,unzstd,lz4,compress,uncompress | -S,--suffix=_ -o=w -D=r
-  -r,--recursive!R --files?rO --files0?rO --output-dir-flat=w --output-dir-mirror=w --filelist=rO | *=rwd | siblings
+  -N,--name!B --rm!B -c,--stdout,--to-stdout!V -t,--test!V -l,--list!V -r,--recursive!R --files?rO --files0?rO --output-dir-flat=w --output-dir-mirror=w --filelist=rO | *=rwd | siblings
 zip | -r,--recurse-paths!R -m,--move!D --unzip-command,-TT=x -b,--temp-path=w -O,--output-file=w -T,--test!O -@!O |
   1=rw *=r | wild siblings
-unzip,zipinfo | -d=wR | 1=r *=_ | strict-here
+unzip,zipinfo | -d=wR -l!V -t!V | 1=r *=_ | strict-here
 diff,diff3,zdiff | -r,--recursive!R -x,--exclude=_ -X,--exclude-from=r -I=_ -L,--label=_ -U,--unified?_
   -C,--context?_ --from-file=rR --to-file=rR -W,--width=_ -S,--starting-file=_ -F=_ --diff-program=x | *=rR |
 jq | -f,--from-file=r -L=r --arg=_ --argjson=_ --slurpfile=_ --rawfile=_ --indent=_ | *=r |

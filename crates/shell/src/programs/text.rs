@@ -227,7 +227,8 @@ fn awk_is_plain(text: &str) -> bool {
     if words.iter().any(|word| runs.contains(word)) || code.contains('@') {
         return false;
     }
-    let joined = code.replace("||", "  ");
+    // `>=` is one operator wherever it stands.
+    let joined = code.replace("||", "  ").replace(">=", "  ");
     if joined.contains('|') {
         return false;
     }

@@ -68,7 +68,7 @@ const WRAPPERS: [(&str, &str, usize); 16] = [
 ];
 
 const SUDO: &str = "-u,--user=_ -g,--group=_ -n,--non-interactive -S,--stdin -k,--reset-timestamp \
-    -K,--remove-timestamp -E,--preserve-env?O -H,--set-home -i,--login -s,--shell -b,--background -A,--askpass!O \
+    -K,--remove-timestamp -E,--preserve-env?_ -H,--set-home -i,--login -s,--shell -b,--background -A,--askpass!O \
     -P,--preserve-groups -l,--list -v,--validate -e,--edit -C,--close-from=_ -D,--chdir=O -h,--host=_ \
     -p,--prompt=_ -R,--chroot=O -r,--role=_ -t,--type=_ -T,--command-timeout=_ -U,--other-user=_ -B,--bell";
 const SU: &str = "-c,--command=c --session-command=c -s,--shell=O -l,--login -m,-p,--preserve-environment \

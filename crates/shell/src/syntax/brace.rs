@@ -133,6 +133,15 @@ fn sequence(text: &str) -> Result<Option<Vec<String>>, Stop> {
         }
         return Ok(Some(range(first, last).map(|number| number.to_string()).collect()));
     }
+    // With a zero in front, all are as wide as the wider one.
+    let width = first.len().max(last.len());
+    if let (Some(first), Some(last)) = (padded_number(first), padded_number(last))
+        && first.abs_diff(last) as usize <= MAX_WORDS
+    {
+        return Ok(Some(
+            range(first, last).map(|number| format!("{number:0width$}")).collect(),
+        ));
+    }
     let letter = |part: &str| {
         let mut characters = part.chars();
         let c = characters.next().filter(char::is_ascii_lowercase)?;
@@ -152,6 +161,12 @@ fn plain_number(text: &str) -> Option<i32> {
     (plain && digits.chars().all(|c| c.is_ascii_digit()) && text != "-0")
         .then(|| text.parse().ok())
         .flatten()
+}
+
+/// A number without sign.
+fn padded_number(text: &str) -> Option<i32> {
+    let plain = !text.is_empty() && text.len() <= 6 && text.chars().all(|c| c.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
 }
 
 fn range(first: i32, last: i32) -> Box<dyn Iterator<Item = i32>> {
