@@ -322,11 +322,10 @@ impl Evaluator<'_> {
             rest = after;
             match first.exact().as_deref() {
                 Some("--") => return state.set_positional(Some(after.to_vec())),
-                Some("-o" | "+o" | "-euo" | "-eo" | "-uo" | "-eux" | "-euxo" | "-exo")
-                    if first.exact().is_some_and(|text| text.ends_with('o')) =>
-                {
+                Some(text) if names_option(text) => {
                     let name = after.first().and_then(Field::exact);
-                    if !name.is_some_and(|name| PLAIN_OPTIONS.contains(&name.as_str())) {
+                    // Without a name, all are listed.
+                    if !after.is_empty() && !name.is_some_and(|name| PLAIN_OPTIONS.contains(&name.as_str())) {
                         self.opaque(Opaque::ShellState);
                     }
                     rest = after.get(1..).unwrap_or_default();
@@ -471,6 +470,12 @@ impl Evaluator<'_> {
             }
         }
     }
+}
+
+/// `-o`, `+o`, or letters that end with it, as in `-euo`.
+fn names_option(text: &str) -> bool {
+    let letters = text.strip_prefix(['-', '+']).and_then(|rest| rest.strip_suffix('o'));
+    letters.is_some_and(|letters| letters.chars().all(|c| PLAIN_FLAGS.contains(c)))
 }
 
 fn shifted(arguments: &[Field], state: &State) -> Option<Vec<Field>> {

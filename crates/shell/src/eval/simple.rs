@@ -50,8 +50,12 @@ impl Evaluator<'_> {
             }
         }
         let keeps = match (assignments.as_slice(), words.as_slice()) {
+            // A redirection could set it otherwise.
+            _ if !redirects.is_empty() => false,
             ([], ["export", word]) => word.strip_prefix("PATH=").is_some_and(adds_to_path),
-            ([one], []) => matches!(&one.value, ast::AssignmentValue::Scalar(word) if adds_to_path(&word.value)),
+            ([one], []) => {
+                matches!(&one.value, ast::AssignmentValue::Scalar(word) if !one.append && adds_to_path(&word.value))
+            }
             _ => false,
         };
         let outer_path = std::mem::replace(&mut self.keeps_path, keeps);

@@ -107,6 +107,9 @@ impl Evaluator<'_> {
 
     /// What a link says is read where the link stands, which may be in its target or beside it.
     pub(crate) fn linked_from(&mut self, target: &Field, sources: &[Field], run: &mut Run, state: &State) {
+        if run.program != "ln" {
+            return;
+        }
         let slash = |atom: &Atom| matches!(atom, Atom::Char('/', _));
         let named = target
             .atoms

@@ -187,7 +187,12 @@ fn without_messages(arguments: &[Field]) -> Vec<Field> {
     let mut message = false;
     let text = |field: &Field| {
         let word = field.exact().unwrap_or_default();
-        word == "--message" || (word.starts_with('-') && !word.starts_with("--") && word.ends_with('m'))
+        word == "--message"
+            || word
+                .strip_prefix('-')
+                .and_then(|rest| rest.strip_suffix('m'))
+                // None of these takes the rest for its value.
+                .is_some_and(|letters| letters.chars().all(|c| "aqsvnp".contains(c)))
     };
     let mut kept = Vec::new();
     for argument in arguments {

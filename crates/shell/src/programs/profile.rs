@@ -180,9 +180,7 @@ impl Evaluator<'_> {
             if role.contains('b') {
                 let sources = parsed.operands.get(..position).unwrap_or_default();
                 self.put_into(operand, sources, all.letters.contains('R'), &mut run, state);
-                if run.program == "ln" {
-                    self.linked_from(operand, sources, &mut run, state);
-                }
+                self.linked_from(operand, sources, &mut run, state);
             }
             if profile.is("siblings") && role.contains('w') {
                 if all.letters.contains('B') {

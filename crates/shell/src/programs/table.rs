@@ -63,7 +63,7 @@ chattr,setfacl,setcap,setfattr,chcon | -R,--recursive!R -M,--modify-file=r -X,--
   --set-file=r | *=w |
 tee | | *=w |
 gzip,gunzip,bzip2,bunzip2,xz,unxz,lzma,zstd,unzstd,lz4,compress,uncompress | -S,--suffix=_ -o=w -D=r
-  -N,--name!B --rm!B -c,--stdout,--to-stdout!V -t,--test!V -l,--list!V -r,--recursive!R --files?rO --files0?rO --output-dir-flat=w --output-dir-mirror=w --filelist=rO | *=rwd | siblings
+  -N,--name!B --rm!B -c,--stdout,--to-stdout!V -t,--test!V --list!V -r,--recursive!R --files?rO --files0?rO --output-dir-flat=w --output-dir-mirror=w --filelist=rO | *=rwd | siblings
 zip | -r,--recurse-paths!R -m,--move!D --unzip-command,-TT=x -b,--temp-path=w -O,--output-file=w -T,--test!O -@!O |
   1=rw *=r | wild siblings
 unzip,zipinfo | -d=wR -l!V -t!V | 1=r *=_ | strict-here

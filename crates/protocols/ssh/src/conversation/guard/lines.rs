@@ -164,9 +164,9 @@ impl SshConversation {
         }
         out.ended(running.spent.seq(), running.ending());
         self.lasting.remove(&running.spent.seq());
-        guard.place.status = match running.exit {
-            Exit::Status(status) => status,
-            Exit::Signal { .. } => 128,
+        guard.place.status = match &running.exit {
+            Exit::Status(status) => *status,
+            Exit::Signal { signal, .. } => 128 + number_of(signal),
             Exit::Unsaid => 255,
         };
         // A line that says nothing of where it left off has ended its shell, as `exit` and `exec` do.
@@ -201,5 +201,25 @@ impl SshConversation {
         }
         self.guard_words(at, &format!("sallyport: {why}\n"), out)?;
         self.prompt(at, false, out)
+    }
+}
+
+/// The number of a signal by its name in RFC 4254: what is above 128 in the status that a shell says.
+fn number_of(signal: &str) -> u32 {
+    match signal {
+        "HUP" => 1,
+        "INT" => 2,
+        "QUIT" => 3,
+        "ILL" => 4,
+        "ABRT" => 6,
+        "FPE" => 8,
+        "KILL" => 9,
+        "USR1" => 10,
+        "SEGV" => 11,
+        "USR2" => 12,
+        "PIPE" => 13,
+        "ALRM" => 14,
+        "TERM" => 15,
+        _ => 0,
     }
 }

@@ -50,8 +50,9 @@ pub(super) fn wrap(line: &str, place: &Place, nonce: &str, shell: LoginShell, te
     let _ = writeln!(script, "eval {}", quoted(&format!(" {line}")));
     // What was typed and not read is for the next line, as in any shell. The gateway sends nothing more as soon as it sees that
     // the end has begun; what was on its way then is waited for.
+    // Mostly nothing was typed, and under `set -e` what fails ends a shell unless it is negated.
     let unread = if terminal {
-        format!("IFS= read -r -s -N 4096 -t 0.01 {UNREAD} </dev/tty 2>/dev/null; ")
+        format!("! IFS= read -r -s -N 4096 -t 0.01 {UNREAD} </dev/tty 2>/dev/null; ")
     } else {
         String::new()
     };
@@ -95,6 +96,12 @@ mod tests {
         for program in analysis.programs() {
             assert!(super::OWN.contains(&program.as_str()), "{program}");
         }
+    }
+
+    #[test]
+    fn a_line_that_sets_errexit_comes_to_its_end() {
+        let script = wrap("set -euo pipefail", &Place::at("/"), "n", LoginShell::Bash, true);
+        assert!(script.contains("; ! IFS= read "), "{script}");
     }
 
     #[test]
