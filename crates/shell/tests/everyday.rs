@@ -16,6 +16,8 @@ fn setting() -> Result<Setting, ProtectedError> {
 }
 
 const EVERYDAY: &[&str] = &[
+    r#"kubectl config use-context prod"#,
+    r#"kubectl config set-context --current --namespace=app"#,
     r#"for ((i=0;i<3;i++)); do echo $i; done"#,
     r#"for ((i=1; i<=10; i+=2)) { echo "$i"; }"#,
     r#"select x in a b c; do echo $x; break; done"#,

@@ -233,8 +233,11 @@ impl Evaluator<'_> {
             return self.list(run);
         }
         run.system.insert(Effect::Cluster);
-        // What it runs to log in is named there.
-        if verb == "config" {
+        // What it runs to log in is named there; which of its entries are used is not that.
+        let chooses = rest.first().and_then(Field::exact);
+        let chooses =
+            chooses.is_some_and(|sub| matches!(sub.as_str(), "use-context" | "set-context" | "rename-context"));
+        if verb == "config" && !chooses {
             self.path(
                 &mut run,
                 &Field::constant(&format!("{}/.kube/config", self.setting.home)),
