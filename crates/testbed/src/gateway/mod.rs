@@ -23,6 +23,8 @@ const PASSWORD_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$H2J/KaG8P9bkZajBhWxYqw$wyoh+9Xc5ol1DeF+3nTzL9kKAjzQo5rYi1meQ+hl0Kk";
 
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a gateway is started on other ports.
+const ATTEMPTS: usize = 4;
 
 /// Somebody whom the gateway knows.
 #[derive(Debug, Clone)]
@@ -76,7 +78,7 @@ impl Gateway {
     /// # Errors
     /// When it does not start; the error has the end of its log.
     pub fn start(options: &GatewayOptions) -> Result<Gateway, TestbedError> {
-        Gateway::start_on(options, None)
+        Gateway::start_on(options, false)
     }
 
     /// The same with a listener for SSH.
@@ -84,11 +86,23 @@ impl Gateway {
     /// # Errors
     /// When it does not start; the error has the end of its log.
     pub fn start_with_ssh(options: &GatewayOptions) -> Result<Gateway, TestbedError> {
-        let ssh = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        Gateway::start_on(options, Some(ssh))
+        Gateway::start_on(options, true)
     }
 
-    fn start_on(options: &GatewayOptions, ssh: Option<SocketAddr>) -> Result<Gateway, TestbedError> {
+    fn start_on(options: &GatewayOptions, ssh: bool) -> Result<Gateway, TestbedError> {
+        // A port that was free a moment ago may be somebody else's by now.
+        for _ in 1..ATTEMPTS {
+            match Gateway::start_once(options, ssh) {
+                Err(TestbedError::Failed { output, .. }) if output.contains("in use") => {}
+                started => return started,
+            }
+        }
+        Gateway::start_once(options, ssh)
+    }
+
+    fn start_once(options: &GatewayOptions, ssh: bool) -> Result<Gateway, TestbedError> {
+        let ssh = ssh.then(free_port).transpose()?;
+        let ssh = ssh.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let dir = tempfile::Builder::new()
             .prefix("sallyport-gw-")
             .tempdir()
