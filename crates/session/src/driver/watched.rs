@@ -30,7 +30,10 @@ where
         if !changed {
             return Ok(());
         }
-        if self.lacks_somebody() {
+        let lacks = self.lacks_somebody();
+        // What may be seen can depend on who watches, too, and that has no grace.
+        self.conversation.revealed(&self.gate.reveals(), &mut self.out);
+        if lacks {
             self.unwatched
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(GRACE)));
             return Ok(());

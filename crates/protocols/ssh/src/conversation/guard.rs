@@ -321,7 +321,7 @@ impl SshConversation {
             &guard.place,
             &account,
             out.classification(),
-            &|value| completion::is_masked(&scanner, value),
+            &|value| super::masked::is_masked(&scanner, value),
         );
         let ask = self.ask(Question::Channel(at), command, out);
         if let Some(guard) = self.guarded(at) {

@@ -13,7 +13,7 @@ pub(crate) struct Masks {
 }
 
 /// One stream of text, masked.
-pub(in crate::conversation) struct Masked {
+pub(super) struct Masked {
     /// `None` when nothing is looked for.
     text: Option<TextStream>,
     full_screen: Option<FullScreen>,
@@ -166,6 +166,14 @@ impl Masked {
         };
         (text, &mut self.shown)
     }
+}
+
+/// Whether masks would change a text of the host's: it must stand neither in a command nor in what people read of one.
+pub(super) fn is_masked(scanner: &Arc<Scanner>, text: &str) -> bool {
+    let mut masked = Masked::new(scanner, Medium::Bytes);
+    let mut shown = masked.take(text.as_bytes(), false).to_vec();
+    shown.extend_from_slice(masked.rest());
+    shown != text.as_bytes()
 }
 
 /// Shows all that is held, also the part of a character that waits for one more pause.

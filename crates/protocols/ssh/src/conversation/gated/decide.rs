@@ -7,6 +7,7 @@ use sallyport_typed::Line;
 use super::{ENDED, INTERRUPT, Phase, Reading};
 use crate::conversation::channel::State;
 use crate::conversation::link::Authority;
+use crate::conversation::masked::is_masked;
 use crate::conversation::{Question, SshConversation};
 use crate::{facts, refuse};
 
@@ -23,6 +24,13 @@ impl SshConversation {
         out: &mut Effects,
     ) -> Result<(), WireError> {
         let account = self.account.clone();
+        let masks = self.masks(out).plain;
+        // A line out of the history, or completed to a name: the host's words, which masks hide on the screen.
+        if line.screen.as_deref().is_some_and(|shown| is_masked(&masks, shown)) {
+            let words = "sallyport: this line holds a value that is masked here; it is given up\n";
+            self.gated_words(at, words, out)?;
+            return self.gated_drops(at, out);
+        }
         let Some(gated) = self.gated(at) else { return Ok(()) };
         let command = facts::gated(line, &gated.setup, &account, out.classification());
         let ask = self.ask(Question::Channel(at), command, out);

@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use sallyport_mask::{Medium, Scanner};
 use sallyport_prompt::{Candidate, Completions};
 use sallyport_session::{Effects, WireError};
 use sallyport_shell::complete::{Completing, Quote, Word, completing};
@@ -12,7 +11,7 @@ use sallyport_shell::complete::{Completing, Quote, Word, completing};
 use super::{Guard, INTERRUPT, Phase, Place, Reading, wrapper};
 use crate::conversation::SshConversation;
 use crate::conversation::channel::Setup;
-use crate::conversation::masked::Masked;
+use crate::conversation::masked::is_masked;
 
 /// Bytes of a directory's listing, and names in it; of more none is offered.
 const MAX_LISTING: usize = 64 * 1024;
@@ -171,14 +170,6 @@ impl Name {
         let named = !matches!(text.as_str(), "" | "." | "..") && !text.contains(odd);
         named.then_some(Self { text, is_directory })
     }
-}
-
-/// Whether masks would change a name: it is not shown then, and not inserted.
-pub(super) fn is_masked(scanner: &std::sync::Arc<Scanner>, name: &str) -> bool {
-    let mut masked = Masked::new(scanner, Medium::Bytes);
-    let mut shown = masked.take(name.as_bytes(), false).to_vec();
-    shown.extend_from_slice(masked.rest());
-    shown != name.as_bytes()
 }
 
 /// How a word may go on with these names. `raw` is the word as it is typed.
