@@ -381,3 +381,36 @@ fn a_replay_shows_the_lines_that_were_typed_at_a_shell_that_only_records() -> Re
     );
     Ok(())
 }
+
+#[test]
+fn a_line_out_of_the_history_that_masks_would_change_is_given_up_and_recorded_nowhere() -> Result<()> {
+    let card = "4111 1111 1111 1111";
+    let bed = SshBed::start(&SshPlan {
+        classify: "[[detectors]]\nkind = \"credit_card\"\nclass = \"pci\"\n".to_owned(),
+        rules: format!(
+            "{RULES}\n@id(\"cards\") @mask(\"redact\") forbid (principal, action == Action::\"reveal\", resource);"
+        ),
+        ..gated()
+    })?;
+    std::fs::write(home(&bed).join(".bash_history"), format!("echo pay {card} now\n"))?;
+    let mut terminal = Terminal::open(&bed)?;
+    terminal.wait("$ ")?;
+    terminal.press("echo fir''st\r")?;
+    terminal.wait("first\r\n")?;
+    terminal.wait("$ ")?;
+    terminal.press("\x1b[A\x1b[A")?;
+    terminal.wait(" now")?;
+    terminal.press("\r")?;
+    terminal.wait("a value that is masked here")?;
+    terminal.press("echo o''n\r")?;
+    terminal.wait("on\r\n")?;
+    terminal.press("exit\r")?;
+    let recorded = eventually("the recording", || {
+        let text = format!("{:?}", transcripts(&bed.gateway, "audrey")?);
+        Ok(text.contains("sealed").then_some(text))
+    })?;
+    ensure!(!recorded.contains(card), "{recorded}");
+    let ran = format!("{:?}", bed.ran()?);
+    ensure!(!ran.contains(card), "{ran}");
+    Ok(())
+}

@@ -447,3 +447,30 @@ fn a_recorded_terminal_is_shown_as_it_stood_and_played_as_it_went() -> Result<()
     );
     Ok(())
 }
+
+#[test]
+fn what_may_be_seen_only_while_somebody_watches_is_masked_as_soon_as_they_leave() -> Result<()> {
+    let card = "4111 1111 1111 1111";
+    let bed = SshBed::start(&SshPlan {
+        classify: "[[detectors]]\nkind = \"credit_card\"\nclass = \"pci\"\n".to_owned(),
+        ..SshPlan::with_rules(
+            "@id(\"cards\") @mask(\"redact\") forbid (principal, action == Action::\"reveal\", resource) \
+             unless { context.watched_by.contains(Group::\"auditors\") };\n",
+        )
+    })?;
+    let mut alice = session(&bed, "stty -echo; echo ready; cat")?;
+    alice.shows("ready")?;
+    let id = live(&bed)?;
+    let mut count = 0;
+    let mut is_shown = |alice: &mut Running| -> Result<bool> {
+        count += 1;
+        alice.keys(&format!("card {card} {count}.\n"))?;
+        alice.shows(&format!(" {count}."))?;
+        Ok(alice.text().contains(&format!("card {card} {count}.")))
+    };
+    ensure!(!is_shown(&mut alice)?, "nobody watches yet");
+    let audrey = Running::start(&mut cli(&bed, "audrey", &["sessions", "watch", &id])?)?;
+    eventually("her coming", || Ok(is_shown(&mut alice)?.then_some(())))?;
+    drop(audrey);
+    eventually("her leaving", || Ok((!is_shown(&mut alice)?).then_some(())))
+}
