@@ -96,10 +96,11 @@ fn lines_that_go_on_are_one() {
 fn a_prompt_is_found_again_behind_what_was_typed_ahead() {
     let mut seat = Seat::take("");
     seat.line("first", &agreed("first"));
-    let busy = "read x < gate; cd /";
+    let busy = "echo busy; read x < gate; cd /";
     seat.reads(busy, &agreed(busy));
     seat.submit();
-    // The shell is busy when this is typed: the terminal itself shows it, and then the shell again.
+    // From here on the terminal itself shows what is typed, and later the shell again.
+    seat.wait_for("busy\r\n");
     seat.press("for\x7f\x7f\x7fahead root");
     seat.wait_for("ahead root");
     seat.open_gate();
