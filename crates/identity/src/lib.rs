@@ -33,5 +33,5 @@ pub use live::Revocation;
 pub use login::Login;
 pub use principal::{Kind, LOCAL_ISSUER, MAX_GROUPS, NameError, Principal, check_id, checked_groups};
 pub use secret::{API_PREFIX, TARGET_PREFIX, TokenId};
-pub use ssh::SshAuthorities;
+pub use ssh::{HostLogins, SshAuthorities};
 pub use tokens::IssuedToken;

@@ -219,6 +219,7 @@ async fn what_the_gateway_did_not_enter_opens_nothing() {
         .ids
         .ssh()
         .unwrap()
+        .hosts()
         .for_host(line.parse().unwrap(), "alice", "session", now())
         .unwrap();
     let refused = connect(&gateway, &host.to_string(), "alice").await;
@@ -229,7 +230,7 @@ async fn what_the_gateway_did_not_enter_opens_nothing() {
 async fn the_two_authorities_are_two() {
     let gateway = Gateway::start().await;
     let ssh = gateway.ids.ssh().unwrap();
-    assert_ne!(ssh.people(), ssh.hosts());
+    assert_ne!(ssh.people(), ssh.hosts().public_key());
     let read = |name: &str| {
         let text = std::fs::read_to_string(gateway.folder.path().join(name)).unwrap();
         PrivateKey::from_pem(&text, None).unwrap()
@@ -237,6 +238,7 @@ async fn the_two_authorities_are_two() {
     assert!(SshAuthorities::new(read("people_ca"), read("people_ca")).is_none());
     let key = PrivateKey::generate_ed25519().unwrap();
     let made = ssh
+        .hosts()
         .for_host(key.public_key().clone(), "deploy", "alice 0199", now())
         .unwrap();
     let unix = u64::try_from(now().unix_timestamp()).unwrap();
@@ -250,7 +252,9 @@ async fn the_two_authorities_are_two() {
         );
         good.is_ok()
     };
-    assert!(by(ssh.hosts(), "deploy") && !by(ssh.hosts(), "root") && !by(ssh.people(), "deploy"));
+    assert!(
+        by(ssh.hosts().public_key(), "deploy") && !by(ssh.hosts().public_key(), "root") && !by(ssh.people(), "deploy")
+    );
     assert!(made.valid_before() <= unix + 300 && made.extension("permit-X11-forwarding").is_none());
     assert!(!format!("{ssh:?}").contains("PRIVATE"));
 }

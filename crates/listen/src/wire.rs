@@ -41,7 +41,13 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     Server(Box<server::TlsStream<TcpStream>>),
     Client(Box<client::TlsStream<TcpStream>>),
+    Other(Box<dyn Duplex>),
 }
+
+/// What a wire can go over.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for S {}
 
 /// A byte stream to a client or a target, with or without TLS.
 ///
@@ -102,6 +108,16 @@ impl Wire {
         Self::new(TcpStream::from_std(stream)?)
     }
 
+    /// A wire over a stream that is no socket, to whoever is at `peer`: a flow within another connection.
+    pub fn over(stream: impl AsyncRead + AsyncWrite + Send + Sync + Unpin + 'static, peer: SocketAddr) -> Self {
+        Self {
+            stream: Stream::Other(Box::new(stream)),
+            unread: Bytes::new(),
+            peer,
+            tls: None,
+        }
+    }
+
     /// The other end's address.
     pub fn peer(&self) -> SocketAddr {
         self.peer
@@ -110,9 +126,9 @@ impl Wire {
     /// This end's address.
     ///
     /// # Errors
-    /// When the socket has none any more.
+    /// When there is no socket, or it has none any more.
     pub fn local(&self) -> io::Result<SocketAddr> {
-        self.tcp().local_addr()
+        self.tcp()?.local_addr()
     }
 
     /// The same wire, from `peer`: what a trusted proxy in front of us says of who connects.
@@ -132,7 +148,7 @@ impl Wire {
     /// # Errors
     /// When the socket does not take the option.
     pub fn break_after(&self, silence: Duration) -> io::Result<()> {
-        SockRef::from(self.tcp()).set_tcp_user_timeout(Some(silence))
+        SockRef::from(self.tcp()?).set_tcp_user_timeout(Some(silence))
     }
 
     /// What TLS came to; `None` in clear.
@@ -170,7 +186,7 @@ impl Wire {
             return Ok(Some(*byte));
         }
         let mut byte = [0];
-        let count = self.tcp().peek(&mut byte).await?;
+        let count = self.tcp()?.peek(&mut byte).await?;
         Ok((count > 0).then_some(byte[0]))
     }
 
@@ -205,11 +221,12 @@ impl Wire {
         .await;
     }
 
-    fn tcp(&self) -> &TcpStream {
+    fn tcp(&self) -> io::Result<&TcpStream> {
         match &self.stream {
-            Stream::Tcp(tcp) => tcp,
-            Stream::Server(tls) => tls.get_ref().0,
-            Stream::Client(tls) => tls.get_ref().0,
+            Stream::Tcp(tcp) => Ok(tcp),
+            Stream::Server(tls) => Ok(tls.get_ref().0),
+            Stream::Client(tls) => Ok(tls.get_ref().0),
+            Stream::Other(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -217,7 +234,7 @@ impl Wire {
     pub(crate) fn into_tcp(self) -> Option<(TcpStream, SocketAddr)> {
         match self.stream {
             Stream::Tcp(tcp) => Some((tcp, self.peer)),
-            Stream::Server(_) | Stream::Client(_) => None,
+            Stream::Server(_) | Stream::Client(_) | Stream::Other(_) => None,
         }
     }
 
@@ -243,6 +260,7 @@ impl AsyncRead for Wire {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Stream::Server(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
             Stream::Client(tls) => Pin::new(tls.as_mut()).poll_read(cx, buf),
+            Stream::Other(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
         }
     }
 }
@@ -253,6 +271,7 @@ impl AsyncWrite for Wire {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Stream::Server(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
             Stream::Client(tls) => Pin::new(tls.as_mut()).poll_write(cx, buf),
+            Stream::Other(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
         }
     }
 
@@ -265,6 +284,7 @@ impl AsyncWrite for Wire {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Stream::Server(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
             Stream::Client(tls) => Pin::new(tls.as_mut()).poll_write_vectored(cx, bufs),
+            Stream::Other(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -277,6 +297,7 @@ impl AsyncWrite for Wire {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Stream::Server(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
             Stream::Client(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Stream::Other(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
         }
     }
 
@@ -285,6 +306,7 @@ impl AsyncWrite for Wire {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Stream::Server(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
             Stream::Client(tls) => Pin::new(tls.as_mut()).poll_shutdown(cx),
+            Stream::Other(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
 }
@@ -306,7 +328,7 @@ mod tests {
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
         for stream in [client.unwrap(), accepted.unwrap().0] {
             let wire = Wire::new(stream).unwrap();
-            let socket = SockRef::from(wire.tcp());
+            let socket = SockRef::from(wire.tcp().unwrap());
             assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
             assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_IDLE);
         }

@@ -24,6 +24,7 @@ use serde_json::json;
 
 use sallyport_api::Api;
 
+use crate::agents::Behind;
 use crate::config::Config;
 use crate::descriptors;
 use crate::ports::{ApiJournal, Condition, DeviceLogins, LiveSessions, PolicyInForce, Recorded};
@@ -98,6 +99,7 @@ impl Gateway {
             version: env!("CARGO_PKG_VERSION"),
             targets: Targets::default(),
             rooms: Rooms::new(config.limits.long_messages()),
+            agents: Arc::new(Behind(Arc::default())),
         };
         let (limits, api_limits) = descriptors::share(
             descriptors::raise(),

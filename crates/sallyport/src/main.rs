@@ -1,5 +1,6 @@
 //! The one binary: the gateway, the demo, and the person's side. Nothing else knows the whole.
 
+mod agents;
 mod commands;
 mod config;
 mod demo;

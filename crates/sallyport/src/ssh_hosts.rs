@@ -39,7 +39,7 @@ impl HostsBehind {
 impl Ssh for HostsBehind {
     fn describe(&self, principal: &Principal, source: IpAddr) -> Option<SshInfo> {
         let (listen, host_keys) = self.shown.clone()?;
-        let authority = self.house.identities.ssh()?.hosts().to_string();
+        let authority = self.house.identities.ssh()?.hosts().public_key().to_string();
         let bundle = self.house.policy.current();
         let targets = self.house.targets.all(&self.house.policy);
         let subject = subject(principal);

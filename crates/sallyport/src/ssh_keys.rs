@@ -108,7 +108,10 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
         let second = authorities(&keys).unwrap();
-        assert_eq!([first.people(), first.hosts()], [second.people(), second.hosts()]);
+        assert_eq!(
+            [first.people(), first.hosts().public_key()],
+            [second.people(), second.hosts().public_key()]
+        );
         assert_eq!((shown(&keys), host.len()), (host.clone(), 1));
         let mut print = Command::new("ssh-keygen");
         let print = print

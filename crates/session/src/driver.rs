@@ -347,7 +347,8 @@ where
         }
         match self.target.poll_read(cx) {
             Poll::Pending => Ok(false),
-            Poll::Ready(Err(_) | Ok(0)) => Err(self.target_left()),
+            Poll::Ready(Ok(0)) => Err(self.target_left(None)),
+            Poll::Ready(Err(error)) => Err(self.target_left(Some(&error))),
             Poll::Ready(Ok(_)) => {
                 self.target.note_peak();
                 if self.conversation.judges_target() {
@@ -395,7 +396,7 @@ where
         let Some(written) = self.written(cx)? else {
             return Ok(false);
         };
-        poll_write(&mut self.target.wire, self.out.target(&written), cx).map_err(|_| self.target_left())
+        poll_write(&mut self.target.wire, self.out.target(&written), cx).map_err(|error| self.target_left(Some(&error)))
     }
 
     fn poll_write_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
@@ -419,10 +420,15 @@ where
         self.end_for(refusal)
     }
 
-    fn target_left(&mut self) -> Ending {
+    fn target_left(&mut self, error: Option<&std::io::Error>) -> Ending {
         self.out.drop_target();
         if !self.out.is_over() {
-            let message = "the target closed the connection";
+            // What carries a flow says why it is lost; what a socket says helps nobody.
+            let lost = error.filter(|error| error.kind() == std::io::ErrorKind::ConnectionAborted);
+            let message = match lost.and_then(|error| error.get_ref()) {
+                Some(why) => why.to_string(),
+                None => "the target closed the connection".to_owned(),
+            };
             self.conversation
                 .farewell(&Refusal::new(Reason::Unavailable, message), &mut self.out);
             self.holds.clear();

@@ -1,14 +1,16 @@
 //! What a protocol brings to the path of a command.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use sallyport_identity::{Credential, DeviceLogin};
 use sallyport_listen::Wire;
-use sallyport_target::{Lease, OtherProtocol};
+use sallyport_target::Target;
 use secrecy::SecretString;
 
 use crate::driver::Ending;
 use crate::gate::Gate;
+use crate::login::{DialError, Door, Login};
 use crate::refusal::Refusal;
 use crate::reveals::Reveals;
 use crate::signals::Signals;
@@ -82,52 +84,46 @@ pub enum Greeting<C> {
 #[error("{0}")]
 pub struct GreetError(pub String);
 
-/// The target could not be reached, or did not let the gateway in. Free of secrets; the client is told only that the
-/// target is not available.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct DialError(pub String);
-
 /// What a relay is run with.
-pub struct Relaying<L> {
+pub struct Relaying<L: Login> {
     /// The session's gate.
     pub gate: Gate,
     /// What ends or interrupts it.
     pub signals: Signals,
     /// What this person may see.
-    pub reveals: std::sync::Arc<Reveals>,
-    /// The lease, for what the protocol must do beside the session (cancel requests).
-    pub lease: L,
+    pub reveals: Arc<Reveals>,
+    /// The way to the target, for what the protocol must do there beside the session (cancel requests).
+    pub door: Door<L>,
 }
 
 /// A protocol: greets clients, logs in to targets, and relays between them.
 pub trait Protocol: Send + Sync + 'static {
     /// A client that has said what it wants.
     type Caller: Caller;
-    /// What is needed to log in to a target of this protocol.
-    type Lease: TryFrom<Lease, Error = OtherProtocol> + Send + Sync;
-    /// A target that has let the gateway in.
-    type Upstream: Send;
+    /// How it logs in to targets.
+    type Login: Login;
     /// The protocol's name in `targets.toml`.
-    const NAME: &'static str;
+    const NAME: &'static str = <Self::Login as Login>::NAME;
     /// The protocol's Cedar schema fragment: its actions and facts.
     const SCHEMA: &'static str;
 
     /// Reads who claims to connect, and to which target.
     fn greet(&self, client: Wire) -> impl Future<Output = Result<Greeting<Self::Caller>, GreetError>> + Send;
 
-    /// Reaches the target and logs in.
-    fn dial(
-        &self,
-        lease: &Self::Lease,
-        caller: &Self::Caller,
-    ) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
+    /// How it logs in to targets.
+    fn login(&self) -> &Arc<Self::Login>;
+
+    /// What is asked of `target` for `caller`, whose `connect` policy has permitted.
+    ///
+    /// # Errors
+    /// When the caller wants what nobody may have there.
+    fn order(&self, target: &Target, caller: &Self::Caller) -> Result<<Self::Login as Login>::Order, DialError>;
 
     /// Lets the client in and relays until one side ends.
     fn relay(
         &self,
         caller: Self::Caller,
-        upstream: Self::Upstream,
-        relaying: Relaying<Self::Lease>,
+        upstream: <Self::Login as Login>::Upstream,
+        relaying: Relaying<Self::Login>,
     ) -> impl Future<Output = (Ending, Gate)> + Send;
 }

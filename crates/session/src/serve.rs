@@ -18,6 +18,7 @@ use crate::command::{Command, Phase, Shape};
 use crate::driver::Ending;
 use crate::gate::{Asked, Gate, Ruling, Standing};
 use crate::hold::{HoldOutcome, HoldStep, Reviewing, Waiting};
+use crate::login::{Agents, DialError, Door, Whom};
 use crate::meters::{self, Open};
 use crate::protocol::{Caller, Claim, Greeting, Proof, Protocol, Relaying};
 use crate::refusal::{Reason, Refusal};
@@ -45,6 +46,8 @@ pub struct House {
     pub targets: Targets,
     /// The memory that all sessions have for long messages.
     pub rooms: Rooms,
+    /// The agents that are connected.
+    pub agents: Arc<dyn Agents>,
 }
 
 /// The targets of the bundle in force.
@@ -182,6 +185,10 @@ async fn session<P: Protocol>(
                 .await;
         }
     };
+    let whom = Whom {
+        session: id,
+        principal: info.principal.clone(),
+    };
     let enrolled = house.sessions.enrol(info);
     let open = Open::session(&target.name);
     let audience = Over(enrolled.audience());
@@ -194,7 +201,11 @@ async fn session<P: Protocol>(
         rooms: house.rooms.clone(),
     };
     let (ending, gate) = match admit(&mut caller, gate).await {
-        Ok(gate) => connected(protocol, caller, target, gate, signals).await,
+        Ok(gate) => {
+            let (login, place) = (Arc::clone(protocol.login()), gate.standing().database.clone());
+            let door = Door::new(login, Arc::clone(target), place, whom, Arc::clone(&house.agents));
+            connected(protocol, caller, door, gate, signals).await
+        }
         Err((refusal, gate)) => {
             let claim = caller.claim();
             journal(
@@ -274,45 +285,47 @@ async fn admit<C: Caller>(caller: &mut C, mut gate: Gate) -> Result<Gate, (Refus
 async fn connected<P: Protocol>(
     protocol: &P,
     caller: P::Caller,
-    target: &Target,
-    gate: Gate,
+    door: Door<P::Login>,
+    mut gate: Gate,
     signals: Signals,
 ) -> (Ending, Gate) {
-    let lease = lease::<P>(target, &gate.standing().database);
-    let dialled = match &lease {
-        Ok(lease) => protocol.dial(lease, &caller).await.map_err(|e| e.to_string()),
-        Err(error) => Err(error.clone()),
+    let order = protocol.order(door.target(), &caller);
+    let dialled = match order {
+        Ok(order) => door.log_in(order).await,
+        Err(error) => Err(error),
     };
-    match (dialled, lease) {
-        (Ok(upstream), Ok(lease)) => {
+    if let Some(by) = door.served_by() {
+        gate.remark(&json!({ "agent": by }).to_string());
+    }
+    match dialled {
+        Ok(upstream) => {
             let reveals = gate.reveals();
-            protocol
-                .relay(
-                    caller,
-                    upstream,
-                    Relaying {
-                        gate,
-                        signals,
-                        reveals,
-                        lease,
-                    },
-                )
-                .await
+            let relaying = Relaying {
+                gate,
+                signals,
+                reveals,
+                door,
+            };
+            protocol.relay(caller, upstream, relaying).await
         }
-        (dialled, _) => {
-            let error = dialled.err().unwrap_or_default();
-            tracing::error!(%error, target = %target.name, "no login at the target");
-            let message = format!("the target `{}` is not available", target.name);
-            let refusal = Refusal::new(Reason::Unavailable, message).with_hint("the gateway's log says why");
+        Err(error) => {
+            let target = &door.target().name;
+            tracing::error!(%error, %target, "no login at the target");
+            let (message, hint) = match &error {
+                DialError::Failed(_) | DialError::Unreached(_) => (
+                    format!("the target `{target}` is not available"),
+                    "the gateway's log says why",
+                ),
+                DialError::Unserved(why) => (
+                    format!("the target `{target}` is not available: {why}"),
+                    "`sallyport agents` lists those that are connected",
+                ),
+            };
+            let refusal = Refusal::new(Reason::Unavailable, message).with_hint(hint);
             caller.refuse(&refusal).await;
             (Ending::Gateway(refusal), gate)
         }
     }
-}
-
-fn lease<P: Protocol>(target: &Target, place: &str) -> Result<P::Lease, String> {
-    let lease = target.lease(place).map_err(|error| error.to_string())?;
-    P::Lease::try_from(lease).map_err(|error| error.to_string())
 }
 
 fn connect_command<C: Caller>(caller: &C, gate: &Gate) -> Command {

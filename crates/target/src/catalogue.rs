@@ -29,18 +29,56 @@ const MAX_NAME_LEN: usize = 128;
 pub struct Target {
     /// The name that clients connect to.
     pub name: SmolStr,
-    /// Where it listens.
-    pub address: Address,
     /// The environment that rules speak of.
     pub environment: Option<SmolStr>,
     /// Tags that rules speak of.
     pub tags: Vec<SmolStr>,
     /// What its protocol needs.
     pub access: Access,
-    /// How long reaching the target may take.
-    pub connect_timeout: Duration,
-    /// How long the login may take after that.
-    pub login_timeout: Duration,
+}
+
+/// Who logs in to a target.
+#[derive(Clone, Debug)]
+pub enum Way<L> {
+    /// Whoever reads this: how is known.
+    Here(L),
+    /// An agent that joined under this name, and knows how.
+    Agent(SmolStr),
+}
+
+impl<L> Way<L> {
+    fn here(&self, target: &SmolStr) -> Result<&L, LeaseError> {
+        match self {
+            Self::Here(login) => Ok(login),
+            Self::Agent(agent) => Err(LeaseError::Elsewhere {
+                target: target.clone(),
+                agent: agent.clone(),
+            }),
+        }
+    }
+
+    fn agent(&self) -> Option<&SmolStr> {
+        match self {
+            Self::Here(_) => None,
+            Self::Agent(agent) => Some(agent),
+        }
+    }
+}
+
+/// How long whoever logs in waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long reaching the target may take, over all its addresses.
+    pub connect: Duration,
+    /// How long TLS, or the first key exchange, and the login may take after that.
+    pub login: Duration,
+}
+
+/// Whose `targets.toml` it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Gateway,
+    Agent,
 }
 
 /// How a target is logged in to, by the protocol that it speaks.
@@ -69,42 +107,64 @@ impl Target {
         }
     }
 
+    /// The name of the agents that log in to it, unless it is whoever reads this.
+    pub fn agent(&self) -> Option<&SmolStr> {
+        match &self.access {
+            Access::Postgres(postgres) => postgres.login.agent(),
+            Access::Ssh(ssh) => ssh.login.agent(),
+        }
+    }
+
+    /// Where it listens, if that is known here.
+    pub fn address(&self) -> Option<&Address> {
+        match &self.access {
+            Access::Postgres(Postgres {
+                login: Way::Here(login),
+                ..
+            }) => Some(&login.address),
+            Access::Ssh(Ssh {
+                login: Way::Here(login),
+                ..
+            }) => Some(&login.address),
+            Access::Postgres(_) | Access::Ssh(_) => None,
+        }
+    }
+
     /// Fetches the credential and gives what one session needs, which is to be at `place` within the target.
     ///
     /// # Errors
-    /// When the credential is not where it should be, or nobody can be at that place.
+    /// When the credential is not where it should be, nobody can be at that place, or somebody else logs in.
     pub fn lease(&self, place: &str) -> Result<Lease, LeaseError> {
         match &self.access {
-            Access::Postgres(postgres) => Ok(Lease::Postgres(PostgresLease {
-                target: self.name.clone(),
-                address: self.address.clone(),
-                tls: postgres.tls.clone(),
-                user: postgres.user.clone(),
-                secret: postgres.secret()?,
-                auth: postgres.auth.clone(),
-                channel_binding: postgres.channel_binding,
-                database: Some(place.to_owned()),
-                startup_settings: postgres.startup_settings.clone(),
-                connect_timeout: self.connect_timeout,
-                login_timeout: self.login_timeout,
-            })),
+            Access::Postgres(postgres) => {
+                let login = postgres.login.here(&self.name)?;
+                Ok(Lease::Postgres(PostgresLease {
+                    target: self.name.clone(),
+                    address: login.address.clone(),
+                    tls: login.tls.clone(),
+                    user: login.user.clone(),
+                    secret: login.secret()?,
+                    auth: login.auth.clone(),
+                    channel_binding: login.channel_binding,
+                    database: place.to_owned(),
+                    patience: login.patience,
+                }))
+            }
             Access::Ssh(ssh) if !ssh.has_login(place) => Err(LeaseError::Login {
                 target: self.name.clone(),
                 login: place.to_owned(),
             }),
-            Access::Ssh(ssh) => Ok(Lease::Ssh(SshLease {
-                target: self.name.clone(),
-                address: self.address.clone(),
-                user: place.to_owned(),
-                secret: ssh.credential.fetch()?,
-                trust: ssh.trust.clone(),
-                accept_env: ssh.accept_env.clone(),
-                shell: ssh.shell,
-                files: ssh.files,
-                login_shell: ssh.login_shell,
-                connect_timeout: self.connect_timeout,
-                login_timeout: self.login_timeout,
-            })),
+            Access::Ssh(ssh) => {
+                let login = ssh.login.here(&self.name)?;
+                Ok(Lease::Ssh(SshLease {
+                    target: self.name.clone(),
+                    address: login.address.clone(),
+                    user: place.to_owned(),
+                    secret: login.credential.fetch()?,
+                    trust: login.trust.clone(),
+                    patience: login.patience,
+                }))
+            }
         }
     }
 }
@@ -137,23 +197,27 @@ impl Catalogue {
     /// # Errors
     /// The first mistake, with its line.
     pub fn parse(text: &str, file: &str, base: &Path) -> Result<Self, CatalogueError> {
-        let reader = Reader { text, file, base };
-        let parsed: File = toml::from_str(text)
-            .map_err(|error| reader.error(error.span().unwrap_or(0..0), error.message().to_owned()))?;
-        let mut targets = Vec::with_capacity(parsed.target.len());
-        let mut by_name = HashMap::new();
-        for entry in &parsed.target {
-            let target = Arc::new(reader.target(entry)?);
-            if by_name.insert(target.name.clone(), target.clone()).is_some() {
-                let message = format!("there is already a target `{}`", target.name);
-                return Err(reader.error(entry.get_ref().name.span(), message));
-            }
-            targets.push(target);
+        Reader {
+            text,
+            file,
+            base,
+            side: Side::Gateway,
         }
-        Ok(Self {
-            targets: targets.into(),
-            by_name: Arc::new(by_name),
-        })
+        .catalogue()
+    }
+
+    /// The same for an agent's own file: it says how targets are logged in to, and nothing of what may be done there.
+    ///
+    /// # Errors
+    /// As [`Catalogue::parse`].
+    pub fn parse_for_agent(text: &str, file: &str, base: &Path) -> Result<Self, CatalogueError> {
+        Reader {
+            text,
+            file,
+            base,
+            side: Side::Agent,
+        }
+        .catalogue()
     }
 
     /// All targets, in the file's order.
@@ -171,9 +235,29 @@ struct Reader<'a> {
     text: &'a str,
     file: &'a str,
     base: &'a Path,
+    side: Side,
 }
 
 impl Reader<'_> {
+    fn catalogue(&self) -> Result<Catalogue, CatalogueError> {
+        let parsed: File = toml::from_str(self.text)
+            .map_err(|error| self.error(error.span().unwrap_or(0..0), error.message().to_owned()))?;
+        let mut targets = Vec::with_capacity(parsed.target.len());
+        let mut by_name = HashMap::new();
+        for entry in &parsed.target {
+            let target = Arc::new(self.target(entry)?);
+            if by_name.insert(target.name.clone(), target.clone()).is_some() {
+                let message = format!("there is already a target `{}`", target.name);
+                return Err(self.error(entry.get_ref().name.span(), message));
+            }
+            targets.push(target);
+        }
+        Ok(Catalogue {
+            targets: targets.into(),
+            by_name: Arc::new(by_name),
+        })
+    }
+
     fn error(&self, span: Range<usize>, message: String) -> CatalogueError {
         let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
         let line = before.iter().filter(|byte| **byte == b'\n').count().saturating_add(1);
@@ -195,32 +279,82 @@ impl Reader<'_> {
 
     fn target(&self, spanned: &Spanned<Entry>) -> Result<Target, CatalogueError> {
         let entry = spanned.get_ref();
-        let address: Address = match entry.address.get_ref().parse() {
-            Ok(address) => address,
-            Err(error) => return self.at(&entry.address, format!("{error}")),
-        };
         let access = match entry.protocol.get_ref().as_str() {
             "postgres" => {
                 self.misplaced("postgres", &entry.of_ssh())?;
-                Access::Postgres(self.postgres(spanned, &address)?)
+                self.check_side(entry)?;
+                Access::Postgres(self.postgres(spanned)?)
             }
             "ssh" => {
                 self.misplaced("ssh", &entry.of_postgres())?;
-                Access::Ssh(self.ssh(spanned, &address)?)
+                self.check_side(entry)?;
+                Access::Ssh(self.ssh(spanned)?)
             }
             other => {
                 let message = format!("`{other}` is no protocol; there are `postgres` and `ssh`");
                 return self.at(&entry.protocol, message);
             }
         };
+        let tags = entry.tags.as_ref().map(|tags| tags.get_ref().as_slice());
         Ok(Target {
             name: self.name(&entry.name)?,
-            environment: entry.environment.as_deref().map(SmolStr::from),
-            tags: entry.tags.iter().map(SmolStr::from).collect(),
-            connect_timeout: self.seconds(&entry.connect_timeout_s, DEFAULT_CONNECT_TIMEOUT)?,
-            login_timeout: self.seconds(&entry.login_timeout_s, DEFAULT_LOGIN_TIMEOUT)?,
-            address,
+            environment: entry.environment.as_ref().map(|name| name.get_ref().into()),
+            tags: tags.unwrap_or_default().iter().map(SmolStr::from).collect(),
             access,
+        })
+    }
+
+    /// Each side writes down what it alone decides. What stands in the other's file would do nothing.
+    fn check_side(&self, entry: &Entry) -> Result<(), CatalogueError> {
+        let found = |places: Vec<Place>| places.into_iter().find_map(|(option, span)| Some((option, span?)));
+        match (self.side, &entry.agent) {
+            (Side::Gateway, None) => Ok(()),
+            (Side::Gateway, Some(agent)) => match found(entry.of_login()) {
+                None => Ok(()),
+                Some((option, span)) => {
+                    let agent = agent.get_ref();
+                    let message = format!("`{option}` belongs in the targets.toml of the agents `{agent}`, who log in");
+                    Err(self.error(span, message))
+                }
+            },
+            (Side::Agent, _) => match found(entry.of_judging()) {
+                None => Ok(()),
+                Some((option, span)) => {
+                    let message = format!("`{option}` belongs in the gateway's targets.toml: an agent only logs in");
+                    Err(self.error(span, message))
+                }
+            },
+        }
+    }
+
+    /// How to log in, which `read` knows, unless an agent does.
+    fn way<L>(
+        &self,
+        entry: &Entry,
+        read: impl FnOnce() -> Result<L, CatalogueError>,
+    ) -> Result<Way<L>, CatalogueError> {
+        match &entry.agent {
+            None => read().map(Way::Here),
+            Some(agent) => Ok(Way::Agent(self.name(agent)?)),
+        }
+    }
+
+    fn address(&self, spanned: &Spanned<Entry>) -> Result<Address, CatalogueError> {
+        let entry = spanned.get_ref();
+        let Some(address) = &entry.address else {
+            let message = format!("`{}` needs an `address`, or an `agent`", entry.name.get_ref());
+            return self.at(spanned, message);
+        };
+        match address.get_ref().parse() {
+            Ok(parsed) => Ok(parsed),
+            Err(error) => self.at(address, format!("{error}")),
+        }
+    }
+
+    fn patience(&self, entry: &Entry) -> Result<Patience, CatalogueError> {
+        Ok(Patience {
+            connect: self.seconds(&entry.connect_timeout_s, DEFAULT_CONNECT_TIMEOUT)?,
+            login: self.seconds(&entry.login_timeout_s, DEFAULT_LOGIN_TIMEOUT)?,
         })
     }
 
@@ -244,7 +378,17 @@ impl Reader<'_> {
         Ok(text.into())
     }
 
-    fn user(&self, user: &Spanned<String>) -> Result<String, CatalogueError> {
+    /// The account to log in to.
+    fn some_user<'e>(&self, spanned: &'e Spanned<Entry>) -> Result<&'e Spanned<String>, CatalogueError> {
+        let entry = spanned.get_ref();
+        match &entry.user {
+            Some(user) => Ok(user),
+            None => self.at(spanned, format!("`{}` needs a `user`", entry.name.get_ref())),
+        }
+    }
+
+    fn user(&self, spanned: &Spanned<Entry>) -> Result<String, CatalogueError> {
+        let user = self.some_user(spanned)?;
         match user.get_ref().as_str() {
             "" => self.at(user, "the user's name is empty"),
             name if name.contains('\0') => self.at(user, "the user's name has a zero byte"),
@@ -256,8 +400,8 @@ impl Reader<'_> {
     fn password(&self, spanned: &Spanned<Entry>) -> Result<Option<SecretSource>, CatalogueError> {
         let entry = spanned.get_ref();
         match (&entry.password_file, &entry.password_env) {
-            (Some(path), None) => Ok(Some(SecretSource::File(self.path(path)))),
-            (None, Some(variable)) => Ok(Some(SecretSource::Environment(variable.clone()))),
+            (Some(path), None) => Ok(Some(SecretSource::File(self.path(path.get_ref())))),
+            (None, Some(variable)) => Ok(Some(SecretSource::Environment(variable.get_ref().clone()))),
             (None, None) => Ok(None),
             (Some(_), Some(_)) => {
                 let name = entry.name.get_ref();

@@ -20,19 +20,20 @@ pub(crate) struct Entry {
     /// The protocol it speaks, `postgres` or `ssh`.
     pub(crate) protocol: Spanned<String>,
     /// `host:port`.
-    pub(crate) address: Spanned<String>,
+    pub(crate) address: Option<Spanned<String>>,
+    /// The agents that log in to it, by the name that they joined under; the gateway itself when absent.
+    pub(crate) agent: Option<Spanned<String>>,
     /// The environment that rules speak of, like `production`.
-    pub(crate) environment: Option<String>,
+    pub(crate) environment: Option<Spanned<String>>,
     /// Tags that rules speak of.
-    #[serde(default)]
-    pub(crate) tags: Vec<String>,
+    pub(crate) tags: Option<Spanned<Vec<String>>>,
 
     /// Whom to log in as.
-    pub(crate) user: Spanned<String>,
+    pub(crate) user: Option<Spanned<String>>,
     /// A file whose first line is the password.
-    pub(crate) password_file: Option<PathBuf>,
+    pub(crate) password_file: Option<Spanned<PathBuf>>,
     /// An environment variable that holds the password.
-    pub(crate) password_env: Option<String>,
+    pub(crate) password_env: Option<Spanned<String>>,
     /// How long reaching the target may take, in seconds; 10 when absent.
     pub(crate) connect_timeout_s: Option<Spanned<u64>>,
     /// How long TLS, or the first key exchange, and login may take after that, in seconds; 30 when absent.
@@ -119,7 +120,47 @@ impl Entry {
             ("login_shell", span(&self.login_shell)),
         ]
     }
+
+    /// The options that only whoever logs in needs, whatever the protocol; `user` among them for PostgreSQL, where
+    /// nobody chooses an account.
+    pub(crate) fn of_login(&self) -> Vec<Place> {
+        let mut places = vec![
+            ("address", span(&self.address)),
+            ("password_file", span(&self.password_file)),
+            ("password_env", span(&self.password_env)),
+            ("connect_timeout_s", span(&self.connect_timeout_s)),
+            ("login_timeout_s", span(&self.login_timeout_s)),
+        ];
+        if self.protocol.get_ref() == "postgres" {
+            places.push(("user", span(&self.user)));
+        }
+        let of_protocols = self.of_postgres().into_iter().chain(self.of_ssh());
+        places.extend(of_protocols.filter(|(option, _)| !JUDGED.contains(option) && *option != "logins"));
+        places
+    }
+
+    /// The options that only whoever judges needs.
+    pub(crate) fn of_judging(&self) -> Vec<Place> {
+        let mut places = vec![
+            ("agent", span(&self.agent)),
+            ("environment", span(&self.environment)),
+            ("tags", span(&self.tags)),
+        ];
+        let of_protocols = self.of_postgres().into_iter().chain(self.of_ssh());
+        places.extend(of_protocols.filter(|(option, _)| JUDGED.contains(option)));
+        places
+    }
 }
+
+/// The options of protocols that say what may be done, not how to log in.
+const JUDGED: [&str; 6] = [
+    "database",
+    "startup_settings",
+    "accept_env",
+    "shell",
+    "files",
+    "login_shell",
+];
 
 fn span<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
     value.as_ref().map(Spanned::span)

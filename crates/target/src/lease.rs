@@ -1,15 +1,10 @@
 //! What one session needs to reach its target and log in there: one type for each protocol, so that nothing in it is
 //! without meaning.
 
-use std::time::Duration;
-
 use secrecy::SecretString;
 use smol_str::SmolStr;
 
-use crate::{
-    AcceptEnv, Address, AuthMethod, ChannelBinding, CredentialError, FileRecording, HostTrust, LoginShell, ShellMode,
-    SshSecret, Tls,
-};
+use crate::{Address, AuthMethod, ChannelBinding, CredentialError, HostTrust, Patience, SshSecret, Tls};
 
 /// What one session needs, whichever protocol its target speaks. `Debug` shows no secret.
 #[derive(Clone, Debug)]
@@ -38,13 +33,9 @@ pub struct PostgresLease {
     /// Whether the login must be bound to the TLS channel.
     pub channel_binding: ChannelBinding,
     /// The database at the target.
-    pub database: Option<String>,
-    /// Settings that clients may give at connect besides those that are always allowed.
-    pub startup_settings: Vec<SmolStr>,
-    /// How long reaching the target may take, over all its addresses.
-    pub connect_timeout: Duration,
-    /// How long TLS and login may take after that.
-    pub login_timeout: Duration,
+    pub database: String,
+    /// How long to wait.
+    pub patience: Patience,
 }
 
 impl PostgresLease {
@@ -67,18 +58,8 @@ pub struct SshLease {
     pub secret: SshSecret,
     /// What the host must show, or it is not spoken to.
     pub trust: HostTrust,
-    /// Which environment variables of the client are passed on.
-    pub accept_env: AcceptEnv,
-    /// What an interactive shell is.
-    pub shell: ShellMode,
-    /// What is recorded of a file's content.
-    pub files: FileRecording,
-    /// Which shell runs the lines of a guarded shell.
-    pub login_shell: LoginShell,
-    /// How long reaching the target may take, over all its addresses.
-    pub connect_timeout: Duration,
-    /// How long key exchange and login may take after that.
-    pub login_timeout: Duration,
+    /// How long to wait.
+    pub patience: Patience,
 }
 
 /// Why there is no lease. Free of secrets.
@@ -87,6 +68,14 @@ pub enum LeaseError {
     /// The credential is not where it should be.
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    /// An agent logs in, and not whoever was asked.
+    #[error("only an agent `{agent}` can log in to `{target}`")]
+    Elsewhere {
+        /// The target.
+        target: SmolStr,
+        /// The agents' name.
+        agent: SmolStr,
+    },
     /// The account is not among those that may be asked for.
     #[error("nobody can log in to `{target}` as `{login}`")]
     Login {

@@ -37,6 +37,9 @@
 //! files = "digest"                      # the default; or content
 //! login_shell = "bash"                  # the default; or sh
 //! ```
+//!
+//! A target that agents log in to has `agent = "eu-west"` and none of the options that say how: these are in the
+//! agents' own file, which [`Catalogue::parse_for_agent`] reads and which has only them.
 
 mod address;
 mod catalogue;
@@ -48,9 +51,11 @@ mod postgres;
 mod ssh;
 
 pub use address::{Address, AddressError};
-pub use catalogue::{Access, Catalogue, CatalogueError, Target};
+pub use catalogue::{Access, Catalogue, CatalogueError, Patience, Target, Way};
 pub use credential::{CredentialError, SecretKind, SecretSource};
 pub use dial::{ConnectError, dial_tcp};
 pub use lease::{Lease, LeaseError, OtherProtocol, PostgresLease, SshLease};
-pub use postgres::{AuthMethod, ChannelBinding, Postgres, Tls};
-pub use ssh::{AcceptEnv, FileRecording, HostTrust, KeyFile, LoginShell, ShellMode, Ssh, SshCredential, SshSecret};
+pub use postgres::{AuthMethod, ChannelBinding, Postgres, PostgresLogin, Tls};
+pub use ssh::{
+    AcceptEnv, FileRecording, HostTrust, KeyFile, LoginShell, ShellMode, Ssh, SshCredential, SshLogin, SshSecret,
+};

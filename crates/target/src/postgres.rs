@@ -3,13 +3,24 @@
 use sallyport_listen::ClientTls;
 use smol_str::SmolStr;
 
-use crate::{CredentialError, SecretKind, SecretSource};
+use crate::{Address, CredentialError, Patience, SecretKind, SecretSource, Way};
 
-/// How a PostgreSQL server is logged in to.
+/// A PostgreSQL server.
 #[derive(Clone, Debug)]
 pub struct Postgres {
     /// The database at the target, when a client names none.
     pub database: String,
+    /// Settings that clients may give at connect besides those that are always allowed; lower case.
+    pub startup_settings: Vec<SmolStr>,
+    /// Who logs in.
+    pub login: Way<PostgresLogin>,
+}
+
+/// How a PostgreSQL server is logged in to.
+#[derive(Clone, Debug)]
+pub struct PostgresLogin {
+    /// Where it listens.
+    pub address: Address,
     /// Whom to log in as.
     pub user: String,
     /// Where the password is, where one is needed.
@@ -20,11 +31,11 @@ pub struct Postgres {
     pub auth: Vec<AuthMethod>,
     /// Whether the login must be bound to the TLS channel.
     pub channel_binding: ChannelBinding,
-    /// Settings that clients may give at connect besides those that are always allowed; lower case.
-    pub startup_settings: Vec<SmolStr>,
+    /// How long to wait.
+    pub patience: Patience,
 }
 
-impl Postgres {
+impl PostgresLogin {
     pub(crate) fn secret(&self) -> Result<Option<secrecy::SecretString>, CredentialError> {
         let fetch = |source: &SecretSource| source.fetch(SecretKind::Password);
         self.password.as_ref().map(fetch).transpose()

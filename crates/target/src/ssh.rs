@@ -6,19 +6,15 @@ use sallyport_ssh_transport::keys::{PrivateKey, PublicKey};
 use secrecy::{ExposeSecret, SecretString};
 use smol_str::SmolStr;
 
-use crate::{CredentialError, SecretKind, SecretSource, credential};
+use crate::{Address, CredentialError, Patience, SecretKind, SecretSource, Way, credential};
 
-/// How an SSH host is logged in to, and what people may do there that is no matter of rules.
+/// An SSH host, and what people may do there that is no matter of rules.
 #[derive(Clone, Debug)]
 pub struct Ssh {
     /// The account to log in to, when a client names none.
     pub user: String,
     /// Further accounts that a client may name.
     pub logins: Vec<String>,
-    /// What to log in with.
-    pub credential: SshCredential,
-    /// What the host must show, or it is not spoken to.
-    pub trust: HostTrust,
     /// Which environment variables of the client are passed on.
     pub accept_env: AcceptEnv,
     /// What an interactive shell is.
@@ -27,6 +23,21 @@ pub struct Ssh {
     pub files: FileRecording,
     /// Which shell runs the lines of a guarded shell.
     pub login_shell: LoginShell,
+    /// Who logs in.
+    pub login: Way<SshLogin>,
+}
+
+/// How an SSH host is logged in to.
+#[derive(Clone, Debug)]
+pub struct SshLogin {
+    /// Where it listens.
+    pub address: Address,
+    /// What to log in with.
+    pub credential: SshCredential,
+    /// What the host must show, or it is not spoken to.
+    pub trust: HostTrust,
+    /// How long to wait.
+    pub patience: Patience,
 }
 
 impl Ssh {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_ssh_transport::keys::{
@@ -24,8 +25,11 @@ const ONLY_AT_THE_GATEWAY: &str = "echo 'sallyport: this certificate is good at 
 /// hosts past the gateway.
 pub struct SshAuthorities {
     people: PrivateKey,
-    hosts: PrivateKey,
+    hosts: Arc<HostLogins>,
 }
+
+/// An authority that hosts trust: it signs for the logins of whoever stands before them, the gateway or an agent.
+pub struct HostLogins(PrivateKey);
 
 impl fmt::Debug for SshAuthorities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +44,10 @@ impl SshAuthorities {
     /// With their keys. `None` when they are one key.
     #[must_use]
     pub fn new(people: PrivateKey, hosts: PrivateKey) -> Option<Self> {
-        (people.public_key() != hosts.public_key()).then_some(Self { people, hosts })
+        (people.public_key() != hosts.public_key()).then(|| Self {
+            people,
+            hosts: Arc::new(HostLogins::new(hosts)),
+        })
     }
 
     /// The key that signs for people. Hosts must not trust it.
@@ -51,8 +58,8 @@ impl SshAuthorities {
 
     /// The key that signs for the gateway's own logins: for `TrustedUserCAKeys` of hosts.
     #[must_use]
-    pub fn hosts(&self) -> &PublicKey {
-        self.hosts.public_key()
+    pub fn hosts(&self) -> &Arc<HostLogins> {
+        &self.hosts
     }
 
     /// A certificate with which somebody logs in to the gateway. Its name is in it, with that of its token, and it
@@ -87,8 +94,28 @@ impl SshAuthorities {
             .check(authorities, CertificateKind::User, principal, seconds(now), None)
             .is_ok_and(|verified| verified.force_command() == Some(ONLY_AT_THE_GATEWAY))
     }
+}
 
-    /// A certificate with which the gateway logs in to a host for one session: for the account `login`, for minutes.
+impl fmt::Debug for HostLogins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HostLogins").field(self.public_key()).finish()
+    }
+}
+
+impl HostLogins {
+    /// With its key.
+    #[must_use]
+    pub fn new(key: PrivateKey) -> Self {
+        Self(key)
+    }
+
+    /// The key to be trusted: for `TrustedUserCAKeys` of hosts.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        self.0.public_key()
+    }
+
+    /// A certificate to log in to a host for one session: for the account `login`, for minutes.
     /// `session` is what the host writes into its log, such as who it is for and the session's id.
     ///
     /// # Errors
@@ -114,7 +141,7 @@ impl SshAuthorities {
             source_addresses: Vec::new(),
             extensions: extensions.map(|name| (name.to_owned(), String::new())).into(),
         };
-        Certificate::issue(&request, &self.hosts)
+        Certificate::issue(&request, &self.0)
     }
 }
 

@@ -4,4 +4,4 @@ mod authorities;
 mod certificates;
 mod keys;
 
-pub use authorities::SshAuthorities;
+pub use authorities::{HostLogins, SshAuthorities};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, rand};
 use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::wire::{backend::BackendKeyData, startup::Version};
 
@@ -13,10 +14,20 @@ const LONG_SECRET: usize = 32;
 const SHORT_SECRET: usize = 4;
 
 /// A process number and a secret. `Debug` does not show the secret.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct CancelKey {
     pid: i32,
+    #[serde(serialize_with = "write_secret", deserialize_with = "read_secret")]
     secret: Zeroizing<Box<[u8]>>,
+}
+
+/// For an agent that is to cancel: a target's own key is told to nobody else.
+fn write_secret<S: Serializer>(secret: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(secret)
+}
+
+fn read_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<Box<[u8]>>, D::Error> {
+    Box::<[u8]>::deserialize(deserializer).map(Zeroizing::new)
 }
 
 /// The operating system gave no random bytes.

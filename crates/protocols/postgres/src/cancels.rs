@@ -9,12 +9,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sallyport_session::Interrupt;
-use sallyport_target::PostgresLease;
+use sallyport_session::{Door, Interrupt};
 use tokio::sync::Semaphore;
 
 use crate::cancel_key::{CancelKey, NoRandomness};
-use crate::dial::{self, Upstream};
+use crate::dial::{Dialer, Errand, Upstream};
 use crate::wire::startup::Version;
 
 /// Requests that dial targets at the same time.
@@ -43,7 +42,7 @@ pub(crate) struct Cancels {
 struct Cancellable {
     key: CancelKey,
     interrupt: Arc<Interrupt>,
-    target: Option<(PostgresLease, CancelKey)>,
+    target: Option<(Door<Dialer>, CancelKey)>,
     places: Arc<Semaphore>,
     turn: Arc<Semaphore>,
 }
@@ -85,10 +84,10 @@ impl Cancels {
         self: &Arc<Self>,
         version: Version,
         interrupt: &Arc<Interrupt>,
-        lease: PostgresLease,
+        door: Door<Dialer>,
         upstream: &Upstream,
     ) -> Result<(CancelKey, Registered), NoRandomness> {
-        let target = upstream.backend_key.clone().map(|key| (lease, key));
+        let target = upstream.backend_key.clone().map(|key| (door, key));
         self.add(version, interrupt, target)
     }
 
@@ -96,7 +95,7 @@ impl Cancels {
         self: &Arc<Self>,
         version: Version,
         interrupt: &Arc<Interrupt>,
-        target: Option<(PostgresLease, CancelKey)>,
+        target: Option<(Door<Dialer>, CancelKey)>,
     ) -> Result<(CancelKey, Registered), NoRandomness> {
         let mut sessions = self.sessions();
         let pid = loop {
@@ -129,7 +128,7 @@ impl Cancels {
         if session.interrupt.request() {
             return;
         }
-        let Some((lease, target_key)) = &session.target else {
+        let Some((door, target_key)) = &session.target else {
             return;
         };
         // One that waits has not been sent, so what it will cancel includes what this one is for.
@@ -139,7 +138,7 @@ impl Cancels {
         let (Ok(_turn), Ok(_dialling)) = (session.turn.acquire().await, self.dialling.acquire().await) else {
             return;
         };
-        if let Err(error) = dial::cancel(lease, target_key).await {
+        if let Err(error) = door.run(Errand::Cancel(target_key.clone())).await {
             tracing::warn!(%error, "a cancel request did not reach its target");
         }
     }

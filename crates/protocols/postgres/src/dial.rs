@@ -13,9 +13,12 @@ use std::{io, time::Duration};
 
 use bytes::BytesMut;
 use sallyport_listen::{Wire, connect_tls};
+use sallyport_session::{DialError as NoLogin, Whom};
 use sallyport_target::{PostgresLease, Tls, dial_tcp};
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     time::timeout,
 };
 
@@ -27,7 +30,7 @@ use crate::{
     greet::{Replication, Startup},
     wire::{
         Diagnostic,
-        backend::TransactionStatus,
+        backend::{ParameterStatus, ReadyForQuery, TransactionStatus},
         startup::{self, Version},
     },
 };
@@ -62,27 +65,145 @@ impl std::fmt::Debug for Dialer {
     }
 }
 
+/// What is asked of a target for a session: the parameters of its startup packet, but who logs in and to which
+/// database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    parameters: Vec<(SmolStr, String)>,
+}
+
+impl Order {
+    /// What the client of `startup` wants, who may give the settings of `also` besides those that are always allowed.
+    ///
+    /// # Errors
+    /// When the client gives another setting, or wants replication that nobody permitted.
+    pub fn new(startup: &Startup, also: &[SmolStr]) -> Result<Self, DialError> {
+        if let Some(name) = startup.refused_setting(also) {
+            return Err(DialError::Setting(name.to_owned()));
+        }
+        let replication = match &startup.replication {
+            Replication::No => None,
+            Replication::Asked(_) => return Err(DialError::Replication),
+            Replication::Permitted(walsender) => Some((REPLICATION.into(), walsender.word().to_owned())),
+        };
+        let settings = startup
+            .settings()
+            .map(|(name, value)| (SmolStr::from(name), value.to_owned()));
+        Ok(Self {
+            parameters: replication.into_iter().chain(settings).collect(),
+        })
+    }
+
+    /// The startup packet. Of two values with one name a server takes the last, so nothing may be named twice.
+    fn packet(&self, lease: &PostgresLease) -> Result<Vec<u8>, DialError> {
+        let mut parameters = vec![("user", lease.user.as_str()), ("database", lease.database.as_str())];
+        for (name, value) in &self.parameters {
+            let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '$');
+            let good = !name.is_empty() && name.chars().all(plain) && name != "options" && !value.contains('\0');
+            if !good || parameters.iter().any(|(other, _)| other == name) {
+                return Err(DialError::Setting(name.to_string()));
+            }
+            parameters.push((name, value));
+        }
+        let mut out = Vec::new();
+        startup::startup(&mut out, Version::V3_0, parameters);
+        Ok(out)
+    }
+}
+
+/// The parameter that makes a session one of replication.
+const REPLICATION: &str = "replication";
+
+/// What is done at a target beside its sessions.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Errand {
+    /// Cancels what the session with this key is doing.
+    Cancel(CancelKey),
+}
+
 impl Dialer {
-    /// Reaches the target of `lease` and logs in with the lease's credential, for the client that asked
-    /// for `startup`.
+    /// Reaches the target of `lease` and logs in with the lease's credential.
     ///
     /// # Errors
     /// A [`DialError`] that says who is at fault, and no secret.
     ///
     /// # Cancel safety
     /// When dropped, the connection is closed.
-    pub async fn dial(&self, lease: &PostgresLease, startup: &Startup) -> Result<Upstream, DialError> {
-        let packet = packet(lease, startup)?;
-        let wire = dial_tcp(&lease.address, lease.connect_timeout).await?;
+    pub async fn dial(&self, lease: &PostgresLease, order: &Order) -> Result<Upstream, DialError> {
+        let packet = order.packet(lease)?;
+        let wire = dial_tcp(&lease.address, lease.patience.connect).await?;
         let login = async {
             let wire = encrypted(wire, lease).await?;
             login::Login::new(wire, lease, &self.keys).run(&packet).await
         };
-        let seconds = lease.login_timeout.as_secs();
+        let seconds = lease.patience.login.as_secs();
         // Boxed: it is large, and held only while a session begins.
-        timeout(lease.login_timeout, Box::pin(login))
+        timeout(lease.patience.login, Box::pin(login))
             .await
             .map_err(|_elapsed| DialError::Timeout { seconds })?
+    }
+}
+
+impl sallyport_session::Login for Dialer {
+    type Lease = PostgresLease;
+    type Order = Order;
+    type Errand = Errand;
+    type Upstream = Upstream;
+    const NAME: &'static str = "postgres";
+
+    async fn log_in(&self, lease: &PostgresLease, order: &Order, _whom: &Whom) -> Result<Upstream, NoLogin> {
+        self.dial(lease, order).await.map_err(no_login)
+    }
+
+    async fn run(&self, lease: &PostgresLease, errand: &Errand) -> Result<(), NoLogin> {
+        match errand {
+            Errand::Cancel(key) => cancel(lease, key).await.map_err(no_login),
+        }
+    }
+
+    async fn hand_over(&self, upstream: Upstream, mut flow: Wire) -> io::Result<()> {
+        let mut out = BytesMut::new();
+        upstream.tell(upstream.backend_key.as_ref(), &mut out);
+        flow.write_all(&out).await?;
+        flow.flush().await?;
+        let mut target = upstream.wire;
+        copy_bidirectional(&mut target, &mut flow).await?;
+        Ok(())
+    }
+
+    async fn take_over(&self, flow: Wire) -> Result<Upstream, NoLogin> {
+        login::Settling::new(flow).finish().await.map_err(NoLogin::of)
+    }
+}
+
+fn no_login(error: DialError) -> NoLogin {
+    if let DialError::Connect(error) = &error {
+        return NoLogin::Unreached(error.to_string());
+    }
+    NoLogin::of(error)
+}
+
+impl Upstream {
+    /// What is told of a login once it is done, in the protocol's own messages: what the target reported, the key that
+    /// cancels, and that the session is ready.
+    pub(crate) fn tell(&self, key: Option<&CancelKey>, out: &mut BytesMut) {
+        for (name, value) in &self.parameters {
+            ParameterStatus {
+                name: name.as_bytes(),
+                value: value.as_bytes(),
+            }
+            .encode(out);
+        }
+        if let Some(key) = key {
+            key.to_message().encode(out);
+        }
+        for notice in &self.notices {
+            notice.encode_notice(out);
+        }
+        ReadyForQuery {
+            status: TransactionStatus::Idle,
+        }
+        .encode(out);
     }
 }
 
@@ -91,7 +212,7 @@ impl Dialer {
 /// # Errors
 /// When the target cannot be reached. Whether anything was cancelled is not told by the protocol.
 pub async fn cancel(lease: &PostgresLease, key: &CancelKey) -> Result<(), DialError> {
-    let wire = dial_tcp(&lease.address, lease.connect_timeout).await?;
+    let wire = dial_tcp(&lease.address, lease.patience.connect).await?;
     let send = async {
         let mut wire = encrypted(wire, lease).await?;
         let mut out = Vec::new();
@@ -111,26 +232,6 @@ pub async fn cancel(lease: &PostgresLease, key: &CancelKey) -> Result<(), DialEr
     timeout(CANCEL_PATIENCE, Box::pin(send))
         .await
         .map_err(|_elapsed| DialError::Timeout { seconds })?
-}
-
-/// The startup packet for the target.
-fn packet(lease: &PostgresLease, startup: &Startup) -> Result<Vec<u8>, DialError> {
-    if let Some(name) = startup.refused_setting(&lease.startup_settings) {
-        return Err(DialError::Setting(name.to_owned()));
-    }
-    let mut parameters = vec![("user", lease.user.as_str())];
-    if let Some(database) = &lease.database {
-        parameters.push(("database", database));
-    }
-    match &startup.replication {
-        Replication::No => {}
-        Replication::Asked(_) => return Err(DialError::Replication),
-        Replication::Permitted(walsender) => parameters.push(("replication", walsender.word())),
-    }
-    parameters.extend(startup.settings());
-    let mut out = Vec::new();
-    startup::startup(&mut out, Version::V3_0, parameters);
-    Ok(out)
 }
 
 /// TLS, if the lease says so. Only the one byte of the answer is read before it, so nothing that arrived in

@@ -8,9 +8,8 @@
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use sallyport_session::{Asking, Estimate, Impact, Waiting};
+use sallyport_session::{Asking, Door, Estimate, Impact, Waiting};
 use sallyport_sql::SessionState;
-use sallyport_target::PostgresLease;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
@@ -30,8 +29,7 @@ const BEGIN: &str = "BEGIN TRANSACTION READ ONLY; SET LOCAL statement_timeout = 
 /// Has a target plan held statements.
 #[derive(Debug)]
 pub(crate) struct Planner {
-    pub(crate) dialer: Arc<Dialer>,
-    pub(crate) lease: PostgresLease,
+    pub(crate) door: Door<Dialer>,
     /// Shared by all sessions: a crowd of held statements must not become a crowd of connections.
     pub(crate) turns: Arc<Semaphore>,
 }
@@ -49,16 +47,16 @@ impl Impact for Planner {
             state: asking.state.to_vec(),
         };
         let turn = Arc::clone(&self.turns).try_acquire_owned().ok()?;
-        let (dialer, lease) = (Arc::clone(&self.dialer), self.lease.clone());
+        let door = self.door.clone();
         Some(Box::pin(async move {
             let _turn = turn;
-            match plan(&dialer, &lease, &question).await {
+            match plan(&door, &question).await {
                 Ok(plan) => plan.map(|plan| Estimate {
                     rows: rows(&plan),
                     plan,
                 }),
                 Err(error) => {
-                    tracing::info!(%error, target = %lease.target, "the impact of a held statement could not be asked");
+                    tracing::info!(%error, target = %door.target().name, "the impact of a held statement could not be asked");
                     None
                 }
             }
@@ -71,8 +69,8 @@ struct Question {
     state: Vec<u8>,
 }
 
-async fn plan(dialer: &Dialer, lease: &PostgresLease, question: &Question) -> Result<Option<String>, SideError> {
-    let mut line = SideLine::open(dialer, lease).await?;
+async fn plan(door: &Door<Dialer>, question: &Question) -> Result<Option<String>, SideError> {
+    let mut line = SideLine::open(door).await?;
     line.ask(BEGIN).await?;
     // Only where names mean the same as in the session would the plan be that of the statement.
     let state = line.ask(SessionState::QUERY).await?;

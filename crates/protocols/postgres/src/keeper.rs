@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
+use sallyport_session::Door;
 use sallyport_sql::Catalog;
-use sallyport_target::PostgresLease;
 use tokio::time::{Instant, timeout};
 
 use crate::conversation::{SharedNames, Watch};
@@ -23,15 +23,9 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// Keeps the names of one database fresh, as long as sessions are `watched`.
-pub(crate) async fn keep(
-    names: Arc<SharedNames>,
-    watched: Weak<Watch>,
-    lease: Arc<Mutex<PostgresLease>>,
-    dialer: Arc<Dialer>,
-) {
+pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<Watch>, door: Arc<Mutex<Door<Dialer>>>) {
     let mut keeper = Keeper {
-        lease,
-        dialer,
+        door,
         line: None,
         pause: INTERVAL,
         not_before: Instant::now(),
@@ -56,8 +50,7 @@ pub(crate) async fn keep(
 }
 
 struct Keeper {
-    lease: Arc<Mutex<PostgresLease>>,
-    dialer: Arc<Dialer>,
+    door: Arc<Mutex<Door<Dialer>>>,
     line: Option<SideLine>,
     pause: Duration,
     not_before: Instant,
@@ -121,8 +114,8 @@ impl Keeper {
             Some(line) => line,
             None => {
                 // Today's: the credential may have been changed since the first session.
-                let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                SideLine::open(&self.dialer, &lease).await?
+                let door = self.door.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                SideLine::open(&door).await?
             }
         };
         Ok(self.line.insert(line))

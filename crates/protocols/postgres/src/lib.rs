@@ -24,5 +24,6 @@ mod understanding;
 pub mod wire;
 
 pub use conversation::PostgresConversation;
+pub use dial::Dialer;
 pub use protocol::{Caller, Postgres};
 pub use transcript::{Told, Transcript};

@@ -8,23 +8,23 @@ use bytes::BytesMut;
 use sallyport_listen::{ServerTls, Wire};
 use sallyport_mask::MaskKey;
 use sallyport_session::{
-    Claim, DialError, Ending, Gate, GreetError, Greeting, HoldInfo, Proof, Protocol, Refusal, Relaying, relay,
+    Claim, DialError, Door, Ending, Gate, GreetError, Greeting, HoldInfo, Proof, Protocol, Refusal, Relaying, relay,
 };
-use sallyport_target::PostgresLease;
+use sallyport_target::{Access, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use crate::cancel_key::CancelKey;
 use crate::cancels::Cancels;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start, Watch};
-use crate::dial::{Dialer, Upstream};
+use crate::dial::{Dialer, Order, Upstream};
 use crate::greet::{self, Greeted, Replication, Startup};
 use crate::impact::{MAX_PLANNING, Planner};
 use crate::keeper;
 use crate::refuse;
 use crate::settings::Settings;
 use crate::wire::Limits;
-use crate::wire::backend::{self, Authentication, ParameterStatus, ReadyForQuery};
+use crate::wire::backend::Authentication;
 
 /// PostgreSQL, as a gateway speaks it.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct Postgres {
     dialer: Arc<Dialer>,
     mask_key: Arc<MaskKey>,
     cancels: Arc<Cancels>,
-    /// By the target's name and address, and the database there: a target that moves is another server.
+    /// By the target's name, where it is, and the database there: a target that moves is another server.
     names: Mutex<HashMap<(String, String, String), Kept>>,
     planning: Arc<Semaphore>,
     limits: Limits,
@@ -45,8 +45,8 @@ pub struct Postgres {
 struct Kept {
     names: Arc<SharedNames>,
     watched: Weak<Watch>,
-    /// How the newest session logged in.
-    lease: Arc<Mutex<PostgresLease>>,
+    /// The newest session's way to it.
+    door: Arc<Mutex<Door<Dialer>>>,
 }
 
 /// Databases without a session whose names are kept. Beyond it they are all forgotten.
@@ -88,9 +88,13 @@ impl Postgres {
     }
 
     /// The names that the sessions of one database share. They are kept fresh as long as somebody watches.
-    fn watch_names(&self, target: &str, database: &str, lease: &PostgresLease) -> Arc<Watch> {
+    fn watch_names(&self, door: &Door<Dialer>) -> Arc<Watch> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (target.to_owned(), lease.address.to_string(), database.to_owned());
+        let key = (
+            door.target().name.to_string(),
+            door.leads_to(),
+            door.place().to_string(),
+        );
         if !names.contains_key(&key) {
             let idle = |kept: &Kept| kept.watched.strong_count() == 0;
             if names.values().filter(|kept| idle(kept)).count() >= KEPT_NAMES {
@@ -100,22 +104,21 @@ impl Postgres {
         let kept = names.entry(key).or_insert_with(|| Kept {
             names: Arc::default(),
             watched: Weak::new(),
-            lease: Arc::new(Mutex::new(lease.clone())),
+            door: Arc::new(Mutex::new(door.clone())),
         });
         if let Some(watched) = kept.watched.upgrade() {
-            lease.clone_into(&mut kept.lease.lock().unwrap_or_else(PoisonError::into_inner));
+            door.clone_into(&mut kept.door.lock().unwrap_or_else(PoisonError::into_inner));
             return watched;
         }
         // Nobody watched since: whoever comes must ask.
         kept.names.changed();
         let watched = Arc::new(Watch(Arc::clone(&kept.names)));
         kept.watched = Arc::downgrade(&watched);
-        kept.lease = Arc::new(Mutex::new(lease.clone()));
+        kept.door = Arc::new(Mutex::new(door.clone()));
         tokio::spawn(keeper::keep(
             Arc::clone(&kept.names),
             Arc::downgrade(&watched),
-            Arc::clone(&kept.lease),
-            Arc::clone(&self.dialer),
+            Arc::clone(&kept.door),
         ));
         watched
     }
@@ -123,9 +126,7 @@ impl Postgres {
 
 impl Protocol for Postgres {
     type Caller = Caller;
-    type Lease = PostgresLease;
-    type Upstream = Upstream;
-    const NAME: &'static str = "postgres";
+    type Login = Dialer;
     const SCHEMA: &'static str = include_str!("schema.cedarschema");
 
     async fn greet(&self, client: Wire) -> Result<Greeting<Caller>, GreetError> {
@@ -155,27 +156,30 @@ impl Protocol for Postgres {
         }
     }
 
-    async fn dial(&self, lease: &PostgresLease, caller: &Caller) -> Result<Upstream, DialError> {
-        // A session is dialled once policy has permitted its `connect`, of which replication is a fact.
-        let mut startup = caller.startup.clone();
-        startup.permit_replication();
-        self.dialer
-            .dial(lease, &startup)
-            .await
-            .map_err(|error| DialError(error.to_string()))
+    fn login(&self) -> &Arc<Dialer> {
+        &self.dialer
     }
 
-    async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<PostgresLease>) -> (Ending, Gate) {
+    fn order(&self, target: &Target, caller: &Caller) -> Result<Order, DialError> {
+        let Access::Postgres(postgres) = &target.access else {
+            return Err(DialError::of("the target speaks another protocol"));
+        };
+        // Policy has permitted the session's `connect`, of which replication is a fact.
+        let mut startup = caller.startup.clone();
+        startup.permit_replication();
+        Order::new(&startup, &postgres.startup_settings).map_err(DialError::of)
+    }
+
+    async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<Dialer>) -> (Ending, Gate) {
         let Relaying {
             mut gate,
             signals,
             reveals,
-            lease,
+            door,
         } = relaying;
-        let (dialer, turns) = (Arc::clone(&self.dialer), Arc::clone(&self.planning));
+        let turns = Arc::clone(&self.planning);
         gate.estimate_with(Arc::new(Planner {
-            dialer,
-            lease: lease.clone(),
+            door: door.clone(),
             turns,
         }));
         let Caller {
@@ -185,10 +189,10 @@ impl Protocol for Postgres {
             ..
         } = caller;
         let standing = gate.standing();
-        let watched = self.watch_names(&standing.target.name, &standing.database, &lease);
+        let watched = self.watch_names(&door);
         let registered = self
             .cancels
-            .register(startup.version, &signals.interrupt, lease, &upstream);
+            .register(startup.version, &signals.interrupt, door, &upstream);
         let Ok((key, registered)) = registered else {
             return (Ending::Broken("no random bytes for a cancel key".to_owned()), gate);
         };
@@ -276,20 +280,6 @@ fn welcome(upstream: &Upstream, key: &CancelKey, entered: bool) -> BytesMut {
     if !entered {
         Authentication::encode_ok(&mut out);
     }
-    for (name, value) in &upstream.parameters {
-        ParameterStatus {
-            name: name.as_bytes(),
-            value: value.as_bytes(),
-        }
-        .encode(&mut out);
-    }
-    key.to_message().encode(&mut out);
-    for notice in &upstream.notices {
-        notice.encode_notice(&mut out);
-    }
-    ReadyForQuery {
-        status: backend::TransactionStatus::Idle,
-    }
-    .encode(&mut out);
+    upstream.tell(Some(key), &mut out);
     out
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use sallyport_listen::Wire;
-use sallyport_target::PostgresLease;
+use sallyport_session::{DialError as NoLogin, Door};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::dial::{DialError, Dialer};
+use crate::dial::{Dialer, Order};
 use crate::greet::Startup;
 use crate::wire::backend::{DataRow, Tag};
 use crate::wire::startup::{StartupPacket, Version};
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) enum SideError {
     /// The target was not reached, or did not let the gateway in.
     #[error(transparent)]
-    Dial(#[from] DialError),
+    Dial(#[from] NoLogin),
     /// The connection broke.
     #[error("the connection beside the sessions broke: {0}")]
     Io(#[from] std::io::Error),
@@ -64,8 +64,8 @@ pub(crate) struct SideLine {
 }
 
 impl SideLine {
-    /// Reaches the target of `lease` and logs in.
-    pub(crate) async fn open(dialer: &Dialer, lease: &PostgresLease) -> Result<Self, SideError> {
+    /// Logs in through `door`.
+    pub(crate) async fn open(door: &Door<Dialer>) -> Result<Self, SideError> {
         let packet = StartupPacket {
             version: Version::V3_0,
             parameters: vec![
@@ -75,7 +75,8 @@ impl SideLine {
             ],
         };
         let startup = Startup::read(&packet).map_err(|error| SideError::Refused(error.sqlstate().into_owned()))?;
-        let upstream = dialer.dial(lease, &startup).await?;
+        let order = Order::new(&startup, &[]).map_err(NoLogin::of)?;
+        let upstream = door.log_in(order).await?;
         Ok(Self {
             wire: upstream.wire,
             input: BytesMut::with_capacity(4096),

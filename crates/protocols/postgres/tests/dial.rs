@@ -10,7 +10,7 @@
 use std::{fs, path::Path};
 
 use sallyport_postgres::{
-    dial::{Culprit, DialError, Dialer, Upstream, cancel},
+    dial::{Culprit, DialError, Dialer, Order, Upstream, cancel},
     greet::Startup,
     wire::{
         Field, HEADER_LEN, Limits,
@@ -76,7 +76,7 @@ fn startup(parameters: &[(&str, &str)]) -> Startup {
 }
 
 async fn dial(lease: &PostgresLease) -> Result<Upstream, DialError> {
-    Dialer::default().dial(lease, &startup(&[])).await
+    Dialer::default().dial(lease, &Order::default()).await
 }
 
 /// The first column of the first row of a query's result.
@@ -210,26 +210,22 @@ async fn keys_are_remembered_and_a_changed_password_is_noticed() {
     let dialer = Dialer::default();
     let mut lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
     for _ in 0..3 {
-        dialer.dial(&lease, &startup(&[])).await.unwrap();
+        dialer.dial(&lease, &Order::default()).await.unwrap();
     }
     lease.secret = Some("wrong".to_owned().into());
-    let wrong = dialer.dial(&lease, &startup(&[])).await.unwrap_err();
+    let wrong = dialer.dial(&lease, &Order::default()).await.unwrap_err();
     assert!(
         matches!(&wrong, DialError::Refused(error) if error.sqlstate() == "28P01"),
         "{wrong}"
     );
     server.query("postgres", "alter role app password 'wrong'").unwrap();
-    dialer.dial(&lease, &startup(&[])).await.unwrap();
+    dialer.dial(&lease, &Order::default()).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_target_says_what_it_is_and_settings_arrive() {
     let server = server(Auth::Scram, false, false);
-    let lease = lease(
-        &server,
-        "127.0.0.1",
-        "tls = 'disable'\npassword_file = 'pw'\nstartup_settings = ['work_mem']",
-    );
+    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
     let wanted = startup(&[
         ("application_name", "psql"),
         ("TimeZone", "Asia/Tokyo"),
@@ -238,6 +234,7 @@ async fn the_target_says_what_it_is_and_settings_arrive() {
             r"-c statement_timeout=7s -c work_mem=8MB -c sallyport.task=OPS-42",
         ),
     ]);
+    let wanted = Order::new(&wanted, &["work_mem".into()]).unwrap();
     let mut upstream = Dialer::default().dial(&lease, &wanted).await.unwrap();
     let parameter = |name: &str| {
         upstream
@@ -266,21 +263,42 @@ async fn settings_and_replication_that_nobody_permitted_do_not_reach_the_target(
         startup(&[("search_path", "demo")]),
         startup(&[("options", "--session-preload-libraries=x")]),
     ] {
-        let error = Dialer::default().dial(&lease, &wanted).await.unwrap_err();
+        let error = Order::new(&wanted, &[]).unwrap_err();
         assert!(matches!(error, DialError::Setting(_)), "{error}");
         assert_eq!(error.culprit(), Culprit::Client);
         assert_eq!(error.diagnostic("orders").sqlstate(), "42501");
     }
     let mut replication = startup(&[("replication", "database")]);
-    let error = Dialer::default().dial(&lease, &replication).await.unwrap_err();
+    let error = Order::new(&replication, &[]).unwrap_err();
     assert!(matches!(error, DialError::Replication), "{error}");
     replication.permit_replication();
+    let replication = Order::new(&replication, &[]).unwrap();
     // The target has its own say; `app` may not replicate.
     let error = Dialer::default().dial(&lease, &replication).await.unwrap_err();
     assert!(
         matches!(&error, DialError::Refused(error) if error.sqlstate() == "42501"),
         "{error}"
     );
+}
+
+/// Whoever is at the other end of a flow cannot choose another account or database by naming it again.
+#[tokio::test]
+async fn an_order_names_nothing_that_the_lease_does() {
+    let server = server(Auth::Scram, false, false);
+    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
+    for bad in [
+        r#"[["user","postgres"]]"#,
+        r#"[["database","postgres"]]"#,
+        r#"[["datestyle","ISO"],["datestyle","ISO"]]"#,
+        r#"[["options","-c role=postgres"]]"#,
+        r#"[["","x"]]"#,
+        r#"[["a\u0000user","x"]]"#,
+        r#"[["datestyle","ISO\u0000user\u0000postgres"]]"#,
+    ] {
+        let order: Order = serde_json::from_str(&format!(r#"{{"parameters":{bad}}}"#)).unwrap();
+        let error = Dialer::default().dial(&lease, &order).await.unwrap_err();
+        assert!(matches!(error, DialError::Setting(_)), "{bad}: {error}");
+    }
 }
 
 #[tokio::test]

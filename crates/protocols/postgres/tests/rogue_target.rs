@@ -10,7 +10,7 @@
 use std::{fs, time::Duration};
 
 use sallyport_postgres::{
-    dial::{DialError, Dialer, ScramError},
+    dial::{DialError, Dialer, Order, ScramError},
     greet::Startup,
     wire::{
         message,
@@ -35,14 +35,6 @@ fn lease(port: u16, tls: &str) -> PostgresLease {
     let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
     let lease = catalogue.get("t").unwrap().lease("t").unwrap();
     lease.try_into().unwrap()
-}
-
-fn startup() -> Startup {
-    Startup::read(&StartupPacket {
-        version: Version::V3_0,
-        parameters: vec![(b"user", b"alice")],
-    })
-    .unwrap()
 }
 
 fn r(code: u32, data: &[u8]) -> Vec<u8> {
@@ -104,7 +96,7 @@ async fn meet_with(answers: Vec<Answer>, adjust: impl FnOnce(&mut PostgresLease)
         play(&mut stream, answers).await
     };
     let dialer = Dialer::default();
-    let wanted = startup();
+    let wanted = Order::default();
     let (dialled, heard) = tokio::join!(dialer.dial(&lease, &wanted), rogue);
     let error = dialled.unwrap_err();
     assert!(!error.to_string().contains(PASSWORD));
@@ -251,8 +243,8 @@ async fn tls_is_not_talked_away() {
 async fn a_silent_target_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut lease = lease(listener.local_addr().unwrap().port(), "disable");
-    lease.login_timeout = Duration::from_millis(50);
-    let error = Dialer::default().dial(&lease, &startup()).await.unwrap_err();
+    lease.patience.login = Duration::from_millis(50);
+    let error = Dialer::default().dial(&lease, &Order::default()).await.unwrap_err();
     assert!(matches!(error, DialError::Timeout { .. }), "{error}");
 }
 
@@ -280,6 +272,7 @@ async fn the_startup_packet_is_made_afresh() {
         parameters,
     })
     .unwrap();
+    let wanted = Order::new(&wanted, &[]).unwrap();
     let (_, packet) = tokio::join!(dialer.dial(&lease, &wanted), target);
     let (opening, len) = next_packet(&packet).unwrap().unwrap();
     assert_eq!(len, packet.len());

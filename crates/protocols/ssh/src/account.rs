@@ -1,6 +1,6 @@
 //! The account at the host that a session is for, and what `targets.toml` says of it.
 
-use sallyport_target::{AcceptEnv, FileRecording, LoginShell, ShellMode, SshLease};
+use sallyport_target::{AcceptEnv, FileRecording, LoginShell, ShellMode, Ssh};
 
 use crate::conversation::Setup;
 
@@ -21,15 +21,15 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    pub(crate) fn new(lease: &SshLease, home: Option<String>) -> Self {
+    pub(crate) fn new(target: &str, host: &Ssh, login: &str, home: Option<String>) -> Self {
         Self {
-            target: lease.target.to_string(),
-            login: lease.user.clone(),
+            target: target.to_owned(),
+            login: login.to_owned(),
             home,
-            login_shell: lease.login_shell,
-            shell: lease.shell,
-            files: lease.files,
-            accept_env: lease.accept_env.clone(),
+            login_shell: host.login_shell,
+            shell: host.shell,
+            files: host.files,
+            accept_env: host.accept_env.clone(),
         }
     }
 

@@ -65,6 +65,16 @@ impl Exchange {
         })
     }
 
+    /// A connection that is logged in already.
+    pub(crate) fn resume(wire: Wire, transport: Transport) -> Self {
+        Self {
+            wire,
+            transport,
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+        }
+    }
+
     /// The next packet. What is owed to the peer is sent first.
     ///
     /// # Cancel safety

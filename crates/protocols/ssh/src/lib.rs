@@ -12,7 +12,7 @@ mod refuse;
 mod transcript;
 
 pub use conversation::SshConversation;
-pub use dial::Upstream;
+pub use dial::{Dialer, Upstream};
 pub use greet::Caller;
 pub use protocol::Ssh;
 pub use transcript::Transcript;

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use sallyport_identity::Identities;
 use sallyport_listen::Wire;
 use sallyport_mask::MaskKey;
-use sallyport_session::{DialError, Ending, Gate, GreetError, Greeting, Protocol, Relaying, relay};
+use sallyport_session::{DialError, Ending, Gate, GreetError, Greeting, Protocol, Reason, Refusal, Relaying, relay};
 use sallyport_ssh_transport::ServerConfig;
-use sallyport_target::SshLease;
+use sallyport_target::{Access, Target};
 
 use crate::account::Account;
 use crate::conversation::{Begin, SshConversation};
-use crate::dial::{self, Homes, Upstream};
+use crate::dial::{Dialer, Homes, Order, Upstream};
 use crate::greet::{self, Caller};
 
 /// SSH, as a gateway speaks it.
 pub struct Ssh {
     config: Arc<ServerConfig>,
     identities: Arc<Identities>,
+    dialer: Arc<Dialer>,
     mask_key: Arc<MaskKey>,
     homes: Homes,
 }
@@ -32,8 +33,10 @@ impl Ssh {
     /// A gateway's SSH. `config` holds the keys that it shows to clients; `mask_key` makes keyed masks stable.
     #[must_use]
     pub fn new(config: ServerConfig, identities: Arc<Identities>, mask_key: MaskKey) -> Self {
+        let authority = identities.ssh().map(|authorities| Arc::clone(authorities.hosts()));
         Self {
             config: Arc::new(config),
+            dialer: Arc::new(Dialer::new(authority)),
             identities,
             mask_key: Arc::new(mask_key),
             homes: Homes::default(),
@@ -43,9 +46,7 @@ impl Ssh {
 
 impl Protocol for Ssh {
     type Caller = Caller;
-    type Lease = SshLease;
-    type Upstream = Upstream;
-    const NAME: &'static str = "ssh";
+    type Login = Dialer;
     const SCHEMA: &'static str = include_str!("schema.cedarschema");
 
     async fn greet(&self, client: Wire) -> Result<Greeting<Caller>, GreetError> {
@@ -55,31 +56,53 @@ impl Protocol for Ssh {
             .map_err(|error| GreetError(error.to_string()))
     }
 
-    async fn dial(&self, lease: &SshLease, caller: &Caller) -> Result<Upstream, DialError> {
-        let person = &sallyport_session::Caller::claim(caller).user;
-        dial::dial(lease, &self.identities, person, &self.homes)
-            .await
-            .map_err(|error| DialError(error.to_string()))
+    fn login(&self) -> &Arc<Dialer> {
+        &self.dialer
     }
 
-    async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<SshLease>) -> (Ending, Gate) {
+    fn order(&self, _target: &Target, _caller: &Caller) -> Result<Order, DialError> {
+        Ok(Order {})
+    }
+
+    async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<Dialer>) -> (Ending, Gate) {
         let Relaying {
             mut gate,
             signals,
             reveals,
-            lease,
+            door,
         } = relaying;
+        let target = Arc::clone(door.target());
+        let asked = match &target.access {
+            Access::Ssh(host) => match self.homes.of(&door, host.login_shell, upstream).await {
+                Ok((home, upstream)) => Ok((host, home, upstream)),
+                Err(error) => Err(error.to_string()),
+            },
+            Access::Postgres(_) => Err("the target speaks another protocol".to_owned()),
+        };
+        let (host, home, upstream) = match asked {
+            Ok(asked) => asked,
+            Err(error) => return (refuse(caller, &target.name, &error).await, gate),
+        };
         let Ok((wire, client)) = caller.welcome().await else {
             return (Ending::Client, gate);
         };
-        gate.remark(&upstream.home.remark());
+        gate.remark(&home.remark());
         let conversation = SshConversation::new(Begin {
             client,
             target: upstream.transport,
-            account: Account::new(&lease, upstream.home.path),
+            account: Account::new(&target.name, host, door.place(), home.path),
             reveals,
             mask_key: Arc::clone(&self.mask_key),
         });
         relay(conversation, wire, upstream.wire, gate, signals).await
     }
+}
+
+/// The host let the gateway in, and then did not say where it is.
+async fn refuse(caller: Caller, target: &str, error: &str) -> Ending {
+    tracing::error!(%error, %target, "a host does not say where its shell begins");
+    let message = format!("the target `{target}` is not available");
+    let refusal = Refusal::new(Reason::Unavailable, message).with_hint("the gateway's log says why");
+    sallyport_session::Caller::refuse(caller, &refusal).await;
+    Ending::Gateway(refusal)
 }

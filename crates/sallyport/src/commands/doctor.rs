@@ -2,6 +2,7 @@
 
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
@@ -274,14 +275,24 @@ fn state(dir: &Path) -> Finding {
     )
 }
 
+/// How long a target may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Whether a target's credential can be had and its port be reached. Nobody logs in.
 async fn reach(target: &Target) -> Finding {
     let what = format!("target {}", target.name);
+    let Some(address) = target.address() else {
+        let agent = target.agent().map(ToString::to_string).unwrap_or_default();
+        return Finding::good(
+            what,
+            format!("the agents `{agent}` log in; `sallyport agents` shows who is connected"),
+        );
+    };
     let lease = target.lease(target.place()).map_err(|error| error.to_string());
     if let Err(error) = lease.and_then(|lease| usable(&lease)) {
         return Finding::bad(what, error, "check the target's credential in targets.toml");
     }
-    match dial_tcp(&target.address, target.connect_timeout).await {
+    match dial_tcp(address, PATIENCE).await {
         Ok(_) => Finding::good(what, "its credential is there and its port can be reached"),
         Err(error) => Finding::bad(what, error.to_string(), "check the target's address, and that it runs"),
     }

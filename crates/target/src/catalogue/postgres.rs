@@ -5,21 +5,31 @@ use smol_str::SmolStr;
 use toml::Spanned;
 
 use super::{CatalogueError, Reader};
-use crate::{Address, AuthMethod, ChannelBinding, Postgres, SecretSource, Tls, file::Entry};
+use crate::{Address, AuthMethod, ChannelBinding, Postgres, PostgresLogin, SecretSource, Tls, file::Entry};
 
 impl Reader<'_> {
-    pub(super) fn postgres(&self, spanned: &Spanned<Entry>, address: &Address) -> Result<Postgres, CatalogueError> {
+    pub(super) fn postgres(&self, spanned: &Spanned<Entry>) -> Result<Postgres, CatalogueError> {
         let entry = spanned.get_ref();
-        let (tls, verification) = self.tls(spanned, address)?;
-        let auth = self.auth(entry)?;
-        let password = self.password_or_trust(spanned, &auth)?;
-        self.check_cleartext(entry, address, verification, &auth)?;
         let database = entry.database.as_ref().unwrap_or(&entry.name);
         Ok(Postgres {
             database: database.get_ref().clone(),
-            user: self.user(&entry.user)?,
-            channel_binding: self.channel_binding(entry, &tls)?,
             startup_settings: self.startup_settings(entry)?,
+            login: self.way(entry, || self.postgres_login(spanned))?,
+        })
+    }
+
+    fn postgres_login(&self, spanned: &Spanned<Entry>) -> Result<PostgresLogin, CatalogueError> {
+        let entry = spanned.get_ref();
+        let address = self.address(spanned)?;
+        let (tls, verification) = self.tls(spanned, &address)?;
+        let auth = self.auth(entry)?;
+        let password = self.password_or_trust(spanned, &auth)?;
+        self.check_cleartext(entry, &address, verification, &auth)?;
+        Ok(PostgresLogin {
+            user: self.user(spanned)?,
+            channel_binding: self.channel_binding(entry, &tls)?,
+            patience: self.patience(entry)?,
+            address,
             password,
             tls,
             auth,

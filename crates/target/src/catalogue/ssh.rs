@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use super::{CatalogueError, Reader};
 use crate::{
-    AcceptEnv, Address, FileRecording, HostTrust, LoginShell, SecretSource, ShellMode, Ssh, SshCredential,
+    AcceptEnv, Address, FileRecording, HostTrust, LoginShell, SecretSource, ShellMode, Ssh, SshCredential, SshLogin,
     file::Entry,
     ssh::{changes_code, is_variable},
 };
@@ -31,7 +31,7 @@ const LOGIN_SHELLS: [(&str, LoginShell); 2] = [
 ];
 
 impl Reader<'_> {
-    pub(super) fn ssh(&self, spanned: &Spanned<Entry>, address: &Address) -> Result<Ssh, CatalogueError> {
+    pub(super) fn ssh(&self, spanned: &Spanned<Entry>) -> Result<Ssh, CatalogueError> {
         let entry = spanned.get_ref();
 
         let shell = entry
@@ -45,14 +45,23 @@ impl Reader<'_> {
         let login_shell = entry.login_shell.as_ref();
         let login_shell = login_shell.map(|word| self.word(word, "shell for a guarded shell", &LOGIN_SHELLS));
         Ok(Ssh {
-            user: self.account(&entry.user)?,
+            user: self.account(self.some_user(spanned)?)?,
             logins: self.logins(entry)?,
-            credential: self.ssh_credential(spanned)?,
-            trust: self.trust(spanned, address)?,
             accept_env: self.accept_env(entry)?,
             shell: shell.transpose()?.unwrap_or_default(),
             files: files.transpose()?.unwrap_or_default(),
             login_shell: login_shell.transpose()?.unwrap_or_default(),
+            login: self.way(entry, || self.ssh_login(spanned))?,
+        })
+    }
+
+    fn ssh_login(&self, spanned: &Spanned<Entry>) -> Result<SshLogin, CatalogueError> {
+        let address = self.address(spanned)?;
+        Ok(SshLogin {
+            credential: self.ssh_credential(spanned)?,
+            trust: self.trust(spanned, &address)?,
+            patience: self.patience(spanned.get_ref())?,
+            address,
         })
     }
 

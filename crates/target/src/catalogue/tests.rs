@@ -5,8 +5,11 @@ use std::{fs, path::Path};
 use sallyport_testbed::Authority;
 use secrecy::ExposeSecret;
 
-use super::{Access, Catalogue, Target};
-use crate::{AuthMethod, FileRecording, LoginShell, Postgres, PostgresLease, ShellMode, Ssh, SshLease, SshSecret, Tls};
+use super::{Access, Catalogue, Target, Way};
+use crate::{
+    AuthMethod, FileRecording, LoginShell, Postgres, PostgresLease, PostgresLogin, ShellMode, Ssh, SshLease, SshLogin,
+    SshSecret, Tls,
+};
 
 fn parse(text: &str) -> Result<Catalogue, super::CatalogueError> {
     Catalogue::parse(text, "targets.toml", Path::new("/nowhere"))
@@ -33,6 +36,20 @@ fn postgres(target: &Target) -> &Postgres {
     }
 }
 
+fn login(target: &Target) -> &PostgresLogin {
+    match &postgres(target).login {
+        Way::Here(login) => login,
+        Way::Agent(_) => panic!("{target:?}"),
+    }
+}
+
+fn ssh_login(target: &Target) -> &SshLogin {
+    match &ssh(target).login {
+        Way::Here(login) => login,
+        Way::Agent(_) => panic!("{target:?}"),
+    }
+}
+
 fn ssh(target: &Target) -> &Ssh {
     match &target.access {
         Access::Ssh(ssh) => ssh,
@@ -49,8 +66,8 @@ fn a_target_is_read_with_its_defaults() {
     let catalogue = parse(ORDERS).unwrap();
     let target = catalogue.get("orders").unwrap();
     assert_eq!((target.protocol(), target.place()), ("postgres", "orders"));
-    assert_eq!(postgres(target).auth, [AuthMethod::ScramSha256]);
-    assert!(matches!(postgres(target).tls, Tls::Disable));
+    assert_eq!(login(target).auth, [AuthMethod::ScramSha256]);
+    assert!(matches!(login(target).tls, Tls::Disable));
     assert_eq!(catalogue.targets().len(), 1);
     assert!(catalogue.get("other").is_none());
     assert!(parse("").unwrap().targets().is_empty());
@@ -133,7 +150,7 @@ fn authorities_are_read_with_the_catalogue() {
     assert!(empty.contains("holds no certificate"), "{empty}");
     fs::write(dir.path().join("ca.crt"), Authority::new().unwrap().certificate()).unwrap();
     let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
-    assert!(matches!(postgres(&catalogue.targets()[0]).tls, Tls::Require(_)));
+    assert!(matches!(login(&catalogue.targets()[0]).tls, Tls::Require(_)));
 }
 
 const WEB: &str = r#"
@@ -156,10 +173,10 @@ fn a_host_is_read_with_its_defaults() {
     let catalogue = parse(WEB).unwrap();
     let target = catalogue.get("web-1").unwrap();
     assert_eq!((target.protocol(), target.place()), ("ssh", "deploy"));
+    assert_eq!(ssh_login(target).trust.name, "web1.internal");
     let ssh = ssh(target);
     assert_eq!((ssh.shell, ssh.files), (ShellMode::Guarded, FileRecording::Digest));
     assert_eq!(ssh.login_shell, LoginShell::Bash);
-    assert_eq!(ssh.trust.name, "web1.internal");
     assert!(ssh.accept_env.accepts("LC_ALL") && ssh.accept_env.accepts("LANG"));
     assert!(!ssh.accept_env.accepts("EDITOR") && !ssh.accept_env.accepts("COLORTERM"));
     assert!(PostgresLease::try_from(target.lease("deploy").unwrap()).is_err());
@@ -195,7 +212,7 @@ fn a_host_that_nothing_vouches_for_is_refused() {
     assert!(named.contains("there is no `host_ca`"), "{named}");
     let signed = web("host_keys", "host_name = \"web\"\nhost_ca");
     let catalogue = parse(&signed).unwrap();
-    let trust = &ssh(catalogue.get("web-1").unwrap()).trust;
+    let trust = &ssh_login(catalogue.get("web-1").unwrap()).trust;
     assert_eq!(
         (trust.keys.len(), trust.authorities.len(), trust.name.as_str()),
         (0, 1, "web")
@@ -220,6 +237,46 @@ fn mistakes_of_hosts_name_their_line() {
     let many = format!("logins = [{}]", "\"a\",".repeat(65));
     assert!(add(&many).contains("there can be 64"));
     assert!(error(&web("\"ssh\"", "\"telnet\"")).starts_with("targets.toml:4: `telnet` is no protocol"));
+}
+
+#[test]
+fn a_target_of_agents_says_nothing_of_how_to_log_in_and_an_agents_file_nothing_else() {
+    let behind = "[[target]]\nname = 'orders'\nprotocol = 'postgres'\nagent = 'eu-west'\nenvironment = 'production'\n\
+                  startup_settings = ['search_path']\n";
+    let catalogue = parse(behind).unwrap();
+    let target = catalogue.get("orders").unwrap();
+    assert_eq!(target.agent().unwrap(), "eu-west");
+    assert!(target.address().is_none());
+    let elsewhere = target.lease("orders").unwrap_err().to_string();
+    assert_eq!(elsewhere, "only an agent `eu-west` can log in to `orders`");
+    for line in [
+        "address = 'a:1'",
+        "user = 'app'",
+        "password_env = 'P'",
+        "tls = 'disable'",
+        "auth = ['trust']",
+        "login_timeout_s = 3",
+    ] {
+        let error = error(&format!("{behind}{line}\n"));
+        let option = line.split(' ').next().unwrap();
+        assert_eq!(
+            error,
+            format!("targets.toml:7: `{option}` belongs in the targets.toml of the agents `eu-west`, who log in")
+        );
+    }
+    let web = "[[target]]\nname = 'web-1'\nprotocol = 'ssh'\nagent = 'eu-west'\nuser = 'deploy'\nlogins = ['root']\n";
+    let catalogue = parse(web).unwrap();
+    assert!(ssh(catalogue.get("web-1").unwrap()).has_login("root"));
+    assert!(error(&format!("{web}certificate = true\n")).contains("`certificate` belongs in"));
+    assert!(error(&web.replace("user = 'deploy'\n", "")).contains("needs a `user`"));
+
+    let agents = |text: &str| Catalogue::parse_for_agent(text, "targets.toml", Path::new("/nowhere"));
+    agents(&format!("{ORDERS}{WEB}logins = ['root']\n")).unwrap();
+    for line in ["environment = 'x'", "tags = []", "agent = 'x'", "database = 'x'"] {
+        let error = agents(&format!("{ORDERS}{line}\n")).unwrap_err().to_string();
+        assert!(error.contains("belongs in the gateway's targets.toml"), "{error}");
+    }
+    assert!(agents(behind).is_err());
 }
 
 /// Whoever writes an option of another protocol believes that it does something.

@@ -33,60 +33,44 @@ const LIMITS: Limits = Limits {
 };
 const MAX_MESSAGES: usize = 1000;
 
-/// A login under way.
-pub(super) struct Login<'a> {
+/// A connection on which messages are read one by one.
+pub(super) struct Settling {
     wire: Wire,
     buf: BytesMut,
     messages: usize,
+}
+
+/// A login under way.
+pub(super) struct Login<'a> {
+    line: Settling,
     lease: &'a PostgresLease,
     cache: &'a KeyCache,
 }
 
 impl<'a> Login<'a> {
     pub(super) fn new(wire: Wire, lease: &'a PostgresLease, cache: &'a KeyCache) -> Self {
-        Self {
-            wire,
-            buf: BytesMut::with_capacity(1024),
-            messages: 0,
-            lease,
-            cache,
-        }
+        let line = Settling::new(wire);
+        Self { line, lease, cache }
     }
 
     /// Sends the startup packet and logs in.
     pub(super) async fn run(mut self, packet: &[u8]) -> Result<Upstream, DialError> {
         self.send(packet).await?;
         self.authenticate().await?;
-        self.settle().await
+        self.line.finish().await
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), DialError> {
-        self.wire.write_all(bytes).await?;
-        self.wire.flush().await?;
+        self.line.wire.write_all(bytes).await?;
+        self.line.wire.flush().await?;
         Ok(())
-    }
-
-    async fn message(&mut self) -> Result<(Tag, Bytes), DialError> {
-        self.messages = self.messages.saturating_add(1);
-        if self.messages > MAX_MESSAGES {
-            return Err(DialError::Unexpected("messages without end"));
-        }
-        loop {
-            if let Some(frame) = next_frame::<Tag>(&self.buf, &LIMITS)? {
-                let whole = self.buf.split_to(frame.total_len).freeze();
-                return Ok((frame.tag, whole.slice(crate::wire::HEADER_LEN..)));
-            }
-            if self.wire.read_buf(&mut self.buf).await? == 0 {
-                return Err(DialError::Closed);
-            }
-        }
     }
 
     /// The next request of the login.
     #[expect(clippy::wildcard_enum_match_arm, reason = "`name` classifies the rest, each by name")]
     async fn request<T>(&mut self, take: impl Fn(&Authentication<'_>) -> Result<T, DialError>) -> Result<T, DialError> {
         loop {
-            let (tag, body) = self.message().await?;
+            let (tag, body) = self.line.message().await?;
             match Message::decode(tag, &body)? {
                 Message::Authentication(request) => return take(&request),
                 Message::ErrorResponse(error) => return Err(refused(error)),
@@ -102,7 +86,7 @@ impl<'a> Login<'a> {
             Asked::Nothing => self.trusted(),
             Asked::Password => {
                 self.check(AuthMethod::Password)?;
-                if !self.wire.is_loopback() && !self.wire.tls().is_some_and(|tls| tls.verified) {
+                if !self.line.wire.is_loopback() && !self.line.wire.tls().is_some_and(|tls| tls.verified) {
                     return Err(DialError::ClearPassword);
                 }
                 let password = self.password()?.clone();
@@ -229,7 +213,7 @@ impl<'a> Login<'a> {
 
     /// Binds to the channel when that is possible.
     fn binding(&self, plain: bool, plus: bool) -> Result<Binding, DialError> {
-        let certificate = self.wire.tls().and_then(|tls| tls.peer_certificates.first());
+        let certificate = self.line.wire.tls().and_then(|tls| tls.peer_certificates.first());
         let hash = match self.lease.channel_binding {
             ChannelBinding::Disable => None,
             ChannelBinding::Prefer | ChannelBinding::Require => {
@@ -244,10 +228,37 @@ impl<'a> Login<'a> {
             (None, _) => Ok(Binding::Unsupported),
         }
     }
+}
+
+impl Settling {
+    /// On `wire`, where nothing was said yet.
+    pub(super) fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            buf: BytesMut::with_capacity(1024),
+            messages: 0,
+        }
+    }
+
+    async fn message(&mut self) -> Result<(Tag, Bytes), DialError> {
+        self.messages = self.messages.saturating_add(1);
+        if self.messages > MAX_MESSAGES {
+            return Err(DialError::Unexpected("messages without end"));
+        }
+        loop {
+            if let Some(frame) = next_frame::<Tag>(&self.buf, &LIMITS)? {
+                let whole = self.buf.split_to(frame.total_len).freeze();
+                return Ok((frame.tag, whole.slice(crate::wire::HEADER_LEN..)));
+            }
+            if self.wire.read_buf(&mut self.buf).await? == 0 {
+                return Err(DialError::Closed);
+            }
+        }
+    }
 
     /// Takes what the target says of itself until it is ready for commands.
     #[expect(clippy::wildcard_enum_match_arm, reason = "`name` classifies the rest, each by name")]
-    async fn settle(mut self) -> Result<Upstream, DialError> {
+    pub(super) async fn finish(mut self) -> Result<Upstream, DialError> {
         let mut parameters = Vec::new();
         let mut notices = Vec::new();
         let mut key = None;

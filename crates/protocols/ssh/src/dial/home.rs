@@ -5,16 +5,21 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use sallyport_session::Door;
 use sallyport_ssh_transport::wire;
-use sallyport_target::{LoginShell, SshLease};
+use sallyport_target::LoginShell;
+use tokio::time::timeout;
 
 use crate::connection::{MAX_PACKET, Packet};
+use crate::dial::{Dialer, Upstream};
 use crate::exchange::{Exchange, ExchangeError};
 
 /// How long what a host said is believed. It changes when an account is moved, which people cannot do themselves.
 const BELIEVED: Duration = Duration::from_secs(300);
 /// Accounts that are remembered.
 const MAX_ACCOUNTS: usize = 4096;
+/// How long the host may take over the answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest answer.
 const MAX_ANSWER: usize = 8 * 1024;
 /// Messages that a host may send before it has answered.
@@ -51,16 +56,29 @@ pub(crate) struct Homes {
 }
 
 impl Homes {
-    /// The home of the account that `exchange` is logged in to.
-    pub(crate) async fn of(&self, lease: &SshLease, exchange: &mut Exchange) -> Result<Home, ExchangeError> {
-        let key = (lease.target.to_string(), lease.address.to_string(), lease.user.clone());
+    /// The home of the account that `upstream` is logged in to through `door`, where `shell` reads lines.
+    pub(crate) async fn of(
+        &self,
+        door: &Door<Dialer>,
+        shell: LoginShell,
+        upstream: Upstream,
+    ) -> Result<(Home, Upstream), ExchangeError> {
+        let key = (
+            door.target().name.to_string(),
+            door.leads_to(),
+            door.place().to_string(),
+        );
         if let Some(home) = self.known(&key) {
-            return Ok(Home {
+            let home = Home {
                 path: Some(home),
                 asked: false,
-            });
+            };
+            return Ok((home, upstream));
         }
-        let home = read(&ask(exchange).await?, lease.login_shell);
+        let mut exchange = Exchange::resume(upstream.wire, upstream.transport);
+        let answer = timeout(PATIENCE, ask(&mut exchange)).await;
+        let answer = answer.map_err(|_elapsed| ExchangeError::Unexpected("no answer in time".to_owned()))??;
+        let home = read(&answer, shell);
         if let Some(home) = &home {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= MAX_ACCOUNTS {
@@ -68,10 +86,12 @@ impl Homes {
             }
             known.insert(key, (Instant::now(), home.clone()));
         }
-        Ok(Home {
+        let (wire, transport) = exchange.into_parts();
+        let home = Home {
             path: home,
             asked: true,
-        })
+        };
+        Ok((home, Upstream { wire, transport }))
     }
 
     fn known(&self, key: &Key) -> Option<String> {

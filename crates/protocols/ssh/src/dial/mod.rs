@@ -1,20 +1,25 @@
 //! Logging in to a host.
 
+mod carry;
 mod home;
 
+use std::sync::Arc;
+
 use bytes::BytesMut;
-use sallyport_identity::Identities;
+use sallyport_identity::HostLogins;
 use sallyport_listen::Wire;
+use sallyport_session::{DialError as NoLogin, Whom};
 use sallyport_ssh_transport::keys::{Certificate, KeyError, PrivateKey, SignatureAlgorithm};
 use sallyport_ssh_transport::wire::{self, Reader};
 use sallyport_ssh_transport::{ClientConfig, HostTrust, Preferences, Transport, message};
 use sallyport_target::{ConnectError, CredentialError, SshLease, SshSecret, dial_tcp};
 use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
 use crate::exchange::{Exchange, ExchangeError};
-pub(crate) use home::{Home, Homes};
+pub(crate) use home::Homes;
 
 /// Questions of a host that are answered before it lets us in.
 const MAX_QUESTIONS: usize = 8;
@@ -30,7 +35,7 @@ pub(crate) enum DialError {
     Credential(#[from] CredentialError),
     #[error("the key that the target is logged in to with cannot be used: {0}")]
     Key(#[from] KeyError),
-    #[error("the gateway has no authority that signs for its own logins")]
+    #[error("there is no authority here that signs for logins at hosts")]
     NoAuthority,
     #[error("the target did not let `{user}` in; it takes {methods}")]
     Refused { user: String, methods: String },
@@ -38,67 +43,106 @@ pub(crate) enum DialError {
     Timeout { seconds: u64 },
 }
 
-/// A host that has let the gateway in.
+/// A host that has let us in.
 pub struct Upstream {
     pub(crate) wire: Wire,
     pub(crate) transport: Transport,
-    /// Where a shell of the account begins.
-    pub(crate) home: Home,
 }
 
-/// Reaches the host of a lease and logs in.
-pub(crate) async fn dial(
-    lease: &SshLease,
-    identities: &Identities,
-    session: &str,
-    homes: &Homes,
-) -> Result<Upstream, DialError> {
-    let wire = dial_tcp(&lease.address, lease.connect_timeout).await?;
-    let late = DialError::Timeout {
-        seconds: lease.login_timeout.as_secs(),
-    };
-    let login = log_in(wire, lease, identities, session, homes);
-    tokio::time::timeout(lease.login_timeout, login)
-        .await
-        .map_err(|_| late)?
+/// What a session asks of a host beside the login: nothing.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {}
+
+/// What is done at a host beside its sessions: nothing.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Errand {}
+
+/// Logs in to hosts.
+#[derive(Debug)]
+pub struct Dialer {
+    /// What signs for logins by certificate.
+    authority: Option<Arc<HostLogins>>,
 }
 
-async fn log_in(
-    wire: Wire,
-    lease: &SshLease,
-    identities: &Identities,
-    session: &str,
-    homes: &Homes,
-) -> Result<Upstream, DialError> {
-    let now = OffsetDateTime::now_utc();
-    let trust = HostTrust {
-        keys: lease.trust.keys.clone(),
-        authorities: lease.trust.authorities.clone(),
-        names: vec![lease.trust.name.to_string()],
-        now_unix: now.unix_timestamp().unsigned_abs(),
-    };
-    let config = ClientConfig {
-        trust,
-        software: crate::SOFTWARE.to_owned(),
-        preferences: Preferences::default(),
-    };
-    let exchange = Exchange::new(wire, |out| Ok(Transport::client(config, out)))?;
-    let mut login = Login { exchange, lease };
-    login.exchange.become_ready().await?;
-    login.service().await?;
-    match &lease.secret {
-        SshSecret::Password(password) => login.by_password(password.expose_secret()).await?,
-        SshSecret::PrivateKey(file) => login.by_key(&file.open()?, None).await?,
-        SshSecret::Certificate => {
-            let key = PrivateKey::generate_ed25519()?;
-            let authorities = identities.ssh().ok_or(DialError::NoAuthority)?;
-            let certificate = authorities.for_host(key.public_key().clone(), &lease.user, session, now)?;
-            login.by_key(&key, Some(&certificate)).await?;
+impl Dialer {
+    /// With the authority that hosts trust, if there is one.
+    #[must_use]
+    pub fn new(authority: Option<Arc<HostLogins>>) -> Self {
+        Self { authority }
+    }
+
+    async fn dial(&self, lease: &SshLease, whom: &Whom) -> Result<Upstream, DialError> {
+        let wire = dial_tcp(&lease.address, lease.patience.connect).await?;
+        let late = DialError::Timeout {
+            seconds: lease.patience.login.as_secs(),
+        };
+        tokio::time::timeout(lease.patience.login, self.authenticate(wire, lease, whom))
+            .await
+            .map_err(|_| late)?
+    }
+
+    async fn authenticate(&self, wire: Wire, lease: &SshLease, whom: &Whom) -> Result<Upstream, DialError> {
+        let now = OffsetDateTime::now_utc();
+        let trust = HostTrust {
+            keys: lease.trust.keys.clone(),
+            authorities: lease.trust.authorities.clone(),
+            names: vec![lease.trust.name.to_string()],
+            now_unix: now.unix_timestamp().unsigned_abs(),
+        };
+        let config = ClientConfig {
+            trust,
+            software: crate::SOFTWARE.to_owned(),
+            preferences: Preferences::default(),
+        };
+        let exchange = Exchange::new(wire, |out| Ok(Transport::client(config, out)))?;
+        let mut login = Login { exchange, lease };
+        login.exchange.become_ready().await?;
+        login.service().await?;
+        match &lease.secret {
+            SshSecret::Password(password) => login.by_password(password.expose_secret()).await?,
+            SshSecret::PrivateKey(file) => login.by_key(&file.open()?, None).await?,
+            SshSecret::Certificate => {
+                let key = PrivateKey::generate_ed25519()?;
+                let authority = self.authority.as_ref().ok_or(DialError::NoAuthority)?;
+                let name = format!("{} {}", whom.principal, whom.session);
+                let certificate = authority.for_host(key.public_key().clone(), &lease.user, &name, now)?;
+                login.by_key(&key, Some(&certificate)).await?;
+            }
+        }
+        let (wire, transport) = login.exchange.into_parts();
+        Ok(Upstream { wire, transport })
+    }
+}
+
+impl sallyport_session::Login for Dialer {
+    type Lease = SshLease;
+    type Order = Order;
+    type Errand = Errand;
+    type Upstream = Upstream;
+    const NAME: &'static str = "ssh";
+
+    async fn log_in(&self, lease: &SshLease, _order: &Order, whom: &Whom) -> Result<Upstream, NoLogin> {
+        match self.dial(lease, whom).await {
+            Ok(upstream) => Ok(upstream),
+            Err(DialError::Connect(error)) => Err(NoLogin::Unreached(error.to_string())),
+            Err(error) => Err(NoLogin::of(error)),
         }
     }
-    let home = homes.of(lease, &mut login.exchange).await?;
-    let (wire, transport) = login.exchange.into_parts();
-    Ok(Upstream { wire, transport, home })
+
+    async fn run(&self, _lease: &SshLease, errand: &Errand) -> Result<(), NoLogin> {
+        match *errand {}
+    }
+
+    async fn hand_over(&self, upstream: Upstream, flow: Wire) -> std::io::Result<()> {
+        carry::carry(upstream, flow).await
+    }
+
+    async fn take_over(&self, flow: Wire) -> Result<Upstream, NoLogin> {
+        Ok(Upstream {
+            wire: flow,
+            transport: Transport::carried(),
+        })
+    }
 }
 
 struct Login<'l> {

@@ -81,6 +81,14 @@ impl Sealer {
         }
     }
 
+    /// For a stream that is protected otherwise: no keys, and none to come.
+    pub(crate) fn carried() -> Self {
+        Self {
+            keys: Sealing::Carried,
+            ..Self::new()
+        }
+    }
+
     /// Takes new keys; with strict key exchange the sequence numbers start again.
     pub(crate) fn replace(&mut self, suite: Suite, keys: &KeyMaterial, strict: bool) -> Result<(), PacketError> {
         self.keys = Sealing::new(suite, keys)?;
@@ -110,7 +118,7 @@ impl Sealer {
         let aligned = payload + if self.keys.length_is_apart() { 1 } else { HEADER };
         let padding = PADDING_MIN + (block - (aligned + PADDING_MIN) % block) % block;
         let length = 1 + payload + padding;
-        self.usage.add(length)?;
+        self.keys.count(&mut self.usage, length)?;
         let start = out.len();
         out.reserve(4 + length + Sealing::TAG_MAX);
         out.put_u32(u32::try_from(length).map_err(|_| PacketError::TooLong)?);
@@ -156,6 +164,14 @@ impl Opener {
         }
     }
 
+    /// For a stream that is protected otherwise: no keys, and none to come.
+    pub(crate) fn carried() -> Self {
+        Self {
+            keys: Opening::Carried,
+            ..Self::new()
+        }
+    }
+
     /// Takes new keys; with strict key exchange the sequence numbers start again.
     pub(crate) fn replace(&mut self, suite: Suite, keys: &KeyMaterial, strict: bool) -> Result<(), PacketError> {
         self.keys = Opening::new(suite, keys)?;
@@ -192,7 +208,7 @@ impl Opener {
         let Some(packet) = input.get_mut(..whole) else {
             return Ok(None);
         };
-        self.usage.add(length)?;
+        self.keys.count(&mut self.usage, length)?;
         self.keys.open(self.sequence, packet)?;
         let padding = packet.get(4).map_or(0, |padding| usize::from(*padding));
         // At least one byte of payload: the number of the message.

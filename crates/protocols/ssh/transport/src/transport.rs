@@ -145,6 +145,8 @@ pub struct Transport {
     authenticated: bool,
     ignored: u32,
     peer_algorithms: Option<Vec<SignatureAlgorithm>>,
+    /// Somebody else is the end of the host's encryption, and keys are no matter here.
+    carried: bool,
 }
 
 impl Transport {
@@ -165,6 +167,21 @@ impl Transport {
         Self::new(Role::Client(Box::new(config)), own, out)
     }
 
+    /// Either side of a stream that carries the messages of a connection without their encryption, between whoever
+    /// logged in to a host and whoever goes on with it. It is ready at once, both sides say no more than messages,
+    /// and the stream itself must be protected.
+    #[must_use]
+    pub fn carried() -> Self {
+        let mut transport = Self::new(Role::Client(Box::default()), Vec::new(), &mut BytesMut::new());
+        transport.state = State::Open;
+        transport.opener = Opener::carried();
+        transport.sealer = Sealer::carried();
+        transport.ready = true;
+        transport.authenticated = true;
+        transport.carried = true;
+        transport
+    }
+
     fn new(role: Role, own: Vec<u8>, out: &mut BytesMut) -> Self {
         out.put_slice(&own);
         out.put_slice(b"\r\n");
@@ -182,6 +199,7 @@ impl Transport {
             authenticated: false,
             ignored: 0,
             peer_algorithms: None,
+            carried: false,
         }
     }
 
@@ -238,6 +256,7 @@ impl Transport {
     /// it every hour. Does nothing while a key exchange is under way.
     pub fn rekey(&mut self, out: &mut BytesMut) -> Result<(), TransportError> {
         match self.state {
+            State::Open if self.carried => Ok(()),
             State::Open => {
                 let strict = self.session.as_ref().is_some_and(|session| session.strict);
                 let init = self.send_init(strict, out)?;
@@ -351,7 +370,7 @@ impl Transport {
 
     fn is_due(&self, usage: Usage) -> bool {
         let bytes = self.role.preferences().rekey_bytes.min(REKEY_BYTES_MAX);
-        self.ready && !self.holding && (usage.bytes >= bytes || usage.packets >= REKEY_PACKETS)
+        self.ready && !self.holding && !self.carried && (usage.bytes >= bytes || usage.packets >= REKEY_PACKETS)
     }
 
     fn fail(&mut self, error: &TransportError, out: &mut BytesMut) {

@@ -5,7 +5,7 @@ use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::cipher::{EncryptingKey, EncryptionContext, UnboundCipherKey};
 use aws_lc_rs::{constant_time, hmac};
 
-use super::{KeyMaterial, Mac, PacketError, Suite};
+use super::{KeyMaterial, Mac, PacketError, Suite, Usage};
 
 const GCM_TAG: usize = 16;
 const AES_BLOCK: usize = 16;
@@ -13,6 +13,8 @@ const AES_BLOCK: usize = 16;
 /// The keys of the sending direction.
 pub(super) enum Sealing {
     Clear,
+    /// No keys for good: the stream is protected otherwise.
+    Carried,
     Gcm(Gcm),
     ChaCha(Box<chacha::SealingKey>),
     Ctr(Box<Ctr>),
@@ -51,7 +53,7 @@ impl Sealing {
 
     pub(super) fn block(&self) -> usize {
         match self {
-            Self::Clear | Self::ChaCha(_) => 8,
+            Self::Clear | Self::Carried | Self::ChaCha(_) => 8,
             Self::Gcm(_) | Self::Ctr(_) => AES_BLOCK,
         }
     }
@@ -59,15 +61,23 @@ impl Sealing {
     /// Whether the length does not count among what is aligned to blocks.
     pub(super) fn length_is_apart(&self) -> bool {
         match self {
-            Self::Clear => false,
+            Self::Clear | Self::Carried => false,
             Self::Gcm(_) | Self::ChaCha(_) => true,
             Self::Ctr(ctr) => ctr.etm,
         }
     }
 
+    /// Counts a packet under these keys, if there are any that could be used up.
+    pub(super) fn count(&self, usage: &mut Usage, length: usize) -> Result<(), PacketError> {
+        match self {
+            Self::Carried => Ok(()),
+            Self::Clear | Self::Gcm(_) | Self::ChaCha(_) | Self::Ctr(_) => usage.add(length),
+        }
+    }
+
     pub(super) fn seal(&mut self, sequence: u32, packet: &mut [u8]) -> Result<Tag, PacketError> {
         match self {
-            Self::Clear => Ok(Tag::None),
+            Self::Clear | Self::Carried => Ok(Tag::None),
             Self::Gcm(gcm) => gcm.seal(packet),
             Self::ChaCha(key) => {
                 let mut tag = [0; chacha::TAG_LEN];
@@ -82,6 +92,8 @@ impl Sealing {
 /// The keys of the receiving direction.
 pub(super) enum Opening {
     Clear,
+    /// No keys for good: the stream is protected otherwise.
+    Carried,
     Gcm(Gcm),
     ChaCha(Box<chacha::OpeningKey>),
     Ctr(Box<Ctr>),
@@ -100,14 +112,14 @@ impl Opening {
 
     pub(super) fn block(&self) -> usize {
         match self {
-            Self::Clear | Self::ChaCha(_) => 8,
+            Self::Clear | Self::Carried | Self::ChaCha(_) => 8,
             Self::Gcm(_) | Self::Ctr(_) => AES_BLOCK,
         }
     }
 
     pub(super) fn length_is_apart(&self) -> bool {
         match self {
-            Self::Clear => false,
+            Self::Clear | Self::Carried => false,
             Self::Gcm(_) | Self::ChaCha(_) => true,
             Self::Ctr(ctr) => ctr.etm,
         }
@@ -116,7 +128,7 @@ impl Opening {
     /// How many bytes it takes to know a packet's length.
     pub(super) fn head(&self) -> usize {
         match self {
-            Self::Clear | Self::Gcm(_) | Self::ChaCha(_) => 4,
+            Self::Clear | Self::Carried | Self::Gcm(_) | Self::ChaCha(_) => 4,
             Self::Ctr(ctr) => {
                 if ctr.etm {
                     4
@@ -127,9 +139,17 @@ impl Opening {
         }
     }
 
+    /// Counts a packet under these keys, if there are any that could be used up.
+    pub(super) fn count(&self, usage: &mut Usage, length: usize) -> Result<(), PacketError> {
+        match self {
+            Self::Carried => Ok(()),
+            Self::Clear | Self::Gcm(_) | Self::ChaCha(_) | Self::Ctr(_) => usage.add(length),
+        }
+    }
+
     pub(super) fn tag(&self) -> usize {
         match self {
-            Self::Clear => 0,
+            Self::Clear | Self::Carried => 0,
             Self::Gcm(_) => GCM_TAG,
             Self::ChaCha(_) => chacha::TAG_LEN,
             Self::Ctr(ctr) => ctr.mac.algorithm().tag_len(),
@@ -155,7 +175,7 @@ impl Opening {
         let body = packet.len().checked_sub(self.tag()).ok_or(PacketError::Corrupt)?;
         let (packet, tag) = packet.split_at_mut_checked(body).ok_or(PacketError::Corrupt)?;
         match self {
-            Self::Clear => Ok(()),
+            Self::Clear | Self::Carried => Ok(()),
             Self::Gcm(gcm) => gcm.open(packet, tag),
             Self::ChaCha(key) => {
                 let tag = tag.first_chunk().ok_or(PacketError::Corrupt)?;

@@ -32,6 +32,8 @@ impl Transport {
         let number = payload.first().copied().ok_or(TransportError::Packet)?;
         self.check_strict(number)?;
         match number {
+            // Whoever carries a connection has negotiated it already.
+            7..=49 if self.carried => Err(TransportError::Unexpected(number)),
             message::DISCONNECT => self.receive_disconnect(payload),
             message::IGNORE | message::UNIMPLEMENTED | message::DEBUG => self.ignore(),
             message::SERVICE_REQUEST | message::SERVICE_ACCEPT | 50..=255 => {

@@ -1,0 +1,156 @@
+//! What an agent does for a flow: it logs in to a target of its own, and carries what follows.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use sallyport_identity::HostLogins;
+use sallyport_listen::Wire;
+use sallyport_session::{DialError, Login, Opening, Wanted};
+use sallyport_target::{Catalogue, Target};
+use sallyport_tunnel::{Announced, Answer, Flow, head};
+use serde::Deserialize;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+/// How long the gateway may take to say what a flow is for.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The targets beside an agent, and how they are logged in to.
+pub(crate) struct Beside {
+    file: PathBuf,
+    targets: Mutex<Catalogue>,
+    postgres: sallyport_postgres::Dialer,
+    ssh: sallyport_ssh::Dialer,
+}
+
+/// The head of a flow, as far as it is the same for all protocols.
+#[derive(Deserialize)]
+struct Asked {
+    target: String,
+    protocol: String,
+}
+
+impl Beside {
+    /// With the targets of `file`; `authority` signs for logins at SSH hosts.
+    ///
+    /// # Errors
+    /// When the file cannot be read or makes no sense.
+    pub(crate) fn open(file: PathBuf, authority: HostLogins) -> anyhow::Result<Self> {
+        let targets = Mutex::new(read(&file)?);
+        Ok(Self {
+            file,
+            targets,
+            postgres: sallyport_postgres::Dialer::default(),
+            ssh: sallyport_ssh::Dialer::new(Some(Arc::new(authority))),
+        })
+    }
+
+    /// Reads the file again. True when what is announced changed.
+    ///
+    /// # Errors
+    /// When it makes no sense; what was read before stays.
+    pub(crate) fn reload(&self) -> anyhow::Result<bool> {
+        let (before, targets) = (self.announced(), read(&self.file)?);
+        *self.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
+        Ok(self.announced() != before)
+    }
+
+    /// What the gateway is told of the targets.
+    pub(crate) fn announced(&self) -> Vec<Announced> {
+        let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        let announce = |target: &Arc<Target>| Announced {
+            name: target.name.clone(),
+            protocol: target.protocol().into(),
+        };
+        targets.targets().iter().map(announce).collect()
+    }
+
+    /// Does what a flow is for. `gateway` is where it comes from.
+    pub(crate) async fn serve(&self, mut flow: Flow, gateway: SocketAddr) {
+        let Ok(Ok(opening)) = timeout(PATIENCE, head::read_raw(&mut flow)).await else {
+            return;
+        };
+        let asked: Asked = match serde_json::from_slice(&opening) {
+            Ok(asked) => asked,
+            Err(error) => return tracing::warn!(%error, "the gateway asks for something that makes no sense"),
+        };
+        let target = {
+            let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+            targets.get(&asked.target).cloned()
+        };
+        let target = target.filter(|target| target.protocol() == asked.protocol);
+        let Some(target) = target else {
+            let why = format!("the agent has no target `{}` that speaks {}", asked.target, asked.protocol);
+            return answer(flow, Answer::Unable { why }).await;
+        };
+        match target.protocol() {
+            "ssh" => serve(&self.ssh, &target, &opening, flow, gateway).await,
+            _ => serve(&self.postgres, &target, &opening, flow, gateway).await,
+        }
+    }
+}
+
+fn read(file: &std::path::Path) -> anyhow::Result<Catalogue> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let base = file.parent().unwrap_or(std::path::Path::new("."));
+    Ok(Catalogue::parse_for_agent(&text, &file.display().to_string(), base)?)
+}
+
+/// Tells what came of it, where nothing follows.
+async fn answer(mut flow: Flow, answer: Answer) {
+    if head::write(&mut flow, &answer).await.is_ok() {
+        let _ = flow.shutdown().await;
+    }
+}
+
+async fn serve<L: Login>(login: &L, target: &Target, opening: &[u8], flow: Flow, gateway: SocketAddr) {
+    let opening: Opening<L::Order, L::Errand> = match serde_json::from_slice(opening) {
+        Ok(opening) => opening,
+        Err(error) => {
+            let why = format!("the agent does not understand what is asked: {error}");
+            return answer(flow, Answer::Unable { why }).await;
+        }
+    };
+    let lease = target.lease(&opening.place).map_err(|error| error.to_string());
+    let lease = lease.and_then(|lease| L::Lease::try_from(lease).map_err(|error| error.to_string()));
+    let lease = match lease {
+        Ok(lease) => lease,
+        Err(why) => {
+            tracing::error!(error = %why, target = %target.name, "no credential for a target");
+            return answer(flow, Answer::Unable { why }).await;
+        }
+    };
+    let (session, principal) = (opening.whom.session, &opening.whom.principal);
+    match opening.what {
+        Wanted::Login(order) => match login.log_in(&lease, &order, &opening.whom).await {
+            Ok(upstream) => {
+                tracing::info!(%session, %principal, target = %target.name, "logged in");
+                let mut flow = flow;
+                if head::write(&mut flow, &Answer::Done).await.is_ok() {
+                    let ended = login.hand_over(upstream, Wire::over(flow, gateway)).await;
+                    let error = ended.err().map(|error| error.to_string());
+                    tracing::info!(%session, target = %target.name, error, "the session is over");
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, %session, target = %target.name, "no login at a target");
+                answer(flow, failed(error)).await;
+            }
+        },
+        Wanted::Errand(errand) => match login.run(&lease, &errand).await {
+            Ok(()) => answer(flow, Answer::Done).await,
+            Err(error) => answer(flow, failed(error)).await,
+        },
+    }
+}
+
+/// Another agent may reach what this one does not.
+fn failed(error: DialError) -> Answer {
+    match error {
+        DialError::Unreached(why) | DialError::Unserved(why) => Answer::Unable { why },
+        DialError::Failed(why) => Answer::Failed { why },
+    }
+}

@@ -1,0 +1,5 @@
+//! Agents beside targets, as the gateway sees them.
+
+mod port;
+
+pub(crate) use port::Behind;

@@ -1,0 +1,137 @@
+//! What keeps a connection going on either side, and notices when the other is gone.
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use h2::{Ping, PingPong};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+/// How the other side's silence is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// How often it is asked whether it is there.
+    pub every: Duration,
+    /// How long it may take to say so. All that is under way before the answer counts.
+    pub patience: Duration,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(5),
+            patience: Duration::from_secs(15),
+        }
+    }
+}
+
+/// What is known of a connection, shared by its flows.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    flows: AtomicUsize,
+    lost: OnceLock<String>,
+    latency_us: AtomicU64,
+    /// Somebody on this side ends it, or the last flow ended.
+    changed: Notify,
+}
+
+impl Line {
+    pub(crate) fn begin(&self) {
+        self.flows.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn end(&self) {
+        self.flows.fetch_sub(1, Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn flows(&self) -> usize {
+        self.flows.load(Ordering::Relaxed)
+    }
+
+    /// Why it is over, once it is.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        self.lost.get().map(String::as_str)
+    }
+
+    /// Ends it.
+    pub(crate) fn lose(&self, why: &str) {
+        // The first reason is the one that counts.
+        let _ = self.lost.set(why.to_owned());
+        self.changed.notify_waiters();
+    }
+
+    /// The time that the newest question took to be answered.
+    pub(crate) fn latency(&self) -> Option<Duration> {
+        match self.latency_us.load(Ordering::Relaxed) {
+            0 => None,
+            us => Some(Duration::from_micros(us)),
+        }
+    }
+
+    /// Resolves once somebody on this side ends it.
+    pub(crate) async fn ended_here(&self) {
+        self.until(|line| line.lost().is_some()).await;
+    }
+
+    /// Resolves once no flow is left.
+    pub(crate) async fn rests(&self) {
+        self.until(|line| line.flows() == 0).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&Self) -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Runs `connection` until it is over, which `other` side may be silent about; says why.
+    pub(crate) async fn run(
+        &self,
+        connection: impl Future<Output = Result<(), h2::Error>>,
+        pings: Option<PingPong>,
+        keep_alive: KeepAlive,
+        other: &str,
+    ) -> String {
+        tokio::select! {
+            ended = connection => self.lose(&match ended {
+                Ok(()) => format!("{other} ended the tunnel"),
+                Err(error) => format!("the tunnel to {other} broke: {error}"),
+            }),
+            () = self.ask(pings, keep_alive) => {
+                let seconds = keep_alive.patience.as_secs();
+                self.lose(&format!("{other} has not answered for {seconds} s"));
+            }
+            () = self.ended_here() => {}
+        }
+        self.lost().unwrap_or_default().to_owned()
+    }
+
+    /// Asks again and again; over when no answer came.
+    async fn ask(&self, pings: Option<PingPong>, keep_alive: KeepAlive) {
+        let Some(mut pings) = pings else {
+            return std::future::pending().await;
+        };
+        loop {
+            let asked = Instant::now();
+            match timeout(keep_alive.patience, pings.ping(Ping::opaque())).await {
+                Ok(Ok(_)) => {
+                    let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    self.latency_us.store(took.max(1), Ordering::Relaxed);
+                }
+                // The connection itself says what is wrong with it.
+                Ok(Err(_)) => return std::future::pending().await,
+                Err(_elapsed) => return,
+            }
+            sleep(keep_alive.every).await;
+        }
+    }
+}

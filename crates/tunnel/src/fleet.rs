@@ -1,0 +1,264 @@
+//! The agents that are connected, and which of them serves a flow.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::control::{Answer, Hello};
+use crate::flow::Flow;
+use crate::head::{self, HeadError};
+use crate::tunnel::{OpenError, Tunnel};
+
+/// How long an agent may take over what a flow is for: reaching a target and logging in.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// No agent served a flow.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unserved {
+    /// None that has the target is connected, or all that are have no room.
+    #[error("{0}")]
+    Nobody(String),
+    /// One tried and failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Who an agent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The name that it joined under.
+    pub name: SmolStr,
+    /// Which one of that name.
+    pub instance: Uuid,
+    /// Where it connects from.
+    pub address: SocketAddr,
+}
+
+/// What is known of an agent that is connected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AgentStatus {
+    /// The name that it joined under.
+    pub name: SmolStr,
+    /// Which one of that name.
+    pub instance: Uuid,
+    /// The machine that it says it runs on.
+    pub host: String,
+    /// Its version.
+    pub version: String,
+    /// Where it connects from.
+    pub address: String,
+    /// Since when it is connected.
+    #[serde(with = "time::serde::rfc3339")]
+    pub since: OffsetDateTime,
+    /// The targets that it says it has.
+    pub targets: Vec<SmolStr>,
+    /// Its connections.
+    pub connections: usize,
+    /// Flows that are open.
+    pub flows: usize,
+    /// The round trip, in milliseconds.
+    pub latency_ms: Option<f64>,
+}
+
+/// Connected agents, by instance.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    agents: Mutex<HashMap<Uuid, Agent>>,
+}
+
+#[derive(Debug)]
+struct Agent {
+    member: Member,
+    hello: Hello,
+    since: OffsetDateTime,
+    tunnels: HashMap<u64, Tunnel>,
+    next: u64,
+}
+
+/// A connection among those of the fleet. It leaves when this is dropped.
+#[derive(Debug)]
+pub struct Seat {
+    fleet: Arc<Fleet>,
+    instance: Uuid,
+    number: u64,
+}
+
+impl Seat {
+    /// The agent says something else of itself.
+    pub fn renew(&self, hello: Hello) {
+        if let Some(agent) = self.fleet.agents().get_mut(&self.instance) {
+            agent.hello = hello;
+        }
+    }
+
+    /// The connection takes no more flows.
+    pub fn retire(&self) {
+        if let Some(agent) = self.fleet.agents().get_mut(&self.instance) {
+            agent.tunnels.remove(&self.number);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut agents = self.fleet.agents();
+        if let Some(agent) = agents.get_mut(&self.instance) {
+            agent.tunnels.remove(&self.number);
+            if agent.tunnels.is_empty() {
+                agents.remove(&self.instance);
+            }
+        }
+    }
+}
+
+impl Fleet {
+    fn agents(&self) -> MutexGuard<'_, HashMap<Uuid, Agent>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes up a connection of an agent. The newest word of an agent counts for all its connections.
+    pub fn enrol(self: &Arc<Self>, member: Member, hello: Hello, tunnel: Tunnel) -> Seat {
+        let mut agents = self.agents();
+        let instance = member.instance;
+        let agent = agents.entry(instance).or_insert_with(|| Agent {
+            member: member.clone(),
+            hello: hello.clone(),
+            since: OffsetDateTime::now_utc(),
+            tunnels: HashMap::new(),
+            next: 0,
+        });
+        agent.member = member;
+        agent.hello = hello;
+        let number = agent.next;
+        agent.next += 1;
+        agent.tunnels.insert(number, tunnel);
+        Seat {
+            fleet: Arc::clone(self),
+            instance,
+            number,
+        }
+    }
+
+    /// Opens a flow for `opening` at an agent called `name` that has `target`: at `prefer` if that one is there, else
+    /// where there is least to do. One that is lost before it answered, or cannot, is not the last that is asked.
+    ///
+    /// # Errors
+    /// When no agent is there, or what the flow is for failed.
+    pub async fn open(
+        &self,
+        name: &str,
+        target: &str,
+        opening: &[u8],
+        prefer: Option<Uuid>,
+    ) -> Result<(Flow, Member, String), Unserved> {
+        let mut asked = Vec::new();
+        let mut last = None;
+        while let Some((member, host, tunnel)) = self.choose(name, target, prefer, &asked) {
+            asked.push(member.instance);
+            match ask(&tunnel, opening).await {
+                Ok((flow, Answer::Done)) => return Ok((flow, member, host)),
+                Ok((_, Answer::Failed { why })) => return Err(Unserved::Failed(why)),
+                Ok((_, Answer::Unable { why })) => last = Some(Unserved::Failed(why)),
+                Err(why) => last = Some(Unserved::Nobody(why)),
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            Unserved::Nobody(format!("no agent `{name}` that has it is connected, or none has room"))
+        }))
+    }
+
+    fn choose(
+        &self,
+        name: &str,
+        target: &str,
+        prefer: Option<Uuid>,
+        asked: &[Uuid],
+    ) -> Option<(Member, String, Tunnel)> {
+        let agents = self.agents();
+        let serves = |agent: &&Agent| {
+            agent.member.name == name
+                && agent.hello.targets.iter().any(|announced| announced.name == target)
+                && !asked.contains(&agent.member.instance)
+        };
+        let least = |agent: &Agent| {
+            let open = agent.tunnels.values().filter(|tunnel| !tunnel.is_full());
+            open.min_by_key(|tunnel| tunnel.flows()).cloned()
+        };
+        let candidates = agents.values().filter(serves);
+        let (_, _, agent, tunnel) = candidates
+            .filter_map(|agent| {
+                let tunnel = least(agent)?;
+                let flows: usize = agent.tunnels.values().map(Tunnel::flows).sum();
+                Some((Some(agent.member.instance) != prefer, flows, agent, tunnel))
+            })
+            .min_by_key(|(other, flows, ..)| (*other, *flows))?;
+        Some((agent.member.clone(), agent.hello.host.clone(), tunnel))
+    }
+
+    /// Ends every connection of an instance, with its flows, which say why. True when there was one.
+    pub fn end(&self, instance: Uuid, why: &str) -> bool {
+        let agents = self.agents();
+        let agent = agents.get(&instance);
+        agent
+            .into_iter()
+            .flat_map(|agent| agent.tunnels.values())
+            .for_each(|tunnel| tunnel.end(why));
+        agent.is_some()
+    }
+
+    /// Who is connected, by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<AgentStatus> {
+        let mut list: Vec<AgentStatus> = self.agents().values().map(Agent::status).collect();
+        list.sort_by(|a, b| (&a.name, a.since, a.instance).cmp(&(&b.name, b.since, b.instance)));
+        list
+    }
+}
+
+impl Agent {
+    fn status(&self) -> AgentStatus {
+        let latency = self.tunnels.values().filter_map(Tunnel::latency).min();
+        AgentStatus {
+            name: self.member.name.clone(),
+            instance: self.member.instance,
+            host: self.hello.host.clone(),
+            version: self.hello.version.clone(),
+            address: self.member.address.to_string(),
+            since: self.since,
+            targets: self.hello.targets.iter().map(|target| target.name.clone()).collect(),
+            connections: self.tunnels.len(),
+            flows: self
+                .tunnels
+                .values()
+                .map(Tunnel::flows)
+                .sum::<usize>()
+                .saturating_sub(self.tunnels.len()),
+            latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
+        }
+    }
+}
+
+/// Opens a flow and waits for what comes of it. The error says why there is no answer.
+async fn ask(tunnel: &Tunnel, opening: &[u8]) -> Result<(Flow, Answer), String> {
+    let mut flow = tunnel.open().await.map_err(|error: OpenError| error.to_string())?;
+    let exchange = async {
+        head::write_raw(&mut flow, opening).await?;
+        head::read::<Answer>(&mut flow).await
+    };
+    let answer = tokio::time::timeout(PATIENCE, exchange).await;
+    match answer {
+        Ok(Ok(answer)) => Ok((flow, answer)),
+        Ok(Err(HeadError::Io(error))) => Err(match error.get_ref() {
+            Some(why) => why.to_string(),
+            None => "the agent gave up".to_owned(),
+        }),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_elapsed) => Err(format!("the agent took longer than {} s", PATIENCE.as_secs())),
+    }
+}
