@@ -5,6 +5,7 @@
 //! ([`Identities::by_api_token`]); a login shows a password or a provider's ID token. What each of them gives is a
 //! [`Credential`], whose [`Revocation`] ends what was opened with it.
 
+pub mod agents;
 pub mod client;
 mod config;
 pub mod credentials;

@@ -20,6 +20,11 @@ const CAPACITY: usize = 65_536;
 pub struct Revocation(watch::Receiver<bool>);
 
 impl Revocation {
+    /// What `sender` says, or that it is gone.
+    pub(crate) fn of(sender: &watch::Sender<bool>) -> Self {
+        Self(sender.subscribe())
+    }
+
     /// Whether it is good no more.
     #[must_use]
     pub fn is_revoked(&self) -> bool {

@@ -58,6 +58,11 @@ pub enum NameError {
         "`{0}` cannot be a principal's name: 1 to 128 ASCII letters, digits or `.` `_` `-` `@` `+` `:` `|` `=`, beginning with a letter or digit"
     )]
     Principal(String),
+    /// Not an agent's name.
+    #[error(
+        "`{0}` cannot be an agent's name: 1 to 63 letters, digits, `-`, `_` and `.`, beginning with a letter or a digit"
+    )]
+    Agent(String),
     /// Not a group's name.
     #[error("`{0}` cannot be a group's name: 1 to 256 bytes without control characters")]
     Group(String),
@@ -103,6 +108,6 @@ pub fn checked_groups<S: AsRef<str>>(groups: &[S]) -> Result<Arc<[SmolStr]>, Nam
 }
 
 /// At most forty characters of input, fit for a message.
-fn shown(input: &str) -> String {
+pub(crate) fn shown(input: &str) -> String {
     input.chars().take(40).flat_map(char::escape_debug).collect()
 }

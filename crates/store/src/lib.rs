@@ -4,6 +4,7 @@
 //! Reads go through a small pool; every write goes through the one writing connection, so writers queue in this
 //! process instead of meeting `SQLITE_BUSY`.
 
+pub mod agents;
 pub mod requests;
 pub mod ssh_keys;
 pub mod tokens;

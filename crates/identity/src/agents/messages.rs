@@ -1,0 +1,178 @@
+//! What an agent and the gateway say to each other about joining, and what lists of agents show.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smol_str::SmolStr;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::errors::JoinError;
+use crate::messages::Sealed;
+
+/// The longest part of a host's description, in bytes.
+const MAX_HOST_BYTES: usize = 255;
+
+/// Bytes that travel in JSON as base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// What an agent says of the machine that it runs on. It is shown, and believed by nobody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostDescription {
+    /// The host's name.
+    pub hostname: String,
+    /// Its operating system, such as `linux`.
+    pub os: String,
+    /// Its processor, such as `x86_64`.
+    pub arch: String,
+    /// The agent's version.
+    pub version: String,
+}
+
+impl HostDescription {
+    /// This machine.
+    #[must_use]
+    pub fn of_this_machine() -> Self {
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let hostname = Some(hostname.trim()).filter(|name| !name.is_empty());
+        Self {
+            hostname: hostname.unwrap_or("unknown").to_owned(),
+            os: std::env::consts::OS.to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), JoinError> {
+        let parts = [
+            ("hostname", &self.hostname),
+            ("os", &self.os),
+            ("arch", &self.arch),
+            ("version", &self.version),
+        ];
+        let bad = |text: &String| text.is_empty() || text.len() > MAX_HOST_BYTES || text.chars().any(char::is_control);
+        match parts.into_iter().find(|(_, text)| bad(text)) {
+            Some((what, _)) => Err(JoinError::Host(what)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// By what an agent may join.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum JoinProof {
+    /// A join token that an administrator made.
+    Token {
+        /// Its text.
+        token: Sealed,
+    },
+}
+
+/// What an agent sends to join.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinRequest {
+    /// The name that it wants, when rules would let it choose among several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<SmolStr>,
+    /// Why it may.
+    pub proof: JoinProof,
+    /// The request for a certificate (PKCS #10, DER) for its key.
+    pub csr: Bytes,
+    /// Where it runs.
+    pub host: HostDescription,
+}
+
+/// What an agent sends, over a connection that its certificate opened, for a new certificate.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewRequest {
+    /// The request for a certificate (PKCS #10, DER) for its new key.
+    pub csr: Bytes,
+}
+
+/// The answer to both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinReply {
+    /// The agent's name.
+    pub name: SmolStr,
+    /// Which of its instances it is.
+    pub instance: Uuid,
+    /// Its certificate, in DER.
+    pub certificate: Bytes,
+    /// The root of the authority, in DER.
+    pub root: Bytes,
+    /// When the certificate ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}
+
+/// One instance of an agent, in a list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AgentInfo {
+    /// The agent's name.
+    pub name: SmolStr,
+    /// Which of its instances.
+    pub instance: Uuid,
+    /// Where it said that it runs.
+    pub host: HostDescription,
+    /// How it joined.
+    pub method: String,
+    /// What its proof said.
+    pub proof: serde_json::Value,
+    /// When it joined.
+    #[serde(with = "time::serde::rfc3339")]
+    pub joined: OffsetDateTime,
+    /// When its last certificate was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub issued: OffsetDateTime,
+    /// When its last certificate ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+    /// When it was last connected, as far as that was written down.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub seen: Option<OffsetDateTime>,
+}
+
+/// A join token, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinTokenInfo {
+    /// Its id.
+    pub id: String,
+    /// The agent that may join with it.
+    pub agent: SmolStr,
+    /// Who asked for it.
+    pub issued_by: String,
+    /// When.
+    #[serde(with = "time::serde::rfc3339")]
+    pub issued: OffsetDateTime,
+    /// When it ends.
+    #[serde(with = "time::serde::rfc3339")]
+    pub expires: OffsetDateTime,
+}
+
+/// The answer to a request for a join token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IssuedJoinTokenReply {
+    /// The token. This is the only time that it can be seen.
+    pub token: Sealed,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub info: JoinTokenInfo,
+}
