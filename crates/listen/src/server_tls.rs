@@ -104,6 +104,14 @@ impl ServerTls {
         Ok((certificate, key))
     }
 
+    /// The same for other application protocols. It follows what is read later.
+    #[must_use]
+    pub fn speaking(&self, alpn: &[&[u8]]) -> Arc<ServerConfig> {
+        let mut config = ServerConfig::clone(self.acceptor.config());
+        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    }
+
     /// Reads all files again; connections made from now on use what is in them. On an error everything stays as it was.
     ///
     /// # Errors

@@ -84,3 +84,16 @@ pub enum Answer {
         why: String,
     },
 }
+
+/// What comes of joining.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Joined<R> {
+    /// The agent is one now; what it needs, as identities have it.
+    Reply(R),
+    /// It is not.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}

@@ -15,14 +15,16 @@ pub mod head;
 mod tunnel;
 
 pub use acceptor::{Acceptor, Incoming};
-pub use control::{Announced, Answer, FromAgent, FromGateway, Hello};
+pub use control::{Announced, Answer, FromAgent, FromGateway, Hello, Joined};
 pub use drive::KeepAlive;
 pub use fleet::{AgentStatus, Fleet, Member, Seat, Unserved};
 pub use flow::Flow;
 pub use tunnel::{OpenError, Tunnel};
 
-/// The application protocol of the connection in TLS. The number is that of the protocol's version.
-pub const ALPN: &[u8] = b"sallyport-tunnel/1";
+/// The application protocol of the tunnel in TLS. The number is that of the protocol's version.
+pub const TUNNEL_ALPN: &[u8] = b"sallyport-tunnel/1";
+/// The application protocol in which an agent joins: one [`head`] each way.
+pub const JOIN_ALPN: &[u8] = b"sallyport-join/1";
 
 /// Bytes that may be under way in a flow each way before they are read. With a round trip of 80 ms a flow carries
 /// 13 MB a second.

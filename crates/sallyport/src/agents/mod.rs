@@ -1,5 +1,10 @@
 //! Agents beside targets, as the gateway sees them.
 
+mod door;
 mod port;
+mod tunnel;
+mod witness;
 
+pub(crate) use door::AgentDoor;
 pub(crate) use port::Behind;
+pub(crate) use witness::ToJournal;
