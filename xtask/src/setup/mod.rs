@@ -46,6 +46,8 @@ pub(crate) enum Layer {
     Ssh,
     /// paramiko, asyncssh, Ansible and pexpect in a virtual environment.
     PythonSsh,
+    /// What makes hosts of network namespaces, and tinyproxy.
+    Network,
 }
 
 /// What `cargo xtask demo` needs.
@@ -60,6 +62,7 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
     Layer::Java,
     Layer::Ssh,
     Layer::PythonSsh,
+    Layer::Network,
 ];
 /// What `cargo xtask ci` needs.
 pub(crate) const FOR_CI: &[Layer] = &[
@@ -72,6 +75,7 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Java,
     Layer::Ssh,
     Layer::PythonSsh,
+    Layer::Network,
     Layer::Deny,
 ];
 /// What `cargo xtask fuzz` needs.
@@ -101,6 +105,7 @@ fn ensure(layer: Layer) -> Result<()> {
         Layer::OpenSsh => apt::openssh(),
         Layer::Ssh => apt::ssh(),
         Layer::PythonSsh => python::ssh(),
+        Layer::Network => apt::network(),
     }
 }
 
@@ -118,5 +123,6 @@ fn name(layer: Layer) -> &'static str {
         Layer::OpenSsh => "OpenSSH",
         Layer::Ssh => "OpenSSH and what runs over it",
         Layer::PythonSsh => "the SSH clients of Python",
+        Layer::Network => "network namespaces",
     }
 }
