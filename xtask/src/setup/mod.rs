@@ -46,6 +46,8 @@ pub(crate) enum Layer {
     Ssh,
     /// paramiko, asyncssh, Ansible and pexpect in a virtual environment.
     PythonSsh,
+    /// A WebSocket library of Python in a virtual environment.
+    PythonWebSocket,
     /// What makes hosts of network namespaces, and tinyproxy.
     Network,
 }
@@ -62,6 +64,7 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
     Layer::Java,
     Layer::Ssh,
     Layer::PythonSsh,
+    Layer::PythonWebSocket,
     Layer::Network,
 ];
 /// What `cargo xtask ci` needs.
@@ -75,6 +78,7 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Java,
     Layer::Ssh,
     Layer::PythonSsh,
+    Layer::PythonWebSocket,
     Layer::Network,
     Layer::Deny,
 ];
@@ -105,6 +109,7 @@ fn ensure(layer: Layer) -> Result<()> {
         Layer::OpenSsh => apt::openssh(),
         Layer::Ssh => apt::ssh(),
         Layer::PythonSsh => python::ssh(),
+        Layer::PythonWebSocket => python::websocket(),
         Layer::Network => apt::network(),
     }
 }
@@ -123,6 +128,7 @@ fn name(layer: Layer) -> &'static str {
         Layer::OpenSsh => "OpenSSH",
         Layer::Ssh => "OpenSSH and what runs over it",
         Layer::PythonSsh => "the SSH clients of Python",
+        Layer::PythonWebSocket => "the WebSocket library of Python",
         Layer::Network => "network namespaces",
     }
 }
