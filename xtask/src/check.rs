@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use sallyport_testbed::SKIPPED;
 
 use crate::{corpus, demo, docs, fuzz, process, regress, setup, tidy};
 
@@ -14,11 +15,15 @@ pub(crate) fn test(filters: &[String]) -> Result<()> {
     if filters.is_empty() {
         process::run(process::cargo().args(["test", "--workspace", "--doc", "--quiet"]))?;
     }
-    process::run(
+    let skipped = tempfile::NamedTempFile::new()?;
+    let ran = process::run(
         setup::nextest()
             .args(["run", "--workspace", "--no-fail-fast"])
-            .args(filters),
-    )
+            .args(filters)
+            .env(SKIPPED, skipped.path()),
+    );
+    eprint!("{}", std::fs::read_to_string(skipped.path())?);
+    ran
 }
 
 /// For each fuzz target: enough for its seeds, and to find what anybody would stumble over. `cargo xtask fuzz` looks longer.

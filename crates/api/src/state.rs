@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sallyport_identity::{Identities, Principal};
 use sallyport_review::{Reviews, Visibility};
 
-use crate::ports::{Entry, Health, Journal, Metrics, Policy, Recordings, Session, Sessions, Ssh};
+use crate::ports::{Agents, Entry, Health, Journal, Metrics, Policy, Recordings, Session, Sessions, Ssh};
 use crate::problem::Problem;
 
 /// Everything that the API is made of; the binary puts it together.
@@ -22,6 +22,8 @@ pub struct Api {
     pub policy: Arc<dyn Policy>,
     /// The gateway's SSH.
     pub ssh: Arc<dyn Ssh>,
+    /// Agents beside targets, where they can connect.
+    pub agents: Option<Arc<dyn Agents>>,
     /// Where administrative acts are written down.
     pub journal: Arc<dyn Journal>,
     /// Whether the gateway does its work.

@@ -100,6 +100,12 @@ impl ClientTls {
         })
     }
 
+    /// The settings, for streams that are no [`Wire`].
+    #[must_use]
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(self.connector.config())
+    }
+
     /// How far the certificate is checked.
     pub fn verification(&self) -> Verification {
         self.verification

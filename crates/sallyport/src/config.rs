@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use sallyport_api::Access;
 use sallyport_identity::IdentityConfig;
+use sallyport_identity::agents::AgentsConfig;
 use sallyport_ledger::Durability;
 use sallyport_review::{ReviewConfig, Webhook, WebhookFormat};
 use secrecy::SecretString;
@@ -42,6 +43,9 @@ pub(crate) struct Config {
     /// Who may do what by way of the API.
     #[serde(default)]
     pub(crate) api: ApiAccess,
+    /// Who may be an agent.
+    #[serde(default)]
+    pub(crate) agents: AgentsConfig,
 }
 
 /// Where the gateway listens.
@@ -54,6 +58,8 @@ pub(crate) struct Listen {
     pub(crate) ssh: Option<SocketAddr>,
     /// The API.
     pub(crate) api: SocketAddr,
+    /// Agents; nowhere when absent.
+    pub(crate) agents: Option<SocketAddr>,
 }
 
 impl Default for Listen {
@@ -62,6 +68,7 @@ impl Default for Listen {
             postgres: ([127, 0, 0, 1], 6432).into(),
             ssh: None,
             api: ([127, 0, 0, 1], 8432).into(),
+            agents: None,
         }
     }
 }

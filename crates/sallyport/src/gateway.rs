@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::future::{Either, select};
 use sallyport_identity::Identities;
+use sallyport_identity::agents::{AgentAuthority, Agents};
 use sallyport_ledger::{Durability, Entry, Journal, Receipt, RecordingKey, RecordingStore};
 use sallyport_listen::{Listener, ServerTls, ServerTlsOptions, Workers};
 use sallyport_mask::{Detector, MaskKey};
@@ -19,12 +20,13 @@ use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
 use sallyport_ssh::Ssh;
 use sallyport_store::Store;
+use sallyport_tunnel::Fleet;
 use secrecy::SecretSlice;
 use serde_json::json;
 
 use sallyport_api::Api;
 
-use crate::agents::Behind;
+use crate::agents::{self, AgentDoor, Behind, ConnectedAgents};
 use crate::config::Config;
 use crate::descriptors;
 use crate::ports::{ApiJournal, Condition, DeviceLogins, LiveSessions, PolicyInForce, Recorded};
@@ -44,9 +46,12 @@ pub(crate) struct Gateway {
     pub(crate) postgres_address: SocketAddr,
     /// Where SSH clients connect.
     pub(crate) ssh_address: Option<SocketAddr>,
+    /// Where agents connect.
+    pub(crate) agents_address: Option<SocketAddr>,
     postgres: (Listener, Arc<Postgres>),
     ssh: Option<(Listener, Arc<Ssh>)>,
     api: (Listener, axum::Router, Option<Arc<ServerTls>>),
+    agents: Option<(AgentDoor, Arc<Agents>)>,
     tls: ServerTls,
     workers: Workers,
     grace: Duration,
@@ -89,6 +94,7 @@ impl Gateway {
         let reviews = Reviews::open(&store, config.review.settings()?, witness).await?;
         let tls = server_tls(config)?;
         let mask_key = mask_key(&keys.join("mask.key"))?;
+        let fleet = Arc::new(Fleet::default());
         let house = House {
             policy,
             identities,
@@ -99,7 +105,7 @@ impl Gateway {
             version: env!("CARGO_PKG_VERSION"),
             targets: Targets::default(),
             rooms: Rooms::new(config.limits.long_messages()),
-            agents: Arc::new(Behind(Arc::default())),
+            agents: Arc::new(Behind(Arc::clone(&fleet))),
         };
         let (limits, api_limits) = descriptors::share(
             descriptors::raise(),
@@ -121,15 +127,23 @@ impl Gateway {
             }
             None => None,
         };
+        let agents = agents(config, &keys, &store, &house, &fleet, &tls).await?;
         let api = listen(config.listen.api, api_limits)?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
-        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, hosts, config)?));
+        let behind = agents.as_ref().map(|(_, agents)| ConnectedAgents {
+            agents: Arc::clone(agents),
+            fleet,
+            house: Arc::clone(&house),
+        });
+        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, hosts, behind, config)?));
         Ok(Self {
             house,
             api_address: api.local_addr(),
             api: (api, router, api_tls),
             postgres_address: postgres.0.local_addr(),
             ssh_address: ssh.as_ref().map(|(listener, _)| listener.local_addr()),
+            agents_address: agents.as_ref().map(|(door, _)| door.local_addr()),
+            agents,
             postgres,
             ssh,
             tls,
@@ -156,6 +170,10 @@ impl Gateway {
             async move { identities.maintain().await }
         });
         let counting = tokio::spawn(crate::metrics::keep());
+        let serving_agents = self.agents.map(|(door, agents)| {
+            let maintaining = tokio::spawn(async move { agents.maintain().await });
+            (tokio::spawn(door.run()), maintaining)
+        });
         let renewing = tokio::spawn({
             let tls = self.tls.clone();
             async move { tls.keep_current().await }
@@ -187,6 +205,10 @@ impl Gateway {
         }
         // What is left after its end was asked for is aborted.
         let _ = tokio::time::timeout(Duration::from_secs(5), self.workers.drain()).await;
+        if let Some((door, agents)) = serving_agents {
+            door.abort();
+            agents.abort();
+        }
         maintaining.abort();
         counting.abort();
         renewing.abort();
@@ -256,6 +278,28 @@ async fn identities(config: &Config, keys: &Path, store: &Store, journal: &Arc<J
     })
 }
 
+/// Where agents come in, if they do, and who may be one.
+async fn agents(
+    config: &Config,
+    keys: &Path,
+    store: &Store,
+    house: &Arc<House>,
+    fleet: &Arc<Fleet>,
+    tls: &ServerTls,
+) -> anyhow::Result<Option<(AgentDoor, Arc<Agents>)>> {
+    let Some(address) = config.listen.agents else {
+        return Ok(None);
+    };
+    let authority = AgentAuthority::load_or_create(&keys.join("agents"))?;
+    let witness = Arc::new(agents::ToJournal(Arc::clone(&house.journal)));
+    let agents = Agents::open(config.agents.clone(), authority, store.clone(), witness).await?;
+    let agents = Arc::new(agents);
+    let listener = listen(address, sallyport_listen::Limits::default())?;
+    let (journal, fleet) = (Arc::clone(&house.journal), Arc::clone(fleet));
+    let door = AgentDoor::new(listener, tls, Arc::clone(&agents), fleet, journal)?;
+    Ok(Some((door, agents)))
+}
+
 /// Each later load of the policy is an entry of the journal, and so is each that was rejected (I8, I9).
 fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Sessions>) {
     let (journal, sessions) = (Arc::clone(journal), Arc::clone(sessions));
@@ -287,7 +331,13 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Session
 }
 
 /// The gateway as the API sees it.
-fn api_state(house: &House, reviews: &Reviews, hosts: HostsBehind, config: &Config) -> anyhow::Result<Api> {
+fn api_state(
+    house: &House,
+    reviews: &Reviews,
+    hosts: HostsBehind,
+    agents: Option<ConnectedAgents>,
+    config: &Config,
+) -> anyhow::Result<Api> {
     let metrics = crate::metrics::install()?;
     let policy = Arc::new(PolicyInForce::new(Arc::clone(&house.policy)));
     let (directory, reviews) = (config.state_dir.join("recordings"), reviews.clone());
@@ -311,6 +361,7 @@ fn api_state(house: &House, reviews: &Reviews, hosts: HostsBehind, config: &Conf
         recordings: Arc::new(recordings),
         policy,
         ssh: Arc::new(hosts),
+        agents: agents.map(|agents| Arc::new(agents) as Arc<dyn sallyport_api::ports::Agents>),
         journal: Arc::new(ApiJournal(Arc::clone(&house.journal))),
         health: Arc::new(health),
         metrics: Arc::new(metrics),

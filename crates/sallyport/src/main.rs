@@ -1,5 +1,6 @@
 //! The one binary: the gateway, the demo, and the person's side. Nothing else knows the whole.
 
+mod agent;
 mod agents;
 mod commands;
 mod config;
@@ -42,6 +43,7 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "sallyport.toml")]
         config: PathBuf,
     },
+    Agent(agent::AgentArgs),
     /// Run everything in one process, on throw-away state, with a sample target.
     Demo(demo::DemoArgs),
     Login(commands::login::LoginArgs),
@@ -51,6 +53,7 @@ enum Command {
     SshConfig(commands::ssh::ConfigArgs),
     Keys(commands::keys::KeysArgs),
     People(commands::people::PeopleArgs),
+    Agents(commands::agents::AgentsArgs),
     Requests(commands::requests::RequestsArgs),
     Approve(commands::approve::ApproveArgs),
     Deny(commands::approve::DenyArgs),
@@ -87,8 +90,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
             let config = Config::load(&config)?;
             let gateway = Gateway::open(&config).await?;
             let ssh = gateway.ssh_address.map(tracing::field::display);
-            tracing::info!(postgres = %gateway.postgres_address, ssh, api = %gateway.api_address, "the gateway listens");
+            let agents = gateway.agents_address.map(tracing::field::display);
+            tracing::info!(postgres = %gateway.postgres_address, ssh, api = %gateway.api_address, agents,
+                "the gateway listens");
             gateway.run(told_to_stop()?).await
+        }
+        Command::Agent(args) => {
+            log_to_stderr("info");
+            agent::run(args.config()?, told_to_stop()?).await
         }
         Command::Demo(args) => {
             log_to_stderr("warn");
@@ -102,6 +111,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::SshConfig(args) => args.run().await,
         Command::Keys(args) => args.run().await,
         Command::People(args) => args.run(),
+        Command::Agents(args) => args.run().await,
         Command::Requests(args) => args.run().await,
         Command::Approve(args) => args.run().await,
         Command::Deny(args) => args.run().await,

@@ -59,7 +59,7 @@ fn further_host_keys(keys: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Reads a key, or makes one that only the gateway's own account can read.
-fn load_or_create(path: &Path) -> anyhow::Result<PrivateKey> {
+pub(crate) fn load_or_create(path: &Path) -> anyhow::Result<PrivateKey> {
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return create(path),
         read => Zeroizing::new(read.with_context(|| format!("cannot read `{}`", path.display()))?),

@@ -12,6 +12,15 @@ pub enum TestbedError {
     /// What was asked for needs namespaces, which only root can make here.
     #[error("a throw-away SSH server with accounts of its own needs root")]
     NotRoot,
+    /// No tinyproxy was found.
+    #[error("no `/usr/bin/tinyproxy`: install Debian's `tinyproxy`")]
+    NoProxy,
+    /// This process may not make network namespaces.
+    #[error("network namespaces cannot be made here: {reason}")]
+    NoNamespaces {
+        /// What the operating system said.
+        reason: String,
+    },
     /// A program could not be started.
     #[error("`{program}` could not be started")]
     Spawn {

@@ -13,6 +13,7 @@ mod fleet;
 mod flow;
 pub mod head;
 mod tunnel;
+pub mod websocket;
 
 pub use acceptor::{Acceptor, Incoming};
 pub use control::{Announced, Answer, FromAgent, FromGateway, Hello, Joined};

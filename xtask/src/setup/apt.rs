@@ -59,6 +59,14 @@ const SSH: &[(&str, &str)] = &[
     ("/bin/ip", "iproute2"),
 ];
 
+/// What hosts in network namespaces need, and the HTTP proxy that stands between them.
+const NETWORK: &[(&str, &str)] = &[
+    ("/bin/ip", "iproute2"),
+    ("/usr/sbin/nft", "nftables"),
+    ("/usr/bin/nsenter", "util-linux"),
+    ("/usr/bin/tinyproxy", "tinyproxy"),
+];
+
 /// A host and its clients.
 pub(super) fn openssh() -> Result<()> {
     let host = |(_, package): &&(&str, &str)| package.starts_with("openssh-");
@@ -70,6 +78,11 @@ pub(super) fn ssh() -> Result<()> {
     let curl = process::capture(Command::new("curl").arg("-V"))?;
     ensure!(curl.contains("libssh2"), "curl speaks no SFTP here: {curl}");
     Ok(())
+}
+
+pub(super) fn network() -> Result<()> {
+    program("python3", "--version", &["python3"])?;
+    files(NETWORK)
 }
 
 /// Files, and the packages that bring them.

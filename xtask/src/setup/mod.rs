@@ -46,6 +46,10 @@ pub(crate) enum Layer {
     Ssh,
     /// paramiko, asyncssh, Ansible and pexpect in a virtual environment.
     PythonSsh,
+    /// A WebSocket library of Python in a virtual environment.
+    PythonWebSocket,
+    /// What makes hosts of network namespaces, and tinyproxy.
+    Network,
 }
 
 /// What `cargo xtask demo` needs.
@@ -60,6 +64,8 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
     Layer::Java,
     Layer::Ssh,
     Layer::PythonSsh,
+    Layer::PythonWebSocket,
+    Layer::Network,
 ];
 /// What `cargo xtask ci` needs.
 pub(crate) const FOR_CI: &[Layer] = &[
@@ -72,6 +78,8 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Java,
     Layer::Ssh,
     Layer::PythonSsh,
+    Layer::PythonWebSocket,
+    Layer::Network,
     Layer::Deny,
 ];
 /// What `cargo xtask fuzz` needs.
@@ -101,6 +109,8 @@ fn ensure(layer: Layer) -> Result<()> {
         Layer::OpenSsh => apt::openssh(),
         Layer::Ssh => apt::ssh(),
         Layer::PythonSsh => python::ssh(),
+        Layer::PythonWebSocket => python::websocket(),
+        Layer::Network => apt::network(),
     }
 }
 
@@ -118,5 +128,7 @@ fn name(layer: Layer) -> &'static str {
         Layer::OpenSsh => "OpenSSH",
         Layer::Ssh => "OpenSSH and what runs over it",
         Layer::PythonSsh => "the SSH clients of Python",
+        Layer::PythonWebSocket => "the WebSocket library of Python",
+        Layer::Network => "network namespaces",
     }
 }

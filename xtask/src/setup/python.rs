@@ -16,6 +16,8 @@ const SSH: &[&str] = &[
     "pexpect==4.9.0",
 ];
 
+const WEBSOCKET: &[&str] = &["websockets==17.4"];
+
 /// psycopg and asyncpg, in `python` of the cache.
 pub(super) fn drivers() -> Result<()> {
     ensure("python", DRIVERS)
@@ -24,6 +26,11 @@ pub(super) fn drivers() -> Result<()> {
 /// paramiko, asyncssh, Ansible and pexpect, in `python-ssh` of the cache.
 pub(super) fn ssh() -> Result<()> {
     ensure("python-ssh", SSH)
+}
+
+/// websockets, in `python-websocket` of the cache.
+pub(super) fn websocket() -> Result<()> {
+    ensure("python-websocket", WEBSOCKET)
 }
 
 fn ensure(name: &str, packages: &[&str]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The routes, a file for each family.
 
+mod agents;
 mod auth;
 mod requests;
 mod sessions;
@@ -55,6 +56,11 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/sessions/{id}/replay"),
     ("GET", "/v1/sessions/{id}/watch"),
     ("GET", "/v1/policy"),
+    ("GET", "/v1/agents"),
+    ("POST", "/v1/agents/{id}/revoke"),
+    ("GET", "/v1/agents/tokens"),
+    ("POST", "/v1/agents/tokens"),
+    ("DELETE", "/v1/agents/tokens/{id}"),
 ];
 
 /// The whole API. The server must put the other end's address into each request, as [`crate::serve`] does.
@@ -85,6 +91,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/sessions/{id}/end", post(sessions::end))
         .route("/v1/sessions/{id}/replay", get(sessions::replay))
         .route("/v1/sessions/{id}/watch", get(watch::watch))
+        .route("/v1/agents", get(agents::list))
+        .route("/v1/agents/{id}/revoke", post(agents::revoke))
+        .route("/v1/agents/tokens", get(agents::tokens).post(agents::issue))
+        .route("/v1/agents/tokens/{id}", delete(agents::revoke_token))
         .fallback(|| async { Problem::not_found("there is nothing here; see /v1/openapi.json") })
         .method_not_allowed_fallback(|| async {
             let detail = "this path does not take that method; see /v1/openapi.json";

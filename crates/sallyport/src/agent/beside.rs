@@ -83,7 +83,10 @@ impl Beside {
         };
         let target = target.filter(|target| target.protocol() == asked.protocol);
         let Some(target) = target else {
-            let why = format!("the agent has no target `{}` that speaks {}", asked.target, asked.protocol);
+            let why = format!(
+                "the agent has no target `{}` that speaks {}",
+                asked.target, asked.protocol
+            );
             return answer(flow, Answer::Unable { why }).await;
         };
         match target.protocol() {

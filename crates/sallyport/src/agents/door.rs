@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rustls::ServerConfig;
 use sallyport_identity::agents::{Agents, JoinReply, JoinRequest};
 use sallyport_ledger::{Entry, Journal};
-use sallyport_listen::{Accepted, Listener, ServerTls, Wire};
+use sallyport_listen::{Accepted, Listener, ServerTls};
 use sallyport_tunnel::{Fleet, JOIN_ALPN, Joined, TUNNEL_ALPN, head, websocket};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -106,17 +106,24 @@ impl Inner {
         let start = start.await?.context("no TLS")?;
         if names(&start, TUNNEL_ALPN) || names(&start, JOIN_ALPN) {
             let comer = handshake.within(self.recognise(start)).await??;
-            return self.welcome(comer, peer, || handshake.into_session().map(drop).is_ok()).await;
+            return self
+                .welcome(comer, peer, || handshake.into_session().map(drop).is_ok())
+                .await;
         }
         // Within HTTP everything is as without it, once more.
         let inside = async {
-            let stream = start.into_stream(Arc::clone(&self.http)).await.context("no TLS for HTTP")?;
+            let stream = start
+                .into_stream(Arc::clone(&self.http))
+                .await
+                .context("no TLS for HTTP")?;
             let stream = websocket::accept(stream, Bytes::new(), PATIENCE).await?;
             let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-            self.recognise(start.await.context("no TLS within the WebSocket")?).await
+            self.recognise(start.await.context("no TLS within the WebSocket")?)
+                .await
         };
         let comer = handshake.within(Box::pin(inside)).await??;
-        self.welcome(comer, peer, || handshake.into_session().map(drop).is_ok()).await
+        self.welcome(comer, peer, || handshake.into_session().map(drop).is_ok())
+            .await
     }
 
     async fn recognise<S>(&self, start: tokio_rustls::StartHandshake<S>) -> anyhow::Result<Comer<S>>
@@ -124,10 +131,16 @@ impl Inner {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         if names(&start, TUNNEL_ALPN) {
-            let stream = start.into_stream(Arc::clone(&self.tunnel)).await.context("no TLS for the tunnel")?;
+            let stream = start
+                .into_stream(Arc::clone(&self.tunnel))
+                .await
+                .context("no TLS for the tunnel")?;
             Ok(Comer::Agent(stream))
         } else if names(&start, JOIN_ALPN) {
-            let stream = start.into_stream(Arc::clone(&self.join)).await.context("no TLS for joining")?;
+            let stream = start
+                .into_stream(Arc::clone(&self.join))
+                .await
+                .context("no TLS for joining")?;
             Ok(Comer::Joining(stream))
         } else {
             bail!("it asks for neither the tunnel nor to join")

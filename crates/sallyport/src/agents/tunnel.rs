@@ -64,7 +64,7 @@ where
         "host": hello.host, "version": hello.version,
         "targets": hello.targets.iter().map(|target| &target.name).collect::<Vec<_>>(),
     });
-    record(&door.journal, Entry::now("agent.connect", &identity.name, told)).await;
+    record(&door.journal, Entry::now("agent.connect", identity.name.as_str(), told)).await;
     tracing::info!(agent = %identity.name, instance = %identity.instance, %peer, "an agent connected");
     let seat = door.fleet.enrol(member, hello, tunnel.clone());
     seen(door, &identity).await;
@@ -88,7 +88,11 @@ where
     drop(seat);
     seen(door, &identity).await;
     let told = json!({ "name": identity.name, "instance": identity.instance, "address": peer.to_string(), "why": why });
-    record(&door.journal, Entry::now("agent.disconnect", &identity.name, told)).await;
+    record(
+        &door.journal,
+        Entry::now("agent.disconnect", identity.name.as_str(), told),
+    )
+    .await;
     tracing::info!(agent = %identity.name, instance = %identity.instance, %peer, why, "an agent is no longer connected");
     Ok(())
 }
@@ -120,7 +124,9 @@ async fn listen(door: &Inner, mut control: Flow, seat: &Seat, mut identity: Agen
                 let answer = renewed.unwrap_or_else(|error| FromGateway::NotRenewed {
                     why: format!("{error:#}"),
                 });
-                head::write(&mut control, &answer).await.context("no answer can be given")
+                head::write(&mut control, &answer)
+                    .await
+                    .context("no answer can be given")
             }
         };
         if let Err(error) = answered {
@@ -129,11 +135,7 @@ async fn listen(door: &Inner, mut control: Flow, seat: &Seat, mut identity: Agen
     }
 }
 
-async fn renew(
-    door: &Inner,
-    identity: &mut AgentIdentity,
-    request: serde_json::Value,
-) -> anyhow::Result<FromGateway> {
+async fn renew(door: &Inner, identity: &mut AgentIdentity, request: serde_json::Value) -> anyhow::Result<FromGateway> {
     let request: RenewRequest = serde_json::from_value(request)?;
     let joined = door.agents.renew(identity, &request.csr.0).await?;
     *identity = joined.identity.clone();
@@ -147,7 +149,9 @@ fn checked(hello: Hello) -> anyhow::Result<Hello> {
         bail!("it has {} targets", hello.targets.len());
     }
     let names = hello.targets.iter().flat_map(|target| [&target.name, &target.protocol]);
-    let words = names.map(|name| name.as_str()).chain([hello.version.as_str(), &hello.host]);
+    let words = names
+        .map(|name| name.as_str())
+        .chain([hello.version.as_str(), &hello.host]);
     for word in words {
         if word.is_empty() || word.len() > MAX_WORD || word.chars().any(char::is_control) {
             bail!("it says `{}` of itself", word.escape_debug());

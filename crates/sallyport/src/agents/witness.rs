@@ -14,7 +14,10 @@ impl AgentWitness for ToJournal {
     fn witness(&self, act: &AgentAct<'_>) -> Result<(), String> {
         let (kind, actor, details) = describe(act);
         let entry = Entry::now(kind, actor, details);
-        self.0.record(&entry).and_then(Receipt::wait).map_err(|error| error.to_string())
+        self.0
+            .record(&entry)
+            .and_then(Receipt::wait)
+            .map_err(|error| error.to_string())
     }
 }
 

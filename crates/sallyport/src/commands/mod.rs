@@ -1,5 +1,6 @@
 //! The person's side: one module a command.
 
+pub(crate) mod agents;
 pub(crate) mod approve;
 pub(crate) mod caller;
 pub(crate) mod cast;

@@ -7,11 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::TestbedError;
+use crate::net::Host;
 
 /// The HTTP API of a gateway.
 #[derive(Debug, Clone)]
 pub struct Api {
     address: SocketAddr,
+    host: Option<Host>,
 }
 
 /// An answer of the API.
@@ -26,7 +28,13 @@ pub struct Reply {
 impl Api {
     /// The API at this address, without TLS.
     pub fn at(address: SocketAddr) -> Api {
-        Api { address }
+        Api { address, host: None }
+    }
+
+    /// The API at this address in a host, asked from within that host.
+    pub fn within(host: Host, address: SocketAddr) -> Api {
+        let host = Some(host);
+        Api { address, host }
     }
 
     /// Where it is.
@@ -69,7 +77,11 @@ impl Api {
     }
 
     fn exchange(&self, method: &str, path: &str, token: Option<&str>, body: Option<&Value>) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(10))?;
+        let connect = || TcpStream::connect_timeout(&self.address, Duration::from_secs(10));
+        let mut stream = match &self.host {
+            Some(host) => host.enter(connect).map_err(std::io::Error::other)??,
+            None => connect()?,
+        };
         stream.set_read_timeout(Some(Duration::from_secs(60)))?;
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",

@@ -2,7 +2,7 @@
 
 mod api;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::TestbedError;
 use crate::cache::copy_tree;
-use crate::postgres::free_port;
+use crate::net::{Host, place, within};
 use crate::supervisor::Supervised;
 use crate::tls::write_private;
 
@@ -70,6 +70,7 @@ pub struct Gateway {
     postgres: SocketAddr,
     ssh: Option<SocketAddr>,
     api: Api,
+    host: Option<Host>,
 }
 
 impl Gateway {
@@ -78,7 +79,7 @@ impl Gateway {
     /// # Errors
     /// When it does not start; the error has the end of its log.
     pub fn start(options: &GatewayOptions) -> Result<Gateway, TestbedError> {
-        Gateway::start_on(options, false)
+        Gateway::start_on(options, false, None)
     }
 
     /// The same with a listener for SSH.
@@ -86,36 +87,48 @@ impl Gateway {
     /// # Errors
     /// When it does not start; the error has the end of its log.
     pub fn start_with_ssh(options: &GatewayOptions) -> Result<Gateway, TestbedError> {
-        Gateway::start_on(options, true)
+        Gateway::start_on(options, true, None)
     }
 
-    fn start_on(options: &GatewayOptions, ssh: bool) -> Result<Gateway, TestbedError> {
+    /// The same in a host: every listener is bound to that host's address, from within which its API is asked.
+    ///
+    /// # Errors
+    /// When it does not start; the error has the end of its log.
+    pub fn start_in_host(options: &GatewayOptions, host: &Host) -> Result<Gateway, TestbedError> {
+        Gateway::start_on(options, true, Some(host))
+    }
+
+    fn start_on(options: &GatewayOptions, ssh: bool, host: Option<&Host>) -> Result<Gateway, TestbedError> {
         // A port that was free a moment ago may be somebody else's by now.
         for _ in 1..ATTEMPTS {
-            match Gateway::start_once(options, ssh) {
+            match Gateway::start_once(options, ssh, host) {
                 Err(TestbedError::Failed { output, .. }) if output.contains("in use") => {}
                 started => return started,
             }
         }
-        Gateway::start_once(options, ssh)
+        Gateway::start_once(options, ssh, host)
     }
 
-    fn start_once(options: &GatewayOptions, ssh: bool) -> Result<Gateway, TestbedError> {
-        let ssh = ssh.then(free_port).transpose()?;
-        let ssh = ssh.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    fn start_once(options: &GatewayOptions, ssh: bool, host: Option<&Host>) -> Result<Gateway, TestbedError> {
+        let ssh = ssh.then(|| place(host, None)).transpose()?.map(SocketAddr::from);
         let dir = tempfile::Builder::new()
             .prefix("sallyport-gw-")
             .tempdir()
             .map_err(TestbedError::file(std::env::temp_dir()))?
             .keep();
-        let started = Gateway::start_in(&dir, options, ssh);
+        let started = Gateway::start_in(&dir, options, ssh, host);
         if started.is_err() {
             let _ = std::fs::remove_dir_all(&dir);
         }
         started
     }
 
-    fn start_in(dir: &Path, options: &GatewayOptions, ssh: Option<SocketAddr>) -> Result<Gateway, TestbedError> {
+    fn start_in(
+        dir: &Path,
+        options: &GatewayOptions,
+        ssh: Option<SocketAddr>,
+        host: Option<&Host>,
+    ) -> Result<Gateway, TestbedError> {
         let policy = dir.join("policy");
         copy_tree(&options.policy, &policy)?;
         if let Some(targets) = &options.targets {
@@ -123,8 +136,8 @@ impl Gateway {
             std::fs::write(&path, targets).map_err(TestbedError::file(path))?;
         }
         write_private(&dir.join("people.toml"), &people(&options.people))?;
-        let postgres = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
-        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let postgres = SocketAddr::from(place(host, None)?);
+        let api = SocketAddr::from(place(host, None)?);
         let listen_ssh = ssh.map(|address| format!("ssh = \"{address}\"\n")).unwrap_or_default();
         let config = format!(
             "state_dir = \"state\"\npolicy = \"policy\"\n\n[listen]\npostgres = \"{postgres}\"\napi = \"{api}\"\n{listen_ssh}\n\
@@ -133,13 +146,17 @@ impl Gateway {
         );
         let path = dir.join("sallyport.toml");
         std::fs::write(&path, config).map_err(TestbedError::file(path))?;
-        let process = launch(&options.program, dir)?;
+        let process = launch(&options.program, dir, host)?;
         let gateway = Gateway {
             process,
             program: options.program.clone(),
             postgres,
             ssh,
-            api: Api::at(api),
+            api: match host {
+                Some(host) => Api::within(host.clone(), api),
+                None => Api::at(api),
+            },
+            host: host.cloned(),
         };
         gateway.wait_until_ready()?;
         Ok(gateway)
@@ -187,6 +204,7 @@ impl Gateway {
             postgres: self.postgres,
             ssh: self.ssh,
             api: self.api,
+            host: self.host,
         })
     }
 
@@ -247,7 +265,7 @@ impl Gateway {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(self.dir());
-        command
+        within(self.host.as_ref(), command)
     }
 }
 
@@ -258,6 +276,7 @@ pub struct Killed {
     postgres: SocketAddr,
     ssh: Option<SocketAddr>,
     api: Api,
+    host: Option<Host>,
 }
 
 impl Killed {
@@ -266,23 +285,24 @@ impl Killed {
     /// # Errors
     /// When it does not start.
     pub fn start(self) -> Result<Gateway, TestbedError> {
-        let process = launch(&self.program, &self.dir)?;
+        let process = launch(&self.program, &self.dir, self.host.as_ref())?;
         let gateway = Gateway {
             process,
             program: self.program.clone(),
             postgres: self.postgres,
             ssh: self.ssh,
             api: self.api,
+            host: self.host,
         };
         gateway.wait_until_ready()?;
         Ok(gateway)
     }
 }
 
-fn launch(program: &Path, dir: &Path) -> Result<Supervised, TestbedError> {
+fn launch(program: &Path, dir: &Path, host: Option<&Host>) -> Result<Supervised, TestbedError> {
     let mut command = Command::new(program);
     command.arg("gateway").arg("--config").arg(dir.join("sallyport.toml"));
-    Supervised::start(&command, "KILL", dir)
+    Supervised::start(&within(host, command), "KILL", dir)
 }
 
 fn people(people: &[Person]) -> String {

@@ -4,13 +4,14 @@ mod answer;
 mod log;
 mod template;
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::cache::{copy_tree, run};
+use crate::net::{Host, RANGE_CIDR, place, within};
 use crate::supervisor::Supervised;
 use crate::tls::{Issued, write_private};
 use crate::{Authority, TestbedError};
@@ -89,6 +90,8 @@ pub struct Options {
     pub databases: Vec<String>,
     /// The TCP port; a free one when absent.
     pub port: Option<u16>,
+    /// The host in which it runs, bound to that host's address; 127.0.0.1 of this machine when absent.
+    pub host: Option<Host>,
     /// Where the directory is made, such as a RAM disk; the system's temporary directory when absent.
     pub parent: Option<PathBuf>,
 }
@@ -96,6 +99,7 @@ pub struct Options {
 /// A running PostgreSQL server. Dropping it ends it and removes its directory.
 pub struct Postgres {
     server: Supervised,
+    address: Ipv4Addr,
     port: u16,
     superuser: String,
     authority: Option<Authority>,
@@ -156,28 +160,32 @@ impl Postgres {
     fn launch_in(dir: &Path, bin: PathBuf, template: &Template, options: &Options) -> Result<Postgres, TestbedError> {
         let data = dir.join("data");
         copy_tree(template.data(), &data)?;
-        let port = match options.port {
-            Some(port) => port,
-            None => free_port()?,
-        };
+        let (address, port) = place(options.host.as_ref(), options.port)?;
         let authority = if options.tls || options.tls_only {
             Some(Authority::new()?)
         } else {
             None
         };
         if let Some(authority) = &authority {
-            let issued = authority.server(&["localhost", "127.0.0.1"])?;
+            let issued = authority.server(&["localhost", "127.0.0.1", &address.to_string()])?;
             write_tls(&issued, authority, &data)?;
         }
-        write_config(&data, dir, port, options, authority.is_some())?;
+        write_config(
+            &data,
+            dir,
+            SocketAddrV4::new(address, port),
+            options,
+            authority.is_some(),
+        )?;
         write_hba(&data, options, template.superuser())?;
         give_to_server_user(dir)?;
 
         let mut command = as_server_user(&bin.join("postgres"));
         command.arg("-D").arg(&data);
-        let server = Supervised::start(&command, "QUIT", dir)?;
+        let server = Supervised::start(&within(options.host.as_ref(), command), "QUIT", dir)?;
         let postgres = Postgres {
             server,
+            address,
             port,
             superuser: template.superuser().to_owned(),
             authority,
@@ -233,9 +241,9 @@ impl Postgres {
         self.script("postgres", &sql)
     }
 
-    /// Always 127.0.0.1 (the certificate also names `localhost`).
-    pub fn host(&self) -> &'static str {
-        "127.0.0.1"
+    /// The address to which it is bound: 127.0.0.1, or that of its host (the certificate also names `localhost`).
+    pub fn host(&self) -> String {
+        self.address.to_string()
     }
 
     /// The TCP port.
@@ -370,9 +378,11 @@ fn write_tls(issued: &Issued, authority: &Authority, data: &Path) -> Result<(), 
     write_private(&data.join("ca.crt"), &authority.certificate())
 }
 
-fn write_config(data: &Path, dir: &Path, port: u16, options: &Options, tls: bool) -> Result<(), TestbedError> {
+fn write_config(data: &Path, dir: &Path, at: SocketAddrV4, options: &Options, tls: bool) -> Result<(), TestbedError> {
     let mut text = format!(
-        "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\n",
+        "listen_addresses = '{}'\nport = {}\nunix_socket_directories = '{}'\n",
+        at.ip(),
+        at.port(),
         dir.display()
     );
     let on_off = |on: bool| if on { "on" } else { "off" };
@@ -399,9 +409,13 @@ fn write_config(data: &Path, dir: &Path, port: u16, options: &Options, tls: bool
 fn write_hba(data: &Path, options: &Options, superuser: &str) -> Result<(), TestbedError> {
     let kind = if options.tls_only { "hostssl" } else { "host" };
     let method = options.auth.method();
+    let peers = match options.host {
+        Some(_) => RANGE_CIDR,
+        None => "127.0.0.1/32",
+    };
     let text = format!(
         "local all \"{superuser}\" trust\nlocal all all {method}\n\
-         {kind} all all 127.0.0.1/32 {method}\n{kind} replication all 127.0.0.1/32 {method}\n"
+         {kind} all all {peers} {method}\n{kind} replication all {peers} {method}\n"
     );
     let path = data.join("pg_hba.conf");
     std::fs::write(&path, text).map_err(TestbedError::file(path))

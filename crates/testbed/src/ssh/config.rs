@@ -1,5 +1,6 @@
 //! `sshd_config` and what PAM asks for.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::key::KeyKind;
@@ -10,14 +11,12 @@ use crate::TestbedError;
 const PAM: &str = "auth required pam_unix.so\naccount required pam_unix.so\nsession required pam_unix.so\n";
 
 /// Writes `sshd_config` and `pam`.
-pub(super) fn write(dir: &Path, port: u16, options: &SshdOptions) -> Result<(), TestbedError> {
+pub(super) fn write(dir: &Path, address: SocketAddr, options: &SshdOptions) -> Result<(), TestbedError> {
     let at = dir.display();
     let yes_no = |yes: bool| if yes { "yes" } else { "no" };
     // sshd takes the first value of each setting.
     let mut text = options.settings.join("\n");
-    text.push_str(&format!(
-        "\nListenAddress 127.0.0.1:{port}\nAuthorizedKeysFile {at}/keys/%u\n"
-    ));
+    text.push_str(&format!("\nListenAddress {address}\nAuthorizedKeysFile {at}/keys/%u\n"));
     for kind in KeyKind::ALL {
         text.push_str(&format!("HostKey {at}/host_{}\n", kind.name()));
         if options.host_authority.is_some() {

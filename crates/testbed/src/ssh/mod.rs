@@ -11,11 +11,12 @@ mod config;
 mod key;
 mod start;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::TestbedError;
+use crate::net::Host;
 use crate::supervisor::Supervised;
 
 pub use account::Account;
@@ -38,13 +39,15 @@ pub struct SshdOptions {
     pub settings: Vec<String>,
     /// The TCP port; a free one when absent.
     pub port: Option<u16>,
+    /// The host in which it runs, bound to that host's address; 127.0.0.1 of this machine when absent.
+    pub host: Option<Host>,
 }
 
 /// A running server. Dropping it ends the server with all its sessions and removes its directory.
 #[derive(Debug)]
 pub struct Sshd {
     process: Supervised,
-    port: u16,
+    address: SocketAddr,
     host_keys: Vec<String>,
 }
 
@@ -57,14 +60,14 @@ impl Sshd {
         start::start(options)
     }
 
-    /// Where it listens: on loopback.
+    /// Where it listens: on loopback, or at the address of its host.
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+        self.address
     }
 
     /// The TCP port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// Its public host keys, `ssh-ed25519 AAAA…` and the like, without comments: Ed25519, ECDSA, RSA.

@@ -1,7 +1,7 @@
 //! Starting a server.
 
 use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::key::{KeyKind, SshKey, keygen};
 use super::{Account, Audit, Sshd, SshdOptions, account, config};
 use crate::TestbedError;
-use crate::postgres::free_port;
+use crate::net::{Host, place, within};
 use crate::supervisor::Supervised;
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -64,7 +64,8 @@ pub(super) fn start(options: &SshdOptions) -> Result<Sshd, TestbedError> {
 fn start_in(dir: &Path, options: &SshdOptions) -> Result<Sshd, TestbedError> {
     // Accounts pass through on their way home.
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o711)).map_err(TestbedError::file(dir))?;
-    let host_keys = host_keys(dir, options)?;
+    let address = SocketAddr::from(place(options.host.as_ref(), options.port)?);
+    let host_keys = host_keys(dir, address, options)?;
     let nobody = [Account::new("deploy")];
     let accounts = if options.accounts.is_empty() {
         nobody.as_slice()
@@ -73,26 +74,22 @@ fn start_in(dir: &Path, options: &SshdOptions) -> Result<Sshd, TestbedError> {
     };
     account::write(dir, accounts)?;
     Audit::lay(dir, dir)?;
-    let port = match options.port {
-        Some(port) => port,
-        None => free_port()?,
-    };
-    config::write(dir, port, options)?;
+    config::write(dir, address, options)?;
     let mut command = Command::new("/bin/sh");
     command.args(["-c", OUTER, "outer"]).arg(dir).arg(INNER);
     command.env("LC_ALL", "C.UTF-8");
-    let process = Supervised::start(&command, "USR1", dir)?;
+    let process = Supervised::start(&within(options.host.as_ref(), command), "USR1", dir)?;
     let sshd = Sshd {
         process,
-        port,
+        address,
         host_keys,
     };
-    wait_until_ready(&sshd)?;
+    wait_until_ready(&sshd, options.host.as_ref())?;
     Ok(sshd)
 }
 
 /// Makes all at once: the large one takes a while.
-fn host_keys(dir: &Path, options: &SshdOptions) -> Result<Vec<String>, TestbedError> {
+fn host_keys(dir: &Path, address: SocketAddr, options: &SshdOptions) -> Result<Vec<String>, TestbedError> {
     let spawn = |source| TestbedError::Spawn {
         program: "ssh-keygen".to_owned(),
         source,
@@ -106,19 +103,24 @@ fn host_keys(dir: &Path, options: &SshdOptions) -> Result<Vec<String>, TestbedEr
         child.wait().map_err(spawn)?;
     }
     let mut keys = Vec::new();
+    let ip = address.ip().to_string();
     for kind in KeyKind::ALL {
         keys.push(SshKey::read(&file(kind))?.public().to_owned());
         if let Some(authority) = &options.host_authority {
-            authority.certify_host(&file(kind), &["127.0.0.1", "localhost"])?;
+            authority.certify_host(&file(kind), &[&ip, "localhost"])?;
         }
     }
     Ok(keys)
 }
 
-fn wait_until_ready(sshd: &Sshd) -> Result<(), TestbedError> {
+fn wait_until_ready(sshd: &Sshd, host: Option<&Host>) -> Result<(), TestbedError> {
     let start = Instant::now();
     while start.elapsed() < READY_TIMEOUT {
-        if greets(sshd.address()).unwrap_or(false) {
+        let greeted = match host {
+            Some(host) => host.enter(|| greets(sshd.address()))?,
+            None => greets(sshd.address()),
+        };
+        if greeted.unwrap_or(false) {
             return Ok(());
         }
         if !sshd.is_running() {
@@ -137,7 +139,6 @@ fn wait_until_ready(sshd: &Sshd) -> Result<(), TestbedError> {
 
 /// Whether somebody there says the first words of the protocol (RFC 4253, section 4.2).
 fn greets(address: SocketAddr) -> std::io::Result<bool> {
-    debug_assert_eq!(address.ip(), Ipv4Addr::LOCALHOST);
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut words = [0_u8; 8];

@@ -1,0 +1,272 @@
+//! The connections to one gateway: joined once, kept, and dialled again when they break.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use sallyport_identity::agents::{
+    Enrolment, HostDescription, JoinProof, JoinReply, JoinRequest, NewKey, Pin, RenewRequest, join_client_config,
+};
+use sallyport_identity::messages::Sealed;
+use sallyport_tunnel::{
+    Acceptor, Announced, Flow, FromAgent, FromGateway, Hello, Incoming, JOIN_ALPN, Joined, KeepAlive, TUNNEL_ALPN, head,
+};
+use secrecy::SecretString;
+use time::OffsetDateTime;
+use tokio::io::{ReadHalf, WriteHalf, split};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::beside::Beside;
+use super::config::GatewayConfig;
+use super::reach::reach;
+
+/// How long the gateway may take over an answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The first pause before a gateway is dialled again, and the longest; between them it doubles. Half of it is chance,
+/// so that agents that lost their gateway together do not all come back together.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A connection that lasted so long was a good one.
+const LASTED: Duration = Duration::from_secs(60);
+/// How often a certificate that could not be renewed is asked for again.
+const RENEW_AGAIN: Duration = Duration::from_secs(60);
+
+/// The way to one gateway.
+pub(super) struct Line {
+    gateway: GatewayConfig,
+    enrolment: Mutex<Enrolment>,
+    beside: Arc<Beside>,
+    announced: watch::Receiver<Vec<Announced>>,
+}
+
+impl Line {
+    /// With what is in `directory`; if nothing is that is good, the agent joins.
+    ///
+    /// # Errors
+    /// When it cannot join.
+    pub(super) async fn open(
+        gateway: GatewayConfig,
+        directory: &Path,
+        beside: Arc<Beside>,
+        announced: watch::Receiver<Vec<Announced>>,
+    ) -> anyhow::Result<Self> {
+        let known = Enrolment::open(directory)?;
+        let good = known.filter(|enrolment| enrolment.expires() > OffsetDateTime::now_utc());
+        let enrolment = match good {
+            Some(enrolment) => enrolment,
+            None => join(&gateway, directory).await?,
+        };
+        tracing::info!(agent = %enrolment.name(), instance = %enrolment.instance(), gateway = %gateway.url.authority(),
+            "the agent has joined");
+        Ok(Self {
+            gateway,
+            enrolment: Mutex::new(enrolment),
+            beside,
+            announced,
+        })
+    }
+
+    /// How many connections are kept.
+    pub(super) fn connections(&self) -> usize {
+        self.gateway.connections
+    }
+
+    /// Keeps one connection until told to stop, and then until its last flow is over.
+    pub(super) async fn keep(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        let mut pause = FIRST_PAUSE;
+        while !*stopped.borrow() {
+            let since = Instant::now();
+            let why = match Arc::clone(&self).connect(stopped.clone()).await {
+                Ok(why) => why,
+                Err(error) => format!("{error:#}"),
+            };
+            if *stopped.borrow() {
+                return;
+            }
+            if since.elapsed() > LASTED {
+                pause = FIRST_PAUSE;
+            }
+            let wait = pause.mul_f64(rand::random_range(0.5..1.0));
+            tracing::warn!(why, gateway = %self.gateway.url.authority(), ?wait, "no connection to the gateway");
+            tokio::select! {
+                () = sleep(wait) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One connection, until it is over; says why.
+    async fn connect(self: Arc<Self>, mut stopped: watch::Receiver<bool>) -> anyhow::Result<String> {
+        let tls = self.enrolment.lock().await.client_config(&[TUNNEL_ALPN])?;
+        let reached = tokio::select! {
+            reached = reach(&self.gateway, Arc::new(tls)) => reached?,
+            _ = stopped.wait_for(|stopped| *stopped) => return Ok("the agent stops".to_owned()),
+        };
+        let address = reached.address;
+        let drain = {
+            let mut stopped = stopped.clone();
+            async move { drop(stopped.wait_for(|stopped| *stopped).await) }
+        };
+        let begun = Acceptor::begin(reached.stream, KeepAlive::default(), drain);
+        let (mut acceptor, run) = timeout(PATIENCE, begun)
+            .await
+            .context("the gateway does not answer")??;
+        let run = tokio::spawn(run);
+        tracing::info!(gateway = %self.gateway.url.authority(), %address, "connected to the gateway");
+        let mut tasks = JoinSet::new();
+        while let Some(incoming) = acceptor.accept().await {
+            while tasks.try_join_next().is_some() {}
+            let line = Arc::clone(&self);
+            match incoming {
+                Incoming::Flow(flow) => tasks.spawn(async move { line.beside.serve(flow, address).await }),
+                Incoming::Control(flow) => {
+                    let stopped = stopped.clone();
+                    tasks.spawn(async move { line.control(flow, stopped, address).await })
+                }
+            };
+        }
+        let why = run.await.unwrap_or_else(|error| error.to_string());
+        // What is open has learned of it, and ends.
+        while tasks.join_next().await.is_some() {}
+        Ok(why)
+    }
+
+    /// Both sides talk about themselves.
+    async fn control(&self, flow: Flow, stopped: watch::Receiver<bool>, gateway: SocketAddr) {
+        let (read, write) = split(flow);
+        let (replies, replied) = mpsc::channel(1);
+        let ended = tokio::select! {
+            heard = hear(read, replies) => heard,
+            said = self.talk(write, replied, stopped) => said,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(error = format!("{error:#}"), %gateway, "the talk with the gateway is over");
+        }
+    }
+
+    async fn talk(
+        &self,
+        mut write: WriteHalf<Flow>,
+        mut replied: mpsc::Receiver<FromGateway>,
+        mut stopped: watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let mut announced = self.announced.clone();
+        let targets = announced.borrow_and_update().clone();
+        head::write(&mut write, &hello(targets)).await?;
+        let mut renew_at = self.enrolment.lock().await.renew_at();
+        loop {
+            let until = (renew_at - OffsetDateTime::now_utc())
+                .try_into()
+                .unwrap_or(Duration::ZERO);
+            let stops = async { drop(stopped.wait_for(|stopped| *stopped).await) };
+            tokio::select! {
+                changed = announced.changed() => {
+                    changed?;
+                    let targets = announced.borrow_and_update().clone();
+                    head::write(&mut write, &hello(targets)).await?;
+                }
+                () = sleep(until) => {
+                    renew_at = match self.renew(&mut write, &mut replied).await {
+                        Ok(renew_at) => renew_at,
+                        Err(error) => {
+                            tracing::error!(error = format!("{error:#}"), "the agent's certificate was not renewed");
+                            OffsetDateTime::now_utc() + RENEW_AGAIN
+                        }
+                    };
+                }
+                () = stops => {
+                    head::write(&mut write, &FromAgent::Draining).await?;
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+
+    /// Renews the certificate, unless another connection did meanwhile. Gives when to do it next.
+    async fn renew(
+        &self,
+        write: &mut WriteHalf<Flow>,
+        replied: &mut mpsc::Receiver<FromGateway>,
+    ) -> anyhow::Result<OffsetDateTime> {
+        let mut enrolment = self.enrolment.lock().await;
+        if !enrolment.is_due(OffsetDateTime::now_utc()) {
+            return Ok(enrolment.renew_at());
+        }
+        let key = NewKey::generate()?;
+        let request = serde_json::to_value(RenewRequest { csr: key.csr() })?;
+        head::write(write, &FromAgent::Renew { request }).await?;
+        let reply = timeout(PATIENCE, replied.recv())
+            .await
+            .context("the gateway does not answer")?;
+        match reply.context("the gateway is gone")? {
+            FromGateway::Renewed { reply } => {
+                let reply: JoinReply = serde_json::from_value(reply)?;
+                *enrolment = enrolment.renew(&key, &reply)?;
+                tracing::info!(expires = %enrolment.expires(), "the agent's certificate was renewed");
+                Ok(enrolment.renew_at())
+            }
+            FromGateway::NotRenewed { why } => bail!("{why}"),
+            FromGateway::Welcome { .. } | FromGateway::Unknown => bail!("the gateway answers something else"),
+        }
+    }
+}
+
+fn hello(targets: Vec<Announced>) -> FromAgent {
+    FromAgent::Hello(Hello {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: HostDescription::of_this_machine().hostname,
+        targets,
+    })
+}
+
+/// Hears what the gateway says, and hands answers on.
+async fn hear(mut read: ReadHalf<Flow>, replies: mpsc::Sender<FromGateway>) -> anyhow::Result<()> {
+    loop {
+        match head::read(&mut read).await? {
+            FromGateway::Welcome { version } => tracing::info!(version, "the gateway's version"),
+            FromGateway::Unknown => {}
+            answer @ (FromGateway::Renewed { .. } | FromGateway::NotRenewed { .. }) => replies.send(answer).await?,
+        }
+    }
+}
+
+/// Joins, which uses the token up.
+async fn join(gateway: &GatewayConfig, directory: &Path) -> anyhow::Result<Enrolment> {
+    let Some((token, pin)) = gateway.token.read()? else {
+        bail!(
+            "the agent has not joined `{}`, or its certificate has ended: give it a new join token, which \
+             `sallyport agents token NAME` makes",
+            gateway.url.authority()
+        );
+    };
+    let key = NewKey::generate()?;
+    let reply = timeout(PATIENCE, ask_to_join(gateway, pin, token, &key)).await;
+    let reply = reply.context("the gateway does not answer")??;
+    Ok(Enrolment::join(directory, &gateway.url.authority(), pin, &key, &reply)?)
+}
+
+async fn ask_to_join(
+    gateway: &GatewayConfig,
+    pin: Pin,
+    token: SecretString,
+    key: &NewKey,
+) -> anyhow::Result<JoinReply> {
+    let tls = join_client_config(pin, &[JOIN_ALPN])?;
+    let mut stream = reach(gateway, Arc::new(tls)).await?.stream;
+    let request = JoinRequest {
+        agent: None,
+        proof: JoinProof::Token { token: Sealed(token) },
+        csr: key.csr(),
+        host: HostDescription::of_this_machine(),
+    };
+    head::write(&mut stream, &request).await?;
+    match head::read(&mut stream).await? {
+        Joined::Reply(reply) => Ok(reply),
+        Joined::Refused { why } => bail!("the gateway does not let the agent join: {why}"),
+    }
+}
