@@ -46,6 +46,10 @@ pub(crate) enum Layer {
     Ssh,
     /// paramiko, asyncssh, Ansible and pexpect in a virtual environment.
     PythonSsh,
+    /// moto in a virtual environment.
+    PythonAws,
+    /// rvault, a server with Vault's API.
+    Vault,
 }
 
 /// What `cargo xtask demo` needs.
@@ -60,6 +64,8 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
     Layer::Java,
     Layer::Ssh,
     Layer::PythonSsh,
+    Layer::PythonAws,
+    Layer::Vault,
 ];
 /// What `cargo xtask ci` needs.
 pub(crate) const FOR_CI: &[Layer] = &[
@@ -72,6 +78,8 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::Java,
     Layer::Ssh,
     Layer::PythonSsh,
+    Layer::PythonAws,
+    Layer::Vault,
     Layer::Deny,
 ];
 /// What `cargo xtask fuzz` needs.
@@ -101,6 +109,11 @@ fn ensure(layer: Layer) -> Result<()> {
         Layer::OpenSsh => apt::openssh(),
         Layer::Ssh => apt::ssh(),
         Layer::PythonSsh => python::ssh(),
+        Layer::PythonAws => python::aws(),
+        Layer::Vault => {
+            tools::try_rvault();
+            Ok(())
+        }
     }
 }
 
@@ -118,5 +131,7 @@ fn name(layer: Layer) -> &'static str {
         Layer::OpenSsh => "OpenSSH",
         Layer::Ssh => "OpenSSH and what runs over it",
         Layer::PythonSsh => "the SSH clients of Python",
+        Layer::PythonAws => "moto",
+        Layer::Vault => "rvault",
     }
 }

@@ -1,4 +1,5 @@
-//! Packages of PyPI, in virtual environments: the database drivers and the SSH clients that Python people use.
+//! Packages of PyPI, in virtual environments: the database drivers and the SSH clients that Python people
+//! use, and moto, which plays AWS.
 
 use std::process::Command;
 
@@ -16,6 +17,9 @@ const SSH: &[&str] = &[
     "pexpect==4.9.0",
 ];
 
+/// AWS, as others play it, and AWS's own signatures.
+const AWS: &[&str] = &["moto[server,secretsmanager,sts]==5.2.5"];
+
 /// psycopg and asyncpg, in `python` of the cache.
 pub(super) fn drivers() -> Result<()> {
     ensure("python", DRIVERS)
@@ -24,6 +28,11 @@ pub(super) fn drivers() -> Result<()> {
 /// paramiko, asyncssh, Ansible and pexpect, in `python-ssh` of the cache.
 pub(super) fn ssh() -> Result<()> {
     ensure("python-ssh", SSH)
+}
+
+/// moto, in `python-aws` of the cache.
+pub(super) fn aws() -> Result<()> {
+    ensure("python-aws", AWS)
 }
 
 fn ensure(name: &str, packages: &[&str]) -> Result<()> {
