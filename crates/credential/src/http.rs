@@ -140,7 +140,6 @@ impl Service {
     fn make(&self, pem: &[u8]) -> Result<Client, CredentialError> {
         let builder = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(self.within)
             .connect_timeout(self.within.min(CONNECT))
             .pool_idle_timeout(IDLE)
             .referer(false)
