@@ -122,7 +122,7 @@ impl Played {
         let mut count = self.count.clone();
         let enough = |_: &usize| self.seen().iter().filter(|seen| like(seen)).count() >= many;
         let waited = tokio::time::timeout(std::time::Duration::from_secs(30), count.wait_for(enough));
-        waited.await.expect("the requests come").unwrap();
+        waited.await.unwrap().unwrap();
     }
 
     pub fn count(&self, like: impl Fn(&Seen) -> bool) -> usize {
