@@ -34,7 +34,7 @@ pub struct KubernetesStore {
     pub address: Option<String>,
     /// Authorities to trust, PEM; those of the pod when absent.
     pub ca_file: Option<PathBuf>,
-    /// A file with the token; the pod's own when absent.
+    /// A file with the token; the pod's own when absent, which goes with no `address`.
     pub token_file: Option<PathBuf>,
 }
 
@@ -43,6 +43,9 @@ impl KubernetesStore {
         names::plain("name", &self.name)?;
         if let Some(address) = &self.address {
             names::address("address", address)?;
+            if self.token_file.is_none() {
+                return Err("`address` needs `token_file`: the pod's own token is for its own cluster".to_owned());
+            }
         }
         Ok(())
     }

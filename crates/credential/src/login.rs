@@ -7,7 +7,7 @@ use tokio::{sync::Mutex, time::Instant};
 use crate::CredentialError;
 
 /// No login is kept for longer, whatever its issuer says.
-const MAX_LIFE: Duration = Duration::from_hours(24);
+pub(crate) const MAX_LIFE: Duration = Duration::from_hours(24);
 /// How long before its end a login is not used for anything new.
 const MARGIN: Duration = Duration::from_mins(1);
 

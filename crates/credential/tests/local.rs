@@ -320,10 +320,28 @@ fn stores_that_would_send_secrets_elsewhere_are_refused() {
         format!("{google}token_endpoint = 'https://googleapis.com.evil.example'"),
         "[[kubernetes]]\nname = 'k'\naddress = 'http://10.0.0.1'".to_owned(),
         "[[kubernetes]]\nname = 'k'".to_owned(),
+        "[[kubernetes]]\nname = 'k'\naddress = 'https://elsewhere.example'".to_owned(),
     ] {
         let said = made(&bad);
         assert!(said.is_err(), "{bad}");
     }
+}
+
+#[test]
+fn a_source_can_say_where_it_is_written() {
+    #[derive(serde::Deserialize)]
+    struct Target {
+        credential: toml::Spanned<Source>,
+    }
+    let text = "credential = { source = 'file', path = '/x' }";
+    let target: Target = toml::from_str(text).unwrap();
+    assert_eq!(
+        (target.credential.span(), target.credential.get_ref()),
+        (13..text.len(), &Source::file("/x"))
+    );
+    let table = "[credential]\nsource = 'environment'\nvariable = 'X'\n";
+    let target: Target = toml::from_str(table).unwrap();
+    assert_eq!(target.credential.get_ref(), &Source::environment("X"));
 }
 
 #[test]

@@ -119,6 +119,8 @@ async fn a_vault_that_is_away_is_an_error_and_never_an_older_secret() {
 #[tokio::test]
 async fn logins_are_shared_by_a_crowd_and_made_anew_when_refused() {
     let vault = PlayedVault::start().await;
+    // What a Vault gives if nobody says otherwise: 32 days.
+    vault.set(|state| state.token_life = 2_764_800);
     let credentials = Arc::new(credentials(&vault.store(), ENVIRONMENT));
     let crowd: Vec<_> = (0..40)
         .map(|_| {
@@ -296,8 +298,8 @@ async fn who_holds_a_user_is_told_when_it_is_lost() {
     let (_, _, mut hold) = lease(&credentials, ORDERS).await.unwrap().into_parts();
     vault.set(|state| state.broken = 503);
     timeout(Duration::from_secs(20), hold.lost()).await.unwrap();
-    // What is lost is not ended.
-    assert_eq!(vault.http.count(is_revocation), 0);
+    // What a Vault does not know any more is ended all the same; what is over is not.
+    assert_eq!(vault.http.count(is_revocation), 1);
 }
 
 #[tokio::test]
@@ -402,7 +404,7 @@ async fn a_hostile_vault_is_endured() {
     let within = Duration::from_millis(500);
     let good = json!({"auth": {"client_token": "CANARY-t", "lease_duration": u64::MAX, "renewable": true}});
     type Case = (&'static str, fn() -> Said);
-    let answers: [Case; 10] = [
+    let answers: [Case; 11] = [
         ("more than", || Said::Endless),
         ("did not answer", || Said::Nothing),
         ("redirect", || Said::To("http://127.0.0.1:1/steal".to_owned())),
@@ -420,6 +422,9 @@ async fn a_hostile_vault_is_endured() {
         }),
         ("not understood", || {
             Said::ok(&json!({"lease_id": "l", "lease_duration": 60, "data": {"username": "u"}}))
+        }),
+        ("ends at once", || {
+            Said::ok(&json!({"lease_id": "l", "lease_duration": 0, "data": {"username": "u", "password": "CANARY"}}))
         }),
         ("several lines", || {
             Said::ok(&json!({"lease_id": "l", "lease_duration": 60, "data": {"username": "u", "password": "a\nb"}}))
@@ -457,14 +462,23 @@ fn credentials_address(store: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_user_that_came_without_a_password_is_ended() {
-    let played = Played::start(|seen| {
+async fn a_user_that_came_without_a_password_or_time_is_ended() {
+    for (life, data) in [
+        (60, json!({"username": "u"})),
+        (0, json!({"username": "u", "password": "p"})),
+    ] {
+        without(life, data).await;
+    }
+}
+
+async fn without(life: u64, data: serde_json::Value) {
+    let played = Played::start(move |seen| {
         if is_login(seen) {
             Said::ok(&json!({"auth": {"client_token": "t", "lease_duration": 60, "renewable": false}}))
         } else if is_revocation(seen) {
             Said::Status(204, String::new())
         } else {
-            Said::ok(&json!({"lease_id": "l", "lease_duration": 60, "data": {"username": "u"}}))
+            Said::ok(&json!({"lease_id": "l", "lease_duration": life, "data": data}))
         }
     })
     .await;

@@ -1,11 +1,16 @@
 //! Keys of AWS, and the forms that they come in.
 
+use std::time::Duration;
+
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::sigv4::SigningKeys;
 use crate::login::{Ends, Expiry};
+
+/// How long keys are kept of which nobody says when they end.
+const UNSAID: Duration = Duration::from_mins(15);
 
 /// Keys, and until when they are good.
 pub(crate) struct Keys {
@@ -75,7 +80,7 @@ impl FromMetadata {
     pub(super) fn keys(self) -> Option<Keys> {
         let expiry = match self.expiration {
             Some(text) => Some(expiry(&text)?),
-            None => None,
+            None => Some(Expiry::after(UNSAID)),
         };
         Keys::new(self.access_key_id, self.secret_access_key, self.token, expiry)
     }

@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{Api, Asked, Reply, Token, Vault, login::seconds};
 use crate::{
-    CredentialError, Leased, Need,
+    CredentialError, Leased, Need, SecretKind,
     http::Answer,
     leased::{self, LeaseState},
     names::{self, Checked, escape_path},
@@ -26,6 +26,8 @@ use crate::{
 const MAX_LEASE_ID: usize = 2048;
 /// Renewals are not nearer to each other.
 const LEAST_WAIT: Duration = Duration::from_millis(500);
+/// A lease is kept for this long at least, so that it can be ended.
+const LEAST_LIFE: Duration = Duration::from_secs(1);
 /// How often ending a lease is tried, with twice the time between two tries each time.
 const TRIES: u32 = 7;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -91,13 +93,14 @@ impl Vault {
             Some(self.keep(token, &reply, &answer)?)
         };
         let data = reply.data.ok_or_else(|| answer.odd("there is no user in it"))?;
-        let text = |name| {
+        let text = |name, kind| {
             let found = data.text(name).map_err(|why| answer.odd(why))?;
-            fit(need.kind, found, || {
-                format!("the role `{}` in {}", source.role, self.store)
-            })
+            fit(kind, found, || format!("the role `{}` in {}", source.role, self.store))
         };
-        let (user, secret) = (leased::user(text("username")?), text("password")?);
+        let (user, secret) = (
+            leased::user(text("username", SecretKind::Password)?),
+            text("password", need.kind)?,
+        );
         Ok(match kept {
             Some((state, alive)) => Leased::kept(user, secret, state, alive),
             None => Leased::fixed(Some(user), secret, rotation(&data)),
@@ -113,7 +116,7 @@ impl Vault {
         let id = id.ok_or_else(|| answer.odd("there is no lease in it"))?;
         let runtime = Handle::try_current();
         let runtime = runtime.map_err(|_| answer.odd("nobody is there to keep its lease"))?;
-        let life = seconds(reply.lease_duration);
+        let life = seconds(reply.lease_duration).max(LEAST_LIFE);
         let (state, watched) = watch::channel(LeaseState::Until(Instant::now() + life));
         let (alive, released) = oneshot::channel();
         let lease = Lease {
@@ -125,6 +128,9 @@ impl Vault {
             store: self.store.clone(),
         };
         self.api.background.spawn(&runtime, lease.run(state, released));
+        if reply.lease_duration == 0 {
+            return Err(answer.odd("its lease ends at once"));
+        }
         Ok((watched, alive))
     }
 }
@@ -181,10 +187,18 @@ impl Lease {
                     let _ = state.send(LeaseState::Until(until));
                 }
                 Renewal::Last => self.renewable = false,
-                Renewal::Gone => break,
+                Renewal::Gone => {
+                    self.lost(&state);
+                    // A Vault that says so for another reason may still have it.
+                    return self.end(until).await;
+                }
                 Renewal::Later => {}
             }
         }
+        self.lost(&state);
+    }
+
+    fn lost(&self, state: &watch::Sender<LeaseState>) {
         tracing::warn!(store = self.store, "the user of a session has ended before the session");
         let _ = state.send(LeaseState::Lost);
     }
@@ -215,7 +229,9 @@ impl Lease {
         }
         let renewed = answer.good(super::advice).and_then(|answer| answer.json::<Renewed>());
         match renewed {
-            Ok(renewed) if renewed.renewable => Renewal::Until(Instant::now() + seconds(renewed.lease_duration)),
+            Ok(renewed) if renewed.renewable && renewed.lease_duration > 0 => {
+                Renewal::Until(Instant::now() + seconds(renewed.lease_duration))
+            }
             Ok(_) => Renewal::Last,
             Err(_) => Renewal::Later,
         }

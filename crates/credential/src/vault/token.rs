@@ -19,7 +19,7 @@ use super::{
     Api,
     login::{Auth, seconds},
 };
-use crate::login::{Ends, Expiry};
+use crate::login::{Ends, Expiry, MAX_LIFE};
 
 /// Renewals are not nearer to each other.
 const LEAST_WAIT: Duration = Duration::from_millis(500);
@@ -48,7 +48,8 @@ impl Token {
 
     /// A token that a login gave. It is renewed until it is dropped.
     pub(super) fn ours(api: &Arc<Api>, auth: Auth) -> Self {
-        let life = seconds(auth.lease_duration);
+        // Tokens are good for a month if nobody says otherwise; we keep none for so long, and measure by what we keep.
+        let life = seconds(auth.lease_duration).min(MAX_LIFE);
         let ends = !life.is_zero();
         let expiry = Arc::new(Mutex::new(ends.then(|| Expiry::after(life))));
         let runtime = Handle::try_current().ok();
