@@ -50,6 +50,10 @@ pub(crate) enum Layer {
     PythonWebSocket,
     /// What makes hosts of network namespaces, and tinyproxy.
     Network,
+    /// moto in a virtual environment.
+    PythonAws,
+    /// rvault, a server with Vault's API.
+    Vault,
 }
 
 /// What `cargo xtask demo` needs.
@@ -66,6 +70,8 @@ pub(crate) const FOR_TESTS: &[Layer] = &[
     Layer::PythonSsh,
     Layer::PythonWebSocket,
     Layer::Network,
+    Layer::PythonAws,
+    Layer::Vault,
 ];
 /// What `cargo xtask ci` needs.
 pub(crate) const FOR_CI: &[Layer] = &[
@@ -80,6 +86,8 @@ pub(crate) const FOR_CI: &[Layer] = &[
     Layer::PythonSsh,
     Layer::PythonWebSocket,
     Layer::Network,
+    Layer::PythonAws,
+    Layer::Vault,
     Layer::Deny,
 ];
 /// What `cargo xtask fuzz` needs.
@@ -111,6 +119,11 @@ fn ensure(layer: Layer) -> Result<()> {
         Layer::PythonSsh => python::ssh(),
         Layer::PythonWebSocket => python::websocket(),
         Layer::Network => apt::network(),
+        Layer::PythonAws => python::aws(),
+        Layer::Vault => {
+            tools::try_rvault();
+            Ok(())
+        }
     }
 }
 
@@ -130,5 +143,7 @@ fn name(layer: Layer) -> &'static str {
         Layer::PythonSsh => "the SSH clients of Python",
         Layer::PythonWebSocket => "the WebSocket library of Python",
         Layer::Network => "network namespaces",
+        Layer::PythonAws => "moto",
+        Layer::Vault => "rvault",
     }
 }

@@ -1,4 +1,5 @@
-//! Packages of PyPI, in virtual environments: the database drivers and the SSH clients that Python people use.
+//! Packages of PyPI, in virtual environments: the database drivers and the SSH clients that Python people
+//! use, and moto, which plays AWS.
 
 use std::process::Command;
 
@@ -17,6 +18,8 @@ const SSH: &[&str] = &[
 ];
 
 const WEBSOCKET: &[&str] = &["websockets==17.4"];
+/// AWS, as others play it, and AWS's own signatures.
+const AWS: &[&str] = &["moto[server,secretsmanager,sts]==5.2.5"];
 
 /// psycopg and asyncpg, in `python` of the cache.
 pub(super) fn drivers() -> Result<()> {
@@ -31,6 +34,11 @@ pub(super) fn ssh() -> Result<()> {
 /// websockets, in `python-websocket` of the cache.
 pub(super) fn websocket() -> Result<()> {
     ensure("python-websocket", WEBSOCKET)
+}
+
+/// moto, in `python-aws` of the cache.
+pub(super) fn aws() -> Result<()> {
+    ensure("python-aws", AWS)
 }
 
 fn ensure(name: &str, packages: &[&str]) -> Result<()> {

@@ -10,6 +10,7 @@ use crate::process;
 
 const NEXTEST: &str = "0.9.143";
 const DENY: &str = "0.20.2";
+const RUSTY_VAULT: &str = "0.2.1";
 
 pub(super) fn ensure_nextest() -> Result<()> {
     let present = process::capture(nextest().arg("--version")).is_ok();
@@ -23,6 +24,16 @@ pub(super) fn ensure_nextest() -> Result<()> {
 pub(super) fn ensure_deny() -> Result<()> {
     let present = process::capture(deny().arg("--version")).is_ok();
     if present { Ok(()) } else { build("cargo-deny", DENY) }
+}
+
+/// `rvault`. Tests that need it say that they are skipped when it cannot be had.
+pub(super) fn try_rvault() {
+    if installed("rvault").exists() {
+        return;
+    }
+    if let Err(error) = build("rusty_vault", RUSTY_VAULT) {
+        eprintln!("setup: no rvault, tests against it are skipped (`test(rvault)`): {error:#}");
+    }
 }
 
 /// `cargo nextest`, of the machine or of the cache.
