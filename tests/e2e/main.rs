@@ -11,6 +11,7 @@ mod drivers;
 mod faults;
 mod functions;
 mod hostile;
+mod hosts;
 mod killed;
 mod names;
 mod old_strings;

@@ -2,7 +2,7 @@
 
 mod api;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -90,7 +90,8 @@ impl Gateway {
         Gateway::start_on(options, true, None)
     }
 
-    /// The same in a host: every listener is bound to that host's address, from within which its API is asked.
+    /// The same in a host. The listeners are bound to that host's address, where clients of databases must use TLS; the
+    /// API is on the host's loopback, and asked from within the host.
     ///
     /// # Errors
     /// When it does not start; the error has the end of its log.
@@ -137,7 +138,9 @@ impl Gateway {
         }
         write_private(&dir.join("people.toml"), &people(&options.people))?;
         let postgres = SocketAddr::from(place(host, None)?);
-        let api = SocketAddr::from(place(host, None)?);
+        // On loopback of the host, if it is in one: elsewhere it would speak TLS.
+        let (_, api) = place(host, None)?;
+        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, api));
         let listen_ssh = ssh.map(|address| format!("ssh = \"{address}\"\n")).unwrap_or_default();
         let config = format!(
             "state_dir = \"state\"\npolicy = \"policy\"\n\n[listen]\npostgres = \"{postgres}\"\napi = \"{api}\"\n{listen_ssh}\n\

@@ -85,8 +85,9 @@ impl Host {
         self.wrap(&Command::new(program))
     }
 
-    /// The same command, to run in this host: its program, arguments, environment and directory. Its standard streams are
-    /// not known here, so set them on what is returned; `tokio::process::Command::from` takes that, too.
+    /// The same command, to run in this host: its program, arguments, directory, and what it sets in the environment. Its
+    /// standard streams, and whether its environment was cleared before, are not known here: set them on what is returned.
+    /// `tokio::process::Command::from` takes that, too.
     ///
     /// The process keeps its id: what enters the namespace becomes the program.
     pub fn wrap(&self, command: &Command) -> Command {
