@@ -654,7 +654,10 @@ async fn what_gives_power_and_cannot_be_written_down_does_not_happen() {
 async fn configurations_that_make_no_sense_are_refused() {
     for ttl in [0, 3599, 30 * 24 * 3600 + 1] {
         let gateway = Gateway::start().await;
-        let config = AgentsConfig { certificate_ttl_s: ttl };
+        let config = AgentsConfig {
+            certificate_ttl_s: ttl,
+            ..AgentsConfig::default()
+        };
         let authority = gateway.agents.authority().clone();
         let witness = Arc::clone(&gateway.written) as Arc<_>;
         assert!(

@@ -82,6 +82,45 @@ pub enum JoinProof {
         /// Its text.
         token: Sealed,
     },
+    /// A Kubernetes service account's token, projected into the agent's pod.
+    Kubernetes {
+        /// The token.
+        token: Sealed,
+    },
+    /// The identity document of an instance of Amazon EC2.
+    Aws {
+        /// What `…/instance-identity/rsa2048` gives: PKCS #7, in base64.
+        document: String,
+    },
+    /// The identity token of an instance of Google Compute Engine.
+    Gcp {
+        /// The token.
+        token: Sealed,
+    },
+    /// The attested document of a virtual machine of Microsoft Azure.
+    Azure {
+        /// Its `signature`: PKCS #7, in base64.
+        document: String,
+    },
+    /// An X.509-SVID.
+    SpiffeX509(SpiffeX509),
+    /// A JWT-SVID.
+    SpiffeJwt {
+        /// The token.
+        token: Sealed,
+    },
+}
+
+/// An X.509-SVID, and that its owner wants this key to join.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SpiffeX509 {
+    /// The certificate and those between it and the bundle, in DER.
+    pub chain: Vec<Bytes>,
+    /// When the signature was made, in seconds since 1970.
+    pub at: i64,
+    /// Made with the certificate's key over the gateway's pin, the time, and the request for a certificate.
+    pub signature: Bytes,
 }
 
 /// What an agent sends to join.
