@@ -857,6 +857,28 @@ async fn a_workload_joins_with_its_token() {
 
 // --- Configuration
 
+#[test]
+fn the_rules_that_the_book_shows_are_understood() {
+    let book = include_str!("../../../docs/src/agents.md");
+    let shown = book.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let table: toml::Table = toml::from_str(shown).unwrap();
+    let mut config: AgentsConfig = table["agents"].clone().try_into().unwrap();
+    assert_eq!(config.certificate_ttl_s, AgentsConfig::default().certificate_ttl_s);
+    let files: Vec<_> = config
+        .join
+        .iter_mut()
+        .map(|rule| rule.file_mut().display().to_string())
+        .collect();
+    let named = [
+        "cluster-jwks.json",
+        "aws-rsa2048.pem",
+        "google-jwks.json",
+        "azure-authorities.pem",
+        "bundle.json",
+    ];
+    assert_eq!(files, named);
+}
+
 #[tokio::test]
 async fn rules_that_would_let_anybody_in_are_refused() {
     let cluster = Cluster::new();

@@ -29,7 +29,7 @@ pub use enrolment::{Enrolment, NewKey, join_client_config};
 pub use errors::{AdministerError, AuthorityError, EnrolmentError, IdentifyError, JoinError, ProofFault, RequestFault};
 pub use messages::{
     AgentInfo, Bytes, HostDescription, IssuedJoinTokenReply, JoinProof, JoinReply, JoinRequest, JoinTokenInfo,
-    RenewRequest,
+    MAX_JOIN_REQUEST_BYTES, RenewRequest, SpiffeX509,
 };
 pub use names::{AgentIdentity, check_agent_name};
 pub use pin::Pin;
