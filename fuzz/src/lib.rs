@@ -26,6 +26,7 @@ macro_rules! targets {
 }
 
 targets! {
+    agents,
     classify_file,
     ledger_journal,
     ledger_reader,

@@ -129,6 +129,11 @@ impl AgentAuthority {
         self.finish(builder.with_no_client_auth(), alpn)
     }
 
+    #[cfg(test)]
+    pub(super) fn inner(&self) -> Arc<Authority> {
+        Arc::clone(&self.0)
+    }
+
     fn finish(
         &self,
         builder: rustls::ConfigBuilder<ServerConfig, rustls::server::WantsServerCert>,

@@ -60,7 +60,6 @@ impl NewKey {
     }
 
     /// SHA-256 of the key, to which proofs are bound.
-    #[expect(dead_code, reason = "proofs of platforms are bound to it")]
     pub(super) fn digest(&self) -> [u8; 32] {
         sha256(&self.key.subject_public_key_info())
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use sallyport_store::StoreError;
 
+use crate::oidc::TokenFault;
 use crate::principal::NameError;
 use crate::secret::NoRandom;
 
@@ -120,6 +121,30 @@ pub enum ProofFault {
     /// Nothing lets it join.
     #[error("no rule lets this proof join")]
     NoRule,
+    /// Rules would let it join as several agents.
+    #[error("the proof would do for several agents: say which")]
+    Ambiguous,
+    /// A token of a platform.
+    #[error("the token is not good: {0}")]
+    Token(#[from] TokenFault),
+    /// Not a document that can be read.
+    #[error("the proof cannot be read")]
+    Malformed,
+    /// Nobody who may vouch signed it.
+    #[error("the proof was not signed by who may vouch for it")]
+    Signature,
+    /// It was made for another key.
+    #[error("the proof was made for another key")]
+    OtherKey,
+    /// What it says is not in order.
+    #[error("the proof {0}")]
+    Said(&'static str),
+    /// The rule does not name it.
+    #[error("the rule does not name its {0}")]
+    NotListed(&'static str),
+    /// The gateway's own keys cannot be read.
+    #[error("the gateway cannot check the proof at the moment")]
+    Keys,
 }
 
 /// Why a certificate does not say who is there.

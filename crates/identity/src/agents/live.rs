@@ -63,3 +63,37 @@ impl LiveAgents {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn an_instance_is_good_under_its_name_until_its_end_or_its_revocation() {
+        let live = LiveAgents::default();
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let later = |s: i64| now + time::Duration::seconds(s);
+        let [one, two, three] = [(); 3].map(|()| Uuid::now_v7());
+        for instance in [one, two, three] {
+            live.put(instance, &"a".into(), later(10));
+        }
+        assert!(live.watch(one, "a", later(9)).is_some());
+        assert!(live.watch(one, "a", later(10)).is_none());
+        assert!(live.watch(one, "b", now).is_none());
+        assert!(live.watch(Uuid::now_v7(), "a", now).is_none());
+        // A renewal is one of the same instance, whose connections go on; it never shortens its life.
+        let watched = live.watch(one, "a", now).unwrap();
+        live.put(one, &"a".into(), later(20));
+        live.put(one, &"a".into(), later(5));
+        assert!(live.watch(one, "a", later(19)).is_some() && !watched.is_revoked());
+        let (second, third) = (live.watch(two, "a", now).unwrap(), live.watch(three, "a", now).unwrap());
+        live.end(two);
+        assert!(second.is_revoked() && !third.is_revoked());
+        live.keep_only(&HashSet::from([three]));
+        assert!(watched.is_revoked() && !third.is_revoked());
+        drop(live);
+        assert!(third.is_revoked());
+    }
+}

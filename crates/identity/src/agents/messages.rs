@@ -10,6 +10,9 @@ use uuid::Uuid;
 use super::errors::JoinError;
 use crate::messages::Sealed;
 
+/// The longest request to join, in bytes; nobody has shown yet who they are.
+pub const MAX_JOIN_REQUEST_BYTES: usize = 256 << 10;
+
 /// The longest part of a host's description, in bytes.
 const MAX_HOST_BYTES: usize = 255;
 
@@ -32,7 +35,6 @@ impl<'de> Deserialize<'de> for Bytes {
 
 /// What an agent says of the machine that it runs on. It is shown, and believed by nobody.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct HostDescription {
     /// The host's name.
     pub hostname: String,
@@ -82,11 +84,50 @@ pub enum JoinProof {
         /// Its text.
         token: Sealed,
     },
+    /// A Kubernetes service account's token, projected into the agent's pod.
+    Kubernetes {
+        /// The token.
+        token: Sealed,
+    },
+    /// The identity document of an instance of Amazon EC2.
+    Aws {
+        /// What `…/instance-identity/rsa2048` gives: PKCS #7, in base64.
+        document: String,
+    },
+    /// The identity token of an instance of Google Compute Engine.
+    Gcp {
+        /// The token.
+        token: Sealed,
+    },
+    /// The attested document of a virtual machine of Microsoft Azure.
+    Azure {
+        /// Its `signature`: PKCS #7, in base64.
+        document: String,
+    },
+    /// An X.509-SVID.
+    SpiffeX509(SpiffeX509),
+    /// A JWT-SVID.
+    SpiffeJwt {
+        /// The token.
+        token: Sealed,
+    },
 }
 
-/// What an agent sends to join.
+/// An X.509-SVID, and that its owner wants this key to join.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct SpiffeX509 {
+    /// The certificate and those between it and the bundle, in DER.
+    pub chain: Vec<Bytes>,
+    /// When the signature was made, in seconds since 1970.
+    pub at: i64,
+    /// Made with the certificate's key over the gateway's pin, the time, and the request for a certificate.
+    pub signature: Bytes,
+}
+
+/// What an agent sends to join: at most [`MAX_JOIN_REQUEST_BYTES`] of JSON. Versions one apart work together, so a member that
+/// is not known is left alone; a proof that is not known whole is refused.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JoinRequest {
     /// The name that it wants, when rules would let it choose among several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -101,7 +142,6 @@ pub struct JoinRequest {
 
 /// What an agent sends, over a connection that its certificate opened, for a new certificate.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct RenewRequest {
     /// The request for a certificate (PKCS #10, DER) for its new key.
     pub csr: Bytes,

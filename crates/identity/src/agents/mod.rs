@@ -7,6 +7,7 @@
 
 mod administer;
 mod authority;
+mod collect;
 mod enrolment;
 mod errors;
 mod live;
@@ -15,19 +16,24 @@ mod names;
 mod pin;
 mod registry;
 mod request;
+mod rules;
 mod server;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod witness;
 
 pub use authority::{AgentAuthority, SERVER_NAME};
+pub use collect::{CollectError, JoinMethod};
 pub use enrolment::{Enrolment, NewKey, join_client_config};
 pub use errors::{AdministerError, AuthorityError, EnrolmentError, IdentifyError, JoinError, ProofFault, RequestFault};
 pub use messages::{
     AgentInfo, Bytes, HostDescription, IssuedJoinTokenReply, JoinProof, JoinReply, JoinRequest, JoinTokenInfo,
-    RenewRequest,
+    MAX_JOIN_REQUEST_BYTES, RenewRequest, SpiffeX509,
 };
 pub use names::{AgentIdentity, check_agent_name};
 pub use pin::Pin;
 pub use registry::{Agents, AgentsConfig, IssuedJoinToken, Joined};
+pub use rules::{AwsRule, AzureRule, GcpRule, JoinRule, KubernetesRule, SpiffeRule};
 pub use token::{JOIN_PREFIX, JoinToken};
 pub use witness::{AgentAct, AgentWitness};

@@ -20,6 +20,7 @@ use super::live::LiveAgents;
 use super::messages::{Bytes, HostDescription, IssuedJoinTokenReply, JoinProof, JoinReply, JoinRequest, JoinTokenInfo};
 use super::names::{self, AgentIdentity};
 use super::request::RequestedKey;
+use super::rules::{self, JoinRule};
 use super::token::JoinToken;
 use super::witness::{AgentAct, AgentWitness};
 use crate::live::Revocation;
@@ -43,12 +44,15 @@ const KEEP_ENDED: Duration = Duration::from_secs(90 * 24 * 3600);
 pub struct AgentsConfig {
     /// How long an agent's certificate is good, in seconds: from an hour to thirty days.
     pub certificate_ttl_s: u64,
+    /// Who may join without a join token.
+    pub join: Vec<JoinRule>,
 }
 
 impl Default for AgentsConfig {
     fn default() -> Self {
         Self {
             certificate_ttl_s: 24 * 3600,
+            join: Vec::new(),
         }
     }
 }
@@ -113,6 +117,7 @@ pub struct Agents {
     pub(super) authority: AgentAuthority,
     pub(super) store: Store,
     certificate_ttl: Duration,
+    rules: Arc<[JoinRule]>,
     pub(super) witness: Arc<dyn AgentWitness>,
     pub(super) live: LiveAgents,
     /// One change at a time, so that memory follows the store in the same order.
@@ -136,10 +141,12 @@ impl Agents {
                 why: "it must be from an hour to thirty days".to_owned(),
             });
         }
+        rules::check(&config.join)?;
         let agents = Self {
             authority,
             store,
             certificate_ttl: Duration::from_secs(config.certificate_ttl_s),
+            rules: config.join.into(),
             witness,
             live: LiveAgents::default(),
             changing: Mutex::new(()),
@@ -276,19 +283,29 @@ impl Agents {
     }
 
     /// What a proof says, if it is good.
-    async fn prove(
-        &self,
-        request: &JoinRequest,
-        _key: &RequestedKey,
-        now: OffsetDateTime,
-    ) -> Result<Proven, JoinError> {
-        let proven = match &request.proof {
-            JoinProof::Token { token } => self.by_token(token, now).await?,
-        };
-        if request.agent.as_ref().is_some_and(|wanted| *wanted != proven.agent) {
-            return Err(ProofFault::NoRule.into());
+    async fn prove(&self, request: &JoinRequest, key: &RequestedKey, now: OffsetDateTime) -> Result<Proven, JoinError> {
+        if let JoinProof::Token { token } = &request.proof {
+            let proven = self.by_token(token, now).await?;
+            let wanted = request.agent.as_ref().is_none_or(|wanted| *wanted == proven.agent);
+            return if wanted {
+                Ok(proven)
+            } else {
+                Err(ProofFault::NoRule.into())
+            };
         }
-        Ok(proven)
+        let (rules, request) = (Arc::clone(&self.rules), request.clone());
+        let (key, pin) = (key.digest(), self.authority.pin());
+        // It reads files.
+        let proven = tokio::task::spawn_blocking(move || {
+            let shown = rules::Shown {
+                key,
+                csr: &request.csr.0,
+                pin,
+                now,
+            };
+            rules::prove(&rules, &request.proof, request.agent.as_ref(), &shown)
+        });
+        Ok(proven.await.map_err(|_| ProofFault::Keys)??)
     }
 
     async fn by_token(&self, token: &Sealed, now: OffsetDateTime) -> Result<Proven, JoinError> {

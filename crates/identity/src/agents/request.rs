@@ -61,7 +61,6 @@ impl RequestedKey {
     }
 
     /// SHA-256 of the key (SubjectPublicKeyInfo in DER), to which a proof can be bound.
-    #[expect(dead_code, reason = "proofs of platforms are bound to it")]
     pub(super) fn digest(&self) -> [u8; 32] {
         sha256(&self.subject_public_key_info())
     }

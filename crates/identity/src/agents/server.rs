@@ -73,3 +73,45 @@ fn make(authority: &Authority, now: OffsetDateTime) -> Result<Current, Authority
     let key = Arc::new(CertifiedKey::new(chain, any_ecdsa_type(&der)?));
     Ok(Current { key, made: now })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use x509_parser::prelude::{FromDer, X509Certificate};
+
+    use super::super::authority::AgentAuthority;
+    use super::*;
+
+    #[test]
+    fn the_certificate_is_made_anew_before_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = AgentAuthority::load_or_create(folder.path()).unwrap();
+        let start = OffsetDateTime::now_utc();
+        let certificates = ServerCertificates::new(authority.inner(), start).unwrap();
+        let leaf = |at| certificates.at(at).cert.first().unwrap().clone();
+        let first = leaf(start);
+        assert_eq!(leaf(start + RENEW_AFTER), first);
+        let mut last = first.clone();
+        for days in [2, 5, 9, 300] {
+            let at = start + time::Duration::days(days);
+            let made = leaf(at);
+            assert_ne!(made, last);
+            let (_, parsed) = X509Certificate::from_der(&made).unwrap();
+            let validity = parsed.validity();
+            assert!(validity.not_before.timestamp() < at.unix_timestamp());
+            assert!(validity.not_after.timestamp() > (at + RENEW_AFTER).unix_timestamp());
+            last = made.clone();
+        }
+        // A clock that is set back.
+        let (_, parsed) = X509Certificate::from_der(&first).unwrap();
+        let made = leaf(start);
+        assert_ne!(made, last);
+        let (_, again) = X509Certificate::from_der(&made).unwrap();
+        assert_eq!(
+            again.validity().not_after.timestamp(),
+            parsed.validity().not_after.timestamp()
+        );
+        assert_eq!(certificates.at(start).cert.last().unwrap(), authority.root());
+    }
+}

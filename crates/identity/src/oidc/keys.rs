@@ -80,6 +80,11 @@ struct Jwk {
 impl KeySet {
     /// Reads a key set. Keys that Sallyport has no use for (symmetric, for encryption, of other curves) are left out.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, OidcError> {
+        Self::parse_for(body, "sig")
+    }
+
+    /// The same, where the keys for signatures are called `usage`.
+    pub(crate) fn parse_for(body: &[u8], usage: &str) -> Result<Self, OidcError> {
         let refuse = |why: String| OidcError::Provider { what: "key set", why };
         let document: Document = serde_json::from_slice(body).map_err(|e| refuse(e.to_string()))?;
         if document.keys.len() > MAX_KEYS {
@@ -89,7 +94,12 @@ impl KeySet {
             .keys
             .into_iter()
             .filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
-        Ok(Self(jwks.filter_map(Key::new).collect()))
+        Ok(Self(jwks.filter_map(|jwk| Key::new(jwk, usage)).collect()))
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The one key for a token. A token without `kid` needs a provider with one key of that type.
@@ -108,8 +118,8 @@ impl KeySet {
 }
 
 impl Key {
-    fn new(jwk: Jwk) -> Option<Self> {
-        let for_signatures = jwk.usage.as_deref().is_none_or(|u| u == "sig")
+    fn new(jwk: Jwk, usage: &str) -> Option<Self> {
+        let for_signatures = jwk.usage.as_deref().is_none_or(|u| u == usage)
             && jwk.key_ops.is_none_or(|ops| ops.iter().any(|op| op == "verify"));
         if !for_signatures {
             return None;

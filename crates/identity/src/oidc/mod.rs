@@ -1,13 +1,13 @@
 //! OpenID Connect: what a provider says about somebody, checked.
 
-mod algorithm;
+pub(crate) mod algorithm;
 mod discovery;
 mod error;
 pub mod flow;
-mod keys;
+pub(crate) mod keys;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod token;
+pub(crate) mod token;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -23,9 +23,9 @@ const MAX_KID_BYTES: usize = 256;
 /// The longest subject, in bytes (OpenID Connect Core, section 2).
 const MAX_SUBJECT_BYTES: usize = 255;
 /// By how much two clocks may differ, in seconds.
-const SKEW_S: i64 = 60;
+pub(crate) const SKEW_S: i64 = 60;
 /// The longest life of an ID token, in seconds.
-const MAX_LIFE_S: i64 = 24 * 3600;
+pub(crate) const MAX_LIFE_S: i64 = 24 * 3600;
 
 /// A token whose header makes sense. Nothing in it can be believed yet.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ struct Claims {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Audience {
+pub(crate) enum Audience {
     One(String),
     Several(Vec<String>),
 }
@@ -81,6 +81,11 @@ enum Audience {
 impl<'a> Unverified<'a> {
     /// Takes a token apart, and checks its header against the configured algorithms.
     pub(crate) fn parse(token: &'a str, config: &OidcConfig) -> Result<Self, TokenFault> {
+        Self::parse_accepting(token, &config.algorithms)
+    }
+
+    /// The same with a list of algorithms.
+    pub(crate) fn parse_accepting(token: &'a str, algorithms: &[impl AsRef<str>]) -> Result<Self, TokenFault> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenFault::Malformed("it is too long"));
         }
@@ -105,7 +110,7 @@ impl<'a> Unverified<'a> {
             .alg
             .parse()
             .ok()
-            .filter(|_| config.algorithms.contains(&header.alg));
+            .filter(|_| algorithms.iter().any(|accepted| accepted.as_ref() == header.alg));
         let algorithm = algorithm
             .ok_or_else(|| TokenFault::Algorithm(header.alg.chars().take(20).flat_map(char::escape_debug).collect()))?;
         Ok(Self {
@@ -117,6 +122,19 @@ impl<'a> Unverified<'a> {
         })
     }
 
+    /// Checks the signature, and nothing else of what the token says.
+    pub(crate) fn claims<T: for<'de> Deserialize<'de>>(&self, key: &Key) -> Result<T, TokenFault> {
+        if !key.verifies(self.algorithm, self.signed, self.signature) {
+            return Err(TokenFault::Signature);
+        }
+        decode(self.payload, "its claims")
+    }
+
+    /// SHA-256 of what is signed. A signature may have several forms, this has not.
+    pub(crate) fn digest(&self) -> String {
+        hex::encode(sha256(self.signed.as_bytes()))
+    }
+
     /// Checks the signature, then every claim, and says who it is.
     pub(crate) fn verify(
         &self,
@@ -125,10 +143,7 @@ impl<'a> Unverified<'a> {
         begun: &Begun<'_>,
         now: OffsetDateTime,
     ) -> Result<Vouched, TokenFault> {
-        if !key.verifies(self.algorithm, self.signed, self.signature) {
-            return Err(TokenFault::Signature);
-        }
-        let claims: Claims = decode(self.payload, "its claims")?;
+        let claims: Claims = self.claims(key)?;
         let all: Map<String, Value> = decode(self.payload, "its claims")?;
         claims.check_kind()?;
         claims.check_parties(config)?;
@@ -142,7 +157,7 @@ impl<'a> Unverified<'a> {
             email: claims.verified_email(),
             groups: groups(config, &all)?,
             subject: claims.sub,
-            digest: hex::encode(sha256(self.signed.as_bytes())),
+            digest: self.digest(),
         })
     }
 }
@@ -295,7 +310,7 @@ fn decode<T: for<'de> Deserialize<'de>>(part: &str, what: &'static str) -> Resul
 }
 
 /// A NumericDate (RFC 7519, section 2): seconds, perhaps with a fraction.
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+pub(crate) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     let number = serde_json::Number::deserialize(deserializer)?;
     let whole = number.as_i64().or_else(|| {
         let value = number
@@ -313,7 +328,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> 
         .ok_or_else(|| serde::de::Error::custom("not a time"))
 }
 
-fn optional_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+pub(crate) fn optional_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     seconds(deserializer).map(Some)
 }
 
