@@ -4,6 +4,7 @@
 //! it is killed: a small supervisor waits for the end of a pipe that only the parent holds open, then ends
 //! the server and removes its directory.
 
+mod agent;
 mod cache;
 mod error;
 mod gateway;
@@ -14,6 +15,7 @@ mod ssh;
 mod supervisor;
 mod tls;
 
+pub use agent::{Agent, AgentOptions, connected, join_token};
 pub use cache::cache_dir;
 pub use error::TestbedError;
 pub use gateway::{Api, Gateway, GatewayOptions, Killed, PASSWORD, Person, Reply};

@@ -69,6 +69,7 @@ pub struct Gateway {
     program: PathBuf,
     postgres: SocketAddr,
     ssh: Option<SocketAddr>,
+    agents: SocketAddr,
     api: Api,
     host: Option<Host>,
 }
@@ -138,12 +139,14 @@ impl Gateway {
         }
         write_private(&dir.join("people.toml"), &people(&options.people))?;
         let postgres = SocketAddr::from(place(host, None)?);
+        let agents = SocketAddr::from(place(host, None)?);
         // On loopback of the host, if it is in one: elsewhere it would speak TLS.
         let (_, api) = place(host, None)?;
         let api = SocketAddr::from((Ipv4Addr::LOCALHOST, api));
         let listen_ssh = ssh.map(|address| format!("ssh = \"{address}\"\n")).unwrap_or_default();
         let config = format!(
-            "state_dir = \"state\"\npolicy = \"policy\"\n\n[listen]\npostgres = \"{postgres}\"\napi = \"{api}\"\n{listen_ssh}\n\
+            "state_dir = \"state\"\npolicy = \"policy\"\n\n[listen]\npostgres = \"{postgres}\"\napi = \"{api}\"\nagents = \"{agents}\"\n\
+             {listen_ssh}\n\
              [identity]\npeople = \"people.toml\"\n\n{}",
             options.settings
         );
@@ -155,6 +158,7 @@ impl Gateway {
             program: options.program.clone(),
             postgres,
             ssh,
+            agents,
             api: match host {
                 Some(host) => Api::within(host.clone(), api),
                 None => Api::at(api),
@@ -206,6 +210,7 @@ impl Gateway {
             program: self.program.clone(),
             postgres: self.postgres,
             ssh: self.ssh,
+            agents: self.agents,
             api: self.api,
             host: self.host,
         })
@@ -219,6 +224,11 @@ impl Gateway {
     /// Where SSH clients connect, if it listens for them.
     pub fn ssh(&self) -> Option<SocketAddr> {
         self.ssh
+    }
+
+    /// Where agents connect.
+    pub fn agents(&self) -> SocketAddr {
+        self.agents
     }
 
     /// The HTTP API.
@@ -278,6 +288,7 @@ pub struct Killed {
     program: PathBuf,
     postgres: SocketAddr,
     ssh: Option<SocketAddr>,
+    agents: SocketAddr,
     api: Api,
     host: Option<Host>,
 }
@@ -294,6 +305,7 @@ impl Killed {
             program: self.program.clone(),
             postgres: self.postgres,
             ssh: self.ssh,
+            agents: self.agents,
             api: self.api,
             host: self.host,
         };
@@ -319,7 +331,7 @@ fn people(people: &[Person]) -> String {
     text
 }
 
-fn secret(reply: &Reply) -> Result<String, TestbedError> {
+pub(crate) fn secret(reply: &Reply) -> Result<String, TestbedError> {
     let token = reply.body.get("token").and_then(Value::as_str);
     token.map(str::to_owned).ok_or_else(|| TestbedError::Failed {
         program: "sallyport's API".to_owned(),
