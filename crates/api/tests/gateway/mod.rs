@@ -253,6 +253,7 @@ impl Gateway {
         let outside = Arc::new(Outside::default());
         let ill = Arc::clone(&outside);
         let api = Arc::new(Api {
+            agents: None,
             identities,
             reviews,
             sessions: Arc::clone(&outside) as Arc<dyn Sessions>,
