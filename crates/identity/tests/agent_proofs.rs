@@ -408,7 +408,9 @@ fn amazon(signer: &Documents, more: &str) -> String {
 }
 
 fn ec2(document: String) -> JoinProof {
-    JoinProof::Aws { document }
+    JoinProof::Aws {
+        document: sealed(&document),
+    }
 }
 
 #[tokio::test]
@@ -496,6 +498,25 @@ async fn documents_of_amazon_with_one_thing_wrong_open_nothing() {
         let found = fault(try_proof(&gateway, ec2(foreign.text(&aws_document("i-01"), options))).await);
         assert!(matches!(found, ProofFault::Signature), "{found:?}");
     }
+    let path = |signer: &Documents, name: &str| signer.folder.path().join(name).display().to_string();
+    let (certificate, key) = (path(&foreign, "signer.pem"), path(&foreign, "key.pem"));
+    let (ours, our_key) = (path(&amazon_itself, "signer.pem"), path(&amazon_itself, "key.pem"));
+    let two = [
+        "-nocerts",
+        "-signer",
+        &ours,
+        "-inkey",
+        &our_key,
+        "-signer",
+        &certificate,
+        "-inkey",
+        &key,
+    ];
+    let two = amazon_itself.text(&aws_document("i-01"), &two);
+    assert!(matches!(
+        fault(try_proof(&gateway, ec2(two)).await),
+        ProofFault::Malformed
+    ));
     let weak = amazon_itself.text(&aws_document("i-01"), &["-nocerts", "-md", "sha1"]);
     assert!(matches!(
         fault(try_proof(&gateway, ec2(weak)).await),
@@ -577,7 +598,7 @@ async fn a_machine_at_azure_joins_with_a_document_for_its_key() {
     let key = NewKey::generate().unwrap();
     let good = azure_document(&nonce_of(&key));
     let proof = |signer: &Documents, document: &Value| JoinProof::Azure {
-        document: signer.text(document, &["-noattr"]),
+        document: sealed(&signer.text(document, &["-noattr"])),
     };
     for host in ["metadata.azure.com", "eu.metadata.azure.com", "*.metadata.azure.com"] {
         let service = Documents::under(&microsoft, host);
@@ -588,6 +609,16 @@ async fn a_machine_at_azure_joins_with_a_document_for_its_key() {
     let service = Documents::under(&microsoft, "metadata.azure.com");
     let found = fault(try_proof(&gateway, proof(&service, &good)).await);
     assert!(matches!(found, ProofFault::OtherKey));
+    // Azure names the signature's algorithm where the digest's belongs.
+    let mut der = service.sign(&with(good.clone(), |d| d["sku"] = json!("as at Azure")), &["-noattr"]);
+    let sha256 = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01];
+    let at = der.windows(9).rposition(|w| w == sha256).unwrap();
+    der[at..at + 9].copy_from_slice(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b]);
+    let quirk = JoinProof::Azure {
+        document: sealed(&lines(&der)),
+    };
+    assert!(!format!("{quirk:?}").contains("MII"));
+    gateway.join(quirk, &key).await.unwrap();
     type Wrong = (fn(&mut Value), fn(&ProofFault) -> bool);
     let cases: Vec<Wrong> = vec![
         (|d| d["nonce"] = json!(""), |f| matches!(f, ProofFault::OtherKey)),
@@ -642,7 +673,7 @@ async fn a_machine_at_azure_joins_with_a_document_for_its_key() {
         ));
     }
     let bare = JoinProof::Azure {
-        document: service.text(&good, &["-noattr", "-nocerts"]),
+        document: sealed(&service.text(&good, &["-noattr", "-nocerts"])),
     };
     assert!(matches!(fault(gateway.join(bare, &key).await), ProofFault::Signature));
 }

@@ -442,14 +442,16 @@ async fn renewal_keeps_the_instance_and_changes_the_key() {
     }
     assert_eq!(gateway.agents.list().await.unwrap().len(), 1);
     assert!(gateway.written.has(&["Renewed", &joined.identity.instance.to_string()]));
-    // An identity that has ended, one that never was, and one under another name.
-    let mut ended = joined.identity.clone();
-    ended.expires = OffsetDateTime::now_utc();
+    // A connection that is older than the certificate renews, too.
+    let mut older = joined.identity.clone();
+    older.expires = OffsetDateTime::now_utc();
+    gateway.agents.renew(&older, &key.csr().0).await.unwrap();
+    // An instance that never was, and one under another name.
     let mut unknown = joined.identity.clone();
     unknown.instance = uuid::Uuid::now_v7();
     let mut renamed = joined.identity.clone();
     renamed.name = "b".into();
-    for identity in [ended, unknown, renamed] {
+    for identity in [unknown, renamed] {
         let refused = gateway.agents.renew(&identity, &key.csr().0).await;
         assert!(matches!(refused, Err(JoinError::Revoked)), "{identity:?}");
     }
@@ -668,5 +670,30 @@ async fn configurations_that_make_no_sense_are_refused() {
                 .await
                 .is_err()
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_join_slips_past_a_revocation_of_its_name() {
+    let gateway = Arc::new(Gateway::start().await);
+    for _ in 0..20 {
+        let token = gateway.token("a").await;
+        let joins = tokio::spawn({
+            let gateway = Arc::clone(&gateway);
+            async move { gateway.join(by_token(&token), &NewKey::generate().unwrap()).await }
+        });
+        let revokes = tokio::spawn({
+            let gateway = Arc::clone(&gateway);
+            async move { gateway.agents.revoke_name("a", "root").await }
+        });
+        let joined = joins.await.unwrap();
+        revokes.await.unwrap().unwrap();
+        if let Ok(joined) = joined {
+            assert_eq!(
+                gateway.agents.identify(&[joined.certificate]),
+                Err(IdentifyError::Revoked)
+            );
+        }
+        assert!(gateway.agents.list().await.unwrap().is_empty());
     }
 }

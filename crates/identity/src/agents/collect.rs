@@ -168,7 +168,7 @@ async fn aws(metadata: &Metadata) -> Result<JoinProof, CollectError> {
         .ask(Method::GET, "/latest/dynamic/instance-identity/rsa2048")
         .header("X-aws-ec2-metadata-token", session.trim());
     Ok(JoinProof::Aws {
-        document: answer(document).await?,
+        document: Sealed(answer(document).await?.into()),
     })
 }
 
@@ -199,7 +199,7 @@ async fn azure(metadata: &Metadata, key: &NewKey) -> Result<JoinProof, CollectEr
         return Err(CollectError::Answer("it is not PKCS #7".to_owned()));
     }
     Ok(JoinProof::Azure {
-        document: attested.signature,
+        document: Sealed(attested.signature.into()),
     })
 }
 

@@ -92,7 +92,7 @@ pub enum JoinProof {
     /// The identity document of an instance of Amazon EC2.
     Aws {
         /// What `…/instance-identity/rsa2048` gives: PKCS #7, in base64.
-        document: String,
+        document: Sealed,
     },
     /// The identity token of an instance of Google Compute Engine.
     Gcp {
@@ -102,7 +102,7 @@ pub enum JoinProof {
     /// The attested document of a virtual machine of Microsoft Azure.
     Azure {
         /// Its `signature`: PKCS #7, in base64.
-        document: String,
+        document: Sealed,
     },
     /// An X.509-SVID.
     SpiffeX509(SpiffeX509),

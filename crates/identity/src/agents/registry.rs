@@ -195,10 +195,11 @@ impl Agents {
         Ok(self.joined(proven.agent, instance, certificate, expires))
     }
 
-    /// Gives an instance a certificate for another key, or for the same.
+    /// Gives an instance a certificate for another key, or for the same. A connection may be older than the last
+    /// renewal: it is the instance's last certificate that must not have ended.
     ///
     /// # Errors
-    /// When it was revoked, its certificate has ended, or it cannot be written down.
+    /// When it was revoked, its last certificate has ended, or it cannot be written down.
     pub async fn renew(&self, identity: &AgentIdentity, csr: &[u8]) -> Result<Joined, JoinError> {
         let key = RequestedKey::parse(csr)?;
         let now = OffsetDateTime::now_utc();
@@ -206,7 +207,7 @@ impl Agents {
         let names = (name.as_str(), instance);
         let (certificate, expires) = self.authority.certify(&key, names, (now, self.certificate_ttl))?;
         let _changing = self.changing.lock().await;
-        if identity.expires <= now || self.live.watch(instance, name, now).is_none() {
+        if self.live.watch(instance, name, now).is_none() {
             return Err(JoinError::Revoked);
         }
         self.witnessed(&AgentAct::Renewed {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sallyport_store::agents::Once;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 use smol_str::SmolStr;
@@ -16,6 +17,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::pkcs7::Signed;
 use super::{Fact, Shown, any, lists, read_certificates, some, unreadable};
 use crate::agents::errors::ProofFault;
+use crate::messages::Sealed;
 use crate::oidc::token::SKEW_S;
 
 /// The longest document in base64, in bytes.
@@ -60,8 +62,8 @@ impl AwsRule {
         read_certificates(&self.certificates).map(drop)
     }
 
-    pub(super) fn prove(&self, document: &str, shown: &Shown<'_>) -> Result<Fact, ProofFault> {
-        let signed = decode(document).ok_or(ProofFault::Malformed)?;
+    pub(super) fn prove(&self, document: &Sealed, shown: &Shown<'_>) -> Result<Fact, ProofFault> {
+        let signed = decode(document.0.expose_secret()).ok_or(ProofFault::Malformed)?;
         let certificates = read_certificates(&self.certificates).map_err(|why| unreadable(&why))?;
         let content = certificates
             .iter()

@@ -9,6 +9,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sallyport_store::agents::Once;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 use smol_str::SmolStr;
@@ -20,6 +21,7 @@ use super::aws::decode;
 use super::pkcs7::Signed;
 use super::{Fact, Shown, any, lists, read_certificates, some, unreadable};
 use crate::agents::errors::ProofFault;
+use crate::messages::Sealed;
 use crate::oidc::token::{MAX_LIFE_S, SKEW_S};
 use crate::secret::sha256;
 
@@ -78,8 +80,8 @@ impl AzureRule {
         self.roots().map(drop)
     }
 
-    pub(super) fn prove(&self, document: &str, shown: &Shown<'_>) -> Result<Fact, ProofFault> {
-        let signed = decode(document).ok_or(ProofFault::Malformed)?;
+    pub(super) fn prove(&self, document: &Sealed, shown: &Shown<'_>) -> Result<Fact, ProofFault> {
+        let signed = decode(document.0.expose_secret()).ok_or(ProofFault::Malformed)?;
         let content = self.verified(&signed, shown.now)?;
         let document: Document = serde_json::from_slice(content).map_err(|_| ProofFault::Malformed)?;
         if document.nonce != nonce(shown.key) {
