@@ -1,5 +1,6 @@
 //! End to end: real clients, the real gateway, a real server.
 
+mod agents;
 mod attacks;
 mod book;
 mod certificates;

@@ -1,5 +1,6 @@
 //! What the end-to-end tests stand on: a real server, the real gateway before it, and real clients.
 
+mod behind;
 mod bundle;
 mod drivers;
 mod endpoint;
@@ -10,6 +11,7 @@ mod ssh;
 mod stage;
 mod wire;
 
+pub use behind::{AGENT, Behind, BehindPlan};
 pub use bundle::{bundle, mask};
 pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_refusal, run};
 pub use endpoint::Endpoint;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use sallyport_api::Access;
 use sallyport_identity::IdentityConfig;
-use sallyport_identity::agents::AgentsConfig;
+use sallyport_identity::agents::{AgentsConfig, JoinRule};
 use sallyport_ledger::Durability;
 use sallyport_review::{ReviewConfig, Webhook, WebhookFormat};
 use secrecy::SecretString;
@@ -251,6 +251,7 @@ impl Config {
             &mut config.tls.client_crl,
         ];
         let optional = tls.into_iter().filter_map(Option::as_mut).chain(people);
+        let optional = optional.chain(config.agents.join.iter_mut().map(JoinRule::file_mut));
         for path in optional.chain([&mut config.state_dir, &mut config.policy]) {
             *path = base.join(&*path);
         }

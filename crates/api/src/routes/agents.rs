@@ -52,6 +52,17 @@ pub(super) async fn issue(
     Ok((StatusCode::CREATED, Reply(issued.into())))
 }
 
+/// The digest of the authority's certificate, by which an agent knows the gateway.
+#[derive(Debug, Serialize)]
+pub(super) struct Authority {
+    pin: String,
+}
+
+pub(super) async fn authority(State(api): State<Arc<Api>>, _caller: Caller) -> Result<Reply<Authority>, Problem> {
+    let pin = agents(&api)?.registry().authority().pin().to_string();
+    Ok(Reply(Authority { pin }))
+}
+
 pub(super) async fn tokens(State(api): State<Arc<Api>>, caller: Caller) -> Result<Reply<Vec<JoinTokenInfo>>, Problem> {
     administrator(&api, &caller)?;
     let list = agents(&api)?.registry().list_join_tokens().await;

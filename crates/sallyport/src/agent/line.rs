@@ -7,13 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use sallyport_identity::agents::{
-    Enrolment, HostDescription, JoinProof, JoinReply, JoinRequest, NewKey, Pin, RenewRequest, join_client_config,
+    Enrolment, HostDescription, JoinReply, JoinRequest, NewKey, Pin, RenewRequest, join_client_config,
 };
-use sallyport_identity::messages::Sealed;
 use sallyport_tunnel::{
     Acceptor, Announced, Flow, FromAgent, FromGateway, Hello, Incoming, JOIN_ALPN, Joined, KeepAlive, TUNNEL_ALPN, head,
 };
-use secrecy::SecretString;
 use time::OffsetDateTime;
 use tokio::io::{ReadHalf, WriteHalf, split};
 use tokio::sync::{Mutex, mpsc, watch};
@@ -235,36 +233,31 @@ async fn hear(mut read: ReadHalf<Flow>, replies: mpsc::Sender<FromGateway>) -> a
     }
 }
 
-/// Joins, which uses the token up.
+/// Joins, which uses the proof up.
 async fn join(gateway: &GatewayConfig, directory: &Path) -> anyhow::Result<Enrolment> {
-    let Some((token, pin)) = gateway.token.read()? else {
+    let authority = gateway.url.authority();
+    let Some((method, pin)) = gateway.joining.method()? else {
         bail!(
-            "the agent has not joined `{}`, or its certificate has ended: give it a new join token, which \
-             `sallyport agents token NAME` makes",
-            gateway.url.authority()
+            "the agent has not joined `{authority}`, or its certificate has ended: give it a new join token, which \
+             `sallyport agents token NAME` makes"
         );
     };
     let key = NewKey::generate()?;
-    let reply = timeout(PATIENCE, ask_to_join(gateway, pin, token, &key)).await;
-    let reply = reply.context("the gateway does not answer")??;
-    Ok(Enrolment::join(directory, &gateway.url.authority(), pin, &key, &reply)?)
-}
-
-async fn ask_to_join(
-    gateway: &GatewayConfig,
-    pin: Pin,
-    token: SecretString,
-    key: &NewKey,
-) -> anyhow::Result<JoinReply> {
-    let tls = join_client_config(pin, &[JOIN_ALPN])?;
-    let mut stream = reach(gateway, Arc::new(tls)).await?.stream;
     let request = JoinRequest {
-        agent: None,
-        proof: JoinProof::Token { token: Sealed(token) },
+        agent: gateway.name.as_deref().map(Into::into),
+        proof: method.collect(&key, pin).await?,
         csr: key.csr(),
         host: HostDescription::of_this_machine(),
     };
-    head::write(&mut stream, &request).await?;
+    let reply = timeout(PATIENCE, ask_to_join(gateway, pin, &request)).await;
+    let reply = reply.context("the gateway does not answer")??;
+    Ok(Enrolment::join(directory, &authority, pin, &key, &reply)?)
+}
+
+async fn ask_to_join(gateway: &GatewayConfig, pin: Pin, request: &JoinRequest) -> anyhow::Result<JoinReply> {
+    let tls = join_client_config(pin, &[JOIN_ALPN])?;
+    let mut stream = reach(gateway, Arc::new(tls)).await?.stream;
+    head::write(&mut stream, request).await?;
     match head::read(&mut stream).await? {
         Joined::Reply(reply) => Ok(reply),
         Joined::Refused { why } => bail!("the gateway does not let the agent join: {why}"),

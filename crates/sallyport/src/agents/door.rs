@@ -16,6 +16,7 @@ use sallyport_listen::{Accepted, Listener, ServerTls};
 use sallyport_tunnel::{Fleet, JOIN_ALPN, Joined, TUNNEL_ALPN, head, websocket};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::Semaphore;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -25,6 +26,9 @@ use super::tunnel::serve_tunnel;
 const HTTP: &[u8] = b"http/1.1";
 /// How long a WebSocket may take to be asked for.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Who joins at the same time: a proof costs signatures that are checked.
+const MAX_JOINING: usize = 8;
 
 /// The port for agents.
 pub(crate) struct AgentDoor {
@@ -40,6 +44,7 @@ pub(crate) struct Inner {
     tunnel: Arc<ServerConfig>,
     join: Arc<ServerConfig>,
     http: Arc<ServerConfig>,
+    joining: Semaphore,
 }
 
 /// What somebody came for.
@@ -65,6 +70,7 @@ impl AgentDoor {
             tunnel: Arc::new(authority.server_config(&[TUNNEL_ALPN])?),
             join: Arc::new(authority.join_server_config(&[JOIN_ALPN])?),
             http: tls.speaking(&[HTTP]),
+            joining: Semaphore::new(MAX_JOINING),
             agents,
             fleet,
             journal,
@@ -169,6 +175,7 @@ impl Inner {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let request: JoinRequest = head::read(&mut stream).await?;
+        let _turn = self.joining.acquire().await?;
         let joined = self.agents.join(&request).await;
         let answer: Joined<JoinReply> = match joined {
             Ok(joined) => Joined::Reply(joined.into()),

@@ -42,6 +42,8 @@ enum Action {
         /// Its id.
         id: String,
     },
+    /// Print the digest of the gateway's authority for agents, for `sallyport agent --ca-pin`.
+    Pin,
     /// Revoke an agent, or all of a name: its sessions end at once.
     Revoke {
         /// An instance's id, or a name.
@@ -63,6 +65,14 @@ impl AgentsArgs {
             Action::RevokeToken { id } => {
                 gateway.delete(&format!("v1/agents/tokens/{}", segment(&id)?)).await?;
                 Ok(output::line(&format!("the token {id} is good for nothing"))?)
+            }
+            Action::Pin => {
+                let authority: Value = gateway.get("v1/agents/authority").await?;
+                if self.json {
+                    return print_json(&authority);
+                }
+                let pin = authority.get("pin").and_then(Value::as_str).unwrap_or_default();
+                Ok(output::line(&safe(pin))?)
             }
             Action::Revoke { agent } => {
                 let path = format!("v1/agents/{}/revoke", segment(&agent)?);
