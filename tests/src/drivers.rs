@@ -19,6 +19,14 @@ pub fn psycopg(endpoint: &Endpoint) -> Result<String> {
         .arg(endpoint.dsn()))
 }
 
+/// A few lines of Python with psycopg, which are given the connection string.
+///
+/// # Errors
+/// When the driver is missing or the lines fail.
+pub fn psycopg_lines(endpoint: &Endpoint, lines: &str) -> Result<String> {
+    run(Command::new(python()).args(["-c", lines]).arg(endpoint.dsn()))
+}
+
 /// psycopg in pipeline mode, with statements in the middle that policy refuses.
 ///
 /// # Errors

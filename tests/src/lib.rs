@@ -13,7 +13,7 @@ mod wire;
 
 pub use behind::{AGENT, Behind, BehindPlan};
 pub use bundle::{bundle, mask};
-pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_refusal, run};
+pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_lines, psycopg_refusal, run};
 pub use endpoint::Endpoint;
 pub use records::{commands, transcript, transcripts};
 pub use sqlx_driver::sqlx;

@@ -29,6 +29,11 @@ impl MaskKey {
         tag
     }
 
+    /// The bytes of another key, for whoever `label` names: it says nothing of this one.
+    pub fn derive(&self, label: &str) -> Vec<u8> {
+        self.tag("derived key", label.as_bytes()).to_vec()
+    }
+
     /// A stable number for `value`, for replacements of types that are not text.
     pub fn number(&self, label: &str, value: &[u8]) -> u64 {
         self.tag(label, value)

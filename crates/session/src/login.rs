@@ -62,7 +62,11 @@ pub trait Login: Send + Sync + 'static {
     fn hand_over(&self, upstream: Self::Upstream, flow: Wire) -> impl Future<Output = std::io::Result<()>> + Send;
 
     /// The gateway's side of a flow: what [`Login::hand_over`] tells.
-    fn take_over(&self, flow: Wire) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
+    fn take_over(
+        &self,
+        flow: Wire,
+        order: &Self::Order,
+    ) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
 }
 
 /// For whom a login is, so that targets can be told.
@@ -206,8 +210,9 @@ impl<L: Login> Door<L> {
         match inner.target.agent() {
             None => inner.login.log_in(&self.lease()?, &order, &inner.whom).await,
             Some(agent) => {
-                let flow = self.ask(agent, Wanted::Login(order)).await?;
-                inner.login.take_over(flow).await
+                let what = Wanted::<&L::Order, &L::Errand>::Login(&order);
+                let flow = self.ask(agent, what).await?;
+                inner.login.take_over(flow, &order).await
             }
         }
     }
@@ -220,7 +225,7 @@ impl<L: Login> Door<L> {
         let inner = &*self.inner;
         match inner.target.agent() {
             None => inner.login.run(&self.lease()?, &errand).await,
-            Some(agent) => self.ask(agent, Wanted::Errand(errand)).await.map(drop),
+            Some(agent) => self.ask(agent, Wanted::Errand(&errand)).await.map(drop),
         }
     }
 
@@ -229,7 +234,7 @@ impl<L: Login> Door<L> {
         L::Lease::try_from(lease).map_err(DialError::of)
     }
 
-    async fn ask(&self, agent: &str, what: Wanted<L::Order, L::Errand>) -> Result<Wire, DialError> {
+    async fn ask(&self, agent: &str, what: Wanted<&L::Order, &L::Errand>) -> Result<Wire, DialError> {
         let inner = &*self.inner;
         let opening = Opening {
             target: inner.target.name.to_string(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use sallyport_mask::{MaskKey, Scanner, Strategy};
+use sallyport_mask::{Detector, MaskKey, Scanner, Strategy};
 use sallyport_policy::{ActionName, Bundle, Classification, Disclosure, Lifetime, Reveal, Situation, View};
 use smol_str::SmolStr;
 use time::OffsetDateTime;
@@ -80,6 +80,12 @@ impl Reveals {
         scanner(&self.by_class, classification, key)
     }
 
+    /// What [`Self::scanner`] looks for, and what replaces it.
+    #[must_use]
+    pub fn detectors(&self, classification: &Classification) -> Vec<(Detector, Strategy)> {
+        detectors(&self.by_class, classification)
+    }
+
     /// The same for what full-screen programs draw; `None` where it is not otherwise.
     #[must_use]
     pub fn full_screen_scanner(&self, classification: &Classification, key: &MaskKey) -> Option<Scanner> {
@@ -121,7 +127,11 @@ fn shown<'r>(by_class: &'r HashMap<SmolStr, Disclosure>, class: &str) -> &'r Rev
 }
 
 fn scanner(by_class: &HashMap<SmolStr, Disclosure>, classification: &Classification, key: &MaskKey) -> Scanner {
-    let rules: Vec<_> = classification
+    Scanner::new(&detectors(by_class, classification), key)
+}
+
+fn detectors(by_class: &HashMap<SmolStr, Disclosure>, classification: &Classification) -> Vec<(Detector, Strategy)> {
+    classification
         .detectors()
         .iter()
         .filter_map(|detected| {
@@ -132,8 +142,7 @@ fn scanner(by_class: &HashMap<SmolStr, Disclosure>, classification: &Classificat
             };
             Some((detected.kind.parse().ok()?, strategy))
         })
-        .collect();
-    Scanner::new(&rules, key)
+        .collect()
 }
 
 #[cfg(test)]

@@ -58,6 +58,9 @@ pub(crate) struct Entry {
     /// PostgreSQL: settings that clients may give at connect besides those that are always allowed.
     pub(crate) startup_settings: Option<Spanned<Vec<Spanned<String>>>>,
 
+    /// PostgreSQL: where values are masked, in the `gateway` (the default) or in the `agent`.
+    pub(crate) mask_at: Option<Spanned<String>>,
+
     /// SSH: accounts besides `user` that a person may ask for.
     pub(crate) logins: Option<Spanned<Vec<Spanned<String>>>>,
     /// SSH: a private key (PEM) to log in with.
@@ -89,7 +92,7 @@ pub(crate) type Place = (&'static str, Option<Range<usize>>);
 
 impl Entry {
     /// The options that targets of PostgreSQL alone have.
-    pub(crate) fn of_postgres(&self) -> [Place; 9] {
+    pub(crate) fn of_postgres(&self) -> [Place; 10] {
         [
             ("database", span(&self.database)),
             ("tls", span(&self.tls)),
@@ -100,6 +103,7 @@ impl Entry {
             ("auth", span(&self.auth)),
             ("channel_binding", span(&self.channel_binding)),
             ("startup_settings", span(&self.startup_settings)),
+            ("mask_at", span(&self.mask_at)),
         ]
     }
 
@@ -153,8 +157,9 @@ impl Entry {
 }
 
 /// The options of protocols that say what may be done, not how to log in.
-const JUDGED: [&str; 6] = [
+const JUDGED: [&str; 7] = [
     "database",
+    "mask_at",
     "startup_settings",
     "accept_env",
     "shell",

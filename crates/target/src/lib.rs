@@ -55,7 +55,7 @@ pub use catalogue::{Access, Catalogue, CatalogueError, Patience, Target, Way};
 pub use credential::{CredentialError, SecretKind, SecretSource};
 pub use dial::{ConnectError, dial_tcp};
 pub use lease::{Lease, LeaseError, OtherProtocol, PostgresLease, SshLease};
-pub use postgres::{AuthMethod, ChannelBinding, Postgres, PostgresLogin, Tls};
+pub use postgres::{AuthMethod, ChannelBinding, MaskAt, Postgres, PostgresLogin, Tls};
 pub use ssh::{
     AcceptEnv, FileRecording, HostTrust, KeyFile, LoginShell, ShellMode, Ssh, SshCredential, SshLogin, SshSecret,
 };

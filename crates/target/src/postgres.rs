@@ -12,8 +12,20 @@ pub struct Postgres {
     pub database: String,
     /// Settings that clients may give at connect besides those that are always allowed; lower case.
     pub startup_settings: Vec<SmolStr>,
+    /// Where what it says is masked.
+    pub mask_at: MaskAt,
     /// Who logs in.
     pub login: Way<PostgresLogin>,
+}
+
+/// Where values are masked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MaskAt {
+    /// In the gateway.
+    #[default]
+    Gateway,
+    /// In the agent: what is masked never leaves the target's network.
+    Agent,
 }
 
 /// How a PostgreSQL server is logged in to.

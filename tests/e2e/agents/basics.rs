@@ -1,12 +1,10 @@
 //! What works through an agent as it works without.
 
 use anyhow::{Result, ensure};
-use sallyport_tests::{Behind, BehindPlan, Endpoint, ROLE, run};
+use sallyport_tests::{Behind, BehindPlan, ROLE};
 use serde_json::Value;
 
-fn ask(endpoint: &Endpoint, statement: &str) -> Result<String> {
-    run(endpoint.program("psql").args(["-X", "-A", "-t", "-c", statement]))
-}
+use super::ask;
 
 #[test]
 fn a_statement_runs_through_an_agent_and_its_recording_names_it() -> Result<()> {

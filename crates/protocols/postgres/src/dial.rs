@@ -28,6 +28,7 @@ pub use scram::ScramError;
 use crate::{
     cancel_key::CancelKey,
     greet::{Replication, Startup},
+    veil,
     wire::{
         Diagnostic,
         backend::{ParameterStatus, ReadyForQuery, TransactionStatus},
@@ -51,6 +52,8 @@ pub struct Upstream {
     pub transaction_status: TransactionStatus,
     /// Remarks that the target made during the login.
     pub notices: Vec<Diagnostic<'static>>,
+    /// Whether whoever logged in masks what the target says.
+    pub veiled: bool,
 }
 
 /// Logs in to targets. Remembers SCRAM keys of logins that worked, so keep one for all sessions.
@@ -70,6 +73,9 @@ impl std::fmt::Debug for Dialer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     parameters: Vec<(SmolStr, String)>,
+    /// Whether whoever logs in masks what the target says.
+    #[serde(default)]
+    veiled: bool,
 }
 
 impl Order {
@@ -91,7 +97,19 @@ impl Order {
             .map(|(name, value)| (SmolStr::from(name), value.to_owned()));
         Ok(Self {
             parameters: replication.into_iter().chain(settings).collect(),
+            veiled: false,
         })
+    }
+
+    /// The same, where the agent masks what the target says.
+    ///
+    /// # Errors
+    /// When it is for replication, whose streams nobody masks.
+    pub fn veiled(self) -> Result<Self, DialError> {
+        if self.parameters.iter().any(|(name, _)| name == REPLICATION) {
+            return Err(DialError::Replication);
+        }
+        Ok(Self { veiled: true, ..self })
     }
 
     /// The startup packet. Of two values with one name a server takes the last, so nothing may be named twice.
@@ -134,7 +152,11 @@ impl Dialer {
         let wire = dial_tcp(&lease.address, lease.patience.connect).await?;
         let login = async {
             let wire = encrypted(wire, lease).await?;
-            login::Login::new(wire, lease, &self.keys).run(&packet).await
+            let upstream = login::Login::new(wire, lease, &self.keys).run(&packet).await?;
+            Ok(Upstream {
+                veiled: order.veiled,
+                ..upstream
+            })
         };
         let seconds = lease.patience.login.as_secs();
         // Boxed: it is large, and held only while a session begins.
@@ -163,16 +185,33 @@ impl sallyport_session::Login for Dialer {
 
     async fn hand_over(&self, upstream: Upstream, mut flow: Wire) -> io::Result<()> {
         let mut out = BytesMut::new();
+        if upstream.veiled {
+            veil::encode(&veil::Up::Veiled, &mut out);
+        }
         upstream.tell(upstream.backend_key.as_ref(), &mut out);
         flow.write_all(&out).await?;
         flow.flush().await?;
+        if upstream.veiled {
+            return veil::carry(upstream.wire, flow).await;
+        }
         let mut target = upstream.wire;
         copy_bidirectional(&mut target, &mut flow).await?;
         Ok(())
     }
 
-    async fn take_over(&self, flow: Wire) -> Result<Upstream, NoLogin> {
-        login::Settling::new(flow).finish().await.map_err(NoLogin::of)
+    async fn take_over(&self, flow: Wire, order: &Order) -> Result<Upstream, NoLogin> {
+        let settled = async {
+            let mut settling = login::Settling::new(flow);
+            if order.veiled {
+                settling.expect_veil().await?;
+            }
+            settling.finish().await
+        };
+        let upstream = settled.await.map_err(NoLogin::of)?;
+        Ok(Upstream {
+            veiled: order.veiled,
+            ..upstream
+        })
     }
 }
 

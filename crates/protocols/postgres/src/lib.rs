@@ -21,6 +21,7 @@ pub mod testing;
 mod transcript;
 mod types;
 mod understanding;
+mod veil;
 pub mod wire;
 
 pub use conversation::PostgresConversation;

@@ -10,13 +10,13 @@ use sallyport_mask::MaskKey;
 use sallyport_session::{
     Claim, DialError, Door, Ending, Gate, GreetError, Greeting, HoldInfo, Proof, Protocol, Refusal, Relaying, relay,
 };
-use sallyport_target::{Access, Target};
+use sallyport_target::{Access, MaskAt, Target};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use crate::cancel_key::CancelKey;
 use crate::cancels::Cancels;
-use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start, Watch};
+use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start, Veiled, Watch};
 use crate::dial::{Dialer, Order, Upstream};
 use crate::greet::{self, Greeted, Replication, Startup};
 use crate::impact::{MAX_PLANNING, Planner};
@@ -167,7 +167,11 @@ impl Protocol for Postgres {
         // Policy has permitted the session's `connect`, of which replication is a fact.
         let mut startup = caller.startup.clone();
         startup.permit_replication();
-        Order::new(&startup, &postgres.startup_settings).map_err(DialError::of)
+        let order = Order::new(&startup, &postgres.startup_settings).map_err(DialError::of)?;
+        match postgres.mask_at {
+            MaskAt::Gateway => Ok(order),
+            MaskAt::Agent => order.veiled().map_err(DialError::of),
+        }
     }
 
     async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<Dialer>) -> (Ending, Gate) {
@@ -192,7 +196,7 @@ impl Protocol for Postgres {
         let watched = self.watch_names(&door);
         let registered = self
             .cancels
-            .register(startup.version, &signals.interrupt, door, &upstream);
+            .register(startup.version, &signals.interrupt, door.clone(), &upstream);
         let Ok((key, registered)) = registered else {
             return (Ending::Broken("no random bytes for a cancel key".to_owned()), gate);
         };
@@ -213,8 +217,19 @@ impl Protocol for Postgres {
             database: standing.database.clone(),
             limits: self.limits,
             walsender: startup.replication.asked(),
+            veiled: upstream
+                .veiled
+                .then(|| door.target().agent().cloned())
+                .flatten()
+                .map(Veiled::by),
         });
-        let ended = relay(conversation, wire, upstream.wire, gate, signals).await;
+        let mut target = upstream.wire;
+        if let Some(standing) = conversation.standing()
+            && (target.write_all(&standing).await.is_err() || target.flush().await.is_err())
+        {
+            return (Ending::Target, gate);
+        }
+        let ended = relay(conversation, wire, target, gate, signals).await;
         drop((registered, watched));
         ended
     }

@@ -63,21 +63,12 @@ impl<'a> Scrubber<'a> {
             return;
         }
         if self.touches_masked() {
-            for field in [Field::Detail, Field::Hint, Field::Where, Field::InternalQuery] {
-                if words.get(field).is_some() {
-                    words.set(field, GONE.as_bytes().to_vec());
-                }
-            }
-            let message = self.without_values(&words.text(Field::Message));
-            words.set(Field::Message, message.into_bytes());
+            take_out_values(words, |name| self.knows(name));
         }
-        for field in TEXTS {
-            if let Some(text) = words.get(field)
-                && let Cow::Owned(clean) = self.masks.clean(text)
-            {
-                words.set(field, clean);
-            }
-        }
+        find_values(words, |text| match self.masks.clean(text) {
+            Cow::Owned(clean) => Some(clean),
+            Cow::Borrowed(_) => None,
+        });
     }
 
     /// Whether the command has to do with data that this person sees masked.
@@ -96,40 +87,69 @@ impl<'a> Scrubber<'a> {
         }
     }
 
-    /// The message with everything in quotes replaced that is neither a known name nor the client's own words.
-    fn without_values(&self, message: &str) -> String {
-        let mut clean = String::with_capacity(message.len());
-        let mut rest = message;
-        while let Some((before, quoted)) = rest.split_once('"') {
-            clean.push_str(before);
-            // The value may itself hold quotes: all up to the last one is taken as quoted when nothing shorter is known.
-            match self.known_prefix(quoted) {
-                Some((name, after)) => {
-                    clean.push('"');
-                    clean.push_str(name);
-                    clean.push('"');
-                    rest = after;
-                }
-                None => {
-                    clean.push('"');
-                    clean.push_str(GONE);
-                    clean.push('"');
-                    rest = quoted.rsplit_once('"').map_or("", |(_, after)| after);
-                }
-            }
-        }
-        clean.push_str(&without_digits(rest));
-        clean
-    }
-
-    fn known_prefix<'t>(&self, quoted: &'t str) -> Option<(&'t str, &'t str)> {
-        let (name, after) = quoted.split_once('"')?;
+    /// Whether it is a name of the database's, or was in the client's own statement.
+    fn knows(&self, name: &str) -> bool {
         let own = self
             .understood
             .as_ref()
             .is_some_and(|u| contains(&u.text, name.as_bytes()));
-        (!name.is_empty() && (own || self.is_name(name))).then_some((name, after))
+        own || self.is_name(name)
     }
+
+    /// Whether the database has a relation or a column of this name.
+    fn is_name(&self, name: &str) -> bool {
+        self.catalog
+            .relations()
+            .any(|(r, _)| r.name == name || self.catalog.columns(r).contains(&name))
+    }
+}
+
+/// Takes out whatever could be a value: details, contexts and hints whole, and what stands in quotes in the message
+/// unless it is `known` not to be one.
+pub(crate) fn take_out_values(words: &mut Diagnostic<'_>, known: impl Fn(&str) -> bool) {
+    for field in [Field::Detail, Field::Hint, Field::Where, Field::InternalQuery] {
+        if words.get(field).is_some() {
+            words.set(field, GONE.as_bytes().to_vec());
+        }
+    }
+    let message = without_values(&words.text(Field::Message), known);
+    words.set(Field::Message, message.into_bytes());
+}
+
+/// Replaces each text in which `clean` finds something by what it makes of it.
+pub(crate) fn find_values(words: &mut Diagnostic<'_>, clean: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    for field in TEXTS {
+        if let Some(clean) = words.get(field).and_then(&clean) {
+            words.set(field, clean);
+        }
+    }
+}
+
+/// The message with everything in quotes replaced that is not known.
+fn without_values(message: &str, known: impl Fn(&str) -> bool) -> String {
+    let mut clean = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, quoted)) = rest.split_once('"') {
+        clean.push_str(before);
+        clean.push('"');
+        // The value may itself hold quotes: all up to the last one is taken as quoted when nothing shorter is known.
+        match quoted
+            .split_once('"')
+            .filter(|(name, _)| !name.is_empty() && known(name))
+        {
+            Some((name, after)) => {
+                clean.push_str(name);
+                rest = after;
+            }
+            None => {
+                clean.push_str(GONE);
+                rest = quoted.rsplit_once('"').map_or("", |(_, after)| after);
+            }
+        }
+        clean.push('"');
+    }
+    clean.push_str(&without_digits(rest));
+    clean
 }
 
 /// Numbers of a message's tail that could be part of a value: four digits or more.
@@ -146,15 +166,6 @@ fn without_digits(text: &str) -> Cow<'_, str> {
     }
 }
 
-impl Scrubber<'_> {
-    /// Whether the database has a relation or a column of this name.
-    fn is_name(&self, name: &str) -> bool {
-        self.catalog
-            .relations()
-            .any(|(r, _)| r.name == name || self.catalog.columns(r).contains(&name))
-    }
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(haystack, needle).is_some()
 }

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use toml::Spanned;
 
 use super::{CatalogueError, Reader};
-use crate::{Address, AuthMethod, ChannelBinding, Postgres, PostgresLogin, SecretSource, Tls, file::Entry};
+use crate::{Address, AuthMethod, ChannelBinding, MaskAt, Postgres, PostgresLogin, SecretSource, Tls, file::Entry};
 
 impl Reader<'_> {
     pub(super) fn postgres(&self, spanned: &Spanned<Entry>) -> Result<Postgres, CatalogueError> {
@@ -14,8 +14,20 @@ impl Reader<'_> {
         Ok(Postgres {
             database: database.get_ref().clone(),
             startup_settings: self.startup_settings(entry)?,
+            mask_at: self.mask_at(entry)?,
             login: self.way(entry, || self.postgres_login(spanned))?,
         })
+    }
+
+    fn mask_at(&self, entry: &Entry) -> Result<MaskAt, CatalogueError> {
+        let Some(word) = &entry.mask_at else {
+            return Ok(MaskAt::default());
+        };
+        let known = [("gateway", MaskAt::Gateway), ("agent", MaskAt::Agent)];
+        match self.word(word, "place to mask at", &known)? {
+            MaskAt::Agent if entry.agent.is_none() => self.at(word, "there is no `agent` that could mask"),
+            place => Ok(place),
+        }
     }
 
     fn postgres_login(&self, spanned: &Spanned<Entry>) -> Result<PostgresLogin, CatalogueError> {

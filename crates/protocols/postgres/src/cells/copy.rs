@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use sallyport_mask::{MaskKey, Scanner};
+use serde::{Deserialize, Serialize};
 
 use super::batch::{Batch, Look, Rows as Taken, in_chunks};
 use super::copy_binary::Binary;
@@ -12,7 +13,7 @@ use super::row::Lengths;
 use super::{CellError, ColumnPlan, Encoding, Format, ROW_LIMIT, TypeMap, copy_batch, copy_csv, copy_text};
 
 /// How the rows are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CopyFormat {
     /// `FORMAT text`.
     Text(TextOptions),
@@ -23,7 +24,7 @@ pub enum CopyFormat {
 }
 
 /// The options of `FORMAT text`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextOptions {
     /// Between columns.
     pub delimiter: u8,
@@ -47,7 +48,7 @@ impl Default for TextOptions {
 }
 
 /// The options of `FORMAT csv`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CsvOptions {
     /// Between columns.
     pub delimiter: u8,

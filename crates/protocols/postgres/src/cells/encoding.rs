@@ -1,7 +1,9 @@
 //! Client encodings whose characters can contain bytes that mean something else alone.
 
+use serde::{Deserialize, Serialize};
+
 /// How a text's bytes make characters, as far as COPY's delimiters and backslashes care.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoding {
     /// ASCII bytes are ASCII wherever they stand: UTF-8, LATIN1, EUC and most others.
     #[default]

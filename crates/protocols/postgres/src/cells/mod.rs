@@ -31,7 +31,7 @@ pub use crate::wire::Format;
 pub use batch::Rows;
 pub use copy::{CopyFormat, CopyMasker, CsvOptions, TextOptions};
 pub use encoding::Encoding;
-pub use row::RowMasker;
+pub use row::{RowMasker, mask_value};
 pub use types::{Scalar, TypeKind, TypeMap};
 
 /// What is known of a result column.

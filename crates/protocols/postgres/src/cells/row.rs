@@ -1,5 +1,6 @@
 //! `DataRow` messages.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use super::batch::{Batch, Rows, body, in_chunks};
 use super::masker::Masker;
 use super::rewrite::{Around, Form};
 use super::{CellError, ColumnPlan, TypeMap};
+use crate::wire::HEADER_LEN;
+use crate::wire::backend::DataRow;
 
 /// Masks the rows of one result.
 pub struct RowMasker {
@@ -21,6 +24,23 @@ pub struct RowMasker {
 /// `DataRow`'s type byte.
 const TAG: u8 = b'D';
 const MALFORMED: CellError = CellError::Malformed("DataRow");
+
+/// A value that is all of a result, as the cell of a row of one column is masked.
+///
+/// # Errors
+/// As [`RowMasker::row`].
+pub fn mask_value<'v>(masker: &mut RowMasker, value: Option<&'v [u8]>) -> Result<Option<Cow<'v, [u8]>>, CellError> {
+    let Some(bytes) = value else { return Ok(None) };
+    let (mut row, mut masked) = (Vec::new(), Vec::new());
+    DataRow::encode(&mut row, &[value]);
+    if !masker.row(row.get(HEADER_LEN..).unwrap_or_default(), &mut masked)? {
+        return Ok(Some(Cow::Borrowed(bytes)));
+    }
+    let masked = DataRow::decode(masked.get(HEADER_LEN..).unwrap_or_default());
+    let cell = masked.ok().and_then(|row| row.columns().next()?.ok());
+    let cell = cell.ok_or(CellError::Malformed("result of a function"))?;
+    Ok(cell.map(|cell| Cow::Owned(cell.to_vec())))
+}
 
 impl RowMasker {
     /// A masker for a result with these columns.

@@ -1,10 +1,12 @@
 //! What types are, as far as masking needs to know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A type whose values are no text, but can be replaced by another value of the type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scalar {
     /// `int2`, `int4`, `int8`, `oid`: so many bytes.
     Int(u8),
@@ -31,7 +33,7 @@ pub enum Scalar {
 }
 
 /// How values of a type are written and what can stand in them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TypeKind {
     /// Text of any length: `text`, `varchar`, `citext` …
     Text,
@@ -95,6 +97,47 @@ impl TypeMap {
     /// Adds a type of the database's own. Built-in types stay what they are.
     pub fn insert(&mut self, oid: u32, kind: TypeKind) {
         self.added.insert(oid, kind);
+    }
+
+    /// The types of the database's own that values of these types are made of. Values of a type whose parts are not
+    /// known say themselves what they are, so all are needed for those.
+    pub fn needed_for(&self, oids: impl Iterator<Item = u32>) -> Vec<(u32, TypeKind)> {
+        let mut needed = BTreeMap::new();
+        let mut open: Vec<u32> = oids.collect();
+        while let Some(oid) = open.pop() {
+            let built_in = builtin(oid);
+            let Some(kind) = built_in.as_ref().or_else(|| self.added.get(&oid)) else {
+                continue;
+            };
+            if needed.contains_key(&oid) {
+                continue;
+            }
+            match kind {
+                TypeKind::Array { element: part, .. }
+                | TypeKind::Range(part)
+                | TypeKind::Multirange(part)
+                | TypeKind::Domain(part) => open.push(*part),
+                TypeKind::Composite(Some(fields)) => open.extend(fields.iter()),
+                TypeKind::Composite(None) => return self.added.clone().into_iter().collect(),
+                TypeKind::Text
+                | TypeKind::Bpchar
+                | TypeKind::Name
+                | TypeKind::Scalar(_)
+                | TypeKind::Json
+                | TypeKind::Jsonb
+                | TypeKind::Xml
+                | TypeKind::Bytea
+                | TypeKind::Lexemes
+                | TypeKind::Hstore
+                | TypeKind::Word
+                | TypeKind::Opaque
+                | TypeKind::Unknown => {}
+            }
+            if built_in.is_none() {
+                needed.insert(oid, kind.clone());
+            }
+        }
+        needed.into_iter().collect()
     }
 
     /// What the type is, domains resolved.

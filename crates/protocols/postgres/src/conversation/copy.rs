@@ -71,7 +71,7 @@ impl PostgresConversation {
     }
 
     /// COPY data is about to come: how it is masked depends on its format and its columns.
-    pub(super) fn on_copy_out(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
+    pub(super) fn on_copy_out(&mut self, body: &[u8], out: &mut Effects) -> Result<Verdict, WireError> {
         let response = CopyResponse::decode(body).map_err(target_error)?;
         let Some(run) = front_run(self) else {
             return Err(unexpected(Tag::CopyOutResponse));
@@ -81,12 +81,22 @@ impl PostgresConversation {
         let statement = understood.facts.statements.get(run.statement);
         let columns = columns(&response, statement, run.copied.of(run.statement));
         let masking = if self.masks.are_needless() {
-            Masking::Clear
+            match self.veiled {
+                Some(_) => self.plan_copy_at_agent(None, &[], out),
+                None => Masking::Clear,
+            }
         } else {
             let options = statement.and_then(|s| s.effects.copy.as_ref());
             let Some(format) = options.and_then(|copy| format(copy, self.settings.encoding_name())) else {
                 return Err(WireError::target("COPY data whose form is not known"));
             };
+            if self.veiled.is_some() {
+                let masking = self.plan_copy_at_agent(Some(format), &columns, out);
+                if let Some(run) = front_run(self) {
+                    run.masking = masking;
+                }
+                return Ok(Verdict::Pass(seq));
+            }
             let plans = self.masks.columns(statement, &columns, &self.plan_sources());
             let types = std::sync::Arc::clone(&self.view.types);
             let masker = CopyMasker::new(

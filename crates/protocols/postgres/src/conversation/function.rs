@@ -46,7 +46,7 @@ impl PostgresConversation {
             Some(Expect::Function { run, .. }) => {
                 let (seq, understood) = (run.spent.seq(), Arc::clone(&run.understood));
                 self.took_effect(understood.facts.statements.first(), &understood);
-                Ok(if self.masks.are_needless() {
+                Ok(if self.masks.are_needless() || self.veiled.is_some() {
                     Verdict::Pass(seq)
                 } else {
                     Verdict::Rewrite(seq)

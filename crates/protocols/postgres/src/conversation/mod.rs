@@ -30,6 +30,7 @@ mod shared;
 mod target;
 mod titles;
 mod understand;
+mod veiled;
 mod view;
 
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub(crate) use results::Masks;
 pub(crate) use scope::SETTINGS_QUERY;
 pub(crate) use scope::Scope;
 pub(crate) use shared::{SharedNames, Watch};
+pub(crate) use veiled::Veiled;
 
 use self::expect::{Awaited, Expect};
 use self::names::Names;
@@ -110,6 +112,8 @@ pub struct PostgresConversation {
     fatal: bool,
     /// It is a replication connection.
     walsender: Option<Walsender>,
+    /// The agent that masks what the target says, if one does.
+    veiled: Option<Veiled>,
 }
 
 impl std::fmt::Debug for PostgresConversation {
@@ -144,6 +148,8 @@ pub(crate) struct Start {
     pub(crate) limits: Limits,
     /// It is a replication connection.
     pub(crate) walsender: Option<Walsender>,
+    /// The agent that masks what the target says, if one does.
+    pub(crate) veiled: Option<Veiled>,
 }
 
 impl PostgresConversation {
@@ -155,6 +161,7 @@ impl PostgresConversation {
             database,
             limits,
             walsender,
+            veiled,
         } = start;
         Self {
             limits,
@@ -186,6 +193,7 @@ impl PostgresConversation {
             stalled: false,
             fatal: false,
             walsender,
+            veiled,
         }
     }
 

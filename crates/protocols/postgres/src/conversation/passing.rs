@@ -45,7 +45,7 @@ impl PostgresConversation {
         out: &mut Effects,
     ) -> Result<(), WireError> {
         if frame.total_len > LONG
-            && let Some(seq) = self.passes_unseen(frame.tag)
+            && let Some(seq) = self.passes_unseen(frame.tag, out)
         {
             self.passing = Some(Passing {
                 seq,
@@ -61,9 +61,9 @@ impl PostgresConversation {
     }
 
     /// The command whose response a message of this type is, if it passes whatever is in it.
-    fn passes_unseen(&mut self, tag: Tag) -> Option<u64> {
+    fn passes_unseen(&mut self, tag: Tag, out: &mut Effects) -> Option<u64> {
         let verdict = match (tag, self.awaited.front()) {
-            (Tag::DataRow, Some(Expect::Execute { .. } | Expect::Query { .. })) => self.on_row(&[]).ok()?,
+            (Tag::DataRow, Some(Expect::Execute { .. } | Expect::Query { .. })) => self.on_row(&[], out).ok()?,
             (Tag::CopyData, Some(Expect::Execute { .. } | Expect::Query { .. })) => self.on_copy_data().ok()?,
             _ => return None,
         };

@@ -10,12 +10,9 @@ use sallyport_session::Reveals;
 use sallyport_sql::{Catalog, Outputs, StatementFacts};
 use smol_str::SmolStr;
 
-use crate::cells::{CellError, ColumnPlan, CopyMasker, RowMasker, TypeMap};
+use crate::cells::{CellError, ColumnPlan, CopyMasker, RowMasker, TypeMap, mask_value};
 use crate::wire::Format;
-use crate::wire::backend::{DataRow, RowDescription};
-
-/// A message's type and length, which come before its body.
-const HEAD: usize = 5;
+use crate::wire::backend::RowDescription;
 
 /// A result's columns as the target described them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,19 +157,10 @@ impl Masks {
         from: &Sources<'_>,
         value: Option<&'v [u8]>,
     ) -> Result<Option<Cow<'v, [u8]>>, CellError> {
-        let (Some(bytes), Masking::Rows(mut masker)) = (value, self.rows(statement, column, from)) else {
-            return Ok(value.map(Cow::Borrowed));
-        };
-        let mut row = Vec::new();
-        DataRow::encode(&mut row, &[value]);
-        let mut masked = Vec::new();
-        if !masker.row(row.get(HEAD..).unwrap_or_default(), &mut masked)? {
-            return Ok(Some(Cow::Borrowed(bytes)));
+        match self.rows(statement, column, from) {
+            Masking::Rows(mut masker) => mask_value(&mut masker, value),
+            Masking::Undecided | Masking::Clear | Masking::Copy(_) => Ok(value.map(Cow::Borrowed)),
         }
-        let masked = DataRow::decode(masked.get(HEAD..).unwrap_or_default());
-        let cell = masked.ok().and_then(|row| row.columns().next()?.ok());
-        let cell = cell.ok_or(CellError::Malformed("result of a function"))?;
-        Ok(cell.map(|cell| Cow::Owned(cell.to_vec())))
     }
 
     /// The plan for each column.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
-use sallyport_session::{Effects, Finish, Reveals, WireError};
+use sallyport_session::{Effects, Finish, Housekeeping, Reveals, WireError};
 
 use super::PostgresConversation;
 use super::expect::{Expect, Run, finish};
 use super::results::{self, Described, Masking};
 use crate::scrub::Scrubber;
 use crate::settings::Settings;
+use crate::veil;
 use crate::wire::backend::{
     NotificationResponse, ParameterStatus, ReadyForQuery, RowDescription, Tag, TransactionStatus,
 };
@@ -51,6 +52,13 @@ impl PostgresConversation {
         let (mut run, mut seq) = (0, Some(0));
         loop {
             let rest = bytes.get(run..).unwrap_or_default();
+            if self.veiled.is_some() && rest.first() == Some(&veil::TYPE) {
+                send(seq, bytes, std::mem::take(&mut run), out);
+                match self.hear_agent(bytes, out)? {
+                    Some(()) => continue,
+                    None => break,
+                }
+            }
             let frame = peek_frame::<Tag>(rest, &Limits::default()).map_err(|e| WireError::target(e.to_string()))?;
             let Some(frame) = frame else { break };
             if !frame.is_whole(rest) {
@@ -58,6 +66,7 @@ impl PostgresConversation {
                 self.begin_passing(frame, bytes, out)?;
                 break;
             }
+            self.count(frame.tag);
             let body = frame.body(rest).unwrap_or_default();
             let verdict = self.judge(frame.tag, body, out)?;
             match verdict {
@@ -102,7 +111,7 @@ impl PostgresConversation {
             return verdict;
         }
         match tag {
-            Tag::DataRow => self.on_row(body),
+            Tag::DataRow => self.on_row(body, out),
             Tag::CommandComplete => self.on_complete(out),
             Tag::ReadyForQuery => self.on_ready(body, out),
             Tag::RowDescription => {
@@ -124,7 +133,7 @@ impl PostgresConversation {
                 self.unsynced = matches!(self.awaited.front(), Some(Expect::Execute { .. }));
                 self.on_copy_in()
             }
-            Tag::CopyOutResponse => self.on_copy_out(body),
+            Tag::CopyOutResponse => self.on_copy_out(body, out),
             Tag::CopyData => self.on_copy_data(),
             Tag::CopyDone => self.on_copy_done(),
             Tag::FunctionCallResponse => self.on_function_result(),
@@ -143,7 +152,7 @@ impl PostgresConversation {
         self.awaited.front().map_or(0, |e| e.seq())
     }
 
-    pub(super) fn on_row(&mut self, body: &[u8]) -> Result<Verdict, WireError> {
+    pub(super) fn on_row(&mut self, body: &[u8], out: &mut Effects) -> Result<Verdict, WireError> {
         match self.awaited.front() {
             Some(Expect::Own { .. }) => {
                 self.own_row(body)?;
@@ -151,12 +160,15 @@ impl PostgresConversation {
             }
             Some(Expect::Execute { run, portal }) => {
                 if matches!(run.masking, Masking::Undecided) {
+                    if self.veiled.is_some() {
+                        return Err(WireError::target("rows that the agent was not told how to mask"));
+                    }
                     // A cursor that SQL declared has no portal here; what it returns was asked just before.
                     let columns = match portal {
                         Some(portal) => portal.columns(),
                         None => self.cursor_described.take(),
                     };
-                    self.plan_execute(columns.as_deref());
+                    self.plan_execute(columns.as_deref(), out);
                 }
                 Ok(self.verdict_on_row())
             }
@@ -173,19 +185,11 @@ impl PostgresConversation {
         }
     }
 
-    fn plan_execute(&mut self, described: Option<&Described>) {
-        let masking = match described {
-            Some(described) => self.plan(&described.columns),
-            None if self.masks.are_needless() => Masking::Clear,
-            None => Masking::Undecided,
-        };
-        if let Some(run) = front_run(self) {
-            run.masking = masking;
-        }
-    }
-
     /// How the result that begins is masked.
-    fn plan(&mut self, columns: &[results::Column]) -> Masking {
+    pub(super) fn plan(&mut self, columns: &[results::Column], out: &mut Effects) -> Masking {
+        if self.veiled.is_some() {
+            return self.plan_at_agent(columns, out);
+        }
         let Some(run) = self.awaited.front().and_then(Expect::run) else {
             return Masking::Undecided;
         };
@@ -336,12 +340,12 @@ impl PostgresConversation {
         }
     }
 
-    fn on_description(&mut self, body: Option<&[u8]>, _out: &mut Effects) -> Result<Verdict, WireError> {
+    fn on_description(&mut self, body: Option<&[u8]>, out: &mut Effects) -> Result<Verdict, WireError> {
         let description = body.map(RowDescription::decode).transpose().map_err(target_error)?;
         let described = Arc::new(Described::of(description.as_ref()));
         match self.awaited.front() {
             Some(Expect::Query { .. }) => {
-                self.plan_query(&described);
+                self.plan_query(&described, out);
                 return Ok(Verdict::Pass(self.current()));
             }
             Some(Expect::OwnTypes { described, .. }) => {
@@ -377,8 +381,8 @@ impl PostgresConversation {
     }
 
     /// A result of a simple query begins.
-    fn plan_query(&mut self, described: &Described) {
-        let masking = self.plan(&described.columns);
+    fn plan_query(&mut self, described: &Described, out: &mut Effects) {
+        let masking = self.plan(&described.columns, out);
         if let Some(run) = front_run(self) {
             run.masking = masking;
             run.described_again = run.described;
@@ -416,12 +420,15 @@ impl PostgresConversation {
     }
 
     /// Makes masks for today's policy, if they are not.
-    pub(super) fn renew_masks(&mut self, reveals: Arc<Reveals>, out: &Effects) {
+    pub(super) fn renew_masks(&mut self, reveals: Arc<Reveals>, out: &mut Effects) {
         if self.masks.reveals.generation != reveals.generation || !Arc::ptr_eq(&self.masks.reveals, &reveals) {
             let key = Arc::clone(self.masks.key());
             self.masks = results::Masks::new(reveals, out.classification(), key);
             self.plans.clear();
             self.plain_titles.clear();
+            if let Some(standing) = self.standing() {
+                out.tend(Housekeeping::Own, &standing);
+            }
         }
     }
 }

@@ -76,6 +76,9 @@ pub enum DialError {
     /// The login must be bound to the TLS channel, and cannot be.
     #[error("the login cannot be bound to the TLS channel, which is required")]
     ChannelBinding,
+    /// The agent does not say that it masks what the target says.
+    #[error("the agent does not mask: it is older than this gateway, or none of ours")]
+    Unveiled,
     /// SCRAM failed on the target's side.
     #[error("SCRAM with the target failed: {0}")]
     Scram(#[from] ScramError),
@@ -102,6 +105,7 @@ impl DialError {
             | Self::Method { .. }
             | Self::NoPassword
             | Self::ClearPassword
+            | Self::Unveiled
             | Self::ChannelBinding => Culprit::Gateway,
             Self::Refused(diagnostic) if is_login_refusal(diagnostic) => Culprit::Gateway,
             Self::Refused(_) => Culprit::Target,
@@ -136,6 +140,7 @@ impl DialError {
             | Self::Unproven { .. }
             | Self::NoPassword
             | Self::ClearPassword
+            | Self::Unveiled
             | Self::ChannelBinding
             | Self::Scram(_) => told("08001", self.to_string()).hint(operator),
         }

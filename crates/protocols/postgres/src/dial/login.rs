@@ -1,6 +1,6 @@
 //! The login at a target, from the startup packet until it is ready for commands.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use sallyport_listen::Wire;
 use sallyport_target::{AuthMethod, ChannelBinding, PostgresLease};
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroize};
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     cancel_key::CancelKey,
+    veil,
     wire::{
         Diagnostic, Limits,
         backend::{Authentication, Message, Tag, TransactionStatus},
@@ -240,6 +241,26 @@ impl Settling {
         }
     }
 
+    /// The first word of an agent that masks. One that does not know how says something else.
+    pub(super) async fn expect_veil(&mut self) -> Result<(), DialError> {
+        loop {
+            if self.buf.first().is_some_and(|kind| *kind != veil::TYPE) {
+                return Err(DialError::Unveiled);
+            }
+            match veil::decode::<veil::Up>(&self.buf) {
+                Ok(Some((len, veil::Up::Veiled))) => {
+                    self.buf.advance(len);
+                    return Ok(());
+                }
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => return Err(DialError::Unveiled),
+            }
+            if self.wire.read_buf(&mut self.buf).await? == 0 {
+                return Err(DialError::Closed);
+            }
+        }
+    }
+
     async fn message(&mut self) -> Result<(Tag, Bytes), DialError> {
         self.messages = self.messages.saturating_add(1);
         if self.messages > MAX_MESSAGES {
@@ -289,6 +310,7 @@ impl Settling {
             backend_key: key,
             transaction_status: status,
             notices,
+            veiled: false,
         })
     }
 }

@@ -15,6 +15,8 @@ use super::Upstream;
 
 /// Bytes that may wait for one side before the other is no longer read.
 const MAX_WAITING: usize = 256 * 1024;
+/// Room for one read.
+const READ: usize = 32 * 1024;
 /// The reason of a disconnect when the other side is gone (RFC 4253, section 11.1).
 const CONNECTION_LOST: u32 = 10;
 
@@ -107,12 +109,15 @@ fn move_packets(from: &mut End, to: &mut End, cx: &mut Context<'_>) -> std::io::
             Ok(Step::Ready) => {}
             Ok(Step::Disconnected { reason, text }) => end(from, to, reason, &text),
             Ok(Step::More) if from.output.len() >= MAX_WAITING => return Ok(moved),
-            Ok(Step::More) => match from.wire.poll_read_into(cx, &mut from.input) {
-                Poll::Pending => return Ok(moved),
-                Poll::Ready(Ok(0)) => end(from, to, CONNECTION_LOST, "the connection was closed"),
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(error)) => return Err(error),
-            },
+            Ok(Step::More) => {
+                from.input.reserve(READ);
+                match from.wire.poll_read_into(cx, &mut from.input) {
+                    Poll::Pending => return Ok(moved),
+                    Poll::Ready(Ok(0)) => end(from, to, CONNECTION_LOST, "the connection was closed"),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(error)) => return Err(error),
+                }
+            }
             Err(error) => return Err(broken(error)),
         }
         moved = true;

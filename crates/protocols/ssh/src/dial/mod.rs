@@ -137,7 +137,7 @@ impl sallyport_session::Login for Dialer {
         carry::carry(upstream, flow).await
     }
 
-    async fn take_over(&self, flow: Wire) -> Result<Upstream, NoLogin> {
+    async fn take_over(&self, flow: Wire, _order: &Order) -> Result<Upstream, NoLogin> {
         Ok(Upstream {
             wire: flow,
             transport: Transport::carried(),

@@ -85,6 +85,7 @@ impl Play {
         let reveals = testing::reveals(1, std::iter::empty::<(smol_str::SmolStr, Reveal)>());
         let names = Arc::new(SharedNames::default());
         let machine = PostgresConversation::new(Start {
+            veiled: None,
             scope: Scope::new(Arc::clone(&names), "own name"),
             settings: Settings::default(),
             masks: Masks::new(

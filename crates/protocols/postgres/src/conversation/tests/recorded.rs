@@ -38,6 +38,7 @@ impl Machine {
         let key = MaskKey::new(&secrecy::SecretBox::new(vec![7; 32].into_boxed_slice()));
         Self {
             conversation: PostgresConversation::new(Start {
+                veiled: None,
                 scope: Scope::new(Arc::new(SharedNames::default()), "own name"),
                 settings: Settings::default(),
                 masks: Masks::new(none(), &classification, Arc::new(key)),
