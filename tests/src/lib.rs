@@ -11,7 +11,7 @@ mod ssh;
 mod stage;
 mod wire;
 
-pub use behind::{AGENT, Behind, BehindPlan};
+pub use behind::{AGENT, Behind, BehindPlan, Places, through_agents};
 pub use bundle::{bundle, mask};
 pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_refusal, run};
 pub use endpoint::Endpoint;

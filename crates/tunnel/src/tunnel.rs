@@ -48,7 +48,7 @@ impl std::fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// Begins over `stream`, which an agent dialled. The future runs the connection until it is over and says why; it
+    /// Begins over `stream`, which the agent called `name` dialled. The future runs the connection until it is over and says why; it
     /// must be polled for anything to happen.
     ///
     /// # Errors
@@ -56,7 +56,8 @@ impl Tunnel {
     pub async fn begin<S>(
         stream: S,
         keep_alive: KeepAlive,
-    ) -> Result<(Self, impl Future<Output = String> + Send), h2::Error>
+        name: &str,
+    ) -> Result<(Self, impl Future<Output = String> + Send + use<S>), h2::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -73,7 +74,8 @@ impl Tunnel {
         let line = Arc::new(Line::default());
         let pings = connection.ping_pong();
         let driven = Arc::clone(&line);
-        let run = async move { driven.run(connection, pings, keep_alive, "the agent").await };
+        let other = format!("the agent `{name}`");
+        let run = async move { driven.run(connection, pings, keep_alive, &other).await };
         Ok((Self { requests, line }, run))
     }
 

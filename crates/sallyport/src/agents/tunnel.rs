@@ -32,15 +32,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let revocation = door.agents.revocation(&identity)?;
-    let (tunnel, run) = timeout(PATIENCE, Tunnel::begin(stream, KeepAlive::default())).await??;
+    let begun = Tunnel::begin(stream, KeepAlive::default(), &identity.name);
+    let (tunnel, run) = timeout(PATIENCE, begun).await??;
     let mut running = tokio::spawn(run);
     let greeting = async {
         let mut control = tunnel.control().await?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         head::write(&mut control, &FromGateway::Welcome { version }).await?;
-        match head::read(&mut control).await? {
-            FromAgent::Hello(hello) => anyhow::Ok((control, checked(hello)?)),
-            FromAgent::Renew { .. } | FromAgent::Draining | FromAgent::Unknown => bail!("it does not say what it has"),
+        loop {
+            match head::read(&mut control).await? {
+                FromAgent::Hello(hello) => return anyhow::Ok((control, checked(hello)?)),
+                FromAgent::Renew { .. } | FromAgent::Draining => bail!("it does not say what it has"),
+                FromAgent::Unknown => {}
+            }
         }
     };
     let (control, hello) = match timeout(PATIENCE, greeting).await {
@@ -116,7 +120,9 @@ async fn listen(door: &Inner, mut control: Flow, seat: &Seat, mut identity: Agen
             FromAgent::Hello(hello) => checked(hello).map(|hello| seat.renew(hello)),
             FromAgent::Draining => {
                 seat.retire();
-                Ok(())
+                // Its connection is over when the last flow is, and this is one.
+                drop(control);
+                return std::future::pending().await;
             }
             FromAgent::Unknown => Ok(()),
             FromAgent::Renew { request } => {
