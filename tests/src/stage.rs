@@ -144,6 +144,16 @@ impl Stage {
         })
     }
 
+    /// Waits until the agent is there again, if there is one, after the gateway was started anew.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub fn settled(&self) -> Result<()> {
+        let Some(agent) = &self.agent else { return Ok(()) };
+        let admin = self.gateway.login("adam")?;
+        Ok(agent.wait_until(|| Ok(sallyport_testbed::connected(&self.gateway, &admin)? > 0))?)
+    }
+
     /// Straight to the server.
     pub fn direct(&self) -> Endpoint {
         let at = SocketAddr::from(([127, 0, 0, 1], self.server.port()));

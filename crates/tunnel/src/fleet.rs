@@ -147,6 +147,12 @@ impl Fleet {
         }
     }
 
+    /// How many connections an instance has.
+    #[must_use]
+    pub fn connections(&self, instance: Uuid) -> usize {
+        self.agents().get(&instance).map_or(0, |agent| agent.tunnels.len())
+    }
+
     /// Opens a flow for `opening` at an agent called `name` that has `target`, which speaks its protocol: at `prefer` if
     /// that one is there, else where there is least to do. One that is lost before it answered, or cannot, is not the last that is asked.
     ///

@@ -71,11 +71,10 @@ impl Tunnel {
             .enable_push(false)
             .handshake::<S, Bytes>(stream)
             .await?;
-        let line = Arc::new(Line::default());
+        let line = Arc::new(Line::to(format!("the agent `{name}`")));
         let pings = connection.ping_pong();
         let driven = Arc::clone(&line);
-        let other = format!("the agent `{name}`");
-        let run = async move { driven.run(connection, pings, keep_alive, &other).await };
+        let run = async move { driven.run(connection, pings, keep_alive).await };
         Ok((Self { requests, line }, run))
     }
 
@@ -104,7 +103,7 @@ impl Tunnel {
         }
         let broken = |error: h2::Error| match self.line.lost() {
             Some(why) => OpenError::Lost(why.to_owned()),
-            None => OpenError::Lost(format!("the tunnel to the agent broke: {error}")),
+            None => OpenError::Lost(format!("{}: {error}", self.line.broke())),
         };
         let late = |_| OpenError::Lost("the agent does not answer".to_owned());
         let mut request = Request::new(());
