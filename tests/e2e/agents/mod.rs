@@ -49,13 +49,3 @@ fn connections(behind: &Behind, wanted: u64) -> Result<()> {
         Ok((now == wanted).then_some(()))
     })
 }
-
-/// How often the journal has an entry of this kind.
-fn journal(behind: &Behind, kind: &str) -> Result<usize> {
-    let bytes = std::fs::read(behind.gateway.dir().join("state/journal.rec"))?;
-    let wanted = format!("\"{kind}\"");
-    Ok(bytes
-        .windows(wanted.len())
-        .filter(|window| *window == wanted.as_bytes())
-        .count())
-}
