@@ -93,6 +93,7 @@ fn what_the_target_executed_is_recorded_however_often_the_gateway_is_killed() ->
         answered.extend(answers);
         killed.replace(stage.gateway.kill()?);
         stage.gateway = killed.take().context("no gateway to start again")?.start()?;
+        stage.settled()?;
     }
 
     let recorded: HashSet<String> = commands(&transcripts(&stage.gateway, "audrey")?)

@@ -11,11 +11,11 @@ mod ssh;
 mod stage;
 mod wire;
 
-pub use behind::{AGENT, Behind, BehindPlan};
+pub use behind::{AGENT, Behind, BehindPlan, Places, through_agents};
 pub use bundle::{bundle, mask};
 pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_lines, psycopg_refusal, run};
 pub use endpoint::Endpoint;
-pub use records::{commands, transcript, transcripts};
+pub use records::{commands, journal, transcript, transcripts};
 pub use sqlx_driver::sqlx;
 pub use ssh::{ACCOUNT, HOST, SshBed, SshPlan, ssh_python, ssh_script};
 pub use stage::{DATABASE, Plan, ROLE, ROLE_PASSWORD, Stage, TARGET, program, root};

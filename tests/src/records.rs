@@ -1,6 +1,7 @@
 //! What the gateway's recordings say, asked by an auditor.
 
 use anyhow::{Context, Result, ensure};
+use sallyport_ledger::{Entries, Entry, RecordingKey};
 use sallyport_testbed::Gateway;
 use serde_json::Value;
 
@@ -59,6 +60,16 @@ pub fn commands(transcripts: &[Vec<Value>]) -> Vec<String> {
     lines
         .filter_map(|line| line.get("text")?.as_str().map(str::to_owned))
         .collect()
+}
+
+/// What the gateway's journal says.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn journal(gateway: &Gateway) -> Result<Vec<Entry>> {
+    let state = gateway.dir().join("state");
+    let key = RecordingKey::load_or_create(&state.join("keys/recording.key"))?;
+    Ok(Entries::of(&state, &key)?.collect::<Result<_, _>>()?)
 }
 
 fn id(session: &Value) -> Result<&str> {

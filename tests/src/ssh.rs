@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use sallyport_testbed::{
-    Account, Gateway, GatewayOptions, KeyKind, Person, SshConfig, SshKey, Sshd, SshdOptions, What,
+    Account, Agent, AgentOptions, Gateway, GatewayOptions, KeyKind, Person, SshConfig, SshKey, Sshd, SshdOptions, What,
 };
 use tempfile::TempDir;
 
-use crate::{program, root};
+use crate::behind::{AGENT, split};
+use crate::{program, root, through_agents};
 
 /// The target's name, and the name by which clients' configurations know either way to it.
 pub const HOST: &str = "web-1";
@@ -43,6 +44,8 @@ pub struct SshPlan {
     pub settings: String,
     /// Lines of the host's `sshd_config`.
     pub sshd: Vec<String>,
+    /// Whether an agent logs in to the host, and not the gateway.
+    pub agent: bool,
 }
 
 impl Default for SshPlan {
@@ -54,6 +57,7 @@ impl Default for SshPlan {
             target: "shell = \"recorded\"".to_owned(),
             settings: String::new(),
             sshd: Vec::new(),
+            agent: through_agents(),
         }
     }
 }
@@ -70,7 +74,9 @@ impl SshPlan {
 
 /// A running server with a running gateway.
 pub struct SshBed {
-    /// The gateway; it ends first.
+    /// The agent, if there is one; it ends first.
+    pub agent: Option<Agent>,
+    /// The gateway.
     pub gateway: Gateway,
     /// The host.
     pub sshd: Sshd,
@@ -110,6 +116,10 @@ impl SshBed {
             sshd.host_keys().first().context("a host without a key")?,
             plan.target,
         );
+        let (targets, beside) = match plan.agent {
+            true => split(&targets, AGENT),
+            false => (targets, String::new()),
+        };
         let mut people = Vec::new();
         let mut file = Vec::new();
         for (name, group) in [
@@ -132,8 +142,16 @@ impl SshBed {
             people: file,
             settings: plan.settings.clone(),
         })?;
+        let options = AgentOptions {
+            name: AGENT.to_owned(),
+            targets: beside,
+            ..AgentOptions::default()
+        };
+        let join = || Ok::<_, anyhow::Error>(Agent::start(&program()?, &gateway, &gateway.login("adam")?, &options)?);
+        let agent = plan.agent.then(join).transpose()?;
         let shown = SshKey::public_of(&gateway.dir().join("state/keys/ssh_host_ed25519"))?;
         Ok(SshBed {
+            agent,
             gateway,
             sshd,
             dir,
@@ -219,7 +237,9 @@ impl SshBed {
 
     /// What both sides know, for when a test fails.
     pub fn logs(&self) -> String {
-        format!("gateway: {}\nhost: {}", self.gateway.log_tail(), self.sshd.log_tail())
+        let agent = self.agent.as_ref().map(Agent::log).unwrap_or_default();
+        let (gateway, host) = (self.gateway.log_tail(), self.sshd.log_tail());
+        format!("agent: {agent}\ngateway: {gateway}\nhost: {host}")
     }
 
     /// Runs the same with and without the gateway; what the program prints must be the same, and end with `last`.

@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use sallyport_testbed::{Gateway, GatewayOptions, Options, Person, Postgres, Role};
+use sallyport_testbed::{Agent, AgentOptions, Gateway, GatewayOptions, Options, Person, Postgres, Role};
 use tempfile::TempDir;
 
-use crate::Endpoint;
+use crate::behind::{AGENT, split};
+use crate::{Endpoint, through_agents};
 
 /// The role as which the gateway logs in at the server.
 pub const ROLE: &str = "app";
@@ -34,6 +35,8 @@ pub struct Plan {
     pub settings: String,
     /// What a shell does before the gateway's program takes its place: limits, variables.
     pub before: String,
+    /// Whether an agent logs in to the server, and not the gateway.
+    pub agent: bool,
 }
 
 impl Plan {
@@ -50,6 +53,7 @@ impl Plan {
             target: "tls = \"disable\"".to_owned(),
             settings: String::new(),
             before: String::new(),
+            agent: through_agents(),
         }
     }
 
@@ -71,7 +75,9 @@ impl Plan {
 
 /// A running server with a running gateway.
 pub struct Stage {
-    /// The gateway; it ends first.
+    /// The agent, if there is one; it ends first.
+    pub agent: Option<Agent>,
+    /// The gateway.
     pub gateway: Gateway,
     /// The server.
     pub server: Postgres,
@@ -102,18 +108,50 @@ impl Stage {
             server.port(),
             plan.target.replace("{ca}", &authority)
         );
+        let (targets, beside) = match plan.agent {
+            true => split(&targets, AGENT),
+            false => (targets, String::new()),
+        };
+        let mut people = plan.people.clone();
+        if plan.agent && people.iter().all(|person| person.name != "adam") {
+            people.push(Person::new("adam", &["admins"]));
+        }
         let gateway = Gateway::start(&GatewayOptions {
             program: plan.program(secret.path())?,
             policy: plan.policy.clone(),
             targets: Some(targets),
-            people: plan.people.clone(),
+            people,
             settings: plan.settings.clone(),
         })?;
+        let options = AgentOptions {
+            name: AGENT.to_owned(),
+            targets: beside,
+            ..AgentOptions::default()
+        };
+        let join = || {
+            Ok::<_, anyhow::Error>(Agent::start(
+                &self::program()?,
+                &gateway,
+                &gateway.login("adam")?,
+                &options,
+            )?)
+        };
         Ok(Stage {
+            agent: plan.agent.then(join).transpose()?,
             gateway,
             server,
             _secret: secret,
         })
+    }
+
+    /// Waits until the agent is there again, if there is one, after the gateway was started anew.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub fn settled(&self) -> Result<()> {
+        let Some(agent) = &self.agent else { return Ok(()) };
+        let admin = self.gateway.login("adam")?;
+        Ok(agent.wait_until(|| Ok(sallyport_testbed::connected(&self.gateway, &admin)? > 0))?)
     }
 
     /// Straight to the server.

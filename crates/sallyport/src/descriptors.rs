@@ -25,8 +25,8 @@ pub(crate) fn raise() -> Option<usize> {
     limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// What each listener may let in with so many descriptors: the clients', and the API's. With no number of workers there is one
-/// for each core.
+/// What each listener may let in with so many descriptors: the clients', and each of the API's and the agents'. With no number
+/// of workers there is one for each core.
 pub(crate) fn share(descriptors: Option<usize>, workers: usize, clients: Limits, api: Limits) -> (Limits, Limits) {
     let Some(descriptors) = descriptors else {
         return (clients, api);
@@ -41,7 +41,7 @@ pub(crate) fn share(descriptors: Option<usize>, workers: usize, clients: Limits,
     };
     let api = at_most(api, free / 16, free / 16);
     let handshakes = clients.handshakes.min(free / 8);
-    let taken = handshakes + api.handshakes + api.sessions;
+    let taken = handshakes + 2 * (api.handshakes + api.sessions);
     let fitting = at_most(clients, handshakes, free.saturating_sub(taken) / PER_SESSION);
     if fitting != clients {
         tracing::warn!(
@@ -65,7 +65,7 @@ mod tests {
         assert_eq!(share(Some(1 << 20), 8, clients, api), (clients, api));
         for descriptors in [200, 256, 1024, 4096, 20_000, 50_000] {
             let (clients, api) = share(Some(descriptors), 8, clients, api);
-            let most = PER_SESSION * clients.sessions + clients.handshakes + api.sessions + api.handshakes;
+            let most = PER_SESSION * clients.sessions + clients.handshakes + 2 * (api.sessions + api.handshakes);
             assert!(
                 most + RESERVED + 8 * PER_WORKER <= descriptors,
                 "{descriptors}: {clients:?} {api:?}"

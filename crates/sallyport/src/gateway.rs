@@ -127,7 +127,7 @@ impl Gateway {
             }
             None => None,
         };
-        let agents = agents(config, &keys, &store, &house, &fleet, &tls).await?;
+        let agents = agents(config, &keys, &store, &house, &fleet, (&tls, api_limits)).await?;
         let api = listen(config.listen.api, api_limits)?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
         let behind = agents.as_ref().map(|(_, agents)| ConnectedAgents {
@@ -285,7 +285,7 @@ async fn agents(
     store: &Store,
     house: &Arc<House>,
     fleet: &Arc<Fleet>,
-    tls: &ServerTls,
+    (tls, limits): (&ServerTls, sallyport_listen::Limits),
 ) -> anyhow::Result<Option<(AgentDoor, Arc<Agents>)>> {
     let Some(address) = config.listen.agents else {
         return Ok(None);
@@ -294,7 +294,7 @@ async fn agents(
     let witness = Arc::new(agents::ToJournal(Arc::clone(&house.journal)));
     let agents = Agents::open(config.agents.clone(), authority, store.clone(), witness).await?;
     let agents = Arc::new(agents);
-    let listener = listen(address, sallyport_listen::Limits::default())?;
+    let listener = listen(address, limits)?;
     let (journal, fleet) = (Arc::clone(&house.journal), Arc::clone(fleet));
     let door = AgentDoor::new(listener, tls, Arc::clone(&agents), fleet, journal)?;
     Ok(Some((door, agents)))

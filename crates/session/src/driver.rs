@@ -425,12 +425,12 @@ where
         if !self.out.is_over() {
             // What carries a flow says why it is lost; what a socket says helps nobody.
             let lost = error.filter(|error| error.kind() == std::io::ErrorKind::ConnectionAborted);
-            let message = match lost.and_then(|error| error.get_ref()) {
-                Some(why) => why.to_string(),
-                None => "the target closed the connection".to_owned(),
+            let refusal = match lost.and_then(|error| error.get_ref()) {
+                Some(why) => Refusal::new(Reason::Unavailable, why.to_string())
+                    .with_hint("what ran then may have been done or not; connect again"),
+                None => Refusal::new(Reason::Unavailable, "the target closed the connection"),
             };
-            self.conversation
-                .farewell(&Refusal::new(Reason::Unavailable, message), &mut self.out);
+            self.conversation.farewell(&refusal, &mut self.out);
             self.holds.clear();
             self.out.end();
             // The record's own failure would say no more than that the session is over.

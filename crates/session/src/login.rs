@@ -120,12 +120,13 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The agents that are connected.
 pub trait Agents: Send + Sync {
-    /// Opens a flow at an agent called `name` that has `target`: at `prefer` if that one is there, else where there
+    /// Opens a flow at an agent called `name` that has `target`, which speaks `protocol`: at `prefer` if that one is there, else where there
     /// is least to do. The flow stands behind the agent's word that it did what `opening` asks for.
     fn open<'a>(
         &'a self,
         name: &'a str,
         target: &'a str,
+        protocol: &'static str,
         opening: Vec<u8>,
         prefer: Option<Uuid>,
     ) -> Pending<'a, Result<(Wire, ServedBy), DialError>>;
@@ -245,7 +246,8 @@ impl<L: Login> Door<L> {
         };
         let opening = serde_json::to_vec(&opening).map_err(DialError::of)?;
         let prefer = self.served_by().map(|by| by.instance);
-        let (flow, by) = inner.agents.open(agent, &inner.target.name, opening, prefer).await?;
+        let asked = inner.agents.open(agent, &inner.target.name, L::NAME, opening, prefer);
+        let (flow, by) = asked.await?;
         *inner.served.lock().unwrap_or_else(PoisonError::into_inner) = Some(by);
         Ok(flow)
     }

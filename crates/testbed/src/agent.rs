@@ -1,5 +1,6 @@
 //! `sallyport agent`, as it runs beside targets, on throw-away state.
 
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ pub struct AgentOptions {
     pub name: String,
     /// Its `targets.toml`. Relative paths in it are in its directory.
     pub targets: String,
-    /// Files in its directory, such as those with passwords.
+    /// Files in its directory, such as those with passwords; a folder that one is in is made.
     pub files: Vec<(String, String)>,
     /// Further arguments.
     pub arguments: Vec<String>,
@@ -70,7 +71,12 @@ impl Agent {
         write_private(&dir.join("token"), token)?;
         write_private(&dir.join("targets.toml"), &options.targets)?;
         for (name, text) in &options.files {
-            write_private(&dir.join(name), text)?;
+            let path = dir.join(name);
+            if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+                let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
+                made.map_err(TestbedError::file(folder))?;
+            }
+            write_private(&path, text)?;
         }
         let mut command = vec![
             program.display().to_string(),

@@ -58,13 +58,13 @@ impl Acceptor {
             .max_concurrent_streams(MAX_FLOWS + 1)
             .handshake::<S, Bytes>(stream)
             .await?;
-        let line = Arc::new(Line::default());
+        let line = Arc::new(Line::to("the gateway".to_owned()));
         let (taken, incoming) = mpsc::channel(MAX_WAITING);
         let pings = connection.ping_pong();
         let driven = Arc::clone(&line);
         let run = async move {
             let accept = accept(connection, taken, &driven, drain);
-            driven.run(accept, pings, keep_alive, "the gateway").await
+            driven.run(accept, pings, keep_alive).await
         };
         Ok((Self { incoming, line }, run))
     }

@@ -31,6 +31,8 @@ impl Default for KeepAlive {
 #[derive(Debug, Default)]
 pub(crate) struct Line {
     flows: AtomicUsize,
+    /// Who is at the other end.
+    other: String,
     lost: OnceLock<String>,
     latency_us: AtomicU64,
     /// Somebody on this side ends it, or the last flow ended.
@@ -38,6 +40,19 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// To whoever `other` names, in words.
+    pub(crate) fn to(other: String) -> Self {
+        Self {
+            other,
+            ..Self::default()
+        }
+    }
+
+    /// What is told of a connection that broke, before it is known why.
+    pub(crate) fn broke(&self) -> String {
+        format!("the tunnel to {} broke", self.other)
+    }
+
     pub(crate) fn begin(&self) {
         self.flows.fetch_add(1, Ordering::Relaxed);
     }
@@ -93,18 +108,18 @@ impl Line {
         }
     }
 
-    /// Runs `connection` until it is over, which `other` side may be silent about; says why.
+    /// Runs `connection` until it is over, which the other side may be silent about; says why.
     pub(crate) async fn run(
         &self,
         connection: impl Future<Output = Result<(), h2::Error>>,
         pings: Option<PingPong>,
         keep_alive: KeepAlive,
-        other: &str,
     ) -> String {
+        let other = &self.other;
         tokio::select! {
             ended = connection => self.lose(&match ended {
                 Ok(()) => format!("{other} ended the tunnel"),
-                Err(error) => format!("the tunnel to {other} broke: {error}"),
+                Err(error) => format!("{}: {error}", self.broke()),
             }),
             () = self.ask(pings, keep_alive) => {
                 let seconds = keep_alive.patience.as_secs();

@@ -10,13 +10,15 @@ use smol_str::SmolStr;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::control::{Answer, Hello};
+use crate::control::{Announced, Answer, Hello};
 use crate::flow::Flow;
 use crate::head::{self, HeadError};
 use crate::tunnel::{OpenError, Tunnel};
 
 /// How long an agent may take over what a flow is for: reaching a target and logging in.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// The longest reason that is taken of an agent, in characters.
+const MAX_WORDS: usize = 500;
 
 /// No agent served a flow.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +59,7 @@ pub struct AgentStatus {
     #[serde(with = "time::serde::rfc3339")]
     pub since: OffsetDateTime,
     /// The targets that it says it has.
-    pub targets: Vec<SmolStr>,
+    pub targets: Vec<Announced>,
     /// Its connections.
     pub connections: usize,
     /// Flows that are open.
@@ -145,15 +147,21 @@ impl Fleet {
         }
     }
 
-    /// Opens a flow for `opening` at an agent called `name` that has `target`: at `prefer` if that one is there, else
-    /// where there is least to do. One that is lost before it answered, or cannot, is not the last that is asked.
+    /// How many connections an instance has.
+    #[must_use]
+    pub fn connections(&self, instance: Uuid) -> usize {
+        self.agents().get(&instance).map_or(0, |agent| agent.tunnels.len())
+    }
+
+    /// Opens a flow for `opening` at an agent called `name` that has `target`, which speaks its protocol: at `prefer` if
+    /// that one is there, else where there is least to do. One that is lost before it answered, or cannot, is not the last that is asked.
     ///
     /// # Errors
     /// When no agent is there, or what the flow is for failed.
     pub async fn open(
         &self,
         name: &str,
-        target: &str,
+        target: &Announced,
         opening: &[u8],
         prefer: Option<Uuid>,
     ) -> Result<(Flow, Member, String), Unserved> {
@@ -163,8 +171,8 @@ impl Fleet {
             asked.push(member.instance);
             match ask(&tunnel, opening).await {
                 Ok((flow, Answer::Done)) => return Ok((flow, member, host)),
-                Ok((_, Answer::Failed { why })) => return Err(Unserved::Failed(why)),
-                Ok((_, Answer::Unable { why })) => last = Some(Unserved::Failed(why)),
+                Ok((_, Answer::Failed { why })) => return Err(Unserved::Failed(plain(&why))),
+                Ok((_, Answer::Unable { why })) => last = Some(Unserved::Failed(plain(&why))),
                 Err(why) => last = Some(Unserved::Nobody(why)),
             }
         }
@@ -176,15 +184,13 @@ impl Fleet {
     fn choose(
         &self,
         name: &str,
-        target: &str,
+        target: &Announced,
         prefer: Option<Uuid>,
         asked: &[Uuid],
     ) -> Option<(Member, String, Tunnel)> {
         let agents = self.agents();
         let serves = |agent: &&Agent| {
-            agent.member.name == name
-                && agent.hello.targets.iter().any(|announced| announced.name == target)
-                && !asked.contains(&agent.member.instance)
+            agent.member.name == name && agent.hello.targets.contains(target) && !asked.contains(&agent.member.instance)
         };
         let least = |agent: &Agent| {
             let open = agent.tunnels.values().filter(|tunnel| !tunnel.is_full());
@@ -231,7 +237,7 @@ impl Agent {
             version: self.hello.version.clone(),
             address: self.member.address.to_string(),
             since: self.since,
-            targets: self.hello.targets.iter().map(|target| target.name.clone()).collect(),
+            targets: self.hello.targets.clone(),
             connections: self.tunnels.len(),
             flows: self
                 .tunnels
@@ -242,6 +248,12 @@ impl Agent {
             latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
         }
     }
+}
+
+/// An agent's words, for people and for logs: one line that has an end.
+fn plain(words: &str) -> String {
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    words.chars().take(MAX_WORDS).map(plain).collect()
 }
 
 /// Opens a flow and waits for what comes of it. The error says why there is no answer.
@@ -258,7 +270,8 @@ async fn ask(tunnel: &Tunnel, opening: &[u8]) -> Result<(Flow, Answer), String> 
             Some(why) => why.to_string(),
             None => "the agent gave up".to_owned(),
         }),
-        Ok(Err(error)) => Err(error.to_string()),
+        // What it said is nobody's to read.
+        Ok(Err(HeadError::Nonsense(_) | HeadError::TooLong(_))) => Err("the agent's answer makes no sense".to_owned()),
         Err(_elapsed) => Err(format!("the agent took longer than {} s", PATIENCE.as_secs())),
     }
 }

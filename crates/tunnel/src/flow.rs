@@ -54,9 +54,18 @@ impl Flow {
         let why = match (self.line.lost(), error.reason()) {
             (Some(why), _) => why.to_owned(),
             (None, Some(Reason::CANCEL | Reason::NO_ERROR)) => return io::ErrorKind::ConnectionReset.into(),
-            (None, _) => "the tunnel to the agent broke".to_owned(),
+            (None, _) => self.line.broke(),
         };
         io::Error::new(io::ErrorKind::ConnectionAborted, why)
+    }
+
+    /// What is told of a stream that takes no more.
+    fn closed(&mut self, cx: &mut Context<'_>) -> io::Error {
+        match self.send.poll_reset(cx) {
+            Poll::Ready(Ok(reason)) => self.lost(&reason.into()),
+            Poll::Ready(Err(error)) => self.lost(&error),
+            Poll::Pending => io::ErrorKind::BrokenPipe.into(),
+        }
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
@@ -111,7 +120,7 @@ impl AsyncWrite for Flow {
             0 => match ready!(this.send.poll_capacity(cx)) {
                 Some(Ok(room)) => room,
                 Some(Err(error)) => return Poll::Ready(Err(this.lost(&error))),
-                None => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+                None => return Poll::Ready(Err(this.closed(cx))),
             },
             room => room,
         };

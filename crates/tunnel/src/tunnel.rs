@@ -48,7 +48,7 @@ impl std::fmt::Debug for Tunnel {
 }
 
 impl Tunnel {
-    /// Begins over `stream`, which an agent dialled. The future runs the connection until it is over and says why; it
+    /// Begins over `stream`, which the agent called `name` dialled. The future runs the connection until it is over and says why; it
     /// must be polled for anything to happen.
     ///
     /// # Errors
@@ -56,7 +56,8 @@ impl Tunnel {
     pub async fn begin<S>(
         stream: S,
         keep_alive: KeepAlive,
-    ) -> Result<(Self, impl Future<Output = String> + Send), h2::Error>
+        name: &str,
+    ) -> Result<(Self, impl Future<Output = String> + Send + use<S>), h2::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -70,10 +71,10 @@ impl Tunnel {
             .enable_push(false)
             .handshake::<S, Bytes>(stream)
             .await?;
-        let line = Arc::new(Line::default());
+        let line = Arc::new(Line::to(format!("the agent `{name}`")));
         let pings = connection.ping_pong();
         let driven = Arc::clone(&line);
-        let run = async move { driven.run(connection, pings, keep_alive, "the agent").await };
+        let run = async move { driven.run(connection, pings, keep_alive).await };
         Ok((Self { requests, line }, run))
     }
 
@@ -102,7 +103,7 @@ impl Tunnel {
         }
         let broken = |error: h2::Error| match self.line.lost() {
             Some(why) => OpenError::Lost(why.to_owned()),
-            None => OpenError::Lost(format!("the tunnel to the agent broke: {error}")),
+            None => OpenError::Lost(format!("{}: {error}", self.line.broke())),
         };
         let late = |_| OpenError::Lost("the agent does not answer".to_owned());
         let mut request = Request::new(());

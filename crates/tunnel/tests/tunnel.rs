@@ -24,7 +24,7 @@ fn brisk() -> KeepAlive {
 
 /// A gateway's tunnel over one end, and what its connection ends with.
 async fn gateway(stream: DuplexStream, keep_alive: KeepAlive) -> (Tunnel, JoinHandle<String>) {
-    let (tunnel, run) = Tunnel::begin(stream, keep_alive).await.unwrap();
+    let (tunnel, run) = Tunnel::begin(stream, keep_alive, "eu-west").await.unwrap();
     (tunnel, tokio::spawn(run))
 }
 
@@ -246,15 +246,18 @@ async fn a_connection_has_a_bound_of_flows() {
     taking.abort();
 }
 
-fn hello(targets: &[&str]) -> Hello {
-    let announced = |name: &&str| Announced {
-        name: (*name).into(),
+fn announced(name: &str) -> Announced {
+    Announced {
+        name: name.into(),
         protocol: "postgres".into(),
-    };
+    }
+}
+
+fn hello(targets: &[&str]) -> Hello {
     Hello {
         version: "1".into(),
         host: "h".into(),
-        targets: targets.iter().map(announced).collect(),
+        targets: targets.iter().map(|name| announced(name)).collect(),
     }
 }
 
@@ -297,7 +300,11 @@ async fn flows_are_spread_over_the_agents_that_have_the_target_and_fail_over() {
     let fleet = Arc::new(Fleet::default());
     let open = |target: &'static str, prefer| {
         let fleet = Arc::clone(&fleet);
-        async move { timeout(LONG, fleet.open("eu", target, b"{}", prefer)).await.unwrap() }
+        async move {
+            timeout(LONG, fleet.open("eu", &announced(target), b"{}", prefer))
+                .await
+                .unwrap()
+        }
     };
     assert!(matches!(open("orders", None).await, Err(Unserved::Nobody(_))));
     let (one, _seat_one, asked_one, run_one) = enrolled(&fleet, "eu", &["orders"], Answer::Done).await;
@@ -317,6 +324,13 @@ async fn flows_are_spread_over_the_agents_that_have_the_target_and_fail_over() {
         assert_eq!(open("web", Some(one)).await.unwrap().1.instance, two);
     }
     assert_eq!(fleet.list().len(), 3);
+    // It has one of this name, which speaks something else.
+    let other = Announced {
+        protocol: "ssh".into(),
+        ..announced("orders")
+    };
+    let opened = fleet.open("eu", &other, b"{}", None).await;
+    assert!(matches!(opened, Err(Unserved::Nobody(_))), "{opened:?}");
     // The preferred one dies without a word: the next is asked.
     run_one.abort();
     assert_eq!(open("orders", Some(one)).await.unwrap().1.instance, two);
@@ -331,11 +345,11 @@ async fn one_that_is_unable_is_not_the_last_that_is_asked_and_one_that_failed_is
     let fleet = Arc::new(Fleet::default());
     let why = || "no route".to_owned();
     let (_, _seat, unable, _run) = enrolled(&fleet, "eu", &["orders"], Answer::Unable { why: why() }).await;
-    let opened = fleet.open("eu", "orders", b"{}", None).await;
+    let opened = fleet.open("eu", &announced("orders"), b"{}", None).await;
     assert_eq!(opened.unwrap_err(), Unserved::Failed("no route".to_owned()));
     let (able, _seat, _, _run) = enrolled(&fleet, "eu", &["orders"], Answer::Done).await;
     for _ in 0..2 {
-        let (flow, member, _) = fleet.open("eu", "orders", b"{}", None).await.unwrap();
+        let (flow, member, _) = fleet.open("eu", &announced("orders"), b"{}", None).await.unwrap();
         assert_eq!(member.instance, able);
         drop(flow);
     }
@@ -343,7 +357,7 @@ async fn one_that_is_unable_is_not_the_last_that_is_asked_and_one_that_failed_is
     let why = || "wrong password".to_owned();
     let (last, _seat, _, _run) = enrolled(&fleet, "us", &["orders"], Answer::Failed { why: why() }).await;
     let (_, _seat, other, _run) = enrolled(&fleet, "us", &["orders"], Answer::Done).await;
-    let opened = fleet.open("us", "orders", b"{}", Some(last)).await;
+    let opened = fleet.open("us", &announced("orders"), b"{}", Some(last)).await;
     assert_eq!(opened.unwrap_err(), Unserved::Failed("wrong password".to_owned()));
     assert_eq!(other.load(std::sync::atomic::Ordering::SeqCst), 0);
 }
@@ -370,7 +384,7 @@ proptest::proptest! {
             let (ours, mut theirs) = duplex(1 << 20);
             theirs.write_all(&sent).await.unwrap();
             theirs.shutdown().await.unwrap();
-            if let Ok((_tunnel, run)) = Tunnel::begin(ours, brisk()).await {
+            if let Ok((_tunnel, run)) = Tunnel::begin(ours, brisk(), "eu-west").await {
                 timeout(LONG, run).await.unwrap();
             }
         });

@@ -197,6 +197,8 @@ impl Line {
         }
         let key = NewKey::generate()?;
         let request = serde_json::to_value(RenewRequest { csr: key.csr() })?;
+        // An answer that came too late is to another request.
+        while replied.try_recv().is_ok() {}
         head::write(write, &FromAgent::Renew { request }).await?;
         let reply = timeout(PATIENCE, replied.recv())
             .await

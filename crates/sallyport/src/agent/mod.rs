@@ -4,6 +4,8 @@ mod beside;
 mod config;
 mod line;
 mod reach;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;

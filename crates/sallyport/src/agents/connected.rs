@@ -7,7 +7,7 @@ use sallyport_api::ports::{Agent, Agents, Connected, Pending};
 use sallyport_identity::agents::{self, AgentInfo};
 use sallyport_session::House;
 use sallyport_target::Catalogue;
-use sallyport_tunnel::{AgentStatus, Fleet};
+use sallyport_tunnel::{AgentStatus, Announced, Fleet};
 use uuid::Uuid;
 
 /// Agents, and what is known of them.
@@ -50,17 +50,17 @@ fn describe(info: AgentInfo, status: Option<AgentStatus>, catalogue: &Catalogue)
         None => (info.host.hostname, info.host.version),
     };
     let connected = status.map(|status| {
-        let assigned = |target: &String| {
-            let target = catalogue.get(target);
-            target.is_some_and(|target| target.agent() == Some(&name))
+        let assigned = |announced: &Announced| {
+            let target = catalogue.get(&announced.name);
+            target.is_some_and(|target| target.agent() == Some(&name) && announced.protocol == target.protocol())
         };
-        let has = status.targets.iter().map(ToString::to_string);
-        let (serves, unassigned) = has.partition(assigned);
+        let names = |targets: Vec<Announced>| targets.iter().map(|target| target.name.to_string()).collect();
+        let (serves, unassigned): (Vec<_>, Vec<_>) = status.targets.into_iter().partition(assigned);
         Connected {
             since: status.since,
             address: status.address,
-            serves,
-            unassigned,
+            serves: names(serves),
+            unassigned: names(unassigned),
             connections: status.connections,
             flows: status.flows,
             latency_ms: status.latency_ms,

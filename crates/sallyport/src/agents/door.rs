@@ -12,7 +12,7 @@ use bytes::Bytes;
 use rustls::ServerConfig;
 use sallyport_identity::agents::{Agents, JoinReply, JoinRequest};
 use sallyport_ledger::{Entry, Journal};
-use sallyport_listen::{Accepted, Listener, ServerTls};
+use sallyport_listen::{Accepted, Handshake, Listener, ServerTls};
 use sallyport_tunnel::{Fleet, JOIN_ALPN, Joined, TUNNEL_ALPN, head, websocket};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -112,9 +112,7 @@ impl Inner {
         let start = start.await?.context("no TLS")?;
         if names(&start, TUNNEL_ALPN) || names(&start, JOIN_ALPN) {
             let comer = handshake.within(self.recognise(start)).await??;
-            return self
-                .welcome(comer, peer, || handshake.into_session().map(drop).is_ok())
-                .await;
+            return self.welcome(comer, peer, handshake).await;
         }
         // Within HTTP everything is as without it, once more.
         let inside = async {
@@ -128,8 +126,7 @@ impl Inner {
                 .await
         };
         let comer = handshake.within(Box::pin(inside)).await??;
-        self.welcome(comer, peer, || handshake.into_session().map(drop).is_ok())
-            .await
+        self.welcome(comer, peer, handshake).await
     }
 
     async fn recognise<S>(&self, start: tokio_rustls::StartHandshake<S>) -> anyhow::Result<Comer<S>>
@@ -153,7 +150,7 @@ impl Inner {
         }
     }
 
-    async fn welcome<S>(&self, comer: Comer<S>, peer: SocketAddr, admit: impl FnOnce() -> bool) -> anyhow::Result<()>
+    async fn welcome<S>(&self, comer: Comer<S>, peer: SocketAddr, handshake: Handshake) -> anyhow::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -161,9 +158,9 @@ impl Inner {
             Comer::Agent(stream) => {
                 let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
                 let identity = self.agents.identify(chain)?;
-                if !admit() {
-                    bail!("there are too many agents");
-                }
+                let Ok(_permit) = handshake.into_session() else {
+                    bail!("there are too many connections of agents");
+                };
                 serve_tunnel(self, stream, identity, peer).await
             }
             Comer::Joining(stream) => tokio::time::timeout(PATIENCE, self.join(stream, peer)).await?,

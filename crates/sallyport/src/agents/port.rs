@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sallyport_listen::Wire;
 use sallyport_session::{Agents, DialError, Pending, ServedBy};
-use sallyport_tunnel::{Fleet, Unserved};
+use sallyport_tunnel::{Announced, Fleet, Unserved};
 use uuid::Uuid;
 
 /// The fleet behind the gateway.
@@ -15,11 +15,16 @@ impl Agents for Behind {
         &'a self,
         name: &'a str,
         target: &'a str,
+        protocol: &'static str,
         opening: Vec<u8>,
         prefer: Option<Uuid>,
     ) -> Pending<'a, Result<(Wire, ServedBy), DialError>> {
         Box::pin(async move {
-            match self.0.open(name, target, &opening, prefer).await {
+            let target = Announced {
+                name: target.into(),
+                protocol: protocol.into(),
+            };
+            match self.0.open(name, &target, &opening, prefer).await {
                 Ok((flow, member, host)) => {
                     let by = ServedBy {
                         name: member.name,

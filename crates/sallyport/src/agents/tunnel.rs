@@ -1,9 +1,9 @@
 //! One connection of an agent, from its first word to its end.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use sallyport_identity::agents::{AgentIdentity, JoinReply, RenewRequest};
 use sallyport_ledger::Entry;
 use sallyport_tunnel::{Flow, FromAgent, FromGateway, Hello, KeepAlive, Member, Seat, Tunnel, head};
@@ -16,8 +16,12 @@ use super::door::{Inner, record};
 
 /// How long an agent may take to say who it is.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Each renewal is signed, and written down: they come one after the other.
+const RENEW_AGAIN: Duration = Duration::from_millis(500);
 /// The most targets that one agent can have.
 const MAX_TARGETS: usize = 10_000;
+/// The most connections of one instance: more than any keeps, also while it replaces lost ones.
+const MAX_CONNECTIONS: usize = 64;
 /// The longest word that an agent says of itself, in bytes.
 const MAX_WORD: usize = 256;
 
@@ -32,15 +36,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let revocation = door.agents.revocation(&identity)?;
-    let (tunnel, run) = timeout(PATIENCE, Tunnel::begin(stream, KeepAlive::default())).await??;
+    let begun = Tunnel::begin(stream, KeepAlive::default(), &identity.name);
+    let (tunnel, run) = timeout(PATIENCE, begun).await??;
     let mut running = tokio::spawn(run);
     let greeting = async {
         let mut control = tunnel.control().await?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         head::write(&mut control, &FromGateway::Welcome { version }).await?;
-        match head::read(&mut control).await? {
-            FromAgent::Hello(hello) => anyhow::Ok((control, checked(hello)?)),
-            FromAgent::Renew { .. } | FromAgent::Draining | FromAgent::Unknown => bail!("it does not say what it has"),
+        loop {
+            match head::read(&mut control).await? {
+                FromAgent::Hello(hello) => return anyhow::Ok((control, checked(hello)?)),
+                FromAgent::Renew { .. } | FromAgent::Draining => bail!("it does not say what it has"),
+                FromAgent::Unknown => {}
+            }
         }
     };
     let (control, hello) = match timeout(PATIENCE, greeting).await {
@@ -54,6 +62,13 @@ where
             bail!("an agent did not say who it is in time");
         }
     };
+    if door.fleet.connections(identity.instance) >= MAX_CONNECTIONS {
+        tunnel.end("the agent has too many connections");
+        bail!(
+            "the agent `{}` has {MAX_CONNECTIONS} connections already",
+            identity.name
+        );
+    }
     let member = Member {
         name: identity.name.clone(),
         instance: identity.instance,
@@ -105,6 +120,7 @@ async fn seen(door: &Inner, identity: &AgentIdentity) {
 
 /// Hears what the agent says of itself until it says nonsense; what it says when the connection ends is that.
 async fn listen(door: &Inner, mut control: Flow, seat: &Seat, mut identity: AgentIdentity) -> anyhow::Error {
+    let mut renewed = None;
     loop {
         let heard = match head::read(&mut control).await {
             Ok(heard) => heard,
@@ -116,12 +132,19 @@ async fn listen(door: &Inner, mut control: Flow, seat: &Seat, mut identity: Agen
             FromAgent::Hello(hello) => checked(hello).map(|hello| seat.renew(hello)),
             FromAgent::Draining => {
                 seat.retire();
-                Ok(())
+                // Its connection is over when the last flow is, and this is one.
+                drop(control);
+                return std::future::pending().await;
             }
             FromAgent::Unknown => Ok(()),
             FromAgent::Renew { request } => {
-                let renewed = renew(door, &mut identity, request).await;
-                let answer = renewed.unwrap_or_else(|error| FromGateway::NotRenewed {
+                let again = renewed.is_some_and(|at: Instant| at.elapsed() < RENEW_AGAIN);
+                renewed = Some(Instant::now());
+                let reply = match again {
+                    false => renew(door, &mut identity, request).await,
+                    true => Err(anyhow!("it was renewed a moment ago")),
+                };
+                let answer = reply.unwrap_or_else(|error| FromGateway::NotRenewed {
                     why: format!("{error:#}"),
                 });
                 head::write(&mut control, &answer)

@@ -218,7 +218,7 @@ impl Transcript {
                 let rows = rows.map(|rows| format!(", {rows} rows")).unwrap_or_default();
                 say("=", &format!("{how}{rows}"))
             }
-            What::Notice { text } => format!("{at}  * {}\n", continued(text)),
+            What::Notice { text } => format!("{at}  * {}\n", continued(&noticed(text))),
             What::Closed { reason } => format!("\n{at}  * closed: {}\n", continued(reason)),
             What::End {
                 state, root, journal, ..
@@ -244,6 +244,16 @@ fn at(micros: u64) -> String {
 /// Text of others, with its further lines under its first.
 fn continued(text: &str) -> String {
     indented(text, &format!("{PAD}  ")).trim_start().to_owned()
+}
+
+/// Something noted of the session: as it was noted, or in words where there are any.
+fn noticed(text: &str) -> String {
+    let notice: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+    let of = |path: &str| notice.pointer(path).and_then(serde_json::Value::as_str);
+    match (of("/agent/name"), of("/agent/instance"), of("/agent/host")) {
+        (Some(name), Some(instance), Some(host)) => format!("through agent {name} (instance {instance}, on {host})"),
+        _ => text.to_owned(),
+    }
 }
 
 /// What policy said, and under which bundle.
@@ -327,6 +337,24 @@ mod tests {
             "{words}"
         );
         assert!(!words.contains('\u{1b}'), "{words}");
+    }
+
+    #[test]
+    fn the_agent_that_a_session_went_through_is_named() {
+        let notice = |text: &str| Line {
+            at_micros: 0,
+            seq: None,
+            what: What::Notice { text: text.to_owned() },
+        };
+        let words = |text: &str| Transcript::default().words(&notice(text));
+        assert_eq!(
+            words(r#"{"agent":{"name":"eu-west","instance":"0198","host":"db\u001b7"}}"#),
+            "+00:00:00.000  * through agent eu-west (instance 0198, on db\\u{1b}7)\n"
+        );
+        assert_eq!(
+            words(r#"{"agent":{"name":"eu"}}"#),
+            "+00:00:00.000  * {\"agent\":{\"name\":\"eu\"}}\n"
+        );
     }
 
     #[test]
