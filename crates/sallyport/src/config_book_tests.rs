@@ -42,7 +42,7 @@ fn every_key_is_in_the_book_and_every_key_of_the_book_exists() {
         table.keys().cloned().collect::<BTreeSet<_>>()
     };
     assert_eq!(table(&[]), keys(""));
-    for name in ["listen", "tls", "limits", "identity", "api", "review"] {
+    for name in ["listen", "tls", "limits", "identity", "api", "review", "credentials"] {
         assert_eq!(table(&[name]), keys(&format!("[{name}]")), "[{name}]");
     }
     assert_eq!(table(&["identity", "oidc"]), keys("[[identity.oidc]]"));

@@ -20,6 +20,7 @@ use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
 use sallyport_ssh::Ssh;
 use sallyport_store::Store;
+use sallyport_target::Broker;
 use sallyport_tunnel::Fleet;
 use secrecy::SecretSlice;
 use serde_json::json;
@@ -35,6 +36,9 @@ use crate::ssh_hosts::HostsBehind;
 
 /// Connections that may wait in the operating system.
 const BACKLOG: u32 = 4096;
+
+/// How long users that were made for sessions may take to be ended once the gateway stops.
+const DRAIN: Duration = Duration::from_secs(15);
 
 /// A gateway that listens.
 pub(crate) struct Gateway {
@@ -103,7 +107,7 @@ impl Gateway {
             reviewing: Arc::new(ToReviewers::new(reviews.clone())),
             sessions,
             version: env!("CARGO_PKG_VERSION"),
-            targets: Targets::default(),
+            targets: Targets::new(Broker::new(config.credentials.commands)),
             rooms: Rooms::new(config.limits.long_messages()),
             agents: Arc::new(Behind(Arc::clone(&fleet))),
         };
@@ -203,6 +207,8 @@ impl Gateway {
             let refusal = Refusal::new(Reason::Unavailable, "the gateway is shutting down").with_hint("connect again");
             sessions.end_all(&refusal);
         }
+        // Whoever keeps a credential runs where its session did.
+        self.house.targets.broker().drained(DRAIN).await;
         // What is left after its end was asked for is aborted.
         let _ = tokio::time::timeout(Duration::from_secs(5), self.workers.drain()).await;
         if let Some((door, agents)) = serving_agents {
