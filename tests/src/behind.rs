@@ -19,6 +19,12 @@ pub struct BehindPlan {
     pub policy: std::path::PathBuf,
     /// Further lines of the PostgreSQL target's entry in the gateway's file.
     pub target: String,
+    /// How the agent logs in to the server, in place of a file with the role's password.
+    pub login: Option<String>,
+    /// Further tables of the agent's file of targets.
+    pub stores: String,
+    /// Further roles of the server.
+    pub roles: Vec<Role>,
     /// Further lines of `sallyport.toml`.
     pub settings: String,
     /// Whether there is an SSH host, too.
@@ -30,6 +36,9 @@ impl Default for BehindPlan {
         BehindPlan {
             policy: root().join("tests/policies/permit-all"),
             target: String::new(),
+            login: None,
+            stores: String::new(),
+            roles: Vec::new(),
             settings: String::new(),
             ssh: false,
         }
@@ -61,16 +70,21 @@ impl Behind {
     pub fn start(plan: &BehindPlan) -> Result<Behind> {
         let dir = tempfile::tempdir()?;
         let server = Postgres::start(&Options {
-            roles: vec![Role::new(ROLE, ROLE_PASSWORD)],
+            roles: std::iter::once(Role::new(ROLE, ROLE_PASSWORD))
+                .chain(plan.roles.iter().cloned())
+                .collect(),
             databases: vec![DATABASE.to_owned()],
             ..Options::default()
         })?;
+        let login = format!("user = \"{ROLE}\"\npassword_file = \"password\"");
         let mut options = AgentOptions {
             name: AGENT.to_owned(),
             targets: format!(
                 "[[target]]\nname = \"{TARGET}\"\nprotocol = \"postgres\"\naddress = \"localhost:{}\"\n\
-                 user = \"{ROLE}\"\npassword_file = \"password\"\ntls = \"disable\"\n",
+                 {}\ntls = \"disable\"\n{}",
                 server.port(),
+                plan.login.as_ref().unwrap_or(&login),
+                plan.stores,
             ),
             files: vec![("password".to_owned(), ROLE_PASSWORD.to_owned())],
             ..AgentOptions::default()

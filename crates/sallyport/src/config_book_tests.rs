@@ -55,6 +55,7 @@ fn the_defaults_are_those_that_the_book_gives() {
     let default: Config = toml::from_str("state_dir = \"s\"\npolicy = \"p\"\n").unwrap();
     let (mut written, default) = (written, default);
     assert!(written.listen.ssh.take().is_some() && default.listen.ssh.is_none());
+    assert!(written.listen.agents.take().is_some() && default.listen.agents.is_none());
     assert_eq!(format!("{:?}", written.listen), format!("{:?}", default.listen));
     assert_eq!(format!("{:?}", written.limits), format!("{:?}", default.limits));
     assert_eq!(format!("{:?}", written.recording), format!("{:?}", default.recording));
