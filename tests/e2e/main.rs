@@ -6,6 +6,7 @@ mod book;
 mod certificates;
 mod channels;
 mod copying;
+mod credentials;
 mod cursors;
 mod demo;
 mod drivers;

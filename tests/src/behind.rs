@@ -38,6 +38,12 @@ pub struct BehindPlan {
     pub policy: PathBuf,
     /// Further lines of the PostgreSQL target's entry in the gateway's file.
     pub target: String,
+    /// How the agent logs in to the server, in place of a file with the role's password.
+    pub login: Option<String>,
+    /// Further tables of the agent's file of targets.
+    pub stores: String,
+    /// Further roles of the server.
+    pub roles: Vec<Role>,
     /// Further lines of `sallyport.toml`.
     pub settings: String,
     /// The server's settings.
@@ -55,6 +61,9 @@ impl Default for BehindPlan {
         BehindPlan {
             policy: root().join("tests/policies/permit-all"),
             target: String::new(),
+            login: None,
+            stores: String::new(),
+            roles: Vec::new(),
             settings: String::new(),
             server: Options::default(),
             ssh: None,
@@ -114,16 +123,20 @@ impl Behind {
         let dir = tempfile::tempdir()?;
         let mut server = plan.server.clone();
         server.roles.insert(0, Role::new(ROLE, ROLE_PASSWORD));
+        server.roles.extend(plan.roles.iter().cloned());
         server.databases.insert(0, DATABASE.to_owned());
         server.host = plan.places.as_ref().map(|places| places.target.clone());
         let server = Postgres::start(&server)?;
+        let login = format!("user = \"{ROLE}\"\npassword_file = \"password\"");
         let mut options = AgentOptions {
             name: AGENT.to_owned(),
             targets: format!(
                 "[[target]]\nname = \"{TARGET}\"\nprotocol = \"postgres\"\naddress = \"{}:{}\"\n\
-                 user = \"{ROLE}\"\npassword_file = \"password\"\ntls = \"disable\"\n",
+                 {}\ntls = \"disable\"\n{}",
                 server.host(),
                 server.port(),
+                plan.login.as_ref().unwrap_or(&login),
+                plan.stores,
             ),
             files: vec![("password".to_owned(), ROLE_PASSWORD.to_owned())],
             arguments: plan.arguments.clone(),

@@ -9,6 +9,7 @@ mod records;
 mod sqlx_driver;
 mod ssh;
 mod stage;
+mod vault;
 mod wire;
 
 pub use behind::{AGENT, Behind, BehindPlan, Places, through_agents};
@@ -19,4 +20,5 @@ pub use records::{commands, journal, transcript, transcripts};
 pub use sqlx_driver::sqlx;
 pub use ssh::{ACCOUNT, HOST, SshBed, SshPlan, ssh_python, ssh_script};
 pub use stage::{DATABASE, Plan, ROLE, ROLE_PASSWORD, Stage, TARGET, program, root};
+pub use vault::{PlayedVault, rvault};
 pub use wire::{Said, Wire, copied, rows, text};

@@ -40,6 +40,10 @@ pub struct SshPlan {
     pub classify: String,
     /// Further lines of the target's entry.
     pub target: String,
+    /// How the gateway logs in, in place of a private key in a file.
+    pub login: Option<String>,
+    /// Further tables of the file of targets.
+    pub stores: String,
     /// Further lines of `sallyport.toml`.
     pub settings: String,
     /// Lines of the host's `sshd_config`.
@@ -55,6 +59,8 @@ impl Default for SshPlan {
             rules: String::new(),
             classify: String::new(),
             target: "shell = \"recorded\"".to_owned(),
+            login: None,
+            stores: String::new(),
             settings: String::new(),
             sshd: Vec::new(),
             agent: through_agents(),
@@ -110,11 +116,14 @@ impl SshBed {
         std::fs::write(policy.join("classify.toml"), &plan.classify)?;
         let targets = format!(
             "[[target]]\nname = \"{HOST}\"\nprotocol = \"ssh\"\naddress = \"{}\"\nenvironment = \"production\"\n\
-             user = \"{ACCOUNT}\"\nprivate_key_file = {:?}\nhost_keys = [{:?}]\n{}\n",
+             user = \"{ACCOUNT}\"\n{}\nhost_keys = [{:?}]\n{}\n{}",
             sshd.address(),
-            login.path(),
+            plan.login
+                .clone()
+                .unwrap_or_else(|| format!("private_key_file = {:?}", login.path())),
             sshd.host_keys().first().context("a host without a key")?,
             plan.target,
+            plan.stores,
         );
         let (targets, beside) = match plan.agent {
             true => split(&targets, AGENT),

@@ -31,6 +31,10 @@ pub struct Plan {
     pub server: Options,
     /// Further lines of the target's entry; `{ca}` becomes the file with the authority of the server's certificate.
     pub target: String,
+    /// How the gateway logs in, in place of a file with the role's password.
+    pub login: Option<String>,
+    /// Further tables of the file of targets.
+    pub stores: String,
     /// Further lines of `sallyport.toml`.
     pub settings: String,
     /// What a shell does before the gateway's program takes its place: limits, variables.
@@ -51,6 +55,8 @@ impl Plan {
             ],
             server: Options::default(),
             target: "tls = \"disable\"".to_owned(),
+            login: None,
+            stores: String::new(),
             settings: String::new(),
             before: String::new(),
             agent: through_agents(),
@@ -101,12 +107,14 @@ impl Stage {
             .ca_path()
             .map(|path| path.display().to_string())
             .unwrap_or_default();
+        let login = format!("user = \"{ROLE}\"\npassword_file = {password:?}");
         let targets = format!(
             "[[target]]\nname = \"{TARGET}\"\nprotocol = \"postgres\"\naddress = \"localhost:{}\"\n\
-             environment = \"production\"\nuser = \"{ROLE}\"\ndatabase = \"{DATABASE}\"\n\
-             password_file = {password:?}\n{}\n",
+             environment = \"production\"\ndatabase = \"{DATABASE}\"\n{}\n{}\n{}",
             server.port(),
-            plan.target.replace("{ca}", &authority)
+            plan.login.as_ref().unwrap_or(&login),
+            plan.target.replace("{ca}", &authority),
+            plan.stores
         );
         let (targets, beside) = match plan.agent {
             true => split(&targets, AGENT),

@@ -124,17 +124,27 @@ impl Credentials {
         })
     }
 
-    /// Whether a source can be used: that its options make sense, and that its store is there.
+    /// Whether a source can be used: that its options make sense, that its store is there, and that commands may be
+    /// run if it is one.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self, source: &Source) -> Result<(), String> {
-        source.check()?;
+        self.understands(source)?;
         if let Source::Command(_) = source
             && !self.options.commands
         {
             return Err("sources that run commands are not permitted here".to_owned());
         }
+        Ok(())
+    }
+
+    /// The same as far as whoever writes the file that the source is in can know: not whether commands may be run.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn understands(&self, source: &Source) -> Result<(), String> {
+        source.check()?;
         let Some((kind, name)) = source.store() else {
             return Ok(());
         };
@@ -209,6 +219,12 @@ impl Credentials {
     /// What keeps leases and ends them.
     pub fn background(&self) -> &Background {
         &self.options.background
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
     }
 }
 

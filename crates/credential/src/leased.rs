@@ -109,6 +109,22 @@ impl Hold {
         }
     }
 
+    /// Whether the credential was made for one session, and ends with it.
+    pub fn is_for_one_session(&self) -> bool {
+        match &self.0 {
+            Held::Until(_) => false,
+            Held::Kept { .. } => true,
+        }
+    }
+
+    /// Whether a credential that was kept is over although this lives.
+    pub fn is_lost(&self) -> bool {
+        match &self.0 {
+            Held::Until(_) => false,
+            Held::Kept { state, .. } => *state.borrow() == LeaseState::Lost || state.has_changed().is_err(),
+        }
+    }
+
     /// Waits until a credential that was kept is over although this lives: it could not be renewed, or its store ended it.
     /// Never returns for others, since they are needed at login only.
     ///

@@ -44,5 +44,5 @@ pub use google::{GoogleLogin, GoogleSecretSource, GoogleStore};
 pub use kubernetes::{KubernetesSecretSource, KubernetesStore};
 pub use leased::{Hold, Leased};
 pub use need::{Need, SecretKind};
-pub use source::{FileSource, Source, VariableSource};
+pub use source::{FileSource, Gives, Source, VariableSource};
 pub use vault::{DatabaseSource, KvSource, KvVersion, SshSource, VaultLogin, VaultStore};

@@ -59,6 +59,17 @@ pub struct VariableSource {
     pub variable: String,
 }
 
+/// What a source gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gives {
+    /// What somebody wrote there: a password, or a private key.
+    Secret,
+    /// A login at a database.
+    DatabaseLogin,
+    /// A certificate for a public key.
+    Certificate,
+}
+
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreKind {
@@ -129,6 +140,35 @@ impl Source {
             Self::AzureSecret(source) => source.check(),
             Self::GoogleSecret(source) => source.check(),
             Self::KubernetesSecret(source) => source.check(),
+        }
+    }
+
+    /// What it gives.
+    pub fn gives(&self) -> Gives {
+        match self {
+            Self::VaultDatabase(_) | Self::AwsRdsToken(_) => Gives::DatabaseLogin,
+            Self::VaultSsh(_) => Gives::Certificate,
+            Self::File(_)
+            | Self::Environment(_)
+            | Self::Command(_)
+            | Self::VaultKv(_)
+            | Self::AwsSecret(_)
+            | Self::AzureSecret(_)
+            | Self::GoogleSecret(_)
+            | Self::KubernetesSecret(_) => Gives::Secret,
+        }
+    }
+
+    /// Whether it says whom to log in as.
+    pub fn names_user(&self) -> bool {
+        match self {
+            Self::VaultDatabase(_) => true,
+            Self::VaultKv(source) => source.user_field.is_some(),
+            Self::AwsSecret(source) => source.user_field.is_some(),
+            Self::AzureSecret(source) => source.user_field.is_some(),
+            Self::GoogleSecret(source) => source.user_field.is_some(),
+            Self::KubernetesSecret(source) => source.user_key.is_some(),
+            Self::File(_) | Self::Environment(_) | Self::Command(_) | Self::VaultSsh(_) | Self::AwsRdsToken(_) => false,
         }
     }
 

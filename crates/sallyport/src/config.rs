@@ -46,6 +46,17 @@ pub(crate) struct Config {
     /// Who may be an agent.
     #[serde(default)]
     pub(crate) agents: AgentsConfig,
+    /// How credentials of targets are fetched.
+    #[serde(default)]
+    pub(crate) credentials: CredentialsConfig,
+}
+
+/// How credentials of targets are fetched.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct CredentialsConfig {
+    /// Whether the policy's `targets.toml` may name commands to run. Then whoever writes the policy runs programs here.
+    pub(crate) commands: bool,
 }
 
 /// Where the gateway listens.

@@ -42,7 +42,7 @@ fn every_key_is_in_the_book_and_every_key_of_the_book_exists() {
         table.keys().cloned().collect::<BTreeSet<_>>()
     };
     assert_eq!(table(&[]), keys(""));
-    for name in ["listen", "tls", "limits", "identity", "api", "review"] {
+    for name in ["listen", "tls", "limits", "identity", "api", "review", "credentials"] {
         assert_eq!(table(&[name]), keys(&format!("[{name}]")), "[{name}]");
     }
     assert_eq!(table(&["identity", "oidc"]), keys("[[identity.oidc]]"));
@@ -55,6 +55,7 @@ fn the_defaults_are_those_that_the_book_gives() {
     let default: Config = toml::from_str("state_dir = \"s\"\npolicy = \"p\"\n").unwrap();
     let (mut written, default) = (written, default);
     assert!(written.listen.ssh.take().is_some() && default.listen.ssh.is_none());
+    assert!(written.listen.agents.take().is_some() && default.listen.agents.is_none());
     assert_eq!(format!("{:?}", written.listen), format!("{:?}", default.listen));
     assert_eq!(format!("{:?}", written.limits), format!("{:?}", default.limits));
     assert_eq!(format!("{:?}", written.recording), format!("{:?}", default.recording));

@@ -20,6 +20,7 @@ use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
 use sallyport_ssh::Ssh;
 use sallyport_store::Store;
+use sallyport_target::Broker;
 use sallyport_tunnel::Fleet;
 use secrecy::SecretSlice;
 use serde_json::json;
@@ -35,6 +36,9 @@ use crate::ssh_hosts::HostsBehind;
 
 /// Connections that may wait in the operating system.
 const BACKLOG: u32 = 4096;
+
+/// How long users that were made for sessions may take to be ended once the gateway stops.
+const DRAIN: Duration = Duration::from_secs(15);
 
 /// A gateway that listens.
 pub(crate) struct Gateway {
@@ -103,7 +107,7 @@ impl Gateway {
             reviewing: Arc::new(ToReviewers::new(reviews.clone())),
             sessions,
             version: env!("CARGO_PKG_VERSION"),
-            targets: Targets::default(),
+            targets: Targets::new(Broker::new(config.credentials.commands)),
             rooms: Rooms::new(config.limits.long_messages()),
             agents: Arc::new(Behind(Arc::clone(&fleet))),
         };
@@ -116,17 +120,7 @@ impl Gateway {
         let house = Arc::new(house);
         let postgres = Postgres::new(Some(tls.clone()), mask_key.clone()).with_max_message(config.limits.max_message());
         let postgres = (listen(config.listen.postgres, limits)?, Arc::new(postgres));
-        let mut hosts = HostsBehind::new(Arc::clone(&house));
-        let ssh = match config.listen.ssh {
-            Some(address) => {
-                let shown = crate::ssh_keys::server(&keys)?;
-                let listener = listen(address, unhurried(limits))?;
-                hosts = hosts.with_ssh(listener.local_addr(), &shown);
-                let ssh = Ssh::new(shown, Arc::clone(&house.identities), mask_key);
-                Some((listener, Arc::new(ssh)))
-            }
-            None => None,
-        };
+        let (ssh, hosts) = ssh(config, &keys, &house, limits, mask_key)?;
         let agents = agents(config, &keys, &store, &house, &fleet, (&tls, api_limits)).await?;
         let api = listen(config.listen.api, api_limits)?;
         let api_tls = (!config.listen.api.ip().is_loopback()).then(|| Arc::new(tls.clone()));
@@ -203,6 +197,8 @@ impl Gateway {
             let refusal = Refusal::new(Reason::Unavailable, "the gateway is shutting down").with_hint("connect again");
             sessions.end_all(&refusal);
         }
+        // Whoever keeps a credential runs where its session did.
+        self.house.targets.broker().drained(DRAIN).await;
         // What is left after its end was asked for is aborted.
         let _ = tokio::time::timeout(Duration::from_secs(5), self.workers.drain()).await;
         if let Some((door, agents)) = serving_agents {
@@ -276,6 +272,25 @@ async fn identities(config: &Config, keys: &Path, store: &Store, journal: &Arc<J
         Some(_) => identities.with_ssh(crate::ssh_keys::authorities(keys)?),
         None => identities,
     })
+}
+
+/// Where clients of SSH come in, if they do, and the hosts behind.
+fn ssh(
+    config: &Config,
+    keys: &Path,
+    house: &Arc<House>,
+    limits: sallyport_listen::Limits,
+    mask_key: MaskKey,
+) -> anyhow::Result<(Option<(Listener, Arc<Ssh>)>, HostsBehind)> {
+    let hosts = HostsBehind::new(Arc::clone(house));
+    let Some(address) = config.listen.ssh else {
+        return Ok((None, hosts));
+    };
+    let shown = crate::ssh_keys::server(keys)?;
+    let listener = listen(address, unhurried(limits))?;
+    let hosts = hosts.with_ssh(listener.local_addr(), &shown);
+    let ssh = Ssh::new(shown, Arc::clone(&house.identities), mask_key);
+    Ok((Some((listener, Arc::new(ssh))), hosts))
 }
 
 /// Where agents come in, if they do, and who may be one.

@@ -25,6 +25,7 @@ mod room;
 mod serve;
 mod sessions;
 mod signals;
+mod targets;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -36,13 +37,14 @@ pub use effects::{Effects, Finish, Housekeeping};
 pub use gate::{Asked, Gate, Ruling, Standing};
 pub use hold::{Asking, Granted, Hold, HoldOutcome, HoldStep, Opened, Reviewing, Waiting};
 pub use impact::{Estimate, Impact};
-pub use login::{Agents, DialError, Door, Login, Opening, Pending, ServedBy, Wanted, Whom};
+pub use login::{Agents, DialError, Door, LOST, Login, Opening, Pending, ServedBy, Wanted, Whom, lost};
 pub use permit::{Permit, Spent};
 pub use protocol::{Caller, Claim, GreetError, Greeting, Proof, Protocol, Relaying};
 pub use record::Written;
 pub use refusal::{Reason, Refusal};
 pub use reveals::Reveals;
 pub use room::Rooms;
-pub use serve::{House, Targets, serve};
+pub use serve::{House, serve};
 pub use sessions::{Enrolled, PolicyChange, SessionInfo, Sessions};
 pub use signals::{Interrupt, Signals};
+pub use targets::Targets;

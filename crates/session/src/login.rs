@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sallyport_credential::Hold;
 use sallyport_listen::Wire;
 use sallyport_target::{Lease, OtherProtocol, Target};
 use serde::de::DeserializeOwned;
@@ -47,15 +48,18 @@ pub trait Login: Send + Sync + 'static {
     /// The protocol's name in `targets.toml`.
     const NAME: &'static str;
 
-    /// Reaches the target and logs in.
+    /// Reaches the target and logs in. What keeps the lease's credential goes into the upstream.
     fn log_in(
         &self,
-        lease: &Self::Lease,
+        lease: Self::Lease,
         order: &Self::Order,
         whom: &Whom,
     ) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
 
-    /// Reaches the target and does what is asked.
+    /// Takes out what keeps the credential of a login. If it was made for the session, it ends when this is dropped.
+    fn hold(upstream: &mut Self::Upstream) -> Option<Hold>;
+
+    /// Reaches the target and does what is asked, which needs no credential.
     fn run(&self, lease: &Self::Lease, errand: &Self::Errand) -> impl Future<Output = Result<(), DialError>> + Send;
 
     /// The agent's side of a flow: tells what the login came to, and carries what follows until one side ends.
@@ -68,6 +72,20 @@ pub trait Login: Send + Sync + 'static {
         order: &Self::Order,
     ) -> impl Future<Output = Result<Self::Upstream, DialError>> + Send;
 }
+
+/// Waits until a credential that was made for a session is over although the session goes on; for ever, if it was not.
+///
+/// # Cancel safety
+/// It may be dropped and called again.
+pub async fn lost(hold: &mut Option<Hold>) {
+    match hold {
+        Some(hold) => hold.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a session is told whose credential is over.
+pub const LOST: &str = "the user that was made for this session at the target has ended";
 
 /// For whom a login is, so that targets can be told.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -209,7 +227,14 @@ impl<L: Login> Door<L> {
     pub async fn log_in(&self, order: L::Order) -> Result<L::Upstream, DialError> {
         let inner = &*self.inner;
         match inner.target.agent() {
-            None => inner.login.log_in(&self.lease()?, &order, &inner.whom).await,
+            None => {
+                // Boxed: it is large, and over before the session begins.
+                let lease = Box::pin(inner.target.lease(&inner.place))
+                    .await
+                    .map_err(DialError::of)?;
+                let lease = L::Lease::try_from(lease).map_err(DialError::of)?;
+                inner.login.log_in(lease, &order, &inner.whom).await
+            }
             Some(agent) => {
                 let what = Wanted::<&L::Order, &L::Errand>::Login(&order);
                 let flow = self.ask(agent, what).await?;
@@ -225,14 +250,13 @@ impl<L: Login> Door<L> {
     pub async fn run(&self, errand: L::Errand) -> Result<(), DialError> {
         let inner = &*self.inner;
         match inner.target.agent() {
-            None => inner.login.run(&self.lease()?, &errand).await,
+            None => {
+                let lease = inner.target.route(&inner.place).map_err(DialError::of)?;
+                let lease = L::Lease::try_from(lease).map_err(DialError::of)?;
+                inner.login.run(&lease, &errand).await
+            }
             Some(agent) => self.ask(agent, Wanted::Errand(&errand)).await.map(drop),
         }
-    }
-
-    fn lease(&self) -> Result<L::Lease, DialError> {
-        let lease = self.inner.target.lease(&self.inner.place).map_err(DialError::of)?;
-        L::Lease::try_from(lease).map_err(DialError::of)
     }
 
     async fn ask(&self, agent: &str, what: Wanted<&L::Order, &L::Errand>) -> Result<Wire, DialError> {

@@ -1,13 +1,15 @@
 //! The path of a session: greet, identify, admit, record, lease, dial, relay, close.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use sallyport_identity::{Credential, DeviceLogin, Identities};
-use sallyport_ledger::{Caller as RecordedCaller, Entry, Journal, Recorder, RecordingStore, SessionHeader};
+use sallyport_ledger::{
+    Caller as RecordedCaller, Entry, Journal, LedgerError, Recorder, RecordingStore, SessionHeader,
+};
 use sallyport_listen::{Handshake, Wire};
 use sallyport_policy::{Act, ActionName, Resource, Subject, SubjectKind, Value, Watcher};
-use sallyport_target::{Catalogue, Target};
+use sallyport_target::Target;
 use serde_json::json;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
@@ -18,13 +20,14 @@ use crate::command::{Command, Phase, Shape};
 use crate::driver::Ending;
 use crate::gate::{Asked, Gate, Ruling, Standing};
 use crate::hold::{HoldOutcome, HoldStep, Reviewing, Waiting};
-use crate::login::{Agents, DialError, Door, Whom};
+use crate::login::{Agents, DialError, Door, LOST, Login, Whom, lost};
 use crate::meters::{self, Open};
 use crate::protocol::{Caller, Claim, Greeting, Proof, Protocol, Relaying};
 use crate::refusal::{Reason, Refusal};
 use crate::room::Rooms;
 use crate::sessions::{SessionInfo, Sessions};
 use crate::signals::{Interrupt, Signals};
+use crate::targets::Targets;
 
 /// What every session needs of the gateway.
 pub struct House {
@@ -48,41 +51,6 @@ pub struct House {
     pub rooms: Rooms,
     /// The agents that are connected.
     pub agents: Arc<dyn Agents>,
-}
-
-/// The targets of the bundle in force.
-#[derive(Debug, Default)]
-pub struct Targets {
-    known: Mutex<(u64, Catalogue)>,
-}
-
-impl Targets {
-    /// The target called `name`, as the bundle in force has it.
-    pub fn get(&self, policy: &Watcher, name: &str) -> Option<Arc<Target>> {
-        self.all(policy).get(name).cloned()
-    }
-
-    /// All targets, as the bundle in force has them.
-    pub fn all(&self, policy: &Watcher) -> Catalogue {
-        let generation = policy.generation();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.0 != generation {
-            let bundle = policy.current();
-            match Catalogue::parse(
-                bundle.file("targets.toml").unwrap_or_default(),
-                "targets.toml",
-                bundle.dir(),
-            ) {
-                Ok(catalogue) => *known = (generation, catalogue),
-                Err(error) => {
-                    // Fail closed: a bundle whose targets make no sense has none.
-                    tracing::error!(%error, "the targets of the policy bundle cannot be used");
-                    *known = (generation, Catalogue::default());
-                }
-            }
-        }
-        known.1.clone()
-    }
 }
 
 /// Serves one connection from its first byte to its recording's seal.
@@ -174,16 +142,7 @@ async fn session<P: Protocol>(
     let (info, header, standing) = describe::<P>(id, &caller, credential, target, house);
     let recorder = match house.recordings.create(&header) {
         Ok(recorder) => recorder,
-        Err(error) => {
-            tracing::error!(%error, "no recording can be opened");
-            let refusal = Refusal::new(
-                Reason::Unavailable,
-                "the gateway cannot record this session, so it does not begin",
-            );
-            return caller
-                .refuse(&refusal.with_hint("tell whoever operates the gateway"))
-                .await;
-        }
+        Err(error) => return unrecorded(caller, &error).await,
     };
     let whom = Whom {
         session: id,
@@ -234,6 +193,14 @@ async fn session<P: Protocol>(
     record(house, &entry).await;
     drop(audience);
     tracing::info!(session = %id, %ending, "session over");
+}
+
+/// Turns a client away because nothing of its session could be recorded.
+async fn unrecorded<C: Caller>(caller: C, error: &LedgerError) {
+    tracing::error!(%error, "no recording can be opened");
+    let message = "the gateway cannot record this session, so it does not begin";
+    let refusal = Refusal::new(Reason::Unavailable, message).with_hint("tell whoever operates the gateway");
+    caller.refuse(&refusal).await;
 }
 
 fn gate(standing: Standing, recorder: Recorder, header: &SessionHeader, audience: &Over, house: &House) -> Gate {
@@ -287,7 +254,7 @@ async fn connected<P: Protocol>(
     caller: P::Caller,
     door: Door<P::Login>,
     mut gate: Gate,
-    signals: Signals,
+    mut signals: Signals,
 ) -> (Ending, Gate) {
     let order = protocol.order(door.target(), &caller);
     let dialled = match order {
@@ -298,7 +265,8 @@ async fn connected<P: Protocol>(
         gate.remark(&json!({ "agent": by }).to_string());
     }
     match dialled {
-        Ok(upstream) => {
+        Ok(mut upstream) => {
+            signals.end = kept(signals.end, <P::Login as Login>::hold(&mut upstream));
             let reveals = gate.reveals();
             let relaying = Relaying {
                 gate,
@@ -448,6 +416,19 @@ fn ended(killed: Waiting<Refusal>, credential: &Credential) -> Waiting<Refusal> 
             .with_hint("get a new token with `sallyport token`")
     });
     Box::pin(async move { select(killed, revoked).await.factor_first().0 })
+}
+
+/// The same, or the end of the credential that the session logged in with. It is kept for as long as this is.
+fn kept(ended: Waiting<Refusal>, hold: Option<sallyport_credential::Hold>) -> Waiting<Refusal> {
+    let mut hold = hold.filter(sallyport_credential::Hold::is_for_one_session);
+    if hold.is_none() {
+        return ended;
+    }
+    let over = Box::pin(async move {
+        lost(&mut hold).await;
+        Refusal::new(Reason::Unavailable, LOST).with_hint("connect again")
+    });
+    Box::pin(async move { select(ended, over).await.factor_first().0 })
 }
 
 /// What ends a session as soon as it rests: the gateway shuts down.

@@ -8,16 +8,18 @@ use std::{
     time::Duration,
 };
 
+use sallyport_credential::Credentials;
 use smol_str::SmolStr;
 use toml::Spanned;
 
 use crate::{
-    Address, Lease, LeaseError, Postgres, PostgresLease, SecretSource, Ssh, SshLease,
+    Address, Broker, Lease, LeaseError, Postgres, Ssh,
     file::{Entry, File, Place},
 };
 
 mod postgres;
 mod ssh;
+mod stores;
 
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,6 +37,8 @@ pub struct Target {
     pub tags: Vec<SmolStr>,
     /// What its protocol needs.
     pub access: Access,
+    /// What fetches its credential, from the stores of the file that it is in.
+    credentials: Arc<Credentials>,
 }
 
 /// Who logs in to a target.
@@ -133,22 +137,16 @@ impl Target {
     /// Fetches the credential and gives what one session needs, which is to be at `place` within the target.
     ///
     /// # Errors
-    /// When the credential is not where it should be, nobody can be at that place, or somebody else logs in.
-    pub fn lease(&self, place: &str) -> Result<Lease, LeaseError> {
+    /// When the credential cannot be had, nobody can be at that place, or somebody else logs in.
+    ///
+    /// # Cancel safety
+    /// A credential that was made for a caller that is gone is ended again.
+    pub async fn lease(&self, place: &str) -> Result<Lease, LeaseError> {
         match &self.access {
             Access::Postgres(postgres) => {
                 let login = postgres.login.here(&self.name)?;
-                Ok(Lease::Postgres(PostgresLease {
-                    target: self.name.clone(),
-                    address: login.address.clone(),
-                    tls: login.tls.clone(),
-                    user: login.user.clone(),
-                    secret: login.secret()?,
-                    auth: login.auth.clone(),
-                    channel_binding: login.channel_binding,
-                    database: place.to_owned(),
-                    patience: login.patience,
-                }))
+                let lease = login.lease(&self.name, place, &self.credentials).await?;
+                Ok(Lease::Postgres(lease))
             }
             Access::Ssh(ssh) if !ssh.has_login(place) => Err(LeaseError::Login {
                 target: self.name.clone(),
@@ -156,15 +154,25 @@ impl Target {
             }),
             Access::Ssh(ssh) => {
                 let login = ssh.login.here(&self.name)?;
-                Ok(Lease::Ssh(SshLease {
-                    target: self.name.clone(),
-                    address: login.address.clone(),
-                    user: place.to_owned(),
-                    secret: login.credential.fetch()?,
-                    trust: login.trust.clone(),
-                    patience: login.patience,
-                }))
+                let lease = login.lease(&self.name, place, &self.credentials).await?;
+                Ok(Lease::Ssh(lease))
             }
+        }
+    }
+
+    /// The same without a credential, for what is done beside sessions and needs no login.
+    ///
+    /// # Errors
+    /// When nothing is, or somebody else logs in.
+    pub fn route(&self, place: &str) -> Result<Lease, LeaseError> {
+        match &self.access {
+            Access::Postgres(postgres) => {
+                let login = postgres.login.here(&self.name)?;
+                Ok(Lease::Postgres(login.route(&self.name, place)))
+            }
+            Access::Ssh(_) => Err(LeaseError::NothingBeside {
+                target: self.name.clone(),
+            }),
         }
     }
 }
@@ -192,32 +200,32 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// Reads the text of a `targets.toml`. Relative paths in it are meant from `base`; `file` is what
-    /// errors call it. Certificate files are read now, passwords when a session needs them.
+    /// errors call it. Certificate files are read now, credentials when a session needs them, by `broker`.
     ///
     /// # Errors
     /// The first mistake, with its line.
-    pub fn parse(text: &str, file: &str, base: &Path) -> Result<Self, CatalogueError> {
+    pub fn parse(text: &str, file: &str, base: &Path, broker: &Broker) -> Result<Self, CatalogueError> {
         Reader {
             text,
             file,
             base,
             side: Side::Gateway,
         }
-        .catalogue()
+        .catalogue(broker)
     }
 
     /// The same for an agent's own file: it says how targets are logged in to, and nothing of what may be done there.
     ///
     /// # Errors
     /// As [`Catalogue::parse`].
-    pub fn parse_for_agent(text: &str, file: &str, base: &Path) -> Result<Self, CatalogueError> {
+    pub fn parse_for_agent(text: &str, file: &str, base: &Path, broker: &Broker) -> Result<Self, CatalogueError> {
         Reader {
             text,
             file,
             base,
             side: Side::Agent,
         }
-        .catalogue()
+        .catalogue(broker)
     }
 
     /// All targets, in the file's order.
@@ -239,13 +247,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn catalogue(&self) -> Result<Catalogue, CatalogueError> {
+    fn catalogue(&self, broker: &Broker) -> Result<Catalogue, CatalogueError> {
         let parsed: File = toml::from_str(self.text)
             .map_err(|error| self.error(error.span().unwrap_or(0..0), error.message().to_owned()))?;
+        let credentials = self.stores(&parsed, broker)?;
         let mut targets = Vec::with_capacity(parsed.target.len());
         let mut by_name = HashMap::new();
         for entry in &parsed.target {
-            let target = Arc::new(self.target(entry)?);
+            let target = Arc::new(self.target(entry, &credentials)?);
             if by_name.insert(target.name.clone(), target.clone()).is_some() {
                 let message = format!("there is already a target `{}`", target.name);
                 return Err(self.error(entry.get_ref().name.span(), message));
@@ -277,7 +286,7 @@ impl Reader<'_> {
         self.base.join(path)
     }
 
-    fn target(&self, spanned: &Spanned<Entry>) -> Result<Target, CatalogueError> {
+    fn target(&self, spanned: &Spanned<Entry>, credentials: &Arc<Credentials>) -> Result<Target, CatalogueError> {
         let entry = spanned.get_ref();
         let access = match entry.protocol.get_ref().as_str() {
             "postgres" => {
@@ -295,12 +304,14 @@ impl Reader<'_> {
                 return self.at(&entry.protocol, message);
             }
         };
+        self.check_sources(entry, credentials)?;
         let tags = entry.tags.as_ref().map(|tags| tags.get_ref().as_slice());
         Ok(Target {
             name: self.name(&entry.name)?,
             environment: entry.environment.as_ref().map(|name| name.get_ref().into()),
             tags: tags.unwrap_or_default().iter().map(SmolStr::from).collect(),
             access,
+            credentials: Arc::clone(credentials),
         })
     }
 
@@ -384,29 +395,6 @@ impl Reader<'_> {
         match &entry.user {
             Some(user) => Ok(user),
             None => self.at(spanned, format!("`{}` needs a `user`", entry.name.get_ref())),
-        }
-    }
-
-    fn user(&self, spanned: &Spanned<Entry>) -> Result<String, CatalogueError> {
-        let user = self.some_user(spanned)?;
-        match user.get_ref().as_str() {
-            "" => self.at(user, "the user's name is empty"),
-            name if name.contains('\0') => self.at(user, "the user's name has a zero byte"),
-            name => Ok(name.to_owned()),
-        }
-    }
-
-    /// Where the password is, if there is one.
-    fn password(&self, spanned: &Spanned<Entry>) -> Result<Option<SecretSource>, CatalogueError> {
-        let entry = spanned.get_ref();
-        match (&entry.password_file, &entry.password_env) {
-            (Some(path), None) => Ok(Some(SecretSource::File(self.path(path.get_ref())))),
-            (None, Some(variable)) => Ok(Some(SecretSource::Environment(variable.get_ref().clone()))),
-            (None, None) => Ok(None),
-            (Some(_), Some(_)) => {
-                let name = entry.name.get_ref();
-                self.at(spanned, format!("`{name}` has both `password_file` and `password_env`"))
-            }
         }
     }
 

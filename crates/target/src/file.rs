@@ -2,6 +2,7 @@
 
 use std::{ops::Range, path::PathBuf};
 
+use sallyport_credential::{AwsStore, AzureStore, GoogleStore, KubernetesStore, Source, VaultStore};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -10,6 +11,21 @@ use toml::Spanned;
 pub(crate) struct File {
     #[serde(default)]
     pub(crate) target: Vec<Spanned<Entry>>,
+    /// Vaults that credentials are in.
+    #[serde(default)]
+    pub(crate) vault: Vec<Spanned<VaultStore>>,
+    /// Accounts of AWS.
+    #[serde(default)]
+    pub(crate) aws: Vec<Spanned<AwsStore>>,
+    /// Key vaults of Azure.
+    #[serde(default)]
+    pub(crate) azure: Vec<Spanned<AzureStore>>,
+    /// Identities at Google.
+    #[serde(default)]
+    pub(crate) google: Vec<Spanned<GoogleStore>>,
+    /// Clusters of Kubernetes.
+    #[serde(default)]
+    pub(crate) kubernetes: Vec<Spanned<KubernetesStore>>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +50,8 @@ pub(crate) struct Entry {
     pub(crate) password_file: Option<Spanned<PathBuf>>,
     /// An environment variable that holds the password.
     pub(crate) password_env: Option<Spanned<String>>,
+    /// Where the password is, or what makes a login for each session, if it is neither a file nor a variable.
+    pub(crate) credential: Option<Spanned<Source>>,
     /// How long reaching the target may take, in seconds; 10 when absent.
     pub(crate) connect_timeout_s: Option<Spanned<u64>>,
     /// How long TLS, or the first key exchange, and login may take after that, in seconds; 30 when absent.
@@ -65,6 +83,8 @@ pub(crate) struct Entry {
     pub(crate) logins: Option<Spanned<Vec<Spanned<String>>>>,
     /// SSH: a private key (PEM) to log in with.
     pub(crate) private_key_file: Option<Spanned<PathBuf>>,
+    /// SSH: where a private key (PEM) to log in with is, if it is not a file.
+    pub(crate) private_key: Option<Spanned<Source>>,
     /// SSH: a file whose first line is the passphrase of the private key.
     pub(crate) private_key_passphrase_file: Option<Spanned<PathBuf>>,
     /// SSH: an environment variable that holds the passphrase of the private key.
@@ -108,10 +128,11 @@ impl Entry {
     }
 
     /// The options that targets of SSH alone have.
-    pub(crate) fn of_ssh(&self) -> [Place; 12] {
+    pub(crate) fn of_ssh(&self) -> [Place; 13] {
         [
             ("logins", span(&self.logins)),
             ("private_key_file", span(&self.private_key_file)),
+            ("private_key", span(&self.private_key)),
             ("private_key_passphrase_file", span(&self.private_key_passphrase_file)),
             ("private_key_passphrase_env", span(&self.private_key_passphrase_env)),
             ("certificate", span(&self.certificate)),
@@ -132,6 +153,7 @@ impl Entry {
             ("address", span(&self.address)),
             ("password_file", span(&self.password_file)),
             ("password_env", span(&self.password_env)),
+            ("credential", span(&self.credential)),
             ("connect_timeout_s", span(&self.connect_timeout_s)),
             ("login_timeout_s", span(&self.login_timeout_s)),
         ];

@@ -1,13 +1,14 @@
 //! What one session needs to reach its target and log in there: one type for each protocol, so that nothing in it is
 //! without meaning.
 
+use sallyport_credential::{CredentialError, Hold};
 use secrecy::SecretString;
 use smol_str::SmolStr;
 
-use crate::{Address, AuthMethod, ChannelBinding, CredentialError, HostTrust, Patience, SshSecret, Tls};
+use crate::{Address, AuthMethod, ChannelBinding, HostTrust, Patience, SshSecret, Tls};
 
 /// What one session needs, whichever protocol its target speaks. `Debug` shows no secret.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Lease {
     /// A PostgreSQL server.
     Postgres(PostgresLease),
@@ -16,7 +17,7 @@ pub enum Lease {
 }
 
 /// What one session needs to reach a PostgreSQL server and log in there. `Debug` shows no secret.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PostgresLease {
     /// The target's name.
     pub target: SmolStr,
@@ -36,6 +37,8 @@ pub struct PostgresLease {
     pub database: String,
     /// How long to wait.
     pub patience: Patience,
+    /// Keeps the credential. The user may be there only as long as this.
+    pub hold: Option<Hold>,
 }
 
 impl PostgresLease {
@@ -43,10 +46,15 @@ impl PostgresLease {
     pub fn allows(&self, method: AuthMethod) -> bool {
         self.auth.contains(&method)
     }
+
+    /// Whether the user was made for one session: nobody will log in as it again.
+    pub fn is_for_one_session(&self) -> bool {
+        self.hold.as_ref().is_some_and(Hold::is_for_one_session)
+    }
 }
 
 /// What one session needs to reach an SSH host and log in there. `Debug` shows no secret.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SshLease {
     /// The target's name.
     pub target: SmolStr,
@@ -75,6 +83,26 @@ pub enum LeaseError {
         target: SmolStr,
         /// The agents' name.
         agent: SmolStr,
+    },
+    /// Nobody says whom to log in as.
+    #[error("neither `user` nor the credential says whom to log in to `{target}` as")]
+    NoUser {
+        /// The target.
+        target: SmolStr,
+    },
+    /// The credential is for another account than the one that was asked for.
+    #[error("the credential of `{target}` is for another account than `{login}`")]
+    OtherAccount {
+        /// The target.
+        target: SmolStr,
+        /// What was asked for.
+        login: String,
+    },
+    /// Nothing is ever done there beside sessions.
+    #[error("nothing is done at `{target}` beside its sessions")]
+    NothingBeside {
+        /// The target.
+        target: SmolStr,
     },
     /// The account is not among those that may be asked for.
     #[error("nobody can log in to `{target}` as `{login}`")]

@@ -14,7 +14,7 @@
 //! tls = "verify-full"                   # the default; or verify-ca, require, disable
 //! ca_file = "ca.crt"                    # the operating system's authorities when absent
 //! user = "gateway"
-//! password_file = "/run/secrets/orders" # or password_env = "ORDERS_PASSWORD"
+//! password_file = "/run/secrets/orders" # or password_env = "ORDERS_PASSWORD", or credential = { source = … }
 //! auth = ["scram-sha-256"]              # the default; md5, password and trust only if listed
 //! channel_binding = "prefer"            # the default; or require, disable
 //! startup_settings = ["search_path"]    # what clients may set at connect besides the harmless
@@ -30,7 +30,7 @@
 //! address = "web1.internal:22"
 //! user = "deploy"                       # whom to log in as
 //! logins = ["root"]                     # further accounts that a person may ask for
-//! certificate = true                    # or password_file, password_env, private_key_file
+//! certificate = true                    # or password_file, password_env, private_key_file, credential, private_key
 //! host_keys = ["ssh-ed25519 AAAA…"]     # or host_ca, with host_name; one of them there must be
 //! accept_env = ["LANG", "LC_*"]         # the default
 //! shell = "guarded"                     # the default; or gated, or recorded
@@ -42,8 +42,8 @@
 //! agents' own file, which [`Catalogue::parse_for_agent`] reads and which has only them.
 
 mod address;
+mod broker;
 mod catalogue;
-mod credential;
 mod dial;
 mod file;
 mod lease;
@@ -51,11 +51,12 @@ mod postgres;
 mod ssh;
 
 pub use address::{Address, AddressError};
+pub use broker::Broker;
 pub use catalogue::{Access, Catalogue, CatalogueError, Patience, Target, Way};
-pub use credential::{CredentialError, SecretKind, SecretSource};
 pub use dial::{ConnectError, dial_tcp};
 pub use lease::{Lease, LeaseError, OtherProtocol, PostgresLease, SshLease};
 pub use postgres::{AuthMethod, ChannelBinding, MaskAt, Postgres, PostgresLogin, Tls};
 pub use ssh::{
-    AcceptEnv, FileRecording, HostTrust, KeyFile, LoginShell, ShellMode, Ssh, SshCredential, SshLogin, SshSecret,
+    AcceptEnv, FileRecording, FoundKey, HostTrust, LoginShell, ShellMode, Signer, Ssh, SshCredential, SshLogin,
+    SshSecret, UnusableKey,
 };

@@ -1,9 +1,10 @@
 //! What a target that speaks PostgreSQL has.
 
+use sallyport_credential::{Credentials, Need, Source};
 use sallyport_listen::ClientTls;
 use smol_str::SmolStr;
 
-use crate::{Address, CredentialError, Patience, SecretKind, SecretSource, Way};
+use crate::{Address, LeaseError, Patience, PostgresLease, Way};
 
 /// A PostgreSQL server.
 #[derive(Clone, Debug)]
@@ -33,10 +34,10 @@ pub enum MaskAt {
 pub struct PostgresLogin {
     /// Where it listens.
     pub address: Address,
-    /// Whom to log in as.
-    pub user: String,
+    /// Whom to log in as, unless the credential says it.
+    pub user: Option<String>,
     /// Where the password is, where one is needed.
-    pub password: Option<SecretSource>,
+    pub credential: Option<Source>,
     /// Whether and how TLS is spoken.
     pub tls: Tls,
     /// The ways to log in that are good enough.
@@ -48,9 +49,44 @@ pub struct PostgresLogin {
 }
 
 impl PostgresLogin {
-    pub(crate) fn secret(&self) -> Result<Option<secrecy::SecretString>, CredentialError> {
-        let fetch = |source: &SecretSource| source.fetch(SecretKind::Password);
-        self.password.as_ref().map(fetch).transpose()
+    /// What is needed to reach the server, and nothing to log in with.
+    pub(crate) fn route(&self, target: &SmolStr, database: &str) -> PostgresLease {
+        PostgresLease {
+            target: target.clone(),
+            address: self.address.clone(),
+            tls: self.tls.clone(),
+            user: self.user.clone().unwrap_or_default(),
+            secret: None,
+            auth: self.auth.clone(),
+            channel_binding: self.channel_binding,
+            database: database.to_owned(),
+            patience: self.patience,
+            hold: None,
+        }
+    }
+
+    pub(crate) async fn lease(
+        &self,
+        target: &SmolStr,
+        database: &str,
+        credentials: &Credentials,
+    ) -> Result<PostgresLease, LeaseError> {
+        let mut lease = self.route(target, database);
+        if let Some(source) = &self.credential {
+            let mut need = Need::password().at(self.address.host.as_str(), self.address.port);
+            if let Some(user) = &self.user {
+                need = need.as_user(user);
+            }
+            let (user, secret, hold) = credentials.lease(source, &need).await?.into_parts();
+            lease.user = user.unwrap_or(lease.user);
+            lease.secret = Some(secret);
+            lease.hold = Some(hold);
+        }
+        if lease.user.is_empty() || lease.user.contains('\0') {
+            let target = target.clone();
+            return Err(LeaseError::NoUser { target });
+        }
+        Ok(lease)
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a target that speaks SSH has.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
-use sallyport_ssh_transport::keys::{PrivateKey, PublicKey};
+use sallyport_credential::{CredentialError, Credentials, Need, SecretKind, Source};
+use sallyport_ssh_transport::keys::{KeyError, PrivateKey, PublicKey};
 use secrecy::{ExposeSecret, SecretString};
 use smol_str::SmolStr;
 
-use crate::{Address, CredentialError, Patience, SecretKind, SecretSource, Way, credential};
+use crate::{Address, LeaseError, Patience, SshLease, Way};
 
 /// An SSH host, and what people may do there that is no matter of rules.
 #[derive(Clone, Debug)]
@@ -51,33 +52,92 @@ impl Ssh {
 #[derive(Clone, Debug)]
 pub enum SshCredential {
     /// A password.
-    Password(SecretSource),
-    /// A private key in a file.
+    Password(Source),
+    /// A private key.
     PrivateKey {
-        /// The file.
-        file: PathBuf,
+        /// Where it is.
+        key: Source,
         /// Where its passphrase is, if it has one.
-        passphrase: Option<SecretSource>,
+        passphrase: Option<Source>,
     },
     /// A certificate that the gateway's own authority makes for the one session.
     Certificate,
+    /// A certificate that somebody else makes for the one session.
+    Signed(Source),
 }
 
-impl SshCredential {
-    /// Fetches the secret. A private key is decrypted later, see [`KeyFile`].
-    pub(crate) fn fetch(&self) -> Result<SshSecret, CredentialError> {
-        match self {
-            Self::Password(source) => source.fetch(SecretKind::Password).map(SshSecret::Password),
-            Self::PrivateKey { file, passphrase } => {
-                let fetch = |source: &SecretSource| source.fetch(SecretKind::Passphrase);
-                Ok(SshSecret::PrivateKey(KeyFile {
-                    passphrase: passphrase.as_ref().map(fetch).transpose()?,
-                    text: credential::read(SecretKind::PrivateKey, file)?.into(),
-                    path: file.clone(),
-                }))
+impl SshLogin {
+    pub(crate) async fn lease(
+        &self,
+        target: &SmolStr,
+        account: &str,
+        credentials: &Arc<Credentials>,
+    ) -> Result<SshLease, LeaseError> {
+        let fetch = Fetch {
+            target,
+            account,
+            credentials,
+            address: &self.address,
+        };
+        let secret = match &self.credential {
+            SshCredential::Password(source) => SshSecret::Password(fetch.secret(source, SecretKind::Password).await?),
+            SshCredential::PrivateKey { key, passphrase } => {
+                let passphrase = match passphrase {
+                    Some(source) => Some(fetch.secret(source, SecretKind::Passphrase).await?),
+                    None => None,
+                };
+                SshSecret::PrivateKey(FoundKey {
+                    place: place(key),
+                    text: fetch.secret(key, SecretKind::PrivateKey).await?,
+                    passphrase,
+                })
             }
-            Self::Certificate => Ok(SshSecret::Certificate),
+            SshCredential::Certificate => SshSecret::Certificate,
+            SshCredential::Signed(source) => SshSecret::Signed(Signer {
+                credentials: Arc::clone(credentials),
+                source: source.clone(),
+            }),
+        };
+        Ok(SshLease {
+            target: target.clone(),
+            address: self.address.clone(),
+            user: account.to_owned(),
+            secret,
+            trust: self.trust.clone(),
+            patience: self.patience,
+        })
+    }
+}
+
+struct Fetch<'a> {
+    target: &'a SmolStr,
+    account: &'a str,
+    credentials: &'a Credentials,
+    address: &'a Address,
+}
+
+impl Fetch<'_> {
+    /// A secret of the account that policy has let somebody into, and of no other.
+    async fn secret(&self, source: &Source, kind: SecretKind) -> Result<SecretString, LeaseError> {
+        let need = Need::of(kind)
+            .as_user(self.account)
+            .at(self.address.host.as_str(), self.address.port);
+        let (user, secret, _hold) = self.credentials.lease(source, &need).await?.into_parts();
+        if user.is_some_and(|user| user != self.account) {
+            return Err(LeaseError::OtherAccount {
+                target: self.target.clone(),
+                login: self.account.to_owned(),
+            });
         }
+        Ok(secret)
+    }
+}
+
+fn place(source: &Source) -> String {
+    if let Source::File(file) = source {
+        format!("file `{}`", file.path.display())
+    } else {
+        "that `private_key` gives".to_owned()
     }
 }
 
@@ -87,28 +147,57 @@ pub enum SshSecret {
     /// A password.
     Password(SecretString),
     /// A private key.
-    PrivateKey(KeyFile),
+    PrivateKey(FoundKey),
     /// A certificate that the gateway's own authority is to make for this session.
     Certificate,
+    /// A certificate that somebody else is to make for this session.
+    Signed(Signer),
 }
 
-/// A private key as it is in its file. `Debug` shows nothing of it.
+/// Has a key of one session signed.
 #[derive(Clone, Debug)]
-pub struct KeyFile {
-    path: PathBuf,
+pub struct Signer {
+    credentials: Arc<Credentials>,
+    source: Source,
+}
+
+impl Signer {
+    /// A certificate for `public_key`, with which to log in as `account`; both in OpenSSH's form.
+    ///
+    /// # Errors
+    /// When whoever signs does not.
+    pub async fn certificate(&self, public_key: &str, account: &str) -> Result<SecretString, CredentialError> {
+        let need = Need::certificate(public_key).as_user(account);
+        let (_, certificate, _hold) = self.credentials.lease(&self.source, &need).await?.into_parts();
+        Ok(certificate)
+    }
+}
+
+/// A private key as it was found. `Debug` shows nothing of it.
+#[derive(Clone, Debug)]
+pub struct FoundKey {
+    place: String,
     text: SecretString,
     passphrase: Option<SecretString>,
 }
 
-impl KeyFile {
+/// A private key cannot be used, or its passphrase is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("the private key {place} cannot be used: {source}")]
+pub struct UnusableKey {
+    place: String,
+    source: KeyError,
+}
+
+impl FoundKey {
     /// Decrypts the key. A passphrase makes this take long, by design: not on a thread that others wait for.
     ///
     /// # Errors
-    /// When the file is not a private key, or the passphrase not the right one.
-    pub fn open(&self) -> Result<PrivateKey, CredentialError> {
+    /// When it is not a private key, or the passphrase not the right one.
+    pub fn open(&self) -> Result<PrivateKey, UnusableKey> {
         let passphrase = self.passphrase.as_ref().map(|secret| secret.expose_secret().as_bytes());
-        PrivateKey::from_pem(self.text.expose_secret(), passphrase).map_err(|source| CredentialError::Key {
-            path: self.path.clone(),
+        PrivateKey::from_pem(self.text.expose_secret(), passphrase).map_err(|source| UnusableKey {
+            place: self.place.clone(),
             source,
         })
     }

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::drive::Line;
@@ -24,8 +25,25 @@ pub struct Flow {
     /// How much room of the window `unread` took when it came.
     taken: usize,
     ended: bool,
+    last_words: LastWords,
     line: Arc<Line>,
 }
+
+/// What a flow says of why it ends, to whoever has its other end.
+#[derive(Clone, Debug, Default)]
+pub struct LastWords(Arc<OnceLock<&'static str>>);
+
+impl LastWords {
+    /// Says why, once the flow is dropped; the first counts.
+    pub fn set(&self, why: &'static str) {
+        let _ = self.0.set(why);
+    }
+}
+
+/// The trailer that carries it.
+const WHY: &str = "sallyport-why";
+/// The longest that is believed, in bytes.
+const MAX_WHY: usize = 256;
 
 impl std::fmt::Debug for Flow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -45,8 +63,14 @@ impl Flow {
             unread: Bytes::new(),
             taken: 0,
             ended: false,
+            last_words: LastWords::default(),
             line,
         }
+    }
+
+    /// With which a flow that another owns can be given a reason to end with.
+    pub fn last_words(&self) -> LastWords {
+        self.last_words.clone()
     }
 
     /// What is told of an error: why the whole tunnel is lost, if it is.
@@ -71,7 +95,12 @@ impl Flow {
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         while self.unread.is_empty() {
             match ready!(self.receive.poll_data(cx)) {
-                None => return Poll::Ready(Ok(false)),
+                None => {
+                    return Poll::Ready(match ready!(self.poll_why(cx)) {
+                        Some(why) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, why)),
+                        None => Ok(false),
+                    });
+                }
                 Some(Ok(bytes)) => {
                     self.taken = bytes.len();
                     self.unread = bytes;
@@ -81,6 +110,16 @@ impl Flow {
             }
         }
         Poll::Ready(Ok(true))
+    }
+
+    /// What the other side says of why it ended the flow. It is shown to people.
+    fn poll_why(&mut self, cx: &mut Context<'_>) -> Poll<Option<String>> {
+        let Ok(Some(trailers)) = ready!(self.receive.poll_trailers(cx)) else {
+            return Poll::Ready(None);
+        };
+        let why = trailers.get(WHY).and_then(|why| why.to_str().ok());
+        let plain = |why: &&str| !why.is_empty() && why.len() <= MAX_WHY && !why.contains(|c: char| c.is_control());
+        Poll::Ready(why.filter(plain).map(str::to_owned))
     }
 
     fn give_back_if_read(&mut self) {
@@ -150,6 +189,13 @@ impl AsyncWrite for Flow {
 
 impl Drop for Flow {
     fn drop(&mut self) {
+        if let Some(why) = self.last_words.0.get().filter(|_| !self.ended)
+            && let Ok(why) = HeaderValue::from_str(why)
+        {
+            let trailers = [(HeaderName::from_static(WHY), why)];
+            // A stream that is lost already has a reason.
+            let _ = self.send.send_trailers(trailers.into_iter().collect());
+        }
         // The stream is reset once what was written is sent, if it is not over both ways.
         self.line.end();
     }

@@ -19,7 +19,7 @@ pub use acceptor::{Acceptor, Incoming};
 pub use control::{Announced, Answer, FromAgent, FromGateway, Hello, Joined};
 pub use drive::KeepAlive;
 pub use fleet::{AgentStatus, Fleet, Member, Seat, Unserved};
-pub use flow::Flow;
+pub use flow::{Flow, LastWords};
 pub use tunnel::{OpenError, Tunnel};
 
 /// The application protocol of the tunnel in TLS. The number is that of the protocol's version.

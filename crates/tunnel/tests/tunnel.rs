@@ -92,6 +92,29 @@ async fn bytes_come_back_on_many_flows_at_once_and_each_has_its_end() {
     assert!(tunnel.latency().is_some());
 }
 
+/// Whoever gives a flow up can say why, after all that it has written.
+#[tokio::test]
+async fn a_flow_can_end_with_a_reason() {
+    let (tunnel, _run, mut acceptor, _served) = pair().await;
+    for why in [Some("the user has ended"), None, Some("no\nlines")] {
+        let (opened, theirs) = tokio::join!(tunnel.open(), next(&mut acceptor));
+        let (mut ours, mut theirs) = (opened.unwrap(), theirs);
+        let last_words = theirs.last_words();
+        theirs.write_all(b"before").await.unwrap();
+        if let Some(why) = why {
+            last_words.set(why);
+            last_words.set("the first counts");
+        }
+        drop(theirs);
+        let mut heard = Vec::new();
+        let error = timeout(LONG, ours.read_to_end(&mut heard)).await.unwrap().unwrap_err();
+        let good = why.filter(|why| !why.contains('\n'));
+        let said = (error.kind() == std::io::ErrorKind::ConnectionAborted).then(|| error.to_string());
+        assert_eq!(said.as_deref(), good);
+        assert!(good.is_none() || heard == b"before", "{heard:?}");
+    }
+}
+
 /// The other side may send a window and no more, and others have theirs.
 #[tokio::test]
 async fn a_flow_that_nobody_reads_stops_no_other_and_keeps_no_more_than_its_window() {

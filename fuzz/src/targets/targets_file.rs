@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sallyport_target::Catalogue;
+use sallyport_target::{Broker, Catalogue};
 
 /// One input.
 pub fn run(data: &[u8]) {
@@ -12,7 +12,7 @@ pub fn run(data: &[u8]) {
     if text.contains("/dev") || text.contains("/proc") {
         return;
     }
-    let Ok(catalogue) = Catalogue::parse(text, "targets.toml", Path::new("/nonexistent")) else {
+    let Ok(catalogue) = Catalogue::parse(text, "targets.toml", Path::new("/nonexistent"), &Broker::elsewhere()) else {
         return;
     };
     for target in catalogue.targets() {

@@ -12,6 +12,7 @@ pub(crate) mod scram;
 use std::{io, time::Duration};
 
 use bytes::BytesMut;
+use sallyport_credential::Hold;
 use sallyport_listen::{Wire, connect_tls};
 use sallyport_session::{DialError as NoLogin, Whom};
 use sallyport_target::{PostgresLease, Tls, dial_tcp};
@@ -54,6 +55,8 @@ pub struct Upstream {
     pub notices: Vec<Diagnostic<'static>>,
     /// Whether whoever logged in masks what the target says.
     pub veiled: bool,
+    /// Keeps the credential, where this process fetched one.
+    pub hold: Option<Hold>,
 }
 
 /// Logs in to targets. Remembers SCRAM keys of logins that worked, so keep one for all sessions.
@@ -152,7 +155,9 @@ impl Dialer {
         let wire = dial_tcp(&lease.address, lease.patience.connect).await?;
         let login = async {
             let wire = encrypted(wire, lease).await?;
-            let upstream = login::Login::new(wire, lease, &self.keys).run(&packet).await?;
+            // Nobody will log in again as a user that was made for one session.
+            let keys = (!lease.is_for_one_session()).then_some(&self.keys);
+            let upstream = login::Login::new(wire, lease, keys).run(&packet).await?;
             Ok(Upstream {
                 veiled: order.veiled,
                 ..upstream
@@ -173,8 +178,14 @@ impl sallyport_session::Login for Dialer {
     type Upstream = Upstream;
     const NAME: &'static str = "postgres";
 
-    async fn log_in(&self, lease: &PostgresLease, order: &Order, _whom: &Whom) -> Result<Upstream, NoLogin> {
-        self.dial(lease, order).await.map_err(no_login)
+    async fn log_in(&self, lease: PostgresLease, order: &Order, _whom: &Whom) -> Result<Upstream, NoLogin> {
+        let mut upstream = self.dial(&lease, order).await.map_err(no_login)?;
+        upstream.hold = lease.hold;
+        Ok(upstream)
+    }
+
+    fn hold(upstream: &mut Upstream) -> Option<Hold> {
+        upstream.hold.take()
     }
 
     async fn run(&self, lease: &PostgresLease, errand: &Errand) -> Result<(), NoLogin> {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use sallyport_credential::Hold;
 use sallyport_listen::Wire;
-use sallyport_session::{DialError as NoLogin, Door};
+use sallyport_session::{DialError as NoLogin, Door, LOST};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -40,6 +41,9 @@ pub(crate) enum SideError {
     /// The target answered with an error.
     #[error("the target answered with SQLSTATE {0}")]
     Refused(String),
+    /// What it logged in with is over.
+    #[error("{LOST}")]
+    Lost,
     /// A row is not what was asked for.
     #[error("the target's answer has another shape than its question")]
     Shape,
@@ -61,6 +65,8 @@ type Take<'a> = dyn FnMut(&[Option<&str>]) -> Result<(), SideError> + Send + 'a;
 pub(crate) struct SideLine {
     wire: Wire,
     input: BytesMut,
+    /// Keeps the credential that it logged in with.
+    hold: Option<Hold>,
 }
 
 impl SideLine {
@@ -80,6 +86,7 @@ impl SideLine {
         Ok(Self {
             wire: upstream.wire,
             input: BytesMut::with_capacity(4096),
+            hold: upstream.hold,
         })
     }
 
@@ -113,6 +120,9 @@ impl SideLine {
     }
 
     async fn exchange_each(&mut self, messages: &[u8], take: &mut Take<'_>) -> Result<(), SideError> {
+        if self.hold.as_ref().is_some_and(Hold::is_lost) {
+            return Err(SideError::Lost);
+        }
         timeout(PATIENCE, self.answer(messages, take))
             .await
             .map_err(|_elapsed| SideError::Late)?

@@ -23,6 +23,7 @@ pub const OWN_NAME: &str = "own name";
 pub fn conversation(classification: &Arc<Classification>, reveals: Arc<Reveals>) -> PostgresConversation {
     let key = MaskKey::new(&secrecy::SecretBox::new(vec![7; 32].into_boxed_slice()));
     PostgresConversation::new(Start {
+        veiled: None,
         scope: Scope::new(Arc::new(SharedNames::default()), OWN_NAME),
         settings: Settings::default(),
         masks: Masks::new(reveals, classification, Arc::new(key)),

@@ -19,7 +19,7 @@ use sallyport_postgres::{
         startup::{StartupPacket, Version},
     },
 };
-use sallyport_target::{Catalogue, PostgresLease};
+use sallyport_target::{Broker, Catalogue, PostgresLease};
 use sallyport_testbed::{Auth, Options, Postgres, Role};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -45,7 +45,7 @@ fn server(auth: Auth, tls: bool, tls_only: bool) -> Postgres {
 }
 
 /// A lease for `server` with the rest of its table in `targets.toml` as given.
-fn lease(server: &Postgres, host: &str, rest: &str) -> PostgresLease {
+async fn lease(server: &Postgres, host: &str, rest: &str) -> PostgresLease {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("pw"), format!("{PASSWORD}\n")).unwrap();
     let ca = server
@@ -56,9 +56,9 @@ fn lease(server: &Postgres, host: &str, rest: &str) -> PostgresLease {
         "[[target]]\nname = 'orders'\nprotocol = 'postgres'\naddress = '{host}:{}'\nuser = 'app'\n{ca}\n{rest}\n",
         server.port()
     );
-    let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
+    let catalogue = Catalogue::parse(&text, "targets.toml", dir.path(), &Broker::default()).unwrap();
     let target = catalogue.get("orders").unwrap();
-    target.lease(target.place()).unwrap().try_into().unwrap()
+    target.lease(target.place()).await.unwrap().try_into().unwrap()
 }
 
 fn startup(parameters: &[(&str, &str)]) -> Startup {
@@ -117,7 +117,7 @@ async fn each_way_to_log_in_works_where_it_is_allowed_and_only_there() {
         let server = server(auth, false, false);
         for (_, allowed) in ways {
             let rest = format!("tls = 'disable'\npassword_file = 'pw'\nauth = ['{allowed}']");
-            let dialled = dial(&lease(&server, "127.0.0.1", &rest)).await;
+            let dialled = dial(&lease(&server, "127.0.0.1", &rest).await).await;
             match (dialled, name == allowed) {
                 (Ok(mut upstream), true) => {
                     assert_eq!(ask(&mut upstream, "select current_user").await, "app");
@@ -150,7 +150,7 @@ async fn each_tls_mode_verifies_as_far_as_it_says() {
     ];
     for (mode, host, name, expected) in cases {
         let rest = format!("tls = '{mode}'\npassword_file = 'pw'\n{}", name.unwrap_or_default());
-        let dialled = dial(&lease(&server, host, &rest)).await;
+        let dialled = dial(&lease(&server, host, &rest).await).await;
         match (dialled, expected) {
             (Ok(mut upstream), true) => {
                 assert_eq!(upstream.wire.tls().unwrap().verified, mode != "require");
@@ -162,12 +162,12 @@ async fn each_tls_mode_verifies_as_far_as_it_says() {
         }
     }
     for mode in ["verify-ca", "verify-full"] {
-        let mut lease = lease(&server, "localhost", &format!("tls = '{mode}'\npassword_file = 'pw'"));
+        let mut lease = lease(&server, "localhost", &format!("tls = '{mode}'\npassword_file = 'pw'")).await;
         let text = format!("tls = '{mode}'\nca_file = '{}'", strange.display());
-        lease.tls = other_tls(&text);
+        lease.tls = other_tls(&text).await;
         assert!(matches!(dial(&lease).await, Err(DialError::Tls(_))), "{mode}");
     }
-    let clear = dial(&lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'"))
+    let clear = dial(&lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'").await)
         .await
         .unwrap_err();
     assert!(
@@ -176,12 +176,12 @@ async fn each_tls_mode_verifies_as_far_as_it_says() {
     );
 }
 
-fn other_tls(rest: &str) -> sallyport_target::Tls {
+async fn other_tls(rest: &str) -> sallyport_target::Tls {
     let text = format!(
         "[[target]]\nname = 't'\nprotocol = 'postgres'\naddress = 'localhost:1'\nuser = 'app'\nauth = ['trust']\n{rest}\n"
     );
-    let catalogue = Catalogue::parse(&text, "targets.toml", Path::new("/")).unwrap();
-    let lease = PostgresLease::try_from(catalogue.get("t").unwrap().lease("t").unwrap());
+    let catalogue = Catalogue::parse(&text, "targets.toml", Path::new("/"), &Broker::default()).unwrap();
+    let lease = PostgresLease::try_from(catalogue.get("t").unwrap().lease("t").await.unwrap());
     lease.unwrap().tls
 }
 
@@ -191,15 +191,19 @@ async fn scram_is_bound_to_the_channel_when_asked() {
     let clear = server(Auth::Scram, false, false);
     for (mode, works) in [("prefer", true), ("require", true), ("disable", true)] {
         let rest = format!("tls = 'verify-full'\npassword_file = 'pw'\nchannel_binding = '{mode}'");
-        assert_eq!(dial(&lease(&tls, "localhost", &rest)).await.is_ok(), works, "{mode}");
+        assert_eq!(
+            dial(&lease(&tls, "localhost", &rest).await).await.is_ok(),
+            works,
+            "{mode}"
+        );
     }
     let rest = "tls = 'disable'\npassword_file = 'pw'";
-    let mut unbound = lease(&clear, "127.0.0.1", rest);
+    let mut unbound = lease(&clear, "127.0.0.1", rest).await;
     unbound.channel_binding = sallyport_target::ChannelBinding::Require;
     assert!(matches!(dial(&unbound).await, Err(DialError::ChannelBinding)));
     let rest = "tls = 'require'\npassword_file = 'pw'";
     assert!(matches!(
-        dial(&lease(&clear, "127.0.0.1", rest)).await,
+        dial(&lease(&clear, "127.0.0.1", rest).await).await,
         Err(DialError::NoTls)
     ));
 }
@@ -208,7 +212,7 @@ async fn scram_is_bound_to_the_channel_when_asked() {
 async fn keys_are_remembered_and_a_changed_password_is_noticed() {
     let server = server(Auth::Scram, false, false);
     let dialer = Dialer::default();
-    let mut lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
+    let mut lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'").await;
     for _ in 0..3 {
         dialer.dial(&lease, &Order::default()).await.unwrap();
     }
@@ -225,7 +229,7 @@ async fn keys_are_remembered_and_a_changed_password_is_noticed() {
 #[tokio::test]
 async fn the_target_says_what_it_is_and_settings_arrive() {
     let server = server(Auth::Scram, false, false);
-    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
+    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'").await;
     let wanted = startup(&[
         ("application_name", "psql"),
         ("TimeZone", "Asia/Tokyo"),
@@ -256,7 +260,7 @@ async fn the_target_says_what_it_is_and_settings_arrive() {
 #[tokio::test]
 async fn settings_and_replication_that_nobody_permitted_do_not_reach_the_target() {
     let server = server(Auth::Scram, false, false);
-    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
+    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'").await;
     for wanted in [
         startup(&[("role", "postgres")]),
         startup(&[("options", "-c role=postgres")]),
@@ -285,7 +289,7 @@ async fn settings_and_replication_that_nobody_permitted_do_not_reach_the_target(
 #[tokio::test]
 async fn an_order_names_nothing_that_the_lease_does() {
     let server = server(Auth::Scram, false, false);
-    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'");
+    let lease = lease(&server, "127.0.0.1", "tls = 'disable'\npassword_file = 'pw'").await;
     for bad in [
         r#"[["user","postgres"]]"#,
         r#"[["database","postgres"]]"#,
@@ -308,7 +312,8 @@ async fn what_the_target_refuses_is_told_without_the_credential() {
         &server,
         "127.0.0.1",
         "tls = 'disable'\npassword_file = 'pw'\ndatabase = 'nowhere'",
-    );
+    )
+    .await;
     let error = dial(&lease).await.unwrap_err();
     let told = error.diagnostic("orders");
     assert_eq!((error.culprit(), told.sqlstate().as_ref()), (Culprit::Target, "3D000"));
@@ -332,7 +337,7 @@ async fn what_the_target_refuses_is_told_without_the_credential() {
 async fn a_cancel_request_reaches_the_session_it_is_for() {
     for tls in ["disable", "verify-full"] {
         let server = server(Auth::Scram, tls != "disable", tls != "disable");
-        let lease = lease(&server, "localhost", &format!("tls = '{tls}'\npassword_file = 'pw'"));
+        let lease = lease(&server, "localhost", &format!("tls = '{tls}'\npassword_file = 'pw'")).await;
         let (mut sleeping, mut other) = (dial(&lease).await.unwrap(), dial(&lease).await.unwrap());
         let pid = ask(&mut sleeping, "select pg_backend_pid()").await;
         let key = sleeping.backend_key.clone().unwrap();

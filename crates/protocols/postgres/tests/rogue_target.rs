@@ -17,7 +17,7 @@ use sallyport_postgres::{
         startup::{StartupPacket, Version, next_packet},
     },
 };
-use sallyport_target::{AuthMethod, Catalogue, PostgresLease};
+use sallyport_target::{AuthMethod, Broker, Catalogue, PostgresLease};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -25,15 +25,15 @@ use tokio::{
 
 const PASSWORD: &str = "do-not-tell";
 
-fn lease(port: u16, tls: &str) -> PostgresLease {
+async fn lease(port: u16, tls: &str) -> PostgresLease {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("pw"), PASSWORD).unwrap();
     let text = format!(
         "[[target]]\nname = 't'\nprotocol = 'postgres'\naddress = '127.0.0.1:{port}'\nuser = 'app'\n\
          password_file = 'pw'\ntls = '{tls}'\n"
     );
-    let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
-    let lease = catalogue.get("t").unwrap().lease("t").unwrap();
+    let catalogue = Catalogue::parse(&text, "targets.toml", dir.path(), &Broker::default()).unwrap();
+    let lease = catalogue.get("t").unwrap().lease("t").await.unwrap();
     lease.try_into().unwrap()
 }
 
@@ -89,7 +89,7 @@ async fn play(stream: &mut TcpStream, answers: Vec<Answer>) -> Vec<u8> {
 
 async fn meet_with(answers: Vec<Answer>, adjust: impl FnOnce(&mut PostgresLease), tls: &str) -> (DialError, Vec<u8>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut lease = lease(listener.local_addr().unwrap().port(), tls);
+    let mut lease = lease(listener.local_addr().unwrap().port(), tls).await;
     adjust(&mut lease);
     let rogue = async {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -242,7 +242,7 @@ async fn tls_is_not_talked_away() {
 #[tokio::test]
 async fn a_silent_target_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut lease = lease(listener.local_addr().unwrap().port(), "disable");
+    let mut lease = lease(listener.local_addr().unwrap().port(), "disable").await;
     lease.patience.login = Duration::from_millis(50);
     let error = Dialer::default().dial(&lease, &Order::default()).await.unwrap_err();
     assert!(matches!(error, DialError::Timeout { .. }), "{error}");
@@ -252,7 +252,7 @@ async fn a_silent_target_is_given_up() {
 #[tokio::test]
 async fn the_startup_packet_is_made_afresh() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let lease = lease(listener.local_addr().unwrap().port(), "disable");
+    let lease = lease(listener.local_addr().unwrap().port(), "disable").await;
     let target = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut packet = vec![0; 4096];

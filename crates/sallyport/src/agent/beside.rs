@@ -2,14 +2,16 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::future::{Either, select};
 use sallyport_identity::HostLogins;
 use sallyport_listen::Wire;
-use sallyport_session::{DialError, Login, Opening, Wanted};
-use sallyport_target::{Catalogue, Target};
+use sallyport_session::{DialError, LOST, Login, Opening, Wanted, Whom, lost};
+use sallyport_target::{Broker, Catalogue, Target};
 use sallyport_tunnel::{Announced, Answer, Flow, head};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
@@ -22,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct Beside {
     file: PathBuf,
     targets: Mutex<Catalogue>,
+    /// The file is the agent's owner's, who may have it run commands.
+    broker: Broker,
     postgres: sallyport_postgres::Dialer,
     ssh: sallyport_ssh::Dialer,
 }
@@ -39,10 +43,12 @@ impl Beside {
     /// # Errors
     /// When the file cannot be read or makes no sense.
     pub(crate) fn open(file: PathBuf, authority: HostLogins) -> anyhow::Result<Self> {
-        let targets = Mutex::new(read(&file)?);
+        let broker = Broker::new(true);
+        let targets = Mutex::new(read(&file, &broker)?);
         Ok(Self {
             file,
             targets,
+            broker,
             postgres: sallyport_postgres::Dialer::default(),
             ssh: sallyport_ssh::Dialer::new(Some(Arc::new(authority))),
         })
@@ -53,9 +59,14 @@ impl Beside {
     /// # Errors
     /// When it makes no sense; what was read before stays.
     pub(crate) fn reload(&self) -> anyhow::Result<bool> {
-        let (before, targets) = (self.announced(), read(&self.file)?);
+        let (before, targets) = (self.announced(), read(&self.file, &self.broker)?);
         *self.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
         Ok(self.announced() != before)
+    }
+
+    /// What fetches the targets' credentials.
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.broker
     }
 
     /// What the gateway is told of the targets.
@@ -96,10 +107,15 @@ impl Beside {
     }
 }
 
-fn read(file: &std::path::Path) -> anyhow::Result<Catalogue> {
+fn read(file: &std::path::Path, broker: &Broker) -> anyhow::Result<Catalogue> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let base = file.parent().unwrap_or(std::path::Path::new("."));
-    Ok(Catalogue::parse_for_agent(&text, &file.display().to_string(), base)?)
+    Ok(Catalogue::parse_for_agent(
+        &text,
+        &file.display().to_string(),
+        base,
+        broker,
+    )?)
 }
 
 /// Tells what came of it, where nothing follows.
@@ -117,37 +133,62 @@ async fn serve<L: Login>(login: &L, target: &Target, opening: &[u8], flow: Flow,
             return answer(flow, Answer::Unable { why }).await;
         }
     };
-    let lease = target.lease(&opening.place).map_err(|error| error.to_string());
-    let lease = lease.and_then(|lease| L::Lease::try_from(lease).map_err(|error| error.to_string()));
-    let lease = match lease {
-        Ok(lease) => lease,
-        Err(why) => {
-            tracing::error!(error = %why, target = %target.name, "no credential for a target");
-            return answer(flow, Answer::Unable { why }).await;
-        }
-    };
-    let (session, principal) = (opening.whom.session, &opening.whom.principal);
     match opening.what {
-        Wanted::Login(order) => match login.log_in(&lease, &order, &opening.whom).await {
-            Ok(upstream) => {
-                tracing::info!(%session, %principal, target = %target.name, "logged in");
-                let mut flow = flow;
-                if head::write(&mut flow, &Answer::Done).await.is_ok() {
-                    let ended = login.hand_over(upstream, Wire::over(flow, gateway)).await;
-                    let error = ended.err().map(|error| error.to_string());
-                    tracing::info!(%session, target = %target.name, error, "the session is over");
+        Wanted::Login(order) => {
+            let lease = target.lease(&opening.place).await.map_err(|error| error.to_string());
+            let lease = lease.and_then(|lease| L::Lease::try_from(lease).map_err(|error| error.to_string()));
+            let lease = match lease {
+                Ok(lease) => lease,
+                Err(why) => {
+                    tracing::error!(error = %why, target = %target.name, "no credential for a target");
+                    return answer(flow, Answer::Unable { why }).await;
+                }
+            };
+            match login.log_in(lease, &order, &opening.whom).await {
+                Ok(upstream) => carry(login, target, upstream, &opening.whom, (flow, gateway)).await,
+                Err(error) => {
+                    let session = opening.whom.session;
+                    tracing::error!(%error, %session, target = %target.name, "no login at a target");
+                    answer(flow, failed(error)).await;
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, %session, target = %target.name, "no login at a target");
-                answer(flow, failed(error)).await;
-            }
-        },
-        Wanted::Errand(errand) => match login.run(&lease, &errand).await {
-            Ok(()) => answer(flow, Answer::Done).await,
-            Err(error) => answer(flow, failed(error)).await,
-        },
+        }
+        Wanted::Errand(errand) => {
+            let lease = target.route(&opening.place).map_err(DialError::of);
+            let ran = match lease.and_then(|lease| L::Lease::try_from(lease).map_err(DialError::of)) {
+                Ok(lease) => login.run(&lease, &errand).await,
+                Err(error) => Err(error),
+            };
+            answer(flow, ran.map_or_else(failed, |()| Answer::Done)).await;
+        }
     }
+}
+
+/// Carries what follows a login until it is over, or what was logged in with is.
+async fn carry<L: Login>(
+    login: &L,
+    target: &Target,
+    mut upstream: L::Upstream,
+    whom: &Whom,
+    (mut flow, gateway): (Flow, SocketAddr),
+) {
+    let (session, principal) = (whom.session, &whom.principal);
+    tracing::info!(%session, %principal, target = %target.name, "logged in");
+    // Dropped at the end, which ends a credential that was made for the session.
+    let mut hold = L::hold(&mut upstream);
+    if head::write(&mut flow, &Answer::Done).await.is_err() {
+        return;
+    }
+    let last_words = flow.last_words();
+    let handed = pin!(login.hand_over(upstream, Wire::over(flow, gateway)));
+    let error = match select(handed, pin!(lost(&mut hold))).await {
+        Either::Left((ended, _)) => ended.err().map(|error| error.to_string()),
+        Either::Right(((), _)) => {
+            last_words.set(LOST);
+            Some(LOST.to_owned())
+        }
+    };
+    tracing::info!(%session, target = %target.name, error, "the session is over");
 }
 
 /// Another agent may reach what this one does not.

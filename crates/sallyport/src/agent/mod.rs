@@ -27,6 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long sessions have once the agent is asked to stop.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How long users that were made for sessions may take to be ended after that.
+const DRAIN: Duration = Duration::from_secs(15);
+
 /// Runs an agent until `stop` resolves; then lets what is open finish, for a while.
 ///
 /// # Errors
@@ -61,6 +64,7 @@ pub(crate) async fn run(config: AgentConfig, stop: impl Future<Output = ()>) -> 
         }
     }
     following.abort();
+    beside.broker().drained(DRAIN).await;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use sallyport_api::ports::PolicyStatus;
 use sallyport_identity::client::{ClientError, GatewayClient};
-use sallyport_target::{Catalogue, Lease, SshLease, SshSecret, Target, dial_tcp};
+use sallyport_target::{Broker, Catalogue, Lease, SshLease, SshSecret, Target, dial_tcp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -239,7 +239,8 @@ async fn machine(path: &Path) -> Vec<Finding> {
         }
     });
     let text = bundle.file("targets.toml").unwrap_or_default();
-    match Catalogue::parse(text, "targets.toml", bundle.dir()) {
+    let broker = Broker::new(config.credentials.commands);
+    match Catalogue::parse(text, "targets.toml", bundle.dir(), &broker) {
         Ok(catalogue) if catalogue.targets().is_empty() => {
             findings.push(Finding::doubtful(
                 "targets",
@@ -254,6 +255,8 @@ async fn machine(path: &Path) -> Vec<Finding> {
         }
         Err(error) => findings.push(Finding::bad("targets", error.to_string(), "correct targets.toml")),
     }
+    // What was made for the look is ended again.
+    broker.drained(PATIENCE).await;
     findings
 }
 
@@ -288,7 +291,7 @@ async fn reach(target: &Target) -> Finding {
             format!("the agents `{agent}` log in; `sallyport agents` shows who is connected"),
         );
     };
-    let lease = target.lease(target.place()).map_err(|error| error.to_string());
+    let lease = target.lease(target.place()).await.map_err(|error| error.to_string());
     if let Err(error) = lease.and_then(|lease| usable(&lease)) {
         return Finding::bad(what, error, "check the target's credential in targets.toml");
     }
@@ -344,7 +347,7 @@ mod tests {
                     host_keys = ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJYQp1mS0Z3cS5s8OQbSYjTCyUwCsR3b4Nm0EIuNXVfP']\n";
         for (passphrase, word) in [("wrong", "passphrase"), ("right", "cannot be reached")] {
             fs::write(dir.path().join("pw"), passphrase).unwrap();
-            let catalogue = Catalogue::parse(text, "targets.toml", dir.path()).unwrap();
+            let catalogue = Catalogue::parse(text, "targets.toml", dir.path(), &Broker::default()).unwrap();
             let finding = reach(&catalogue.targets()[0]).await;
             assert_eq!(finding.verdict, Verdict::Bad);
             assert!(finding.detail.contains(word), "{}", finding.detail);

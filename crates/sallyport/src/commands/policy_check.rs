@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use sallyport_policy::{Bundle, LoadError, Problem};
-use sallyport_target::Catalogue;
+use sallyport_target::{Broker, Catalogue};
 use serde_json::json;
 
 use super::terminal::print_json;
@@ -114,9 +114,10 @@ fn problem(problem: &Problem) -> serde_json::Value {
 /// How many targets the bundle has.
 fn targets(bundle: &Bundle) -> Result<usize, LoadError> {
     let text = bundle.file("targets.toml").unwrap_or_default();
-    let catalogue = Catalogue::parse(text, "targets.toml", bundle.dir()).map_err(|error| LoadError {
-        dir: bundle.dir().to_owned(),
-        problems: vec![Problem::at("targets.toml", text, error.span, error.message)],
-    })?;
+    let catalogue =
+        Catalogue::parse(text, "targets.toml", bundle.dir(), &Broker::elsewhere()).map_err(|error| LoadError {
+            dir: bundle.dir().to_owned(),
+            problems: vec![Problem::at("targets.toml", text, error.span, error.message)],
+        })?;
     Ok(catalogue.targets().len())
 }

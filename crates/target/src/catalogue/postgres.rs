@@ -1,11 +1,12 @@
 //! Targets that speak PostgreSQL.
 
+use sallyport_credential::{Gives, Source};
 use sallyport_listen::{ClientIdentity, ClientTls, Roots, Verification};
 use smol_str::SmolStr;
 use toml::Spanned;
 
 use super::{CatalogueError, Reader};
-use crate::{Address, AuthMethod, ChannelBinding, MaskAt, Postgres, PostgresLogin, SecretSource, Tls, file::Entry};
+use crate::{Address, AuthMethod, ChannelBinding, MaskAt, Postgres, PostgresLogin, Tls, file::Entry};
 
 impl Reader<'_> {
     pub(super) fn postgres(&self, spanned: &Spanned<Entry>) -> Result<Postgres, CatalogueError> {
@@ -26,7 +27,7 @@ impl Reader<'_> {
         let known = [("gateway", MaskAt::Gateway), ("agent", MaskAt::Agent)];
         match self.word(word, "place to mask at", &known)? {
             MaskAt::Agent if entry.agent.is_none() => self.at(word, "there is no `agent` that could mask"),
-            place => Ok(place),
+            place @ (MaskAt::Gateway | MaskAt::Agent) => Ok(place),
         }
     }
 
@@ -35,14 +36,14 @@ impl Reader<'_> {
         let address = self.address(spanned)?;
         let (tls, verification) = self.tls(spanned, &address)?;
         let auth = self.auth(entry)?;
-        let password = self.password_or_trust(spanned, &auth)?;
+        let credential = self.credential_or_trust(spanned, &auth)?;
         self.check_cleartext(entry, &address, verification, &auth)?;
         Ok(PostgresLogin {
-            user: self.user(spanned)?,
+            user: self.user(spanned, credential.as_ref())?,
             channel_binding: self.channel_binding(entry, &tls)?,
             patience: self.patience(entry)?,
             address,
-            password,
+            credential,
             tls,
             auth,
         })
@@ -108,18 +109,42 @@ impl Reader<'_> {
         Ok(methods)
     }
 
-    fn password_or_trust(
+    fn credential_or_trust(
         &self,
         spanned: &Spanned<Entry>,
         auth: &[AuthMethod],
-    ) -> Result<Option<SecretSource>, CatalogueError> {
-        let password = self.password(spanned)?;
-        if password.is_none() && auth != [AuthMethod::Trust] {
-            let name = spanned.get_ref().name.get_ref();
-            let message = format!("`{name}` needs `password_file` or `password_env`, or `auth = [\"trust\"]`");
-            return self.at(spanned, message);
+    ) -> Result<Option<Source>, CatalogueError> {
+        let credential = self.credential(spanned)?;
+        let entry = spanned.get_ref();
+        match (&credential, &entry.credential) {
+            (None, _) if auth != [AuthMethod::Trust] => {
+                let name = entry.name.get_ref();
+                let message =
+                    format!("`{name}` needs `password_file`, `password_env` or `credential`, or `auth = [\"trust\"]`");
+                self.at(spanned, message)
+            }
+            (Some(source), Some(place)) if source.gives() == Gives::Certificate => self.at(
+                place,
+                "this source gives certificates, and servers of PostgreSQL want passwords",
+            ),
+            _ => Ok(credential),
         }
-        Ok(password)
+    }
+
+    /// Whom to log in as. A credential that says it counts more, so it need not be written then.
+    fn user(&self, spanned: &Spanned<Entry>, credential: Option<&Source>) -> Result<Option<String>, CatalogueError> {
+        let entry = spanned.get_ref();
+        let Some(user) = &entry.user else {
+            if credential.is_some_and(Source::names_user) {
+                return Ok(None);
+            }
+            return self.at(spanned, format!("`{}` needs a `user`", entry.name.get_ref()));
+        };
+        match user.get_ref().as_str() {
+            "" => self.at(user, "the user's name is empty"),
+            name if name.contains('\0') => self.at(user, "the user's name has a zero byte"),
+            name => Ok(Some(name.to_owned())),
+        }
     }
 
     /// A password in clear must not go to whoever answers.

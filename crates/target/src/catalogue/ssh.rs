@@ -1,12 +1,13 @@
 //! Targets that speak SSH.
 
+use sallyport_credential::{Gives, Source};
 use sallyport_ssh_transport::keys::PublicKey;
 use smol_str::SmolStr;
 use toml::Spanned;
 
 use super::{CatalogueError, Reader};
 use crate::{
-    AcceptEnv, Address, FileRecording, HostTrust, LoginShell, SecretSource, ShellMode, Ssh, SshCredential, SshLogin,
+    AcceptEnv, Address, FileRecording, HostTrust, LoginShell, ShellMode, Ssh, SshCredential, SshLogin,
     file::Entry,
     ssh::{changes_code, is_variable},
 };
@@ -96,22 +97,23 @@ impl Reader<'_> {
     fn ssh_credential(&self, spanned: &Spanned<Entry>) -> Result<SshCredential, CatalogueError> {
         let entry = spanned.get_ref();
         let name = entry.name.get_ref();
-        let password = self.password(spanned)?.map(SshCredential::Password);
-        let passphrase = self.passphrase(spanned)?;
-        if passphrase.is_some() && entry.private_key_file.is_none() {
-            return self.at(spanned, format!("`{name}` has a passphrase, but no `private_key_file`"));
-        }
-        let key = entry.private_key_file.as_ref().map(|file| SshCredential::PrivateKey {
-            file: self.path(file.get_ref()),
-            passphrase,
-        });
+        let credential = match (self.credential(spanned)?, &entry.credential) {
+            (Some(source), Some(place)) => match source.gives() {
+                Gives::Secret => Some(SshCredential::Password(source)),
+                Gives::Certificate => Some(SshCredential::Signed(source)),
+                Gives::DatabaseLogin => return self.at(place, "this source gives logins at databases, not at hosts"),
+            },
+            (source, _) => source.map(SshCredential::Password),
+        };
+        let key = self.private_key(spanned)?;
         let certificate = match &entry.certificate {
             Some(yes) if !yes.get_ref() => return self.at(yes, "`certificate` is false: leave it out"),
             Some(_) => Some(SshCredential::Certificate),
             None => None,
         };
-        let known = "`password_file`, `password_env`, `private_key_file` and `certificate = true`";
-        let mut ways = [password, key, certificate].into_iter().flatten();
+        let known = "`password_file`, `password_env`, `private_key_file`, `credential`, `private_key` and \
+                     `certificate = true`";
+        let mut ways = [credential, key, certificate].into_iter().flatten();
         match (ways.next(), ways.next()) {
             (Some(way), None) => Ok(way),
             (None, _) => self.at(spanned, format!("`{name}` needs a way to log in: one of {known}")),
@@ -122,12 +124,29 @@ impl Reader<'_> {
         }
     }
 
-    fn passphrase(&self, spanned: &Spanned<Entry>) -> Result<Option<SecretSource>, CatalogueError> {
+    fn private_key(&self, spanned: &Spanned<Entry>) -> Result<Option<SshCredential>, CatalogueError> {
+        let entry = spanned.get_ref();
+        let passphrase = self.passphrase(spanned)?;
+        let key = match (&entry.private_key_file, &entry.private_key) {
+            (Some(file), None) => Source::file(self.path(file.get_ref())),
+            (None, Some(source)) if source.get_ref().gives() == Gives::Secret => self.anchored(source),
+            (None, Some(source)) => return self.at(source, "this source gives no private keys"),
+            (Some(_), Some(source)) => return self.at(source, "there is `private_key_file` already"),
+            (None, None) if passphrase.is_some() => {
+                let name = entry.name.get_ref();
+                return self.at(spanned, format!("`{name}` has a passphrase, but no `private_key_file`"));
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(SshCredential::PrivateKey { key, passphrase }))
+    }
+
+    fn passphrase(&self, spanned: &Spanned<Entry>) -> Result<Option<Source>, CatalogueError> {
         let entry = spanned.get_ref();
         match (&entry.private_key_passphrase_file, &entry.private_key_passphrase_env) {
             (None, None) => Ok(None),
-            (Some(path), None) => Ok(Some(SecretSource::File(self.path(path.get_ref())))),
-            (None, Some(variable)) => Ok(Some(SecretSource::Environment(variable.get_ref().clone()))),
+            (Some(path), None) => Ok(Some(Source::file(self.path(path.get_ref())))),
+            (None, Some(variable)) => Ok(Some(Source::environment(variable.get_ref()))),
             (Some(_), Some(other)) => self.at(other, "there is `private_key_passphrase_file` already"),
         }
     }

@@ -7,12 +7,12 @@ use secrecy::ExposeSecret;
 
 use super::{Access, Catalogue, Target, Way};
 use crate::{
-    AuthMethod, FileRecording, LoginShell, Postgres, PostgresLease, PostgresLogin, ShellMode, Ssh, SshLease, SshLogin,
-    SshSecret, Tls,
+    AuthMethod, Broker, FileRecording, Lease, LoginShell, Postgres, PostgresLease, PostgresLogin, ShellMode, Ssh,
+    SshCredential, SshLease, SshLogin, SshSecret, Tls,
 };
 
 fn parse(text: &str) -> Result<Catalogue, super::CatalogueError> {
-    Catalogue::parse(text, "targets.toml", Path::new("/nowhere"))
+    Catalogue::parse(text, "targets.toml", Path::new("/nowhere"), &Broker::default())
 }
 
 fn error(text: &str) -> String {
@@ -57,8 +57,8 @@ fn ssh(target: &Target) -> &Ssh {
     }
 }
 
-fn lease(target: &Target) -> PostgresLease {
-    target.lease(target.place()).unwrap().try_into().unwrap()
+async fn lease(target: &Target) -> PostgresLease {
+    target.lease(target.place()).await.unwrap().try_into().unwrap()
 }
 
 #[test]
@@ -104,28 +104,30 @@ fn cleartext_passwords_need_a_verified_peer() {
     parse(&(ORDERS.to_owned() + "auth = [\"password\"]\n")).unwrap();
 }
 
-#[test]
-fn a_lease_has_the_secret_of_now_and_does_not_show_it() {
+#[tokio::test]
+async fn a_lease_has_the_secret_of_now_and_does_not_show_it() {
     let dir = tempfile::tempdir().unwrap();
-    let catalogue = Catalogue::parse(ORDERS, "targets.toml", dir.path()).unwrap();
+    let catalogue = Catalogue::parse(ORDERS, "targets.toml", dir.path(), &Broker::default()).unwrap();
     let target = catalogue.get("orders").unwrap();
     assert!(
         target
             .lease("orders")
+            .await
             .unwrap_err()
             .to_string()
             .contains("cannot read the password file")
     );
     fs::write(dir.path().join("pw"), "hunter2\nrest\n").unwrap();
-    let leased = lease(target);
+    let leased = lease(target).await;
     assert_eq!(leased.secret.as_ref().unwrap().expose_secret(), "hunter2");
     assert!(!format!("{leased:?} {target:?}").contains("hunter2"));
     fs::write(dir.path().join("pw"), "changed").unwrap();
-    assert_eq!(lease(target).secret.unwrap().expose_secret(), "changed");
+    assert_eq!(lease(target).await.secret.unwrap().expose_secret(), "changed");
     fs::write(dir.path().join("pw"), "\n").unwrap();
     assert!(
         target
             .lease("orders")
+            .await
             .unwrap_err()
             .to_string()
             .contains("holds no password")
@@ -136,7 +138,7 @@ fn a_lease_has_the_secret_of_now_and_does_not_show_it() {
 fn authorities_are_read_with_the_catalogue() {
     let dir = tempfile::tempdir().unwrap();
     let text = ORDERS.replace("\"disable\"", "\"verify-full\"\nca_file = \"ca.crt\"");
-    let missing = Catalogue::parse(&text, "targets.toml", dir.path())
+    let missing = Catalogue::parse(&text, "targets.toml", dir.path(), &Broker::default())
         .unwrap_err()
         .to_string();
     assert!(
@@ -144,12 +146,12 @@ fn authorities_are_read_with_the_catalogue() {
         "{missing}"
     );
     fs::write(dir.path().join("ca.crt"), "not a certificate").unwrap();
-    let empty = Catalogue::parse(&text, "targets.toml", dir.path())
+    let empty = Catalogue::parse(&text, "targets.toml", dir.path(), &Broker::default())
         .unwrap_err()
         .to_string();
     assert!(empty.contains("holds no certificate"), "{empty}");
     fs::write(dir.path().join("ca.crt"), Authority::new().unwrap().certificate()).unwrap();
-    let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
+    let catalogue = Catalogue::parse(&text, "targets.toml", dir.path(), &Broker::default()).unwrap();
     assert!(matches!(login(&catalogue.targets()[0]).tls, Tls::Require(_)));
 }
 
@@ -168,8 +170,8 @@ fn web(from: &str, to: &str) -> String {
     WEB.replace(from, to)
 }
 
-#[test]
-fn a_host_is_read_with_its_defaults() {
+#[tokio::test]
+async fn a_host_is_read_with_its_defaults() {
     let catalogue = parse(WEB).unwrap();
     let target = catalogue.get("web-1").unwrap();
     assert_eq!((target.protocol(), target.place()), ("ssh", "deploy"));
@@ -179,20 +181,20 @@ fn a_host_is_read_with_its_defaults() {
     assert_eq!(ssh.login_shell, LoginShell::Bash);
     assert!(ssh.accept_env.accepts("LC_ALL") && ssh.accept_env.accepts("LANG"));
     assert!(!ssh.accept_env.accepts("EDITOR") && !ssh.accept_env.accepts("COLORTERM"));
-    assert!(PostgresLease::try_from(target.lease("deploy").unwrap()).is_err());
+    assert!(PostgresLease::try_from(target.lease("deploy").await.unwrap()).is_err());
 }
 
-#[test]
-fn an_account_that_the_target_does_not_list_gets_no_lease() {
+#[tokio::test]
+async fn an_account_that_the_target_does_not_list_gets_no_lease() {
     let catalogue = parse(&format!("{WEB}logins = [\"root\"]\n")).unwrap();
     let target = catalogue.get("web-1").unwrap();
     for login in ["deploy", "root"] {
-        let lease = SshLease::try_from(target.lease(login).unwrap()).unwrap();
+        let lease = SshLease::try_from(target.lease(login).await.unwrap()).unwrap();
         assert_eq!(lease.user, login);
         assert!(matches!(lease.secret, SshSecret::Certificate));
     }
     for login in ["", "Root", "root ", "admin", "*"] {
-        let error = target.lease(login).unwrap_err().to_string();
+        let error = target.lease(login).await.unwrap_err().to_string();
         assert!(error.starts_with("nobody can log in to `web-1`"), "{error}");
     }
 }
@@ -239,15 +241,15 @@ fn mistakes_of_hosts_name_their_line() {
     assert!(error(&web("\"ssh\"", "\"telnet\"")).starts_with("targets.toml:4: `telnet` is no protocol"));
 }
 
-#[test]
-fn a_target_of_agents_says_nothing_of_how_to_log_in_and_an_agents_file_nothing_else() {
+#[tokio::test]
+async fn a_target_of_agents_says_nothing_of_how_to_log_in_and_an_agents_file_nothing_else() {
     let behind = "[[target]]\nname = 'orders'\nprotocol = 'postgres'\nagent = 'eu-west'\nenvironment = 'production'\n\
                   startup_settings = ['search_path']\n";
     let catalogue = parse(behind).unwrap();
     let target = catalogue.get("orders").unwrap();
     assert_eq!(target.agent().unwrap(), "eu-west");
     assert!(target.address().is_none());
-    let elsewhere = target.lease("orders").unwrap_err().to_string();
+    let elsewhere = target.lease("orders").await.unwrap_err().to_string();
     assert_eq!(elsewhere, "only an agent `eu-west` can log in to `orders`");
     for line in [
         "address = 'a:1'",
@@ -270,13 +272,164 @@ fn a_target_of_agents_says_nothing_of_how_to_log_in_and_an_agents_file_nothing_e
     assert!(error(&format!("{web}certificate = true\n")).contains("`certificate` belongs in"));
     assert!(error(&web.replace("user = 'deploy'\n", "")).contains("needs a `user`"));
 
-    let agents = |text: &str| Catalogue::parse_for_agent(text, "targets.toml", Path::new("/nowhere"));
+    let agents =
+        |text: &str| Catalogue::parse_for_agent(text, "targets.toml", Path::new("/nowhere"), &Broker::default());
     agents(&format!("{ORDERS}{WEB}logins = ['root']\n")).unwrap();
     for line in ["environment = 'x'", "tags = []", "agent = 'x'", "database = 'x'"] {
         let error = agents(&format!("{ORDERS}{line}\n")).unwrap_err().to_string();
         assert!(error.contains("belongs in the gateway's targets.toml"), "{error}");
     }
     assert!(agents(behind).is_err());
+}
+
+const VAULT: &str = "[[vault]]\nname = 'prod'\naddress = 'https://vault.internal:8200'\n\
+                     login = { method = 'token', token_env = 'T' }\n";
+
+#[test]
+fn a_credential_is_somewhere_and_mistakes_about_it_have_their_line() {
+    let with = |line: &str| format!("{VAULT}{}", ORDERS.replace("password_file = \"pw\"", line));
+    let source = |source: &str| with(&format!("credential = {{ {source} }}"));
+    for good in [
+        "source = 'file', path = 'pw'",
+        "source = 'command', argv = ['/bin/show', 'orders']",
+        "source = 'vault-kv', store = 'prod', path = 'db/orders'",
+        "source = 'vault-database', store = 'prod', role = 'ro'",
+    ] {
+        parse(&source(good)).unwrap();
+        Catalogue::parse_for_agent(&source(good), "t", Path::new("/"), &Broker::default()).unwrap();
+    }
+    for (bad, says) in [
+        (
+            "source = 'vault-kv', store = 'other', path = 'x'",
+            "there is no `[[vault]]` called `other`",
+        ),
+        ("source = 'vault-kv', store = 'prod', path = '../x'", "`path`"),
+        ("source = 'command', argv = ['show']", "its whole path"),
+        ("source = 'vault-ssh', store = 'prod', role = 'x'", "gives certificates"),
+        ("source = 'paper'", "paper"),
+        ("source = 'file', path = 'pw', store = 'prod'", "store"),
+    ] {
+        let said = error(&source(bad));
+        assert!(said.starts_with("targets.toml:12: ") && said.contains(says), "{said}");
+    }
+    let twice = error(&with(
+        "password_file = 'pw'\ncredential = { source = 'file', path = 'pw' }",
+    ));
+    assert!(twice.contains("`orders` has two ways to log in"), "{twice}");
+    let again = error(&format!("{VAULT}{VAULT}"));
+    assert_eq!(again, "targets.toml:5: there is already a `[[vault]]` `prod`");
+    let open = error(&VAULT.replace("https", "http"));
+    assert!(
+        open.starts_with("targets.toml:1: ") && open.contains("`http` is for loopback only"),
+        "{open}"
+    );
+    let behind = "[[target]]\nname = 'orders'\nprotocol = 'postgres'\nagent = 'eu'\n\
+                  credential = { source = 'file', path = 'pw' }\n";
+    assert_eq!(
+        error(behind),
+        "targets.toml:5: `credential` belongs in the targets.toml of the agents `eu`, who log in"
+    );
+}
+
+#[test]
+fn a_user_is_needed_unless_the_credential_says_it() {
+    let without = |source: &str| {
+        let text = ORDERS.replace("user = \"app\"\n", "");
+        parse(&format!(
+            "{VAULT}{}",
+            text.replace("password_file = \"pw\"", &format!("credential = {{ {source} }}"))
+        ))
+    };
+    without("source = 'vault-database', store = 'prod', role = 'ro'").unwrap();
+    without("source = 'vault-kv', store = 'prod', path = 'x', user_field = 'u'").unwrap();
+    for silent in [
+        "source = 'vault-kv', store = 'prod', path = 'x'",
+        "source = 'file', path = 'pw'",
+    ] {
+        let said = without(silent).unwrap_err().to_string();
+        assert!(said.contains("`orders` needs a `user`"), "{said}");
+    }
+}
+
+#[test]
+fn hosts_take_passwords_keys_and_certificates_but_no_logins_of_databases() {
+    let with = |line: &str| parse(&format!("{VAULT}{}", web("certificate = true", line)));
+    let login = |line: &str| ssh_login(with(line).unwrap().get("web-1").unwrap()).credential.clone();
+    let kv = "{ source = 'vault-kv', store = 'prod', path = 'x' }";
+    let sign = "{ source = 'vault-ssh', store = 'prod', role = 'deploy' }";
+    assert!(matches!(
+        login(&format!("credential = {kv}")),
+        SshCredential::Password(_)
+    ));
+    assert!(matches!(
+        login(&format!("credential = {sign}")),
+        SshCredential::Signed(_)
+    ));
+    assert!(matches!(
+        login(&format!("private_key = {kv}")),
+        SshCredential::PrivateKey { .. }
+    ));
+    for (bad, says) in [
+        (
+            "credential = { source = 'vault-database', store = 'prod', role = 'x' }".to_owned(),
+            "logins at databases",
+        ),
+        (format!("private_key = {sign}"), "no private keys"),
+        (
+            format!("private_key = {kv}\nprivate_key_file = 'k'"),
+            "`private_key_file` already",
+        ),
+        (format!("credential = {kv}\ncertificate = true"), "has two ways"),
+        (
+            format!("private_key = {}", kv.replace("prod", "other")),
+            "no `[[vault]]` called",
+        ),
+    ] {
+        let said = with(&bad).unwrap_err().to_string();
+        assert!(said.contains(says), "{said}");
+    }
+}
+
+/// Whoever may write the file of targets would otherwise run programs where it is read.
+#[tokio::test]
+async fn commands_run_where_they_may_and_change_their_answer_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("said"), "one\n").unwrap();
+    let said = dir.path().join("said");
+    let command = format!(
+        "credential = {{ source = 'command', argv = ['/bin/cat', '{}'] }}",
+        said.display()
+    );
+    let text = ORDERS.replace("password_file = \"pw\"", &command);
+    let parse = |broker: &Broker| Catalogue::parse(&text, "targets.toml", dir.path(), broker).unwrap();
+    let refused = parse(&Broker::default()).get("orders").unwrap().lease("orders").await;
+    assert!(refused.unwrap_err().to_string().contains("not permitted"));
+    let catalogue = parse(&Broker::new(true));
+    let target = catalogue.get("orders").unwrap();
+    let found = lease(target).await;
+    assert_eq!(found.secret.as_ref().unwrap().expose_secret(), "one");
+    assert!(!found.is_for_one_session());
+    fs::write(&said, "two\n").unwrap();
+    assert_eq!(lease(target).await.secret.unwrap().expose_secret(), "two");
+    let Lease::Postgres(route) = target.route("orders").unwrap() else {
+        panic!("{target:?}");
+    };
+    assert!(route.secret.is_none());
+}
+
+/// Logins at stores outlive a file that says the same of them.
+#[test]
+fn the_same_stores_are_spoken_to_by_the_same_logins() {
+    let broker = Broker::default();
+    let read = |text: &str| Catalogue::parse(text, "t", Path::new("/"), &broker).unwrap();
+    let of = |catalogue: &Catalogue| std::sync::Arc::as_ptr(&catalogue.get("orders").unwrap().credentials);
+    let (one, two) = (
+        read(&format!("{VAULT}{ORDERS}")),
+        read(&format!("{VAULT}{ORDERS}auth = ['md5']\n")),
+    );
+    assert_eq!(of(&one), of(&two));
+    let three = read(&format!("{}{ORDERS}", VAULT.replace("8200", "8300")));
+    assert_ne!(of(&one), of(&three));
 }
 
 /// Whoever writes an option of another protocol believes that it does something.
@@ -328,20 +481,22 @@ fn keys_that_protect_nothing_pin_nothing() {
     }
 }
 
-#[test]
-fn secrets_of_hosts_are_fetched_for_each_session_and_not_shown() {
+#[tokio::test]
+async fn secrets_of_hosts_are_fetched_for_each_session_and_not_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let with = |credential: &str| {
+    let with = async |credential: &str| {
         let text = web("certificate = true", credential);
-        let catalogue = Catalogue::parse(&text, "targets.toml", dir.path()).unwrap();
-        let lease = catalogue.get("web-1").unwrap().lease("deploy")?;
+        let catalogue = Catalogue::parse(&text, "targets.toml", dir.path(), &Broker::default()).unwrap();
+        let lease = catalogue.get("web-1").unwrap().lease("deploy").await?;
         Ok::<_, crate::LeaseError>(SshLease::try_from(lease).unwrap())
     };
-    let missing = with("private_key_file = \"key\"").unwrap_err().to_string();
+    let missing = with("private_key_file = \"key\"").await.unwrap_err().to_string();
     assert!(missing.starts_with("cannot read the private key file"), "{missing}");
     fs::write(dir.path().join("pw"), "hunter2-pw\n").unwrap();
     let public = keygen(dir.path(), "key", &["-t", "ed25519", "-C", "", "-N", "hunter2-pw"]);
-    let lease = with("private_key_file = \"key\"\nprivate_key_passphrase_file = \"pw\"").unwrap();
+    let lease = with("private_key_file = \"key\"\nprivate_key_passphrase_file = \"pw\"")
+        .await
+        .unwrap();
     let text = fs::read_to_string(dir.path().join("key")).unwrap();
     let shown = format!("{lease:?}");
     assert!(
@@ -355,18 +510,24 @@ fn secrets_of_hosts_are_fetched_for_each_session_and_not_shown() {
 
     let open = |lease: SshLease| match lease.secret {
         SshSecret::PrivateKey(key) => key.open().unwrap_err().to_string(),
-        SshSecret::Password(_) | SshSecret::Certificate => panic!("a private key was configured"),
+        SshSecret::Password(_) | SshSecret::Certificate | SshSecret::Signed(_) => {
+            panic!("a private key was configured")
+        }
     };
-    let locked = open(with("private_key_file = \"key\"").unwrap());
+    let locked = open(with("private_key_file = \"key\"").await.unwrap());
     assert!(locked.contains("a passphrase is needed"), "{locked}");
     fs::write(dir.path().join("pw"), "hunter3").unwrap();
-    let wrong = open(with("private_key_file = \"key\"\nprivate_key_passphrase_file = \"pw\"").unwrap());
+    let wrong = open(
+        with("private_key_file = \"key\"\nprivate_key_passphrase_file = \"pw\"")
+            .await
+            .unwrap(),
+    );
     assert!(
         wrong.contains("does not open the private key") && !wrong.contains("hunter3"),
         "{wrong}"
     );
 
-    let lease = with("password_file = \"pw\"").unwrap();
+    let lease = with("password_file = \"pw\"").await.unwrap();
     assert!(!format!("{lease:?}").contains("hunter3"));
     let SshSecret::Password(password) = lease.secret else {
         panic!("a password was configured");

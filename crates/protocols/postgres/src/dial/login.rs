@@ -45,11 +45,12 @@ pub(super) struct Settling {
 pub(super) struct Login<'a> {
     line: Settling,
     lease: &'a PostgresLease,
-    cache: &'a KeyCache,
+    /// Where keys are remembered, if they are.
+    cache: Option<&'a KeyCache>,
 }
 
 impl<'a> Login<'a> {
-    pub(super) fn new(wire: Wire, lease: &'a PostgresLease, cache: &'a KeyCache) -> Self {
+    pub(super) fn new(wire: Wire, lease: &'a PostgresLease, cache: Option<&'a KeyCache>) -> Self {
         let line = Settling::new(wire);
         Self { line, lease, cache }
     }
@@ -180,9 +181,8 @@ impl<'a> Login<'a> {
         .encode(&mut out);
         self.send(&out).await?;
         self.scram_final(last).await?;
-        if !known {
-            self.cache
-                .put(&self.lease.target, &self.lease.user, password, salt, keys);
+        if let Some(cache) = self.cache.filter(|_| !known) {
+            cache.put(&self.lease.target, &self.lease.user, password, salt, keys);
         }
         Ok(())
     }
@@ -204,7 +204,10 @@ impl<'a> Login<'a> {
     /// it holds nobody up.
     async fn keys(&self, password: &SecretString, challenge: &Challenge) -> Result<(Keys, bool), DialError> {
         let (target, user) = (&self.lease.target, &self.lease.user);
-        if let Some(keys) = self.cache.get(target, user, password, &challenge.salt) {
+        let known = self
+            .cache
+            .and_then(|cache| cache.get(target, user, password, &challenge.salt));
+        if let Some(keys) = known {
             return Ok((keys, true));
         }
         let (password, salt) = (password.clone(), challenge.salt.clone());
@@ -311,6 +314,7 @@ impl Settling {
             transaction_status: status,
             notices,
             veiled: false,
+            hold: None,
         })
     }
 }

@@ -90,7 +90,7 @@ impl Carrier {
         loop {
             let moved = self.round(cx)?;
             // What the target said last may still wait for its plan.
-            let told = self.target.over && !(self.veil.waits() && !self.target.input.is_empty());
+            let told = self.target.over && (self.target.input.is_empty() || !self.veil.waits());
             let over = self.failed.is_some() || told || (self.gateway.over && self.target.output.is_empty());
             if over && self.gateway.output.is_empty() {
                 return Poll::Ready(match self.failed.take() {
@@ -123,8 +123,9 @@ impl Carrier {
 
     fn mask(&mut self) -> Result<(), VeilError> {
         self.veil
-            .from_gateway(&mut self.gateway.input, &mut self.target.output)?;
-        self.veil.from_target(&mut self.target.input, &mut self.gateway.output)
+            .take_from_gateway(&mut self.gateway.input, &mut self.target.output)?;
+        self.veil
+            .take_from_target(&mut self.target.input, &mut self.gateway.output)
     }
 
     fn fail(&mut self, error: &VeilError) {

@@ -75,7 +75,7 @@ impl Veil {
     ///
     /// # Errors
     /// When a word makes no sense.
-    pub(crate) fn from_gateway(&mut self, input: &mut BytesMut, target: &mut BytesMut) -> Result<(), VeilError> {
+    pub(crate) fn take_from_gateway(&mut self, input: &mut BytesMut, target: &mut BytesMut) -> Result<(), VeilError> {
         loop {
             let passing = self.left_down.min(input.len());
             target.put_slice(input.get(..passing).unwrap_or_default());
@@ -134,7 +134,7 @@ impl Veil {
     ///
     /// # Errors
     /// When something cannot be masked: nothing more may pass.
-    pub(crate) fn from_target(&mut self, input: &mut BytesMut, gateway: &mut BytesMut) -> Result<(), VeilError> {
+    pub(crate) fn take_from_target(&mut self, input: &mut BytesMut, gateway: &mut BytesMut) -> Result<(), VeilError> {
         // Before the gateway has said what is looked for, nothing passes.
         while self.standing.is_some() {
             if self.left > 0 {
@@ -336,21 +336,49 @@ impl Veil {
                 }
                 .encode(gateway);
             }
-            _ => {
-                let mut words = Diagnostic::decode(body)?;
-                if standing.hides_columns {
-                    let known = |name: &str| self.texts.iter().any(|text| scrub::contains(text, name.as_bytes()));
-                    scrub::take_out_values(&mut words, known);
-                }
-                scrub::find_values(&mut words, |text| {
-                    let mut clean = Vec::new();
-                    standing.scanner.scan(text, &mut clean).then_some(clean)
-                });
-                match frame.tag {
-                    Tag::ErrorResponse => words.encode_error(gateway),
-                    _ => words.encode_notice(gateway),
-                }
-            }
+            Tag::ErrorResponse | Tag::NoticeResponse => return self.clean_words(frame, body, gateway),
+            Tag::Authentication
+            | Tag::BackendKeyData
+            | Tag::BindComplete
+            | Tag::CloseComplete
+            | Tag::CommandComplete
+            | Tag::CopyBothResponse
+            | Tag::CopyData
+            | Tag::CopyDone
+            | Tag::CopyInResponse
+            | Tag::CopyOutResponse
+            | Tag::DataRow
+            | Tag::EmptyQueryResponse
+            | Tag::FunctionCallResponse
+            | Tag::NegotiateProtocolVersion
+            | Tag::NoData
+            | Tag::ParameterDescription
+            | Tag::ParseComplete
+            | Tag::PortalSuspended
+            | Tag::ReadyForQuery
+            | Tag::RowDescription => return Err(VeilError::Nonsense),
+        }
+        Ok(())
+    }
+
+    /// An error or a notice, without values.
+    fn clean_words(&self, frame: Frame<Tag>, body: &[u8], gateway: &mut BytesMut) -> Result<(), VeilError> {
+        let Some(standing) = &self.standing else {
+            return Err(VeilError::Nonsense);
+        };
+        let mut words = Diagnostic::decode(body)?;
+        if standing.hides_columns {
+            let known = |name: &str| self.texts.iter().any(|text| scrub::contains(text, name.as_bytes()));
+            scrub::take_out_values(&mut words, known);
+        }
+        scrub::find_values(&mut words, |text| {
+            let mut clean = Vec::new();
+            standing.scanner.scan(text, &mut clean).then_some(clean)
+        });
+        if frame.tag == Tag::ErrorResponse {
+            words.encode_error(gateway);
+        } else {
+            words.encode_notice(gateway);
         }
         Ok(())
     }

@@ -58,14 +58,14 @@ struct Stage {
 impl Stage {
     fn gateway(&mut self, bytes: &BytesMut) {
         let mut bytes = bytes.clone();
-        self.veil.from_gateway(&mut bytes, &mut self.target).unwrap();
+        self.veil.take_from_gateway(&mut bytes, &mut self.target).unwrap();
         assert!(bytes.is_empty());
         self.target(&BytesMut::new());
     }
 
     fn target(&mut self, bytes: &BytesMut) {
         self.input.extend_from_slice(bytes);
-        self.veil.from_target(&mut self.input, &mut self.gateway).unwrap();
+        self.veil.take_from_target(&mut self.input, &mut self.gateway).unwrap();
     }
 
     fn shows(&self, text: &str) -> bool {
@@ -119,7 +119,7 @@ fn a_plan_for_another_kind_of_result_ends_it() {
     stage.gateway(&standing());
     stage.gateway(&redacted(0));
     stage.input.extend_from_slice(&message(b'd', b"secret\n"));
-    let ended = stage.veil.from_target(&mut stage.input, &mut stage.gateway);
+    let ended = stage.veil.take_from_target(&mut stage.input, &mut stage.gateway);
     assert!(matches!(ended, Err(VeilError::OtherPlan)) && !stage.shows("secret"));
 }
 
@@ -146,7 +146,9 @@ fn lengths_out_of_bounds_end_it() {
     ] {
         let mut input = BytesMut::from(bytes);
         assert!(
-            Veil::default().from_gateway(&mut input, &mut BytesMut::new()).is_err(),
+            Veil::default()
+                .take_from_gateway(&mut input, &mut BytesMut::new())
+                .is_err(),
             "{bytes:?}"
         );
     }
@@ -178,7 +180,7 @@ proptest! {
                 break;
             }
             come.extend_from_slice(&words.split_to((*cut).min(words.len())));
-            stage.veil.from_gateway(&mut come, &mut stage.target).unwrap();
+            stage.veil.take_from_gateway(&mut come, &mut stage.target).unwrap();
             let end = (at + cut).min(said.len());
             stage.target(&BytesMut::from(&said[at..end]));
             at = end;
@@ -200,8 +202,8 @@ proptest! {
         let mut stage = Stage::default();
         stage.gateway(&standing());
         let mut bytes = BytesMut::from(&gateway[..]);
-        let _ = stage.veil.from_gateway(&mut bytes, &mut stage.target);
+        let _ = stage.veil.take_from_gateway(&mut bytes, &mut stage.target);
         stage.input.extend_from_slice(&target);
-        let _ = stage.veil.from_target(&mut stage.input, &mut stage.gateway);
+        let _ = stage.veil.take_from_target(&mut stage.input, &mut stage.gateway);
     }
 }

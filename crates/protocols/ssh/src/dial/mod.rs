@@ -6,13 +6,14 @@ mod home;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use sallyport_credential::{CredentialError, Hold};
 use sallyport_identity::HostLogins;
 use sallyport_listen::Wire;
 use sallyport_session::{DialError as NoLogin, Whom};
-use sallyport_ssh_transport::keys::{Certificate, KeyError, PrivateKey, SignatureAlgorithm};
+use sallyport_ssh_transport::keys::{Certificate, CertificateKind, KeyError, PrivateKey, SignatureAlgorithm};
 use sallyport_ssh_transport::wire::{self, Reader};
 use sallyport_ssh_transport::{ClientConfig, HostTrust, Preferences, Transport, message};
-use sallyport_target::{ConnectError, CredentialError, SshLease, SshSecret, dial_tcp};
+use sallyport_target::{ConnectError, Signer, SshLease, SshSecret, UnusableKey, dial_tcp};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -33,6 +34,10 @@ pub(crate) enum DialError {
     Exchange(#[from] ExchangeError),
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    #[error(transparent)]
+    PrivateKey(#[from] UnusableKey),
+    #[error("what was signed for this session is no certificate for its key and account: {0}")]
+    Certificate(String),
     #[error("the key that the target is logged in to with cannot be used: {0}")]
     Key(#[from] KeyError),
     #[error("there is no authority here that signs for logins at hosts")]
@@ -108,10 +113,29 @@ impl Dialer {
                 let certificate = authority.for_host(key.public_key().clone(), &lease.user, &name, now)?;
                 login.by_key(&key, Some(&certificate)).await?;
             }
+            SshSecret::Signed(signer) => {
+                let key = PrivateKey::generate_ed25519()?;
+                let certificate = signed(signer, &key, &lease.user).await?;
+                login.by_key(&key, Some(&certificate)).await?;
+            }
         }
         let (wire, transport) = login.exchange.into_parts();
         Ok(Upstream { wire, transport })
     }
+}
+
+/// A certificate that somebody else makes for the key of a session. What is said of it is what it says itself: a host
+/// would take one for another account, or with a forced command, as an answer to what policy permitted.
+async fn signed(signer: &Signer, key: &PrivateKey, account: &str) -> Result<Certificate, DialError> {
+    let line = signer.certificate(&key.public_key().to_string(), account).await?;
+    let certificate: Certificate = line
+        .expose_secret()
+        .parse()
+        .map_err(|error: KeyError| DialError::Certificate(error.to_string()))?;
+    if certificate.kind() != CertificateKind::User || certificate.key() != key.public_key() {
+        return Err(DialError::Certificate("it is for another key".to_owned()));
+    }
+    Ok(certificate)
 }
 
 impl sallyport_session::Login for Dialer {
@@ -121,12 +145,17 @@ impl sallyport_session::Login for Dialer {
     type Upstream = Upstream;
     const NAME: &'static str = "ssh";
 
-    async fn log_in(&self, lease: &SshLease, _order: &Order, whom: &Whom) -> Result<Upstream, NoLogin> {
-        match self.dial(lease, whom).await {
+    async fn log_in(&self, lease: SshLease, _order: &Order, whom: &Whom) -> Result<Upstream, NoLogin> {
+        match self.dial(&lease, whom).await {
             Ok(upstream) => Ok(upstream),
             Err(DialError::Connect(error)) => Err(NoLogin::Unreached(error.to_string())),
             Err(error) => Err(NoLogin::of(error)),
         }
+    }
+
+    /// Hosts are logged in to with nothing that is made for one session and must be ended.
+    fn hold(_upstream: &mut Upstream) -> Option<Hold> {
+        None
     }
 
     async fn run(&self, _lease: &SshLease, errand: &Errand) -> Result<(), NoLogin> {
