@@ -37,6 +37,7 @@ targets! {
     postgres_cells,
     postgres_conversation,
     postgres_login,
+    postgres_veil,
     postgres_wire,
     postgres_words,
     scp,
@@ -47,4 +48,5 @@ targets! {
     ssh_transport,
     ssh_typed,
     targets_file,
+    tunnel,
 }

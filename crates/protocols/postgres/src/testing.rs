@@ -71,3 +71,23 @@ pub fn scram(challenge: &str, last: &[u8]) -> Result<(String, String), ScramErro
     let (proof, end) = challenge.answer(&keys);
     end.verify(last).map(|()| (opening, proof))
 }
+
+/// An agent that masks is given these bytes, cut as they are, of the gateway and of its target. What must not be is a
+/// panic, or a card number that no plan shows.
+pub fn veil(parts: &[(bool, &[u8])]) -> Vec<u8> {
+    let mut veil = crate::veil::Veil::default();
+    let (mut gateway, mut target) = (bytes::BytesMut::new(), bytes::BytesMut::new());
+    let (mut to_gateway, mut to_target) = (bytes::BytesMut::new(), bytes::BytesMut::new());
+    for (of_gateway, part) in parts {
+        if *of_gateway {
+            gateway.extend_from_slice(part);
+        } else {
+            target.extend_from_slice(part);
+        }
+        let took = veil.take_from_gateway(&mut gateway, &mut to_target);
+        if took.is_err() || veil.take_from_target(&mut target, &mut to_gateway).is_err() {
+            break;
+        }
+    }
+    to_gateway.to_vec()
+}
