@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use futures_util::future::{Either, select};
 use sallyport_identity::HostLogins;
 use sallyport_listen::Wire;
 use sallyport_session::{DialError, Login, Opening, Wanted};
@@ -13,10 +15,13 @@ use sallyport_target::{Catalogue, Target};
 use sallyport_tunnel::{Announced, Answer, Flow, head};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long the gateway may take to say what a flow is for.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a target may take over what was sent before the gateway gave a session up.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The targets beside an agent, and how they are logged in to.
 pub(crate) struct Beside {
@@ -133,7 +138,18 @@ async fn serve<L: Login>(login: &L, target: &Target, opening: &[u8], flow: Flow,
                 tracing::info!(%session, %principal, target = %target.name, "logged in");
                 let mut flow = flow;
                 if head::write(&mut flow, &Answer::Done).await.is_ok() {
-                    let ended = login.hand_over(upstream, Wire::over(flow, gateway)).await;
+                    let gone = flow.gone();
+                    // What came before has still to be handed over, and the target may take none of it: then nobody
+                    // would ask the flow, and its end would not be noticed.
+                    let late = async {
+                        gone.await;
+                        sleep(LAST_WORDS).await;
+                    };
+                    let carried = login.hand_over(upstream, Wire::over(flow, gateway));
+                    let ended = match select(pin!(carried), pin!(late)).await {
+                        Either::Left((ended, _)) => ended,
+                        Either::Right(_) => Err(std::io::ErrorKind::ConnectionReset.into()),
+                    };
                     let error = ended.err().map(|error| error.to_string());
                     tracing::info!(%session, target = %target.name, error, "the session is over");
                 }
