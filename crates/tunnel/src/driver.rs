@@ -10,6 +10,7 @@ use h2::{Ping, PingPong, RecvStream, SendStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use crate::incoming::Arrivals;
 use crate::outgoing::{Outgoing, Unsent};
 
 /// How the other side's silence is noticed.
@@ -37,6 +38,7 @@ pub(crate) struct Line {
     lost: OnceLock<String>,
     latency_us: AtomicU64,
     pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) arrivals: Arc<Arrivals>,
     leaving: Mutex<Vec<Leaving>>,
     /// Somebody on this side ends it, or the last flow ended.
     changed: Notify,
@@ -48,6 +50,8 @@ struct Over<'l>(&'l Line);
 impl Drop for Over<'_> {
     fn drop(&mut self) {
         self.0.lose("the tunnel was dropped");
+        // The connection has told its flows, and nobody else listens any more.
+        self.0.arrivals.take_in();
         self.0.see_off(true);
     }
 }
@@ -167,7 +171,7 @@ impl Line {
     ) -> String {
         let _over = Over(self);
         tokio::select! {
-            ended = connection => self.lose(&match ended {
+            ended = self.arrivals.drive(connection) => self.lose(&match ended {
                 Ok(()) => format!("{other} ended the tunnel"),
                 Err(error) => format!("the tunnel to {other} broke: {error}"),
             }),

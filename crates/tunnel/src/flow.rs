@@ -12,14 +12,14 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::driver::Line;
+use crate::incoming::{Inbox, Read};
 use crate::outgoing::{MAX_BLOCK, Unsent};
 
 /// A stream of bytes to the other side of the tunnel. When it is dropped before both directions ended, the other side
 /// gets what was written, and then learns that the flow was given up.
 pub struct Flow {
     sender: Arc<Sender>,
-    /// There until this is dropped.
-    receive: Option<RecvStream>,
+    inbox: Arc<Inbox>,
     /// What has come and was not read.
     unread: Bytes,
     /// How much room of the window `unread` took when it came.
@@ -90,7 +90,7 @@ impl Flow {
         line.begin();
         Self {
             sender: Arc::new(Sender::new(send)),
-            receive: Some(receive),
+            inbox: Inbox::new(receive, &line.arrivals),
             unread: Bytes::new(),
             taken: 0,
             ended: false,
@@ -108,8 +108,8 @@ impl Flow {
     }
 
     /// What is told of an error: why the whole tunnel is lost, if it is.
-    fn lost(&self, error: &h2::Error) -> io::Error {
-        let why = match (self.line.lost(), error.reason()) {
+    fn lost(&self, reason: Option<Reason>) -> io::Error {
+        let why = match (self.line.lost(), reason) {
             (Some(why), _) => why.to_owned(),
             (None, Some(Reason::CANCEL | Reason::NO_ERROR)) => return io::ErrorKind::ConnectionReset.into(),
             (None, _) => "the tunnel to the agent broke".to_owned(),
@@ -117,28 +117,27 @@ impl Flow {
         io::Error::new(io::ErrorKind::ConnectionAborted, why)
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        while self.unread.is_empty() {
-            let Some(receive) = &mut self.receive else {
-                return Poll::Ready(Ok(false));
-            };
-            match ready!(receive.poll_data(cx)) {
-                None => return Poll::Ready(Ok(false)),
-                Some(Ok(bytes)) => {
+    fn poll_fill(&mut self, cx: &Context<'_>) -> Poll<io::Result<bool>> {
+        if self.unread.is_empty() {
+            if self.line.lost().is_some() {
+                // Nobody may be driving the connection any more.
+                self.inbox.fill();
+            }
+            match ready!(self.inbox.poll_read(cx)) {
+                Read::Bytes(bytes) => {
                     self.taken = bytes.len();
                     self.unread = bytes;
-                    self.give_back_if_read();
                 }
-                Some(Err(error)) => return Poll::Ready(Err(self.lost(&error))),
+                Read::Ended => return Poll::Ready(Ok(false)),
+                Read::Broke(reason) => return Poll::Ready(Err(self.lost(reason))),
             }
         }
         Poll::Ready(Ok(true))
     }
 
     fn give_back_if_read(&mut self) {
-        if let (true, Some(receive)) = (self.unread.is_empty() && self.taken > 0, &mut self.receive) {
-            // It fails when more is given back than was taken.
-            let _ = receive.flow_control().release_capacity(self.taken);
+        if self.unread.is_empty() && self.taken > 0 {
+            self.inbox.give_back(self.taken);
             self.taken = 0;
             self.unread = Bytes::new();
         }
@@ -163,7 +162,7 @@ impl Flow {
             self.sender.told.writer.register(cx.waker());
             room = match ready!(stream.poll_capacity(&mut Context::from_waker(&self.sender.waker))) {
                 Some(Ok(room)) => room,
-                Some(Err(error)) => return Poll::Ready(Err(self.lost(&error))),
+                Some(Err(error)) => return Poll::Ready(Err(self.lost(error.reason()))),
                 None => return gone(),
             };
         }
@@ -176,7 +175,7 @@ impl Flow {
         let block = self.line.outgoing.block(&self.unsent, bytes);
         let mut stream = self.sender.stream();
         let stream = stream.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        stream.send_data(block, last).map_err(|error| self.lost(&error))
+        stream.send_data(block, last).map_err(|error| self.lost(error.reason()))
     }
 }
 
@@ -226,7 +225,7 @@ impl Drop for Flow {
     fn drop(&mut self) {
         let send = self.sender.stream().take();
         self.sender.told.watcher.wake();
-        if let (Some(send), Some(receive)) = (send, self.receive.take()) {
+        if let (Some(send), Some(receive)) = (send, self.inbox.close()) {
             self.line.leave(send, receive, &self.unsent);
         }
     }

@@ -12,6 +12,7 @@ mod driver;
 mod fleet;
 mod flow;
 pub mod head;
+mod incoming;
 mod outgoing;
 mod road;
 mod tunnel;

@@ -19,6 +19,8 @@ pub(crate) const MAX_BLOCK: usize = 64 * 1024;
 const MAX_QUEUED: usize = 512 * 1024;
 /// A write that is no larger is a word, not part of a large transfer.
 const WORD: usize = 4 * 1024;
+/// Blocks of one flow that may be in line, however small.
+const MAX_BLOCKS: usize = 256;
 /// Blocks that are kept to be filled again.
 const MAX_SPARE: usize = MAX_QUEUED / MAX_BLOCK;
 
@@ -68,7 +70,9 @@ impl Outgoing {
     /// Waits until the flow with `unsent` may add a block of so many bytes.
     pub(crate) fn poll_room(&self, cx: &Context<'_>, unsent: &Arc<Unsent>, length: usize) -> Poll<()> {
         let mut state = self.state();
-        if state.queued < MAX_QUEUED || (length <= WORD && unsent.is_over()) {
+        let blocks = unsent.blocks.load(Ordering::SeqCst);
+        let turn = state.queued < MAX_QUEUED && blocks < MAX_BLOCKS;
+        if turn || (length <= WORD && blocks == 0) {
             return Poll::Ready(());
         }
         unsent.writer.register(cx.waker());
