@@ -274,6 +274,9 @@ async fn identities(config: &Config, keys: &Path, store: &Store, journal: &Arc<J
     })
 }
 
+/// A socket, and who speaks SSH there.
+type SshListener = (Listener, Arc<Ssh>);
+
 /// Where clients of SSH come in, if they do, and the hosts behind.
 fn ssh(
     config: &Config,
@@ -281,7 +284,7 @@ fn ssh(
     house: &Arc<House>,
     limits: sallyport_listen::Limits,
     mask_key: MaskKey,
-) -> anyhow::Result<(Option<(Listener, Arc<Ssh>)>, HostsBehind)> {
+) -> anyhow::Result<(Option<SshListener>, HostsBehind)> {
     let hosts = HostsBehind::new(Arc::clone(house));
     let Some(address) = config.listen.ssh else {
         return Ok((None, hosts));

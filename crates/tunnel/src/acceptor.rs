@@ -10,7 +10,7 @@ use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
-use crate::drive::{KeepAlive, Line};
+use crate::driver::{KeepAlive, Line};
 use crate::flow::Flow;
 use crate::{CONNECTION_WINDOW, CONTROL, FLOW, FLOW_WINDOW, MAX_FLOWS, MAX_FRAME, MAX_HEADERS, SEND_BUFFER};
 

@@ -1,31 +1,33 @@
 //! One flow: bytes both ways, each with its own window.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use bytes::{Buf, Bytes};
+use futures_util::task::AtomicWaker;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::drive::Line;
-
-/// The most that one write takes.
-const MAX_WRITE: usize = 64 * 1024;
+use crate::driver::Line;
+use crate::incoming::{Inbox, Read, WHY};
+use crate::outgoing::{MAX_BLOCK, Unsent};
 
 /// A stream of bytes to the other side of the tunnel. When it is dropped before both directions ended, the other side
 /// gets what was written, and then learns that the flow was given up.
 pub struct Flow {
-    send: SendStream<Bytes>,
-    receive: RecvStream,
+    sender: Arc<Sender>,
+    inbox: Arc<Inbox>,
     /// What has come and was not read.
     unread: Bytes,
     /// How much room of the window `unread` took when it came.
     taken: usize,
     ended: bool,
     last_words: LastWords,
+    unsent: Arc<Unsent>,
     line: Arc<Line>,
 }
 
@@ -40,30 +42,73 @@ impl LastWords {
     }
 }
 
-/// The trailer that carries it.
-const WHY: &str = "sallyport-why";
-/// The longest that is believed, in bytes.
-const MAX_WHY: usize = 256;
+/// The half that writes, of which more than one may wish to know what becomes of it.
+struct Sender {
+    /// There until the flow is dropped.
+    stream: Mutex<Option<SendStream<Bytes>>>,
+    told: Arc<Told>,
+    /// Wakes all in `told`.
+    waker: Waker,
+}
+
+/// A stream of HTTP/2 wakes one that asked about its sending half.
+#[derive(Default)]
+struct Told {
+    writer: AtomicWaker,
+    watcher: AtomicWaker,
+}
+
+impl Wake for Told {
+    fn wake(self: Arc<Self>) {
+        self.writer.wake();
+        self.watcher.wake();
+    }
+}
+
+impl Sender {
+    fn new(stream: SendStream<Bytes>) -> Self {
+        let told = Arc::new(Told::default());
+        Self {
+            stream: Mutex::new(Some(stream)),
+            waker: Arc::clone(&told).into(),
+            told,
+        }
+    }
+
+    fn stream(&self) -> MutexGuard<'_, Option<SendStream<Bytes>>> {
+        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the flow is over for its writer before its time.
+    fn poll_gone(&self, cx: &Context<'_>) -> Poll<()> {
+        self.told.watcher.register(cx.waker());
+        match self.stream().as_mut() {
+            Some(stream) => stream.poll_reset(&mut Context::from_waker(&self.waker)).map(drop),
+            None => Poll::Ready(()),
+        }
+    }
+}
 
 impl std::fmt::Debug for Flow {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Flow")
-            .field("stream", &self.send.stream_id())
+            .field("stream", &self.sender.stream().as_ref().map(SendStream::stream_id))
             .finish_non_exhaustive()
     }
 }
 
 impl Flow {
-    /// Counts as a flow of `line`, until it is dropped.
+    /// Counts as a flow of `line`, until it is dropped and everything was sent.
     pub(crate) fn new(send: SendStream<Bytes>, receive: RecvStream, line: Arc<Line>) -> Self {
         line.begin();
         Self {
-            send,
-            receive,
+            sender: Arc::new(Sender::new(send)),
+            inbox: Inbox::new(receive, &line.arrivals),
             unread: Bytes::new(),
             taken: 0,
             ended: false,
             last_words: LastWords::default(),
+            unsent: Arc::default(),
             line,
         }
     }
@@ -73,9 +118,17 @@ impl Flow {
         self.last_words.clone()
     }
 
+    /// Resolves once the other side has given the flow up, or the tunnel is lost, or this is dropped. Who reads learns
+    /// of it after everything that came before; this is for those who may be waiting for something else, with bytes
+    /// before them that they cannot get rid of. There is one at a time.
+    pub fn gone(&self) -> impl Future<Output = ()> + Send + use<> {
+        let sender = Arc::clone(&self.sender);
+        std::future::poll_fn(move |cx| sender.poll_gone(cx))
+    }
+
     /// What is told of an error: why the whole tunnel is lost, if it is.
-    fn lost(&self, error: &h2::Error) -> io::Error {
-        let why = match (self.line.lost(), error.reason()) {
+    fn lost(&self, reason: Option<Reason>) -> io::Error {
+        let why = match (self.line.lost(), reason) {
             (Some(why), _) => why.to_owned(),
             (None, Some(Reason::CANCEL | Reason::NO_ERROR)) => return io::ErrorKind::ConnectionReset.into(),
             (None, _) => self.line.broke(),
@@ -83,52 +136,66 @@ impl Flow {
         io::Error::new(io::ErrorKind::ConnectionAborted, why)
     }
 
-    /// What is told of a stream that takes no more.
-    fn closed(&mut self, cx: &mut Context<'_>) -> io::Error {
-        match self.send.poll_reset(cx) {
-            Poll::Ready(Ok(reason)) => self.lost(&reason.into()),
-            Poll::Ready(Err(error)) => self.lost(&error),
-            Poll::Pending => io::ErrorKind::BrokenPipe.into(),
-        }
-    }
-
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        while self.unread.is_empty() {
-            match ready!(self.receive.poll_data(cx)) {
-                None => {
-                    return Poll::Ready(match ready!(self.poll_why(cx)) {
-                        Some(why) => Err(io::Error::new(io::ErrorKind::ConnectionAborted, why)),
-                        None => Ok(false),
-                    });
-                }
-                Some(Ok(bytes)) => {
+    fn poll_fill(&mut self, cx: &Context<'_>) -> Poll<io::Result<bool>> {
+        if self.unread.is_empty() {
+            if self.line.lost().is_some() {
+                // Nobody may be driving the connection any more.
+                self.inbox.fill();
+            }
+            match ready!(self.inbox.poll_read(cx)) {
+                Read::Bytes(bytes) => {
                     self.taken = bytes.len();
                     self.unread = bytes;
-                    self.give_back_if_read();
                 }
-                Some(Err(error)) => return Poll::Ready(Err(self.lost(&error))),
+                Read::Ended => return Poll::Ready(Ok(false)),
+                Read::Said(why) => return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, why))),
+                Read::Broke(reason) => return Poll::Ready(Err(self.lost(reason))),
             }
         }
         Poll::Ready(Ok(true))
     }
 
-    /// What the other side says of why it ended the flow. It is shown to people.
-    fn poll_why(&mut self, cx: &mut Context<'_>) -> Poll<Option<String>> {
-        let Ok(Some(trailers)) = ready!(self.receive.poll_trailers(cx)) else {
-            return Poll::Ready(None);
-        };
-        let why = trailers.get(WHY).and_then(|why| why.to_str().ok());
-        let plain = |why: &&str| !why.is_empty() && why.len() <= MAX_WHY && !why.contains(|c: char| c.is_control());
-        Poll::Ready(why.filter(plain).map(str::to_owned))
-    }
-
     fn give_back_if_read(&mut self) {
         if self.unread.is_empty() && self.taken > 0 {
-            // It fails when more is given back than was taken.
-            let _ = self.receive.flow_control().release_capacity(self.taken);
+            self.inbox.give_back(self.taken);
             self.taken = 0;
             self.unread = Bytes::new();
         }
+    }
+
+    /// How much of `wanted` bytes can be written: there is room in the window, and in line.
+    fn poll_room(&self, cx: &Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
+        let gone = || {
+            let why = self.line.lost().map(ToOwned::to_owned);
+            Poll::Ready(Err(match why {
+                Some(why) => io::Error::new(io::ErrorKind::ConnectionAborted, why),
+                None => io::ErrorKind::BrokenPipe.into(),
+            }))
+        };
+        let mut stream = self.sender.stream();
+        let Some(stream) = stream.as_mut() else {
+            return gone();
+        };
+        stream.reserve_capacity(wanted.min(MAX_BLOCK));
+        let mut room = stream.capacity();
+        if room == 0 {
+            self.sender.told.writer.register(cx.waker());
+            room = match ready!(stream.poll_capacity(&mut Context::from_waker(&self.sender.waker))) {
+                Some(Ok(room)) => room,
+                Some(Err(error)) => return Poll::Ready(Err(self.lost(error.reason()))),
+                None => return gone(),
+            };
+        }
+        let room = room.min(wanted).min(MAX_BLOCK);
+        ready!(self.line.outgoing.poll_room(cx, &self.unsent, room));
+        Poll::Ready(Ok(room))
+    }
+
+    fn send(&self, bytes: &[u8], last: bool) -> io::Result<()> {
+        let block = self.line.outgoing.block(&self.unsent, bytes);
+        let mut stream = self.sender.stream();
+        let stream = stream.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        stream.send_data(block, last).map_err(|error| self.lost(error.reason()))
     }
 }
 
@@ -154,20 +221,10 @@ impl AsyncWrite for Flow {
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        this.send.reserve_capacity(buf.len().min(MAX_WRITE));
-        let room = match this.send.capacity() {
-            0 => match ready!(this.send.poll_capacity(cx)) {
-                Some(Ok(room)) => room,
-                Some(Err(error)) => return Poll::Ready(Err(this.lost(&error))),
-                None => return Poll::Ready(Err(this.closed(cx))),
-            },
-            room => room,
-        };
-        let part = buf.get(..room.min(buf.len())).unwrap_or(buf);
-        match this.send.send_data(Bytes::copy_from_slice(part), false) {
-            Ok(()) => Poll::Ready(Ok(part.len())),
-            Err(error) => Poll::Ready(Err(this.lost(&error))),
-        }
+        let room = ready!(this.poll_room(cx, buf.len()))?;
+        let part = buf.get(..room).unwrap_or(buf);
+        this.send(part, false)?;
+        Poll::Ready(Ok(part.len()))
     }
 
     /// What was written is on its way: the connection sends by itself.
@@ -180,23 +237,23 @@ impl AsyncWrite for Flow {
         if std::mem::replace(&mut this.ended, true) {
             return Poll::Ready(Ok(()));
         }
-        match this.send.send_data(Bytes::new(), true) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(error) => Poll::Ready(Err(this.lost(&error))),
-        }
+        Poll::Ready(this.send(&[], true))
     }
 }
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        if let Some(why) = self.last_words.0.get().filter(|_| !self.ended)
+        let mut send = self.sender.stream().take();
+        if let (Some(send), Some(why)) = (&mut send, self.last_words.0.get().filter(|_| !self.ended))
             && let Ok(why) = HeaderValue::from_str(why)
         {
             let trailers = [(HeaderName::from_static(WHY), why)];
             // A stream that is lost already has a reason.
-            let _ = self.send.send_trailers(trailers.into_iter().collect());
+            let _ = send.send_trailers(trailers.into_iter().collect());
         }
-        // The stream is reset once what was written is sent, if it is not over both ways.
-        self.line.end();
+        self.sender.told.watcher.wake();
+        if let (Some(send), Some(receive)) = (send, self.inbox.close()) {
+            self.line.leave(send, receive, &self.unsent);
+        }
     }
 }

@@ -8,19 +8,25 @@
 
 mod acceptor;
 mod control;
-mod drive;
+mod driver;
 mod fleet;
 mod flow;
 pub mod head;
+mod incoming;
+mod outgoing;
+mod road;
 mod tunnel;
 pub mod websocket;
+mod wide;
 
 pub use acceptor::{Acceptor, Incoming};
 pub use control::{Announced, Answer, FromAgent, FromGateway, Hello, Joined};
-pub use drive::KeepAlive;
+pub use driver::KeepAlive;
 pub use fleet::{AgentStatus, Fleet, Member, Seat, Unserved};
 pub use flow::{Flow, LastWords};
+pub use road::Road;
 pub use tunnel::{OpenError, Tunnel};
+pub use wide::Wide;
 
 /// The application protocol of the tunnel in TLS. The number is that of the protocol's version.
 pub const TUNNEL_ALPN: &[u8] = b"sallyport-tunnel/1";
@@ -35,9 +41,12 @@ pub const MAX_FLOWS: u32 = 1024;
 /// All windows of its flows together.
 const CONNECTION_WINDOW: u32 = FLOW_WINDOW * MAX_FLOWS;
 /// Bytes of a flow that wait to be sent.
-const SEND_BUFFER: usize = 256 * 1024;
+const SEND_BUFFER: usize = 2 * outgoing::MAX_BLOCK;
 /// The largest frame: large enough that headers cost nothing, small enough that others get their turn.
 const MAX_FRAME: u32 = 64 * 1024;
+/// What the TLS under a tunnel should take before it waits for the socket, in bytes: a frame with its head, at least, or
+/// each one goes out in two.
+pub const TLS_BUFFER: usize = 256 * 1024;
 /// The largest set of headers. None that are needed has more than a few words.
 const MAX_HEADERS: u32 = 4096;
 

@@ -170,6 +170,165 @@ async fn a_flow_that_is_dropped_is_reset_and_not_ended() {
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
 }
 
+/// Reads to the end, which must be that the flow was given up.
+async fn read_to_reset(flow: &mut Flow) -> usize {
+    let mut block = vec![0; 64 * 1024];
+    let mut all = 0;
+    loop {
+        match timeout(LONG, flow.read(&mut block)).await.unwrap() {
+            Ok(0) => panic!("it ended, and was given up"),
+            Ok(count) => all += count,
+            Err(error) => {
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+                return all;
+            }
+        }
+    }
+}
+
+/// Whichever side drops it, and whatever it did before.
+#[tokio::test]
+async fn what_was_written_before_a_flow_was_dropped_arrives() {
+    let (tunnel, _run, mut acceptor, _served) = pair().await;
+    for size in [1, 4_000, 60_000, 600_000] {
+        for shut in [false, true] {
+            for ours_drops in [false, true] {
+                let (opened, taken) = tokio::join!(tunnel.open(), next(&mut acceptor));
+                let (mut drops, mut reads) = if ours_drops {
+                    (opened.unwrap(), taken)
+                } else {
+                    (taken, opened.unwrap())
+                };
+                drops.write_all(&vec![9; size]).await.unwrap();
+                if shut {
+                    drops.shutdown().await.unwrap();
+                }
+                drop(drops);
+                if shut {
+                    let mut all = Vec::new();
+                    timeout(LONG, reads.read_to_end(&mut all)).await.unwrap().unwrap();
+                    assert_eq!(all.len(), size);
+                } else {
+                    assert_eq!(
+                        read_to_reset(&mut reads).await,
+                        size,
+                        "dropped by the gateway: {ours_drops}"
+                    );
+                }
+            }
+        }
+    }
+    // They count until all was sent, and not longer.
+    timeout(LONG, acceptor.rests()).await.unwrap();
+    timeout(LONG, async {
+        while tunnel.flows() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+/// Who cannot write to anybody, since the other side does not read, is told all the same.
+#[tokio::test]
+async fn a_flow_that_nobody_reads_frees_the_other_side_when_it_is_dropped() {
+    let (tunnel, _run, mut acceptor, _served) = pair().await;
+    let mut blocked = Vec::new();
+    for _ in 0..8 {
+        let (opened, taken) = tokio::join!(tunnel.open(), next(&mut acceptor));
+        let (mut ours, mut theirs) = (opened.unwrap(), taken);
+        let block = vec![7; 64 * 1024];
+        // Both have as much before them as they may.
+        for flow in [&mut ours, &mut theirs] {
+            while let Ok(written) = timeout(Duration::from_millis(200), flow.write(&block)).await {
+                written.unwrap();
+            }
+        }
+        let gone = theirs.gone();
+        // It neither reads nor writes.
+        let waiting = tokio::spawn(async move {
+            gone.await;
+            theirs
+        });
+        blocked.push((ours, waiting));
+    }
+    assert!(blocked.iter().all(|(_, waiting)| !waiting.is_finished()));
+    for (ours, waiting) in blocked {
+        drop(ours);
+        let mut theirs = timeout(LONG, waiting).await.unwrap().unwrap();
+        let error = timeout(LONG, theirs.write(b"more")).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe, "{error}");
+        assert!(read_to_reset(&mut theirs).await > 0);
+    }
+    timeout(LONG, acceptor.rests()).await.unwrap();
+    assert_eq!(tunnel.flows(), 0);
+}
+
+#[tokio::test]
+async fn a_flow_is_not_gone_while_it_is_used_nor_when_one_direction_has_ended() {
+    let (tunnel, run, mut acceptor, _served) = pair().await;
+    let (opened, taken) = tokio::join!(tunnel.open(), next(&mut acceptor));
+    let (mut ours, mut theirs) = (opened.unwrap(), taken);
+    let gone = tokio::spawn(theirs.gone());
+    let writing = tokio::spawn(async move {
+        theirs.write_all(&vec![1; 4 << 20]).await.unwrap();
+        theirs.shutdown().await.unwrap();
+        theirs
+    });
+    let mut all = Vec::new();
+    timeout(LONG, ours.read_to_end(&mut all)).await.unwrap().unwrap();
+    assert_eq!(all.len(), 4 << 20);
+    let mut theirs = writing.await.unwrap();
+    ours.write_all(b"still").await.unwrap();
+    theirs.read_exact(&mut [0; 5]).await.unwrap();
+    assert!(!gone.is_finished());
+    // Nor is anything left over when the tunnel itself is.
+    tunnel.end("the agent was revoked");
+    timeout(LONG, gone).await.unwrap().unwrap();
+    timeout(LONG, run).await.unwrap().unwrap();
+}
+
+/// What may be in line is bounded for all flows together; that must not stop those that have little to say, nor for good.
+#[tokio::test]
+async fn words_pass_by_large_blocks_and_everybody_has_a_turn() {
+    // A stream that nobody empties until later.
+    let (ours, theirs) = duplex(16 * 1024);
+    let ((tunnel, _run), (acceptor, _served)) = tokio::join!(gateway(ours, KeepAlive::default()), agent(theirs));
+    echo(acceptor);
+    let bulk = (0..100_usize).map(|number| {
+        let tunnel = tunnel.clone();
+        tokio::spawn(async move {
+            let (mut read, mut write) = tokio::io::split(tunnel.open().await.unwrap());
+            let sent = vec![number as u8; 1_000_000];
+            let wanted = sent.clone();
+            let writing = tokio::spawn(async move {
+                write.write_all(&sent).await.unwrap();
+                write.shutdown().await.unwrap();
+            });
+            // Some give up with a block in line, or while they wait for their turn.
+            if number % 5 == 0 {
+                read.read_exact(&mut [0; 1000]).await.unwrap();
+                writing.abort();
+                return;
+            }
+            let mut back = Vec::new();
+            timeout(LONG, read.read_to_end(&mut back)).await.unwrap().unwrap();
+            assert!(back == wanted, "flow {number}");
+        })
+    });
+    let bulk: Vec<_> = bulk.collect();
+    let mut word = tunnel.open().await.unwrap();
+    for _ in 0..50 {
+        word.write_all(b"word").await.unwrap();
+        let mut back = [0; 4];
+        timeout(LONG, word.read_exact(&mut back)).await.unwrap().unwrap();
+        assert_eq!(&back, b"word");
+    }
+    for flow in bulk {
+        flow.await.unwrap();
+    }
+}
+
 /// Flows of a tunnel that is lost say why.
 #[tokio::test]
 async fn a_side_that_is_gone_or_silent_is_noticed_and_flows_say_why() {
@@ -199,12 +358,12 @@ async fn a_side_that_is_gone_or_silent_is_noticed_and_flows_say_why() {
         });
         let mut opened = opened.unwrap();
         let error = timeout(LONG, opened.read(&mut [0; 4])).await.unwrap().unwrap_err();
-        assert_eq!(error.to_string(), "the agent has not answered for 0 s");
+        assert_eq!(error.to_string(), "the agent `eu-west` has not answered for 0 s");
         (tunnel, run)
     };
     assert_eq!(
         timeout(LONG, run).await.unwrap().unwrap(),
-        "the agent has not answered for 0 s"
+        "the agent `eu-west` has not answered for 0 s"
     );
     assert!(tunnel.is_full());
 
@@ -371,10 +530,12 @@ async fn one_that_is_unable_is_not_the_last_that_is_asked_and_one_that_failed_is
     let opened = fleet.open("eu", &announced("orders"), b"{}", None).await;
     assert_eq!(opened.unwrap_err(), Unserved::Failed("no route".to_owned()));
     let (able, _seat, _, _run) = enrolled(&fleet, "eu", &["orders"], Answer::Done).await;
+    let mut kept = Vec::new();
     for _ in 0..2 {
+        // The second time the one that is unable has the least to do.
         let (flow, member, _) = fleet.open("eu", &announced("orders"), b"{}", None).await.unwrap();
         assert_eq!(member.instance, able);
-        drop(flow);
+        kept.push(flow);
     }
     assert!(unable.load(std::sync::atomic::Ordering::SeqCst) >= 2);
     let why = || "wrong password".to_owned();

@@ -8,6 +8,7 @@ mod load;
 mod proc;
 mod ssh;
 mod table;
+mod tunnel;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -27,6 +28,8 @@ pub(crate) enum Bench {
     Postgres(Options),
     /// The gateway in front of an SSH host, against ProxyJump
     Ssh(ssh::SshOptions),
+    /// The tunnel between an agent and the gateway, against a connection for each flow
+    Tunnel(tunnel::TunnelOptions),
     /// Finding and replacing values in rows, with every built-in detector on
     Mask(MaskOptions),
 }
@@ -70,6 +73,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Postgres(options) => postgres(options),
         Bench::Ssh(options) => ssh::run(options),
+        Bench::Tunnel(options) => tunnel::run(options),
         Bench::Mask(options) => mask(options),
     }
 }

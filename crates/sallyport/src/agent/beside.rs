@@ -15,10 +15,13 @@ use sallyport_target::{Broker, Catalogue, Target};
 use sallyport_tunnel::{Announced, Answer, Flow, head};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How long the gateway may take to say what a flow is for.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long a target may take over what was sent before the gateway gave a session up.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The targets beside an agent, and how they are logged in to.
 pub(crate) struct Beside {
@@ -179,9 +182,20 @@ async fn carry<L: Login>(
     if head::write(&mut flow, &Answer::Done).await.is_err() {
         return;
     }
-    let last_words = flow.last_words();
-    let handed = pin!(login.hand_over(upstream, Wire::over(flow, gateway)));
-    let error = match select(handed, pin!(lost(&mut hold))).await {
+    let (last_words, gone) = (flow.last_words(), flow.gone());
+    // What came before has still to be handed over, and the target may take none of it: then nobody would ask the flow,
+    // and its end would not be noticed.
+    let late = async {
+        gone.await;
+        sleep(LAST_WORDS).await;
+    };
+    let handed = async {
+        match select(pin!(login.hand_over(upstream, Wire::over(flow, gateway))), pin!(late)).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right(_) => Err(std::io::ErrorKind::ConnectionReset.into()),
+        }
+    };
+    let error = match select(pin!(handed), pin!(lost(&mut hold))).await {
         Either::Left((ended, _)) => ended.err().map(|error| error.to_string()),
         Either::Right(((), _)) => {
             last_words.set(LOST);

@@ -1,10 +1,7 @@
 //! Reaching a gateway: directly, or by WebSocket where that fails.
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,8 +9,8 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use sallyport_identity::agents::SERVER_NAME;
 use sallyport_listen::{Roots, Verification};
-use sallyport_tunnel::websocket::{ByteStream, Carrier, Dialer, Proxy};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use sallyport_tunnel::websocket::{Dialer, Proxy};
+use sallyport_tunnel::{Road, TLS_BUFFER, Wide};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -22,12 +19,6 @@ use super::config::{GatewayConfig, Transport};
 
 /// How long reaching the gateway may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// What the inner TLS goes over.
-pub(super) enum Road {
-    Direct(TcpStream),
-    WebSocket(Box<ByteStream<Carrier>>),
-}
 
 /// A connection to a gateway, in the TLS of agents.
 pub(super) struct Reached {
@@ -71,7 +62,7 @@ async fn direct(gateway: &GatewayConfig, tls: Arc<ClientConfig>) -> anyhow::Resu
         .with_context(|| format!("`{authority}` cannot be reached"))?;
     stream.set_nodelay(true)?;
     let address = stream.peer_addr()?;
-    let stream = secured(Road::Direct(stream), tls).await?;
+    let stream = secured(Road::Direct(Wide::new(stream)), tls).await?;
     Ok(Reached { stream, address })
 }
 
@@ -101,37 +92,7 @@ async fn by_websocket(gateway: &GatewayConfig, tls: Arc<ClientConfig>) -> anyhow
 async fn secured(road: Road, tls: Arc<ClientConfig>) -> anyhow::Result<TlsStream<Road>> {
     let name = ServerName::try_from(SERVER_NAME)?;
     let connected = TlsConnector::from(tls).connect(name, road).await;
-    connected.context("the gateway does not show that it is the one that was joined")
-}
-
-impl AsyncRead for Road {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::WebSocket(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Road {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut TaskContext<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::WebSocket(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_flush(cx),
-            Self::WebSocket(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Direct(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::WebSocket(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
-        }
-    }
+    let mut stream = connected.context("the gateway does not show that it is the one that was joined")?;
+    stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+    Ok(stream)
 }

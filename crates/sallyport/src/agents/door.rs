@@ -13,7 +13,7 @@ use rustls::ServerConfig;
 use sallyport_identity::agents::{Agents, JoinReply, JoinRequest};
 use sallyport_ledger::{Entry, Journal};
 use sallyport_listen::{Accepted, Handshake, Listener, ServerTls};
-use sallyport_tunnel::{Fleet, JOIN_ALPN, Joined, TUNNEL_ALPN, head, websocket};
+use sallyport_tunnel::{Fleet, JOIN_ALPN, Joined, TLS_BUFFER, TUNNEL_ALPN, Wide, head, websocket};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -108,7 +108,10 @@ impl Inner {
     async fn serve(&self, accepted: Accepted) -> anyhow::Result<()> {
         let peer = accepted.peer();
         let (wire, handshake) = accepted.into_wire()?;
-        let start = handshake.within(LazyConfigAcceptor::new(rustls::server::Acceptor::default(), wire));
+        let start = handshake.within(LazyConfigAcceptor::new(
+            rustls::server::Acceptor::default(),
+            Wide::new(wire),
+        ));
         let start = start.await?.context("no TLS")?;
         if names(&start, TUNNEL_ALPN) || names(&start, JOIN_ALPN) {
             let comer = handshake.within(self.recognise(start)).await??;
@@ -126,7 +129,7 @@ impl Inner {
                 .await
         };
         let comer = handshake.within(Box::pin(inside)).await??;
-        self.welcome(comer, peer, handshake).await
+        Box::pin(self.welcome(comer, peer, handshake)).await
     }
 
     async fn recognise<S>(&self, start: tokio_rustls::StartHandshake<S>) -> anyhow::Result<Comer<S>>
@@ -134,10 +137,11 @@ impl Inner {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         if names(&start, TUNNEL_ALPN) {
-            let stream = start
+            let mut stream = start
                 .into_stream(Arc::clone(&self.tunnel))
                 .await
                 .context("no TLS for the tunnel")?;
+            stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
             Ok(Comer::Agent(stream))
         } else if names(&start, JOIN_ALPN) {
             let stream = start

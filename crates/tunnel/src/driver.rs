@@ -1,13 +1,17 @@
 //! What keeps a connection going on either side, and notices when the other is gone.
 
 use std::future::Future;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use h2::{Ping, PingPong};
+use bytes::Bytes;
+use h2::{Ping, PingPong, RecvStream, SendStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+
+use crate::incoming::Arrivals;
+use crate::outgoing::{Outgoing, Unsent};
 
 /// How the other side's silence is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +39,31 @@ pub(crate) struct Line {
     other: String,
     lost: OnceLock<String>,
     latency_us: AtomicU64,
+    pub(crate) outgoing: Arc<Outgoing>,
+    pub(crate) arrivals: Arc<Arrivals>,
+    leaving: Mutex<Vec<Leaving>>,
     /// Somebody on this side ends it, or the last flow ended.
     changed: Notify,
+}
+
+/// Whatever ends the work on a connection ends its flows.
+struct Over<'l>(&'l Line);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.lose("the tunnel was dropped");
+        // The connection has told its flows, and nobody else listens any more.
+        self.0.arrivals.take_in();
+        self.0.see_off(true);
+    }
+}
+
+/// A flow that was dropped before everything was sent. Were its halves dropped, too, what is in line would be.
+#[derive(Debug)]
+struct Leaving {
+    unsent: Arc<Unsent>,
+    _send: SendStream<Bytes>,
+    _receive: RecvStream,
 }
 
 impl Line {
@@ -57,9 +84,50 @@ impl Line {
         self.flows.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn end(&self) {
-        self.flows.fetch_sub(1, Ordering::Relaxed);
+    fn end(&self, flows: usize) {
+        self.flows.fetch_sub(flows, Ordering::Relaxed);
         self.changed.notify_waiters();
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, Vec<Leaving>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A flow is dropped. The stream is reset, if it is not over both ways, once everything was sent.
+    pub(crate) fn leave(&self, send: SendStream<Bytes>, receive: RecvStream, unsent: &Arc<Unsent>) {
+        unsent.leave();
+        if unsent.is_over() || self.lost().is_some() {
+            drop((send, receive));
+            return self.end(1);
+        }
+        self.leaving().push(Leaving {
+            unsent: Arc::clone(unsent),
+            _send: send,
+            _receive: receive,
+        });
+        // Meanwhile the last block may have gone, or the connection ended.
+        self.see_off(self.lost().is_some());
+    }
+
+    /// Lets go of flows that are leaving and have nothing more to send, or of all.
+    fn see_off(&self, all: bool) {
+        let gone: Vec<Leaving> = self
+            .leaving()
+            .extract_if(.., |flow| all || flow.unsent.is_over())
+            .collect();
+        let count = gone.len();
+        // Not while the list is held: it takes the connection's lock.
+        drop(gone);
+        if count > 0 {
+            self.end(count);
+        }
+    }
+
+    async fn see_all_off(&self) {
+        loop {
+            self.outgoing.left.notified().await;
+            self.see_off(false);
+        }
     }
 
     pub(crate) fn flows(&self) -> usize {
@@ -116,8 +184,9 @@ impl Line {
         keep_alive: KeepAlive,
     ) -> String {
         let other = &self.other;
+        let _over = Over(self);
         tokio::select! {
-            ended = connection => self.lose(&match ended {
+            ended = self.arrivals.drive(connection) => self.lose(&match ended {
                 Ok(()) => format!("{other} ended the tunnel"),
                 Err(error) => format!("{}: {error}", self.broke()),
             }),
@@ -126,6 +195,7 @@ impl Line {
                 self.lose(&format!("{other} has not answered for {seconds} s"));
             }
             () = self.ended_here() => {}
+            () = self.see_all_off() => {}
         }
         self.lost().unwrap_or_default().to_owned()
     }
