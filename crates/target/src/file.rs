@@ -76,6 +76,9 @@ pub(crate) struct Entry {
     /// PostgreSQL: settings that clients may give at connect besides those that are always allowed.
     pub(crate) startup_settings: Option<Spanned<Vec<Spanned<String>>>>,
 
+    /// PostgreSQL: a role of its own for each session, which `user` makes.
+    pub(crate) ephemeral: Option<Spanned<EphemeralEntry>>,
+
     /// SSH: accounts besides `user` that a person may ask for.
     pub(crate) logins: Option<Spanned<Vec<Spanned<String>>>>,
     /// SSH: a private key (PEM) to log in with.
@@ -104,12 +107,23 @@ pub(crate) struct Entry {
     pub(crate) login_shell: Option<Spanned<String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EphemeralEntry {
+    /// The roles that sessions can be granted.
+    pub(crate) grantable: Spanned<Vec<Spanned<String>>>,
+    /// The role that gets what sessions made, when they end.
+    pub(crate) owner: Spanned<String>,
+    /// What the roles' names begin with; `sp` when absent.
+    pub(crate) prefix: Option<Spanned<String>>,
+}
+
 /// An option and where it is, if it is there.
 pub(crate) type Place = (&'static str, Option<Range<usize>>);
 
 impl Entry {
     /// The options that targets of PostgreSQL alone have.
-    pub(crate) fn of_postgres(&self) -> [Place; 9] {
+    pub(crate) fn of_postgres(&self) -> [Place; 10] {
         [
             ("database", span(&self.database)),
             ("tls", span(&self.tls)),
@@ -120,6 +134,7 @@ impl Entry {
             ("auth", span(&self.auth)),
             ("channel_binding", span(&self.channel_binding)),
             ("startup_settings", span(&self.startup_settings)),
+            ("ephemeral", span(&self.ephemeral)),
         ]
     }
 

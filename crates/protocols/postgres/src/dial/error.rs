@@ -6,6 +6,7 @@ use sallyport_listen::TlsError;
 use sallyport_target::{AuthMethod, ConnectError};
 
 use super::scram::ScramError;
+use crate::roles::RoleError;
 use crate::wire::{Diagnostic, Field, WireError};
 
 /// Who must do something about it.
@@ -76,6 +77,9 @@ pub enum DialError {
     /// The login must be bound to the TLS channel, and cannot be.
     #[error("the login cannot be bound to the TLS channel, which is required")]
     ChannelBinding,
+    /// There is no role for the session.
+    #[error(transparent)]
+    Role(#[from] RoleError),
     /// SCRAM failed on the target's side.
     #[error("SCRAM with the target failed: {0}")]
     Scram(#[from] ScramError),
@@ -102,7 +106,8 @@ impl DialError {
             | Self::Method { .. }
             | Self::NoPassword
             | Self::ClearPassword
-            | Self::ChannelBinding => Culprit::Gateway,
+            | Self::ChannelBinding
+            | Self::Role(_) => Culprit::Gateway,
             Self::Refused(diagnostic) if is_login_refusal(diagnostic) => Culprit::Gateway,
             Self::Refused(_) => Culprit::Target,
         }
@@ -137,6 +142,7 @@ impl DialError {
             | Self::NoPassword
             | Self::ClearPassword
             | Self::ChannelBinding
+            | Self::Role(_)
             | Self::Scram(_) => told("08001", self.to_string()).hint(operator),
         }
     }
