@@ -10,6 +10,7 @@ mod credentials;
 mod cursors;
 mod demo;
 mod drivers;
+mod ephemeral;
 mod faults;
 mod functions;
 mod hostile;

@@ -4,9 +4,12 @@ use std::{convert::Infallible, fmt};
 
 use secrecy::SecretString;
 use tokio::{
+    runtime::Handle,
     sync::{oneshot, watch},
     time::Instant,
 };
+
+use crate::Background;
 
 /// A credential for one session.
 ///
@@ -93,17 +96,39 @@ enum Held {
 pub(crate) enum LeaseState {
     /// It is good until then, unless it is renewed.
     Until(Instant),
+    /// It is good until it is dropped.
+    Kept,
     /// It is over.
     Lost,
 }
 
 impl Hold {
+    /// Keeps something that whoever calls has made for one session: `end` runs once this is dropped, in the background, on
+    /// the runtime of the caller. Gives `None`, and nothing runs, where there is no runtime.
+    pub fn of(background: &Background, end: impl Future<Output = ()> + Send + 'static) -> Option<Self> {
+        let runtime = Handle::try_current().ok()?;
+        let (alive, released) = oneshot::channel::<Infallible>();
+        // Nobody but its maker ends it.
+        let (state, watched) = watch::channel(LeaseState::Kept);
+        background.spawn(&runtime, async move {
+            // Nothing is ever sent: an error is the drop.
+            let _ = released.await;
+            drop(state);
+            end.await;
+        });
+        Some(Self(Held::Kept {
+            state: watched,
+            _alive: alive,
+        }))
+    }
+
     /// When the credential ends, as far as is known now.
     pub fn expires(&self) -> Option<Instant> {
         match &self.0 {
             Held::Until(expires) => *expires,
             Held::Kept { state, .. } => match *state.borrow() {
                 LeaseState::Until(at) => Some(at),
+                LeaseState::Kept => None,
                 LeaseState::Lost => Some(Instant::now()),
             },
         }

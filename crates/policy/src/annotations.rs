@@ -17,10 +17,15 @@ pub(crate) struct Annotations {
     pub(crate) mask: Option<SmolStr>,
     /// `@ends("session")`: what follows a refused command is not to be run either.
     pub(crate) ends_session: bool,
+    /// `@grant`: what the session's own role at the target gets.
+    pub(crate) grants: BTreeSet<SmolStr>,
 }
 
 /// The most approvals that one group can be asked for.
 const MAX_APPROVALS: u32 = 20;
+/// The most roles that one rule grants, and the longest name of one, in bytes: a server would cut a longer one.
+const MAX_GRANTS: usize = 32;
+const MAX_ROLE: usize = 63;
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 500;
 
@@ -30,30 +35,9 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
     for (key, value) in policy.annotations() {
         check_key(key, value, policy, &mut wrong);
     }
-    let forbids = policy.effect() == Effect::Forbid;
     let get = |key: &str| policy.annotation(key).map(str::to_owned);
     let (hold, moderate) = (get("hold"), get("moderate"));
-    for key in ["message", "hold", "moderate", "mask", "ends"] {
-        if get(key).is_some() && !forbids {
-            wrong.push(format!("`@{key}` belongs to a rule that forbids"));
-        }
-    }
-    for key in ["approvals", "timeout", "expires"] {
-        let moderates = key == "timeout" && moderate.is_some();
-        if get(key).is_some() && hold.is_none() && !moderates {
-            wrong.push(format!("`@{key}` needs `@hold` beside it"));
-        }
-    }
-    if hold.is_some() && moderate.is_some() {
-        wrong.push("a rule has either `@hold` or `@moderate`: where both are needed, two rules say so".to_owned());
-    }
-    let waits = hold.is_some() || moderate.is_some();
-    if waits && get("mask").is_some() {
-        wrong.push("a rule either holds or masks, not both".to_owned());
-    }
-    if get("ends").is_some() && (waits || get("mask").is_some()) {
-        wrong.push("`@ends` belongs to a plain refusal, which neither holds nor masks".to_owned());
-    }
+    check_together(policy, &mut wrong);
     let mut keep = |result: Result<Option<Duration>, String>| match result {
         Ok(value) => value,
         Err(why) => {
@@ -80,6 +64,11 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
             None
         }
     };
+    let grants = get("grant").map_or(Ok(BTreeSet::new()), |text| roles(&text));
+    let grants = grants.unwrap_or_else(|why| {
+        wrong.push(why);
+        BTreeSet::new()
+    });
     if !wrong.is_empty() {
         return Err(wrong);
     }
@@ -93,7 +82,39 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
         }),
         mask: get("mask").map(SmolStr::from),
         ends_session: get("ends").is_some(),
+        grants,
     })
+}
+
+/// What belongs to which rule, and what excludes what.
+fn check_together(policy: &Policy, wrong: &mut Vec<String>) {
+    let forbids = policy.effect() == Effect::Forbid;
+    let get = |key: &str| policy.annotation(key);
+    let (hold, moderate) = (get("hold"), get("moderate"));
+    for key in ["message", "hold", "moderate", "mask", "ends"] {
+        if get(key).is_some() && !forbids {
+            wrong.push(format!("`@{key}` belongs to a rule that forbids"));
+        }
+    }
+    if get("grant").is_some() && forbids {
+        wrong.push("`@grant` belongs to a rule that permits".to_owned());
+    }
+    for key in ["approvals", "timeout", "expires"] {
+        let moderates = key == "timeout" && moderate.is_some();
+        if get(key).is_some() && hold.is_none() && !moderates {
+            wrong.push(format!("`@{key}` needs `@hold` beside it"));
+        }
+    }
+    if hold.is_some() && moderate.is_some() {
+        wrong.push("a rule has either `@hold` or `@moderate`: where both are needed, two rules say so".to_owned());
+    }
+    let waits = hold.is_some() || moderate.is_some();
+    if waits && get("mask").is_some() {
+        wrong.push("a rule either holds or masks, not both".to_owned());
+    }
+    if get("ends").is_some() && (waits || get("mask").is_some()) {
+        wrong.push("`@ends` belongs to a plain refusal, which neither holds nor masks".to_owned());
+    }
 }
 
 fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
@@ -119,7 +140,7 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
                 wrong.push("`@ends` can end the `session` and nothing else".to_owned());
             }
         }
-        "hold" | "moderate" | "approvals" | "timeout" | "expires" => {}
+        "hold" | "moderate" | "approvals" | "timeout" | "expires" | "grant" => {}
         other => {
             let effect = policy.effect();
             wrong.push(format!("`@{other}` is not an annotation that a {effect} rule can have"));
@@ -172,6 +193,25 @@ fn watchers(text: &str) -> Result<BTreeSet<SmolStr>, String> {
     Ok(groups)
 }
 
+/// `reader`, `reader,writer`.
+fn roles(text: &str) -> Result<BTreeSet<SmolStr>, String> {
+    let mut roles = BTreeSet::new();
+    for role in text.split(',').map(str::trim) {
+        if role.is_empty() || role.len() > MAX_ROLE || role.chars().any(char::is_control) {
+            return Err(format!(
+                "`@grant` names roles of the target, each of at most {MAX_ROLE} bytes: `reader,writer`"
+            ));
+        }
+        if !roles.insert(SmolStr::from(role)) {
+            return Err(format!("`@grant` names the role `{role}` twice"));
+        }
+    }
+    if roles.len() > MAX_GRANTS {
+        return Err(format!("`@grant` names more than {MAX_GRANTS} roles"));
+    }
+    Ok(roles)
+}
+
 /// `30s`, `10m`, `2h`, `1d`.
 fn duration(key: &str, text: &str) -> Result<Duration, String> {
     let wrong = || format!("`@{key}` is a time such as 30s, 10m, 2h or 1d, at most 30d");
@@ -205,6 +245,15 @@ mod tests {
         assert!(approvals("dba,dba", None).is_err());
         assert!(approvals("dba:0", None).is_err());
         assert!(approvals("", None).is_err());
+    }
+
+    #[test]
+    fn roles_are_named_once_and_are_names() {
+        let named: Vec<_> = roles("writer, reader").unwrap().into_iter().collect();
+        assert_eq!(named, ["reader", "writer"]);
+        for wrong in ["", "reader,", "reader,reader", "a\nb", &"x".repeat(64)] {
+            assert!(roles(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -148,6 +148,9 @@ pub struct Decision {
     pub hold: Option<HoldSpec>,
     /// A rule that refuses says `@ends("session")`: what the client sends next assumes that this took effect.
     pub ends_session: bool,
+    /// The roles at the target that the permits of an `Allow` grant to the session's own role, all of theirs together.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub grants: BTreeSet<SmolStr>,
     /// How long the answer may be reused.
     #[serde(skip)]
     pub cache: Lifetime,
@@ -163,6 +166,7 @@ impl Decision {
             message: Some(message.into()),
             hold: None,
             ends_session: false,
+            grants: BTreeSet::new(),
             cache,
         }
     }
@@ -187,9 +191,12 @@ impl Decision {
             (Some(a), Some(b)) => Some(a.merge(b)),
             (one, None) | (None, one) => one,
         };
+        let mut grants = self.grants;
+        grants.extend(other.grants);
         Self {
             outcome: self.outcome,
             rules,
+            grants,
             message: self.message.or(other.message),
             hold,
             ends_session: self.ends_session || other.ends_session,

@@ -250,6 +250,9 @@ fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions:
     if annotations.ends_session && actions.contains(&reveal) {
         wrong.push("a rule with `@ends` cannot cover `Action::\"reveal\"`: it is about commands".to_owned());
     }
+    if !annotations.grants.is_empty() && actions.iter().any(|action| *action != ActionName::connect()) {
+        wrong.push("`@grant` belongs to a rule about `Action::\"connect\"` only".to_owned());
+    }
     if annotations.mask.is_some() && actions.iter().any(|action| *action != reveal) {
         wrong.push("`@mask` belongs to a rule about `Action::\"reveal\"` only".to_owned());
     }

@@ -178,6 +178,10 @@ impl Standing {
                 message: None,
                 hold: None,
                 ends_session: false,
+                grants: self
+                    .rules_at(&verdict.permits)
+                    .flat_map(|rule| rule.annotations.grants.iter().cloned())
+                    .collect(),
                 cache,
             };
         }
@@ -196,6 +200,7 @@ impl Standing {
                     message,
                     hold,
                     ends_session: false,
+                    grants: BTreeSet::new(),
                     cache,
                 }
             }
@@ -210,6 +215,7 @@ impl Standing {
                     ends_session: self
                         .rules_at(&verdict.forbids)
                         .any(|rule| rule.annotations.ends_session),
+                    grants: BTreeSet::new(),
                     cache,
                 }
             }

@@ -86,6 +86,42 @@ fn a_refusal_can_end_the_session_and_a_stronger_answer_keeps_that() {
 }
 
 #[test]
+fn a_session_is_granted_what_all_rules_that_let_it_in_grant() {
+    let rules = r#"
+        @id("all") permit (principal, action, resource);
+        @id("read") @grant("reader") permit (principal in Group::"dev", action == Action::"connect", resource);
+        @id("write") @grant("writer, reader") permit (principal in Group::"dba", action == Action::"connect", resource);
+        @id("asked") @hold("dba") forbid (principal == User::"held", action == Action::"connect", resource)
+        unless { context.approved_by.contains(Group::"dba") };
+        @id("out") forbid (principal == User::"mallory", action == Action::"connect", resource);"#;
+    let bundle = load(rules, "");
+    let grants = |who: &str, groups: &[&str], situation: &Situation| {
+        let decision = bundle.decide(&user(who, groups), &orders(), &[connect()], situation);
+        (
+            decision.outcome,
+            decision
+                .grants
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(","),
+        )
+    };
+    assert_eq!(grants("alice", &[], &now()), (Outcome::Allow, String::new()));
+    assert_eq!(grants("alice", &["dev"], &now()), (Outcome::Allow, "reader".to_owned()));
+    assert_eq!(
+        grants("alice", &["dev", "dba"], &now()),
+        (Outcome::Allow, "reader,writer".to_owned())
+    );
+    assert_eq!(grants("mallory", &["dba"], &now()), (Outcome::Deny, String::new()));
+    assert_eq!(grants("held", &["dba"], &now()), (Outcome::Hold, String::new()));
+    assert_eq!(
+        grants("held", &["dba"], &approved(&["dba"])),
+        (Outcome::Allow, "reader,writer".to_owned())
+    );
+}
+
+#[test]
 fn a_hold_names_whom_to_ask_and_ends_with_their_approval() {
     let rules = r#"
         @id("all") permit (principal, action, resource);

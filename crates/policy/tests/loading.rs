@@ -125,6 +125,24 @@ fn annotations_must_mean_something() {
         ),
         ("@message(\"two\\nlines\")", "forbid", "", "`@message` is one line"),
         (
+            "@grant(\"reader\")",
+            "forbid",
+            "",
+            "`@grant` belongs to a rule that permits",
+        ),
+        (
+            "@grant(\"reader\")",
+            "permit",
+            "",
+            "`@grant` belongs to a rule about `Action::\"connect\"` only",
+        ),
+        (
+            "@grant(\"reader,,\")",
+            "permit",
+            "",
+            "`@grant` names roles of the target",
+        ),
+        (
             "@moderate(\"dba\")",
             "forbid",
             unless,

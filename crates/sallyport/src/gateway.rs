@@ -15,7 +15,7 @@ use sallyport_ledger::{Durability, Entry, Journal, Receipt, RecordingKey, Record
 use sallyport_listen::{Listener, ServerTls, ServerTlsOptions, Workers};
 use sallyport_mask::{Detector, MaskKey};
 use sallyport_policy::{Loader, Reloaded, SchemaFragment, Watcher};
-use sallyport_postgres::Postgres;
+use sallyport_postgres::{Dialer, Postgres, SWEEP_EVERY};
 use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
 use sallyport_ssh::Ssh;
@@ -118,8 +118,8 @@ impl Gateway {
             sallyport_listen::Limits::default(),
         );
         let house = Arc::new(house);
-        let postgres = Postgres::new(Some(tls.clone()), mask_key.clone()).with_max_message(config.limits.max_message());
-        let postgres = (listen(config.listen.postgres, limits)?, Arc::new(postgres));
+        let postgres = postgres(config, &house, &tls, &mask_key)?;
+        let postgres = (listen(config.listen.postgres, limits)?, postgres);
         let (ssh, hosts) = ssh(config, &keys, &house, limits, mask_key)?;
         let agents = agents(config, &keys, &store, &house, &fleet, (&tls, api_limits)).await?;
         let api = listen(config.listen.api, api_limits)?;
@@ -172,6 +172,7 @@ impl Gateway {
             let tls = self.tls.clone();
             async move { tls.keep_current().await }
         });
+        let sweeping = tokio::spawn(sweep(Arc::clone(&self.house), Arc::clone(&self.postgres.1)));
         let door = Door {
             house: Arc::clone(&self.house),
             workers: &self.workers,
@@ -205,12 +206,22 @@ impl Gateway {
             door.abort();
             agents.abort();
         }
+        sweeping.abort();
         maintaining.abort();
         counting.abort();
         renewing.abort();
         stopping.send_replace(true);
         let _ = serving.await;
         Ok(())
+    }
+}
+
+/// Ends roles of sessions that were left behind at targets, by a crash or while a server was away.
+async fn sweep(house: Arc<House>, postgres: Arc<Postgres>) {
+    loop {
+        let targets = house.targets.all(&house.policy);
+        postgres.login().sweep(targets.targets()).await;
+        tokio::time::sleep(SWEEP_EVERY).await;
     }
 }
 
@@ -238,6 +249,14 @@ impl Door<'_> {
             });
         }
     }
+}
+
+/// PostgreSQL, where targets can have roles for single sessions.
+fn postgres(config: &Config, house: &House, tls: &ServerTls, mask_key: &MaskKey) -> anyhow::Result<Arc<Postgres>> {
+    let background = house.targets.broker().background();
+    let dialer = Dialer::default().with_roles(&config.state_dir, background)?;
+    let postgres = Postgres::new(Some(tls.clone()), mask_key.clone()).with_dialer(dialer);
+    Ok(Arc::new(postgres.with_max_message(config.limits.max_message())))
 }
 
 /// People type tokens and passphrases while they log in by SSH.

@@ -1,6 +1,7 @@
 //! The gate: every command is decided, written down, and only then permitted.
 
 mod again;
+mod encoded;
 mod room;
 mod watched;
 
@@ -10,10 +11,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use sallyport_ledger::{Event, LedgerError, Recorder, Root, SessionHeader};
-use sallyport_policy::{
-    Bundle, Classification, Decision, Lifetime, Outcome, Resource, RuleId, Situation, Subject, Watcher,
-};
-use serde::Serialize;
+use sallyport_policy::{Bundle, Classification, Decision, Lifetime, Outcome, Resource, Situation, Subject, Watcher};
 use serde_json::json;
 use smol_str::SmolStr;
 use time::OffsetDateTime;
@@ -110,8 +108,9 @@ pub struct Gate {
     /// The digest of the policy that the recording's header names.
     opened_under: Box<str>,
     seq: u64,
-    /// What let the session begin.
+    /// What let the session begin, and the roles at the target that it was given with that.
     admission: Option<Command>,
+    grants: BTreeSet<SmolStr>,
     /// The groups that approved commands of this session, by the commands' numbers.
     granted: FxHashMap<u64, Vec<String>>,
     /// What a recording holds beside a command's text, while it is written.
@@ -155,6 +154,7 @@ impl Gate {
             opened_under: header.policy_digest.as_str().into(),
             seq: 0,
             admission: None,
+            grants: BTreeSet::new(),
             granted: FxHashMap::default(),
             detail: Vec::new(),
         }
@@ -270,6 +270,7 @@ impl Gate {
                 self.meters.hold(),
             )));
         }
+        self.grant(&command, &decision);
         Asked::Ruled(self.rule(seq, &command, &decision))
     }
 
@@ -307,6 +308,7 @@ impl Gate {
         match self.record.check() {
             Ok(()) => {
                 self.granted.insert(seq, grant.groups);
+                self.grant(&command, &decision);
                 self.rule(seq, &command, &decision)
             }
             Err(refusal) => Ruling::Refused { seq, refusal },
@@ -375,6 +377,7 @@ impl Gate {
                 message: None,
                 hold: None,
                 ends_session: false,
+                grants: BTreeSet::new(),
                 cache: Lifetime::Forever,
             };
         }
@@ -461,38 +464,4 @@ impl Gate {
             ends: decision.ends_session,
         }
     }
-
-    /// What a recording holds of a decision, in JSON: what is as usual, and as the recording's header says of the policy,
-    /// is left out.
-    fn encode(&self, decision: &Decision, request: Option<&str>) -> Vec<u8> {
-        let of_header = *self.bundle.digest() == *self.opened_under;
-        let recorded = Recorded {
-            outcome: decision.outcome,
-            rules: &decision.rules,
-            message: decision.message.as_deref(),
-            ends_session: decision.ends_session,
-            policy: (!of_header).then(|| self.bundle.digest()),
-            commit: self.bundle.commit().filter(|_| !of_header),
-            request,
-        };
-        // Strings and flags: there is nothing in them that JSON cannot say.
-        serde_json::to_vec(&recorded).unwrap_or_default()
-    }
-}
-
-/// A decision as a recording holds it.
-#[derive(Serialize)]
-struct Recorded<'a> {
-    outcome: Outcome,
-    rules: &'a [RuleId],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    ends_session: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    policy: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    commit: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request: Option<&'a str>,
 }

@@ -1,5 +1,6 @@
 //! What a protocol brings to the path of a command.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use sallyport_identity::{Credential, DeviceLogin};
 use sallyport_listen::Wire;
 use sallyport_target::Target;
 use secrecy::SecretString;
+use smol_str::SmolStr;
 
 use crate::driver::Ending;
 use crate::gate::Gate;
@@ -113,11 +115,16 @@ pub trait Protocol: Send + Sync + 'static {
     /// How it logs in to targets.
     fn login(&self) -> &Arc<Self::Login>;
 
-    /// What is asked of `target` for `caller`, whose `connect` policy has permitted.
+    /// What is asked of `target` for `caller`, whose `connect` policy has permitted, and with it `grants` at the target.
     ///
     /// # Errors
     /// When the caller wants what nobody may have there.
-    fn order(&self, target: &Target, caller: &Self::Caller) -> Result<<Self::Login as Login>::Order, DialError>;
+    fn order(
+        &self,
+        target: &Target,
+        caller: &Self::Caller,
+        grants: &BTreeSet<SmolStr>,
+    ) -> Result<<Self::Login as Login>::Order, DialError>;
 
     /// Lets the client in and relays until one side ends.
     fn relay(

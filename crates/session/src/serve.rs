@@ -256,7 +256,7 @@ async fn connected<P: Protocol>(
     mut gate: Gate,
     mut signals: Signals,
 ) -> (Ending, Gate) {
-    let order = protocol.order(door.target(), &caller);
+    let order = protocol.order(door.target(), &caller, gate.grants());
     let dialled = match order {
         Ok(order) => door.log_in(order).await,
         Err(error) => Err(error),

@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 use toml::Spanned;
 
 use crate::{
-    Address, Broker, Lease, LeaseError, Postgres, Ssh,
+    Address, Administrator, Broker, Lease, LeaseError, Postgres, Ssh,
     file::{Entry, File, Place},
 };
 
@@ -160,7 +160,18 @@ impl Target {
         }
     }
 
-    /// The same without a credential, for what is done beside sessions and needs no login.
+    /// Who makes the roles of sessions there, if they have roles of their own and whoever reads this logs in.
+    pub fn administrator(&self) -> Option<Administrator> {
+        match &self.access {
+            Access::Postgres(Postgres {
+                login: Way::Here(login),
+                ..
+            }) => login.administrator(&self.name, &self.credentials),
+            Access::Postgres(_) | Access::Ssh(_) => None,
+        }
+    }
+
+    /// A lease without a credential, for what is done beside sessions and needs no login.
     ///
     /// # Errors
     /// When nothing is, or somebody else logs in.

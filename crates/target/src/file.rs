@@ -78,6 +78,8 @@ pub(crate) struct Entry {
 
     /// PostgreSQL: where values are masked, in the `gateway` (the default) or in the `agent`.
     pub(crate) mask_at: Option<Spanned<String>>,
+    /// PostgreSQL: a role of its own for each session, which `user` makes.
+    pub(crate) ephemeral: Option<Spanned<EphemeralEntry>>,
 
     /// SSH: accounts besides `user` that a person may ask for.
     pub(crate) logins: Option<Spanned<Vec<Spanned<String>>>>,
@@ -107,12 +109,23 @@ pub(crate) struct Entry {
     pub(crate) login_shell: Option<Spanned<String>>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EphemeralEntry {
+    /// The roles that sessions can be granted.
+    pub(crate) grantable: Spanned<Vec<Spanned<String>>>,
+    /// The role that gets what sessions made, when they end.
+    pub(crate) owner: Spanned<String>,
+    /// What the roles' names begin with; `sp` when absent.
+    pub(crate) prefix: Option<Spanned<String>>,
+}
+
 /// An option and where it is, if it is there.
 pub(crate) type Place = (&'static str, Option<Range<usize>>);
 
 impl Entry {
     /// The options that targets of PostgreSQL alone have.
-    pub(crate) fn of_postgres(&self) -> [Place; 10] {
+    pub(crate) fn of_postgres(&self) -> [Place; 11] {
         [
             ("database", span(&self.database)),
             ("tls", span(&self.tls)),
@@ -124,6 +137,7 @@ impl Entry {
             ("channel_binding", span(&self.channel_binding)),
             ("startup_settings", span(&self.startup_settings)),
             ("mask_at", span(&self.mask_at)),
+            ("ephemeral", span(&self.ephemeral)),
         ]
     }
 

@@ -5,7 +5,7 @@ use sallyport_credential::{CredentialError, Hold};
 use secrecy::SecretString;
 use smol_str::SmolStr;
 
-use crate::{Address, AuthMethod, ChannelBinding, HostTrust, Patience, SshSecret, Tls};
+use crate::{Address, Administrator, AuthMethod, ChannelBinding, HostTrust, Patience, SshSecret, Tls};
 
 /// What one session needs, whichever protocol its target speaks. `Debug` shows no secret.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct PostgresLease {
     pub database: String,
     /// How long to wait.
     pub patience: Patience,
+    /// Each session has a role of its own, which the user that logs in makes.
+    pub administrator: Option<Box<Administrator>>,
     /// Keeps the credential. The user may be there only as long as this.
     pub hold: Option<Hold>,
 }

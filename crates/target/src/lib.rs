@@ -55,7 +55,7 @@ pub use broker::Broker;
 pub use catalogue::{Access, Catalogue, CatalogueError, Patience, Target, Way};
 pub use dial::{ConnectError, dial_tcp};
 pub use lease::{Lease, LeaseError, OtherProtocol, PostgresLease, SshLease};
-pub use postgres::{AuthMethod, ChannelBinding, MaskAt, Postgres, PostgresLogin, Tls};
+pub use postgres::{Administrator, AuthMethod, ChannelBinding, Ephemeral, MaskAt, Postgres, PostgresLogin, Tls};
 pub use ssh::{
     AcceptEnv, FileRecording, FoundKey, HostTrust, LoginShell, ShellMode, Signer, Ssh, SshCredential, SshLogin,
     SshSecret, UnusableKey,

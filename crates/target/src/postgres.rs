@@ -1,5 +1,7 @@
 //! What a target that speaks PostgreSQL has.
 
+use std::sync::Arc;
+
 use sallyport_credential::{Credentials, Need, Source};
 use sallyport_listen::ClientTls;
 use smol_str::SmolStr;
@@ -46,6 +48,44 @@ pub struct PostgresLogin {
     pub channel_binding: ChannelBinding,
     /// How long to wait.
     pub patience: Patience,
+    /// Each session has a role of its own, which the user makes.
+    pub ephemeral: Option<Ephemeral>,
+}
+
+/// A role of its own for each session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ephemeral {
+    /// The roles that it can be granted.
+    pub grantable: Vec<SmolStr>,
+    /// The role that gets what it owns, when it ends.
+    pub owner: SmolStr,
+    /// What its name begins with.
+    pub prefix: SmolStr,
+}
+
+/// The user that makes roles for sessions, for as long as that takes: it also ends them, after the session.
+#[derive(Clone, Debug)]
+pub struct Administrator {
+    /// What it makes.
+    pub ephemeral: Ephemeral,
+    target: SmolStr,
+    login: PostgresLogin,
+    credentials: Arc<Credentials>,
+}
+
+impl Administrator {
+    /// Fetches its credential anew, to log in to a database.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn lease(&self, database: &str) -> Result<PostgresLease, LeaseError> {
+        self.login.lease(&self.target, database, &self.credentials).await
+    }
+
+    /// The target.
+    pub fn target(&self) -> &SmolStr {
+        &self.target
+    }
 }
 
 impl PostgresLogin {
@@ -61,17 +101,29 @@ impl PostgresLogin {
             channel_binding: self.channel_binding,
             database: database.to_owned(),
             patience: self.patience,
+            administrator: None,
             hold: None,
         }
+    }
+
+    /// Who makes the roles of sessions, if they have roles of their own.
+    pub(crate) fn administrator(&self, target: &SmolStr, credentials: &Arc<Credentials>) -> Option<Administrator> {
+        Some(Administrator {
+            ephemeral: self.ephemeral.clone()?,
+            target: target.clone(),
+            login: self.clone(),
+            credentials: Arc::clone(credentials),
+        })
     }
 
     pub(crate) async fn lease(
         &self,
         target: &SmolStr,
         database: &str,
-        credentials: &Credentials,
+        credentials: &Arc<Credentials>,
     ) -> Result<PostgresLease, LeaseError> {
         let mut lease = self.route(target, database);
+        lease.administrator = self.administrator(target, credentials).map(Box::new);
         if let Some(source) = &self.credential {
             let mut need = Need::password().at(self.address.host.as_str(), self.address.port);
             if let Some(user) = &self.user {

@@ -9,13 +9,13 @@ mod keys;
 mod login;
 pub(crate) mod scram;
 
-use std::{io, time::Duration};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use sallyport_credential::Hold;
+use sallyport_credential::{Background, Hold};
 use sallyport_listen::{Wire, connect_tls};
 use sallyport_session::{DialError as NoLogin, Whom};
-use sallyport_target::{PostgresLease, Tls, dial_tcp};
+use sallyport_target::{Ephemeral, PostgresLease, Target, Tls, dial_tcp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use tokio::{
@@ -24,11 +24,13 @@ use tokio::{
 };
 
 pub use error::{Culprit, DialError};
+pub(crate) use keys::KeyCache;
 pub use scram::ScramError;
 
 use crate::{
     cancel_key::CancelKey,
     greet::{Replication, Startup},
+    roles::{RoleError, Roles},
     veil,
     wire::{
         Diagnostic,
@@ -62,7 +64,8 @@ pub struct Upstream {
 /// Logs in to targets. Remembers SCRAM keys of logins that worked, so keep one for all sessions.
 #[derive(Default)]
 pub struct Dialer {
-    keys: keys::KeyCache,
+    keys: Arc<KeyCache>,
+    roles: Option<Arc<Roles>>,
 }
 
 impl std::fmt::Debug for Dialer {
@@ -79,6 +82,24 @@ pub struct Order {
     /// Whether whoever logs in masks what the target says.
     #[serde(default)]
     veiled: bool,
+    #[serde(default)]
+    purpose: Purpose,
+    /// What the session's own role gets, if it has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    grants: Vec<SmolStr>,
+}
+
+/// What a login is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// A session of a person.
+    #[default]
+    Session,
+    /// The names of a database, for all of its sessions.
+    Names,
+    /// The plan of a held statement.
+    Plan,
 }
 
 impl Order {
@@ -100,8 +121,55 @@ impl Order {
             .map(|(name, value)| (SmolStr::from(name), value.to_owned()));
         Ok(Self {
             parameters: replication.into_iter().chain(settings).collect(),
-            veiled: false,
+            ..Self::default()
         })
+    }
+
+    /// For a connection of our own.
+    pub(crate) fn beside() -> Self {
+        let parameters = [("application_name", "sallyport"), ("client_encoding", "UTF8")];
+        let parameters = parameters.map(|(name, value)| (SmolStr::new_static(name), value.to_owned()));
+        Self {
+            parameters: parameters.to_vec(),
+            ..Self::default()
+        }
+    }
+
+    /// The same for this.
+    #[must_use]
+    pub(crate) fn with_purpose(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
+    }
+
+    /// The same for a session whose own role gets this, if it has one.
+    #[must_use]
+    pub fn with_grants(self, grants: impl IntoIterator<Item = SmolStr>) -> Self {
+        let grants = grants.into_iter().collect();
+        Self { grants, ..self }
+    }
+
+    /// What the session's own role gets. Whoever asks may be somebody that has taken a gateway over: what it must not have
+    /// is refused here.
+    pub(crate) fn granted(&self, settings: &Ephemeral) -> Result<Vec<SmolStr>, RoleError> {
+        match self.purpose {
+            // Catalogs are there for everybody to read.
+            Purpose::Names => Ok(Vec::new()),
+            Purpose::Plan => Err(RoleError::NoPlans),
+            Purpose::Session if self.grants.is_empty() => Err(RoleError::NoGrants),
+            Purpose::Session => {
+                let not = self.grants.iter().find(|grant| !settings.grantable.contains(grant));
+                match not {
+                    Some(not) => Err(RoleError::NotGrantable(not.clone())),
+                    None => Ok(self
+                        .grants
+                        .iter()
+                        .cloned()
+                        .collect::<BTreeSet<_>>()
+                        .into_iter()
+                        .collect()),
+                }
+            }
+        }
     }
 
     /// The same, where the agent masks what the target says.
@@ -151,24 +219,49 @@ impl Dialer {
     /// # Cancel safety
     /// When dropped, the connection is closed.
     pub async fn dial(&self, lease: &PostgresLease, order: &Order) -> Result<Upstream, DialError> {
-        let packet = order.packet(lease)?;
-        let wire = dial_tcp(&lease.address, lease.patience.connect).await?;
-        let login = async {
-            let wire = encrypted(wire, lease).await?;
-            // Nobody will log in again as a user that was made for one session.
-            let keys = (!lease.is_for_one_session()).then_some(&self.keys);
-            let upstream = login::Login::new(wire, lease, keys).run(&packet).await?;
-            Ok(Upstream {
-                veiled: order.veiled,
-                ..upstream
-            })
-        };
-        let seconds = lease.patience.login.as_secs();
-        // Boxed: it is large, and held only while a session begins.
-        timeout(lease.patience.login, Box::pin(login))
-            .await
-            .map_err(|_elapsed| DialError::Timeout { seconds })?
+        // Nobody will log in again as a user that was made for one session.
+        let keys = (!lease.is_for_one_session()).then_some(&*self.keys);
+        dial(lease, order, keys).await
     }
+
+    /// The same, and makes roles for sessions where targets say so. They are written down in `state`, and ended by
+    /// `background`.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn with_roles(self, state: &Path, background: &Background) -> io::Result<Self> {
+        let roles = Roles::open(state, background.clone(), Arc::clone(&self.keys))?;
+        Ok(Self {
+            roles: Some(Arc::new(roles)),
+            ..self
+        })
+    }
+
+    /// Ends roles that were left behind at these targets.
+    pub async fn sweep(&self, targets: &[Arc<Target>]) {
+        if let Some(roles) = &self.roles {
+            roles.sweep(targets).await;
+        }
+    }
+}
+
+/// Reaches a target and logs in. Keys of logins that worked are looked up in `keys` and remembered there.
+pub(crate) async fn dial(lease: &PostgresLease, order: &Order, keys: Option<&KeyCache>) -> Result<Upstream, DialError> {
+    let packet = order.packet(lease)?;
+    let wire = dial_tcp(&lease.address, lease.patience.connect).await?;
+    let login = async {
+        let wire = encrypted(wire, lease).await?;
+        let upstream = login::Login::new(wire, lease, keys).run(&packet).await?;
+        Ok(Upstream {
+            veiled: order.veiled,
+            ..upstream
+        })
+    };
+    let seconds = lease.patience.login.as_secs();
+    // Boxed: it is large, and held only while a session begins.
+    timeout(lease.patience.login, Box::pin(login))
+        .await
+        .map_err(|_elapsed| DialError::Timeout { seconds })?
 }
 
 impl sallyport_session::Login for Dialer {
@@ -178,7 +271,11 @@ impl sallyport_session::Login for Dialer {
     type Upstream = Upstream;
     const NAME: &'static str = "postgres";
 
-    async fn log_in(&self, lease: PostgresLease, order: &Order, _whom: &Whom) -> Result<Upstream, NoLogin> {
+    async fn log_in(&self, mut lease: PostgresLease, order: &Order, whom: &Whom) -> Result<Upstream, NoLogin> {
+        if let Some(administrator) = lease.administrator.take() {
+            let roles = self.roles.as_ref().ok_or_else(|| NoLogin::of(RoleError::NoState))?;
+            lease = roles.make(lease, *administrator, order, whom).await.map_err(no_login)?;
+        }
         let mut upstream = self.dial(&lease, order).await.map_err(no_login)?;
         upstream.hold = lease.hold;
         Ok(upstream)

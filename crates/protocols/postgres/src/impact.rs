@@ -13,7 +13,7 @@ use sallyport_sql::SessionState;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::dial::Dialer;
+use crate::dial::{Dialer, Purpose};
 use crate::side::{SideError, SideLine};
 use crate::understanding::READ_OTHERWISE;
 use crate::wire::frontend::{self, Bind};
@@ -70,7 +70,7 @@ struct Question {
 }
 
 async fn plan(door: &Door<Dialer>, question: &Question) -> Result<Option<String>, SideError> {
-    let mut line = SideLine::open(door).await?;
+    let mut line = SideLine::open(door, Purpose::Plan).await?;
     line.ask(BEGIN).await?;
     // Only where names mean the same as in the session would the plan be that of the statement.
     let state = line.ask(SessionState::QUERY).await?;

@@ -14,7 +14,7 @@ use sallyport_sql::Catalog;
 use tokio::time::{Instant, timeout};
 
 use crate::conversation::{SharedNames, Watch};
-use crate::dial::Dialer;
+use crate::dial::{Dialer, Purpose};
 use crate::side::{SideError, SideLine};
 
 /// How often the target is asked.
@@ -115,7 +115,7 @@ impl Keeper {
             None => {
                 // Today's: the credential may have been changed since the first session.
                 let door = self.door.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                SideLine::open(&door).await?
+                SideLine::open(&door, Purpose::Names).await?
             }
         };
         Ok(self.line.insert(line))

@@ -1,6 +1,6 @@
 //! PostgreSQL on the path of a command: greeting clients, logging in to servers, running the machine between them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use sallyport_session::{
     Claim, DialError, Door, Ending, Gate, GreetError, Greeting, HoldInfo, Proof, Protocol, Refusal, Relaying, relay,
 };
 use sallyport_target::{Access, MaskAt, Target};
+use smol_str::SmolStr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
@@ -87,6 +88,13 @@ impl Postgres {
         self
     }
 
+    /// The same, logging in to targets with this.
+    #[must_use]
+    pub fn with_dialer(mut self, dialer: Dialer) -> Self {
+        self.dialer = Arc::new(dialer);
+        self
+    }
+
     /// The names that the sessions of one database share. They are kept fresh as long as somebody watches.
     fn watch_names(&self, door: &Door<Dialer>) -> Arc<Watch> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
@@ -160,7 +168,7 @@ impl Protocol for Postgres {
         &self.dialer
     }
 
-    fn order(&self, target: &Target, caller: &Caller) -> Result<Order, DialError> {
+    fn order(&self, target: &Target, caller: &Caller, grants: &BTreeSet<SmolStr>) -> Result<Order, DialError> {
         let Access::Postgres(postgres) = &target.access else {
             return Err(DialError::of("the target speaks another protocol"));
         };
@@ -168,6 +176,7 @@ impl Protocol for Postgres {
         let mut startup = caller.startup.clone();
         startup.permit_replication();
         let order = Order::new(&startup, &postgres.startup_settings).map_err(DialError::of)?;
+        let order = order.with_grants(grants.iter().cloned());
         match postgres.mask_at {
             MaskAt::Gateway => Ok(order),
             MaskAt::Agent => order.veiled().map_err(DialError::of),

@@ -9,10 +9,8 @@ use sallyport_session::{DialError as NoLogin, Door, LOST};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::dial::{Dialer, Order};
-use crate::greet::Startup;
+use crate::dial::{Dialer, Order, Purpose, Upstream};
 use crate::wire::backend::{DataRow, Tag};
-use crate::wire::startup::{StartupPacket, Version};
 use crate::wire::{Diagnostic, HEADER_LEN, Limits, frontend, next_frame};
 
 /// What a target may answer in one message.
@@ -28,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a question has no answer. Free of what the target says, which may be data.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SideError {
+pub enum SideError {
     /// The target was not reached, or did not let the gateway in.
     #[error(transparent)]
     Dial(#[from] NoLogin),
@@ -51,7 +49,7 @@ pub(crate) enum SideError {
     #[error("the target's answer has no end")]
     TooLong,
     /// The answer did not come in time.
-    #[error("the target did not answer within {} seconds", PATIENCE.as_secs())]
+    #[error("the target did not answer in time")]
     Late,
 }
 
@@ -67,27 +65,25 @@ pub(crate) struct SideLine {
     input: BytesMut,
     /// Keeps the credential that it logged in with.
     hold: Option<Hold>,
+    /// How long the target may take over one question.
+    patience: Duration,
 }
 
 impl SideLine {
-    /// Logs in through `door`.
-    pub(crate) async fn open(door: &Door<Dialer>) -> Result<Self, SideError> {
-        let packet = StartupPacket {
-            version: Version::V3_0,
-            parameters: vec![
-                (b"user", b"sallyport"),
-                (b"application_name", b"sallyport"),
-                (b"client_encoding", b"UTF8"),
-            ],
-        };
-        let startup = Startup::read(&packet).map_err(|error| SideError::Refused(error.sqlstate().into_owned()))?;
-        let order = Order::new(&startup, &[]).map_err(NoLogin::of)?;
-        let upstream = door.log_in(order).await?;
-        Ok(Self {
+    /// Logs in through `door`, for this.
+    pub(crate) async fn open(door: &Door<Dialer>, purpose: Purpose) -> Result<Self, SideError> {
+        let upstream = door.log_in(Order::beside().with_purpose(purpose)).await?;
+        Ok(Self::over(upstream, PATIENCE))
+    }
+
+    /// Over a login that is there.
+    pub(crate) fn over(upstream: Upstream, patience: Duration) -> Self {
+        Self {
             wire: upstream.wire,
             input: BytesMut::with_capacity(4096),
             hold: upstream.hold,
-        })
+            patience,
+        }
     }
 
     /// Asks with a string of statements. After an error other than [`SideError::Refused`] the line is of no more use.
@@ -123,7 +119,7 @@ impl SideLine {
         if self.hold.as_ref().is_some_and(Hold::is_lost) {
             return Err(SideError::Lost);
         }
-        timeout(PATIENCE, self.answer(messages, take))
+        timeout(self.patience, self.answer(messages, take))
             .await
             .map_err(|_elapsed| SideError::Late)?
     }

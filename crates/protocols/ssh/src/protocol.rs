@@ -1,5 +1,6 @@
 //! SSH on the path of a command: greeting clients, logging in to hosts, running the machine between them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sallyport_identity::Identities;
@@ -8,6 +9,7 @@ use sallyport_mask::MaskKey;
 use sallyport_session::{DialError, Ending, Gate, GreetError, Greeting, Protocol, Reason, Refusal, Relaying, relay};
 use sallyport_ssh_transport::ServerConfig;
 use sallyport_target::{Access, Target};
+use smol_str::SmolStr;
 
 use crate::account::Account;
 use crate::conversation::{Begin, SshConversation};
@@ -60,7 +62,8 @@ impl Protocol for Ssh {
         &self.dialer
     }
 
-    fn order(&self, _target: &Target, _caller: &Caller) -> Result<Order, DialError> {
+    /// Accounts at hosts are there already: nothing is granted to them.
+    fn order(&self, _target: &Target, _caller: &Caller, _grants: &BTreeSet<SmolStr>) -> Result<Order, DialError> {
         Ok(Order {})
     }
 

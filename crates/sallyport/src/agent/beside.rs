@@ -1,7 +1,7 @@
 //! What an agent does for a flow: it logs in to a target of its own, and carries what follows.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -41,18 +41,19 @@ struct Asked {
 }
 
 impl Beside {
-    /// With the targets of `file`; `authority` signs for logins at SSH hosts.
+    /// With the targets of `file`; what must be remembered is in `state`, and `authority` signs for logins at SSH hosts.
     ///
     /// # Errors
     /// When the file cannot be read or makes no sense.
-    pub(crate) fn open(file: PathBuf, authority: HostLogins) -> anyhow::Result<Self> {
+    pub(crate) fn open(file: PathBuf, state: &Path, authority: HostLogins) -> anyhow::Result<Self> {
         let broker = Broker::new(true);
         let targets = Mutex::new(read(&file, &broker)?);
+        let postgres = sallyport_postgres::Dialer::default().with_roles(state, broker.background())?;
         Ok(Self {
             file,
             targets,
             broker,
-            postgres: sallyport_postgres::Dialer::default(),
+            postgres,
             ssh: sallyport_ssh::Dialer::new(Some(Arc::new(authority))),
         })
     }
@@ -65,6 +66,15 @@ impl Beside {
         let (before, targets) = (self.announced(), read(&self.file, &self.broker)?);
         *self.targets.lock().unwrap_or_else(PoisonError::into_inner) = targets;
         Ok(self.announced() != before)
+    }
+
+    /// Ends roles of sessions that were left behind at targets, by a crash or while a server was away.
+    pub(crate) async fn sweep(&self) {
+        loop {
+            let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            self.postgres.sweep(targets.targets()).await;
+            tokio::time::sleep(sallyport_postgres::SWEEP_EVERY).await;
+        }
     }
 
     /// What fetches the targets' credentials.
@@ -110,9 +120,9 @@ impl Beside {
     }
 }
 
-fn read(file: &std::path::Path, broker: &Broker) -> anyhow::Result<Catalogue> {
+fn read(file: &Path, broker: &Broker) -> anyhow::Result<Catalogue> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    let base = file.parent().unwrap_or(std::path::Path::new("."));
+    let base = file.parent().unwrap_or(Path::new("."));
     Ok(Catalogue::parse_for_agent(
         &text,
         &file.display().to_string(),

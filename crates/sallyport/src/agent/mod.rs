@@ -37,7 +37,7 @@ const DRAIN: Duration = Duration::from_secs(15);
 pub(crate) async fn run(config: AgentConfig, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     crate::state::prepare(&config.state_dir)?;
     let authority = ssh_authority(&config.state_dir)?;
-    let beside = Arc::new(Beside::open(config.targets.clone(), authority)?);
+    let beside = Arc::new(Beside::open(config.targets.clone(), &config.state_dir, authority)?);
     let mut lines = Vec::new();
     let (announce, announced) = watch::channel(beside.announced());
     for gateway in config.gateways {
@@ -46,6 +46,10 @@ pub(crate) async fn run(config: AgentConfig, stop: impl Future<Output = ()>) -> 
         lines.push(Arc::new(line));
     }
     let following = tokio::spawn(follow(config.targets, Arc::clone(&beside), announce));
+    let sweeping = tokio::spawn({
+        let beside = Arc::clone(&beside);
+        async move { beside.sweep().await }
+    });
     let (stopping, stopped) = watch::channel(false);
     let kept = lines
         .iter()
@@ -64,6 +68,7 @@ pub(crate) async fn run(config: AgentConfig, stop: impl Future<Output = ()>) -> 
         }
     }
     following.abort();
+    sweeping.abort();
     beside.broker().drained(DRAIN).await;
     Ok(())
 }

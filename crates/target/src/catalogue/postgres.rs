@@ -6,7 +6,13 @@ use smol_str::SmolStr;
 use toml::Spanned;
 
 use super::{CatalogueError, Reader};
-use crate::{Address, AuthMethod, ChannelBinding, MaskAt, Postgres, PostgresLogin, Tls, file::Entry};
+use crate::{Address, AuthMethod, ChannelBinding, Ephemeral, MaskAt, Postgres, PostgresLogin, Tls, file::Entry};
+
+/// What the names of sessions' roles begin with.
+const DEFAULT_PREFIX: &str = "sp";
+const MAX_PREFIX: usize = 16;
+/// The longest name of a role, in bytes: a server would cut a longer one.
+const MAX_ROLE: usize = 63;
 
 impl Reader<'_> {
     pub(super) fn postgres(&self, spanned: &Spanned<Entry>) -> Result<Postgres, CatalogueError> {
@@ -43,6 +49,7 @@ impl Reader<'_> {
             channel_binding: self.channel_binding(entry, &tls)?,
             patience: self.patience(entry)?,
             address,
+            ephemeral: self.ephemeral(spanned, credential.as_ref(), &auth)?,
             credential,
             tls,
             auth,
@@ -145,6 +152,63 @@ impl Reader<'_> {
             name if name.contains('\0') => self.at(user, "the user's name has a zero byte"),
             name => Ok(Some(name.to_owned())),
         }
+    }
+
+    fn ephemeral(
+        &self,
+        spanned: &Spanned<Entry>,
+        credential: Option<&Source>,
+        auth: &[AuthMethod],
+    ) -> Result<Option<Ephemeral>, CatalogueError> {
+        let Some(entry) = &spanned.get_ref().ephemeral else {
+            return Ok(None);
+        };
+        if credential.is_some_and(Source::names_user) {
+            return self.at(
+                entry,
+                "roles are made by one `user`, so the credential cannot say another each time",
+            );
+        }
+        if !auth.contains(&AuthMethod::ScramSha256) {
+            return self.at(
+                entry,
+                "roles of sessions log in by `scram-sha-256`, which `auth` does not list",
+            );
+        }
+        let options = entry.get_ref();
+        let prefix = match &options.prefix {
+            None => DEFAULT_PREFIX,
+            Some(prefix) => {
+                let text = prefix.get_ref().as_str();
+                let plain = text.starts_with(|c: char| c.is_ascii_lowercase())
+                    && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+                if !plain || text.len() > MAX_PREFIX || text == "pg" {
+                    let message = format!("a prefix is 1 to {MAX_PREFIX} lower-case letters and digits, and not `pg`");
+                    return self.at(prefix, message);
+                }
+                text
+            }
+        };
+        if options.grantable.get_ref().is_empty() {
+            return self.at(
+                &options.grantable,
+                "`grantable` is empty: no session could be granted anything",
+            );
+        }
+        let grantable = options.grantable.get_ref().iter().map(|role| self.role(role));
+        Ok(Some(Ephemeral {
+            grantable: grantable.collect::<Result<_, _>>()?,
+            owner: self.role(&options.owner)?,
+            prefix: prefix.into(),
+        }))
+    }
+
+    fn role(&self, role: &Spanned<String>) -> Result<SmolStr, CatalogueError> {
+        let text = role.get_ref();
+        if text.is_empty() || text.len() > MAX_ROLE || text.chars().any(char::is_control) {
+            return self.at(role, format!("`{}` is no role's name", text.escape_debug()));
+        }
+        Ok(text.into())
     }
 
     /// A password in clear must not go to whoever answers.

@@ -390,6 +390,43 @@ fn hosts_take_passwords_keys_and_certificates_but_no_logins_of_databases() {
     }
 }
 
+#[test]
+fn roles_for_sessions_are_bounded_by_what_the_file_says() {
+    let with = |options: &str| parse(&format!("{ORDERS}ephemeral = {{ {options} }}\n"));
+    let good = "grantable = ['reader', 'writer'], owner = 'app'";
+    let catalogue = with(good).unwrap();
+    let administrator = catalogue.get("orders").unwrap().administrator().unwrap();
+    assert_eq!(administrator.ephemeral.grantable, ["reader", "writer"]);
+    assert_eq!(
+        (administrator.ephemeral.prefix.as_str(), administrator.target().as_str()),
+        ("sp", "orders")
+    );
+    assert!(parse(ORDERS).unwrap().get("orders").unwrap().administrator().is_none());
+    for (bad, says) in [
+        ("grantable = ['reader']".to_owned(), "owner"),
+        (good.replace("'reader', 'writer'", ""), "`grantable` is empty"),
+        (good.replace("writer", &"w".repeat(64)), "is no role's name"),
+        (good.replace("'app'", "''"), "is no role's name"),
+        (format!("{good}, prefix = 'pg'"), "a prefix is"),
+        (format!("{good}, prefix = 'a_b'"), "a prefix is"),
+        (format!("{good}, prefix = ''"), "a prefix is"),
+        (format!("{good}, superuser = true"), "superuser"),
+    ] {
+        let said = with(&bad).unwrap_err().to_string();
+        assert!(said.starts_with("targets.toml:9: ") && said.contains(says), "{said}");
+    }
+    let made = format!(
+        "{VAULT}{}ephemeral = {{ {good} }}\n",
+        ORDERS.replace(
+            "password_file = \"pw\"",
+            "credential = { source = 'vault-database', store = 'prod', role = 'x' }",
+        )
+    );
+    assert!(error(&made).contains("made by one `user`"), "{}", error(&made));
+    assert!(error(&format!("{ORDERS}auth = ['md5']\nephemeral = {{ {good} }}\n")).contains("scram-sha-256"));
+    assert!(error(&format!("{WEB}ephemeral = {{ {good} }}\n")).contains("has no `ephemeral`"));
+}
+
 /// Whoever may write the file of targets would otherwise run programs where it is read.
 #[tokio::test]
 async fn commands_run_where_they_may_and_change_their_answer_at_once() {

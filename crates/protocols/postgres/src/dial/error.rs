@@ -6,6 +6,7 @@ use sallyport_listen::TlsError;
 use sallyport_target::{AuthMethod, ConnectError};
 
 use super::scram::ScramError;
+use crate::roles::RoleError;
 use crate::wire::{Diagnostic, Field, WireError};
 
 /// Who must do something about it.
@@ -79,6 +80,9 @@ pub enum DialError {
     /// The agent does not say that it masks what the target says.
     #[error("the agent does not mask: it is older than this gateway, or none of ours")]
     Unveiled,
+    /// There is no role for the session.
+    #[error(transparent)]
+    Role(#[from] RoleError),
     /// SCRAM failed on the target's side.
     #[error("SCRAM with the target failed: {0}")]
     Scram(#[from] ScramError),
@@ -106,7 +110,8 @@ impl DialError {
             | Self::NoPassword
             | Self::ClearPassword
             | Self::Unveiled
-            | Self::ChannelBinding => Culprit::Gateway,
+            | Self::ChannelBinding
+            | Self::Role(_) => Culprit::Gateway,
             Self::Refused(diagnostic) if is_login_refusal(diagnostic) => Culprit::Gateway,
             Self::Refused(_) => Culprit::Target,
         }
@@ -142,6 +147,7 @@ impl DialError {
             | Self::ClearPassword
             | Self::Unveiled
             | Self::ChannelBinding
+            | Self::Role(_)
             | Self::Scram(_) => told("08001", self.to_string()).hint(operator),
         }
     }

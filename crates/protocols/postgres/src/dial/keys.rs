@@ -15,7 +15,7 @@ use super::scram::{Keys, Salt};
 const MAX_ENTRIES: usize = 1024;
 
 /// Keys by target and user. A changed password or salt is not found.
-pub(super) struct KeyCache {
+pub(crate) struct KeyCache {
     /// Fingerprints of passwords are made with a key that exists in this process only.
     fingerprint: Option<hmac::Key>,
     entries: Mutex<HashMap<(SmolStr, String), Entry>>,

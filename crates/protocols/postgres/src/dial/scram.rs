@@ -112,6 +112,20 @@ impl Keys {
         salted.zeroize();
         keys
     }
+
+    /// What a server keeps to know the password by, which does not tell it:
+    /// <https://www.postgresql.org/docs/current/catalog-pg-authid.html>.
+    pub(crate) fn verifier(&self, salt: &Salt) -> String {
+        let stored = digest(&SHA256, &*self.client);
+        let text = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
+        format!(
+            "{PLAIN}${}:{}${}:{}",
+            salt.iterations,
+            text(&salt.bytes),
+            text(stored.as_ref()),
+            text(&*self.server)
+        )
+    }
 }
 
 /// What a server mixes into a password.
@@ -119,6 +133,16 @@ impl Keys {
 pub(crate) struct Salt {
     bytes: Vec<u8>,
     iterations: NonZeroU32,
+}
+
+impl Salt {
+    /// A new one.
+    pub(crate) fn random() -> Result<Self, ScramError> {
+        let mut bytes = vec![0; 16];
+        rand::fill(&mut bytes).map_err(|_unspecified| ScramError::NoRandomness)?;
+        let iterations = NonZeroU32::new(MIN_ITERATIONS).unwrap_or(NonZeroU32::MIN);
+        Ok(Self { bytes, iterations })
+    }
 }
 
 /// The exchange has begun.

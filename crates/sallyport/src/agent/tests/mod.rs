@@ -69,7 +69,7 @@ impl Pair {
         let file = dir.join("targets.toml");
         std::fs::write(&file, targets).unwrap();
         let authority = HostLogins::new(PrivateKey::generate_ed25519().unwrap());
-        let beside = Arc::new(Beside::open(file, authority).unwrap());
+        let beside = Arc::new(Beside::open(file, dir, authority).unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (ours, theirs) = duplex(1 << 20);
         let tap = Tap {
