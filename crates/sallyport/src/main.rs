@@ -43,7 +43,7 @@ enum Command {
         #[arg(long, value_name = "FILE", default_value = "sallyport.toml")]
         config: PathBuf,
     },
-    Agent(agent::AgentArgs),
+    Agent(Box<agent::AgentArgs>),
     /// Run everything in one process, on throw-away state, with a sample target.
     Demo(demo::DemoArgs),
     Login(commands::login::LoginArgs),

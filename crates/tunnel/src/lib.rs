@@ -18,7 +18,7 @@ pub mod websocket;
 pub use acceptor::{Acceptor, Incoming};
 pub use control::{Announced, Answer, FromAgent, FromGateway, Hello, Joined};
 pub use drive::KeepAlive;
-pub use fleet::{AgentStatus, Fleet, Member, Seat, Unserved};
+pub use fleet::{AgentStatus, Fleet, MAX_CONNECTIONS, Member, Seat, Unserved};
 pub use flow::Flow;
 pub use tunnel::{OpenError, Tunnel};
 

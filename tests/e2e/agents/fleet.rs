@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sallyport_testbed::{Agent, AgentOptions, join_token};
 use sallyport_tests::raw::{Raw, error_field, query, tags};
 use sallyport_tests::{AGENT, Behind, BehindPlan, journal, program, run, transcripts};
@@ -244,7 +244,10 @@ fn people_see_who_is_connected_and_through_whom_a_session_went() -> Result<()> {
         row.starts_with(&[AGENT, "INSTANCE", "HOST", "VERSION"]) && row.ends_with(&["orders"]),
         "{row:?}"
     );
-    ensure!(row.len() == 8 && row[5] == "0" && row[6].ends_with(" ms"), "{row:?}");
+    let [.., flows, latency, _] = row.as_slice() else {
+        bail!("{row:?}");
+    };
+    ensure!(row.len() == 8 && *flows == "0" && latency.ends_with(" ms"), "{row:?}");
 
     let shown: Value = serde_json::from_str(&operator("adam", &["agents", "--json"])?)?;
     let agent = shown.get(0).context("no agent")?;

@@ -112,7 +112,7 @@ impl Inner {
         let start = start.await?.context("no TLS")?;
         if names(&start, TUNNEL_ALPN) || names(&start, JOIN_ALPN) {
             let comer = handshake.within(self.recognise(start)).await??;
-            return self.welcome(comer, peer, handshake).await;
+            return Box::pin(self.welcome(comer, peer, handshake)).await;
         }
         // Within HTTP everything is as without it, once more.
         let inside = async {
@@ -126,7 +126,7 @@ impl Inner {
                 .await
         };
         let comer = handshake.within(Box::pin(inside)).await??;
-        self.welcome(comer, peer, handshake).await
+        Box::pin(self.welcome(comer, peer, handshake)).await
     }
 
     async fn recognise<S>(&self, start: tokio_rustls::StartHandshake<S>) -> anyhow::Result<Comer<S>>
