@@ -290,6 +290,7 @@ fn people_see_who_is_connected_and_through_whom_a_session_went() -> Result<()> {
         Ok(reply.body.pointer("/0/id").and_then(Value::as_str).map(str::to_owned))
     })?;
     let replay = redacted(&operator("audrey", &["replay", &session])?, &behind)?;
+    ensure!(replay.contains("  through   agent eu-west\n"), "{replay}");
     ensure!(
         replay.contains("* through agent eu-west (instance INSTANCE, on HOST)\n"),
         "{replay}"
