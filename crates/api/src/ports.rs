@@ -55,6 +55,8 @@ pub struct Session {
     pub client_address: Option<String>,
     /// What the client says it is.
     pub client_tool: Option<String>,
+    /// The name of the agents that log in to the target, unless the gateway itself does.
+    pub agent: Option<String>,
     /// When it began.
     #[serde(with = "time::serde::rfc3339")]
     pub started: OffsetDateTime,

@@ -141,6 +141,7 @@ fn header() -> SessionHeader {
         client_address: None,
         task: None,
         client_tool: None,
+        agent: None,
         policy_digest: "0".repeat(64),
         policy_commit: None,
         gateway_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -44,6 +44,9 @@ pub struct SessionHeader {
     pub task: Option<String>,
     /// What the client says it is (`application_name`, a user agent …).
     pub client_tool: Option<String>,
+    /// The name of the agents that log in to the target, unless the gateway itself does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// Digest of the policy bundle at the start.
     pub policy_digest: String,
     /// Commit of the policy bundle at the start.
@@ -77,6 +80,7 @@ impl SessionHeader {
             client_address: option(&self.client_address),
             task: option(&self.task),
             client_tool: option(&self.client_tool),
+            agent: option(&self.agent),
             policy_digest: bounded(&self.policy_digest),
             policy_commit: option(&self.policy_commit),
             gateway_version: bounded(&self.gateway_version),

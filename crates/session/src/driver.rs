@@ -422,21 +422,27 @@ where
 
     fn target_left(&mut self, error: Option<&std::io::Error>) -> Ending {
         self.out.drop_target();
+        // What carries a flow says why it is lost; what a socket says helps nobody.
+        let lost = error.filter(|error| error.kind() == std::io::ErrorKind::ConnectionAborted);
+        let (refusal, ending) = match lost.and_then(|error| error.get_ref()) {
+            Some(why) => {
+                let refusal = Refusal::new(Reason::Unavailable, why.to_string())
+                    .with_hint("what ran then may have been done or not; connect again");
+                (refusal.clone(), Ending::Gateway(refusal))
+            }
+            None => {
+                let refusal = Refusal::new(Reason::Unavailable, "the target closed the connection");
+                (refusal, Ending::Target)
+            }
+        };
         if !self.out.is_over() {
-            // What carries a flow says why it is lost; what a socket says helps nobody.
-            let lost = error.filter(|error| error.kind() == std::io::ErrorKind::ConnectionAborted);
-            let refusal = match lost.and_then(|error| error.get_ref()) {
-                Some(why) => Refusal::new(Reason::Unavailable, why.to_string())
-                    .with_hint("what ran then may have been done or not; connect again"),
-                None => Refusal::new(Reason::Unavailable, "the target closed the connection"),
-            };
             self.conversation.farewell(&refusal, &mut self.out);
             self.holds.clear();
             self.out.end();
             // The record's own failure would say no more than that the session is over.
             let _ = self.record();
         }
-        Ending::Target
+        ending
     }
 
     fn client_left(&mut self) -> Ending {

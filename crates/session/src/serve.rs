@@ -356,6 +356,7 @@ fn describe<P: Protocol>(
         client_address: peer.to_string(),
         task: claim.task.clone(),
         client_tool: claim.tool.clone(),
+        agent: target.agent().map(ToString::to_string),
         policy_digest: bundle.digest().to_owned(),
         policy_commit: bundle.commit().map(ToOwned::to_owned),
     };
@@ -401,6 +402,7 @@ fn header(info: &SessionInfo, kind: SubjectKind, version: &str) -> SessionHeader
         client_address: Some(info.client_address.clone()),
         task: info.task.clone(),
         client_tool: info.client_tool.clone(),
+        agent: info.agent.clone(),
         policy_digest: info.policy_digest.clone(),
         policy_commit: info.policy_commit.clone(),
         gateway_version: version.to_owned(),

@@ -39,6 +39,8 @@ pub struct SessionInfo {
     pub task: Option<String>,
     /// What the client says it is.
     pub client_tool: Option<String>,
+    /// The name of the agents that log in to the target, unless the gateway itself does.
+    pub agent: Option<String>,
     /// The digest of the policy when it began.
     pub policy_digest: String,
     /// The commit of the policy when it began.

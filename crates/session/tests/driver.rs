@@ -267,6 +267,7 @@ fn gate(dir: &std::path::Path, desk: Desk) -> Gate {
         client_address: None,
         task: None,
         client_tool: None,
+        agent: None,
         policy_digest: policy.current().digest().to_owned(),
         policy_commit: None,
         gateway_version: "test".to_owned(),

@@ -17,6 +17,8 @@ use crate::tunnel::{OpenError, Tunnel};
 
 /// How long an agent may take over what a flow is for: reaching a target and logging in.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// The most connections of one instance: more than any keeps, also while it replaces lost ones.
+pub const MAX_CONNECTIONS: usize = 64;
 /// The longest reason that is taken of an agent, in characters.
 const MAX_WORDS: usize = 500;
 
@@ -124,8 +126,9 @@ impl Fleet {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up a connection of an agent. The newest word of an agent counts for all its connections.
-    pub fn enrol(self: &Arc<Self>, member: Member, hello: Hello, tunnel: Tunnel) -> Seat {
+    /// Takes up a connection of an agent, unless it has [`MAX_CONNECTIONS`]. The newest word of an agent counts for all
+    /// its connections.
+    pub fn enrol(self: &Arc<Self>, member: Member, hello: Hello, tunnel: Tunnel) -> Option<Seat> {
         let mut agents = self.agents();
         let instance = member.instance;
         let agent = agents.entry(instance).or_insert_with(|| Agent {
@@ -135,22 +138,19 @@ impl Fleet {
             tunnels: HashMap::new(),
             next: 0,
         });
+        if agent.tunnels.len() >= MAX_CONNECTIONS {
+            return None;
+        }
         agent.member = member;
         agent.hello = hello;
         let number = agent.next;
         agent.next += 1;
         agent.tunnels.insert(number, tunnel);
-        Seat {
+        Some(Seat {
             fleet: Arc::clone(self),
             instance,
             number,
-        }
-    }
-
-    /// How many connections an instance has.
-    #[must_use]
-    pub fn connections(&self, instance: Uuid) -> usize {
-        self.agents().get(&instance).map_or(0, |agent| agent.tunnels.len())
+        })
     }
 
     /// Opens a flow for `opening` at an agent called `name` that has `target`, which speaks its protocol: at `prefer` if

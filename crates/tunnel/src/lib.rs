@@ -22,7 +22,7 @@ mod wide;
 pub use acceptor::{Acceptor, Incoming};
 pub use control::{Announced, Answer, FromAgent, FromGateway, Hello, Joined};
 pub use driver::KeepAlive;
-pub use fleet::{AgentStatus, Fleet, Member, Seat, Unserved};
+pub use fleet::{AgentStatus, Fleet, MAX_CONNECTIONS, Member, Seat, Unserved};
 pub use flow::{Flow, LastWords};
 pub use road::Road;
 pub use tunnel::{OpenError, Tunnel};

@@ -473,7 +473,7 @@ async fn enrolled(
         instance,
         address: "192.0.2.1:1".parse().unwrap(),
     };
-    let seat = fleet.enrol(member, hello(targets), tunnel);
+    let seat = fleet.enrol(member, hello(targets), tunnel).unwrap();
     (instance, seat, asked, run)
 }
 

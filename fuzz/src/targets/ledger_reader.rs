@@ -71,6 +71,7 @@ fn header() -> SessionHeader {
         client_address: None,
         task: None,
         client_tool: None,
+        agent: None,
         policy_digest: String::new(),
         policy_commit: None,
         gateway_version: String::new(),

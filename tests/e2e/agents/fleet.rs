@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use sallyport_testbed::{Agent, AgentOptions, join_token};
 use sallyport_tests::raw::{Raw, error_field, query, tags};
 use sallyport_tests::{AGENT, Behind, BehindPlan, journal, program, run, transcripts};
@@ -244,7 +244,10 @@ fn people_see_who_is_connected_and_through_whom_a_session_went() -> Result<()> {
         row.starts_with(&[AGENT, "INSTANCE", "HOST", "VERSION"]) && row.ends_with(&["orders"]),
         "{row:?}"
     );
-    ensure!(matches!(row[..], [_, _, _, _, _, "0", latency, _] if latency.ends_with(" ms")), "{row:?}");
+    let [.., flows, latency, _] = row.as_slice() else {
+        bail!("{row:?}");
+    };
+    ensure!(row.len() == 8 && *flows == "0" && latency.ends_with(" ms"), "{row:?}");
 
     let shown: Value = serde_json::from_str(&operator("adam", &["agents", "--json"])?)?;
     let agent = shown.get(0).context("no agent")?;
@@ -287,6 +290,7 @@ fn people_see_who_is_connected_and_through_whom_a_session_went() -> Result<()> {
         Ok(reply.body.pointer("/0/id").and_then(Value::as_str).map(str::to_owned))
     })?;
     let replay = redacted(&operator("audrey", &["replay", &session])?, &behind)?;
+    ensure!(replay.contains("  through   agent eu-west\n"), "{replay}");
     ensure!(
         replay.contains("* through agent eu-west (instance INSTANCE, on HOST)\n"),
         "{replay}"

@@ -172,6 +172,15 @@ fn nothing_remains(behind: &Behind) -> Result<()> {
         let times = ran.iter().filter(|ran| *ran == text).count();
         ensure!(times == 1, "{times} times in the ledger: {text}: {ran:?}");
     }
+    let lost = recorded
+        .iter()
+        .flatten()
+        .filter_map(|line| line.get("reason")?.as_str());
+    let lost = lost.filter(|reason| reason.contains("the agent `eu-west`")).count();
+    ensure!(
+        lost == 5,
+        "{lost} sessions ended for the loss of the agent: {recorded:?}"
+    );
     for transcript in &recorded {
         let sealed = transcript.last().and_then(|end| end.get("state")?.as_str());
         ensure!(sealed == Some("sealed"), "{transcript:?}");

@@ -87,6 +87,7 @@ fn session(state: SessionState) -> Session {
         task: None,
         client_address: Some("127.0.0.1:5000".to_owned()),
         client_tool: Some("psql".to_owned()),
+        agent: None,
         started: OffsetDateTime::UNIX_EPOCH,
         duration_micros: None,
         commands: None,

@@ -32,6 +32,7 @@ pub fn header() -> SessionHeader {
         client_address: Some("127.0.0.1:5555".into()),
         task: Some("OPS-42".into()),
         client_tool: Some("psql".into()),
+        agent: None,
         policy_digest: "d".repeat(64),
         policy_commit: None,
         gateway_version: "0.1.0".into(),

@@ -115,7 +115,7 @@ impl Inner {
         let start = start.await?.context("no TLS")?;
         if names(&start, TUNNEL_ALPN) || names(&start, JOIN_ALPN) {
             let comer = handshake.within(self.recognise(start)).await??;
-            return self.welcome(comer, peer, handshake).await;
+            return Box::pin(self.welcome(comer, peer, handshake)).await;
         }
         // Within HTTP everything is as without it, once more.
         let inside = async {

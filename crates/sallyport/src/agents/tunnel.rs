@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow, bail};
 use sallyport_identity::agents::{AgentIdentity, JoinReply, RenewRequest};
 use sallyport_ledger::Entry;
-use sallyport_tunnel::{Flow, FromAgent, FromGateway, Hello, KeepAlive, Member, Seat, Tunnel, head};
+use sallyport_tunnel::{Flow, FromAgent, FromGateway, Hello, KeepAlive, MAX_CONNECTIONS, Member, Seat, Tunnel, head};
 use serde_json::json;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -20,8 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const RENEW_AGAIN: Duration = Duration::from_millis(500);
 /// The most targets that one agent can have.
 const MAX_TARGETS: usize = 10_000;
-/// The most connections of one instance: more than any keeps, also while it replaces lost ones.
-const MAX_CONNECTIONS: usize = 64;
 /// The longest word that an agent says of itself, in bytes.
 const MAX_WORD: usize = 256;
 
@@ -39,36 +37,9 @@ where
     let begun = Tunnel::begin(stream, KeepAlive::default(), &identity.name);
     let (tunnel, run) = timeout(PATIENCE, begun).await??;
     let mut running = tokio::spawn(run);
-    let greeting = async {
-        let mut control = tunnel.control().await?;
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        head::write(&mut control, &FromGateway::Welcome { version }).await?;
-        loop {
-            match head::read(&mut control).await? {
-                FromAgent::Hello(hello) => return anyhow::Ok((control, checked(hello)?)),
-                FromAgent::Renew { .. } | FromAgent::Draining => bail!("it does not say what it has"),
-                FromAgent::Unknown => {}
-            }
-        }
-    };
-    let (control, hello) = match timeout(PATIENCE, greeting).await {
-        Ok(Ok(said)) => said,
-        Ok(Err(error)) => {
-            tunnel.end("the agent does not say who it is");
-            return Err(error);
-        }
-        Err(_elapsed) => {
-            tunnel.end("the agent does not say who it is");
-            bail!("an agent did not say who it is in time");
-        }
-    };
-    if door.fleet.connections(identity.instance) >= MAX_CONNECTIONS {
-        tunnel.end("the agent has too many connections");
-        bail!(
-            "the agent `{}` has {MAX_CONNECTIONS} connections already",
-            identity.name
-        );
-    }
+    let greeted = timeout(PATIENCE, greet(&tunnel)).await;
+    let greeted = greeted.context("an agent did not say who it is in time").flatten();
+    let (control, hello) = greeted.inspect_err(|_| tunnel.end("the agent does not say who it is"))?;
     let member = Member {
         name: identity.name.clone(),
         instance: identity.instance,
@@ -79,9 +50,15 @@ where
         "host": hello.host, "version": hello.version,
         "targets": hello.targets.iter().map(|target| &target.name).collect::<Vec<_>>(),
     });
+    let Some(seat) = door.fleet.enrol(member, hello, tunnel.clone()) else {
+        tunnel.end("the agent has too many connections");
+        bail!(
+            "the agent `{}` has {MAX_CONNECTIONS} connections already",
+            identity.name
+        );
+    };
     record(&door.journal, Entry::now("agent.connect", identity.name.as_str(), told)).await;
     tracing::info!(agent = %identity.name, instance = %identity.instance, %peer, "an agent connected");
-    let seat = door.fleet.enrol(member, hello, tunnel.clone());
     seen(door, &identity).await;
     let why = {
         let listening = std::pin::pin!(listen(door, control, &seat, identity.clone()));
@@ -110,6 +87,20 @@ where
     .await;
     tracing::info!(agent = %identity.name, instance = %identity.instance, %peer, why, "an agent is no longer connected");
     Ok(())
+}
+
+/// Both sides say who they are.
+async fn greet(tunnel: &Tunnel) -> anyhow::Result<(Flow, Hello)> {
+    let mut control = tunnel.control().await?;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    head::write(&mut control, &FromGateway::Welcome { version }).await?;
+    loop {
+        match head::read(&mut control).await? {
+            FromAgent::Hello(hello) => return Ok((control, checked(hello)?)),
+            FromAgent::Renew { .. } | FromAgent::Draining => bail!("it does not say what it has"),
+            FromAgent::Unknown => {}
+        }
+    }
 }
 
 async fn seen(door: &Inner, identity: &AgentIdentity) {

@@ -160,6 +160,10 @@ pub(super) fn words(session: &Session) -> String {
     field("task", session.task.as_deref());
     field("from", session.client_address.as_deref());
     field("with", session.client_tool.as_deref());
+    field(
+        "through",
+        session.agent.as_ref().map(|agent| format!("agent {agent}")).as_deref(),
+    );
     field("began", Some(&clock(session.started)));
     field("lasted", lasted(session).as_deref());
     field("commands", session.commands.map(|count| count.to_string()).as_deref());

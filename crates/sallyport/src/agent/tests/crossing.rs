@@ -90,7 +90,7 @@ async fn session_of_postgres(auth: Auth, tls: bool) -> (Vec<u8>, Vec<Vec<u8>>) {
     );
     let pair = Pair::of(dir.path(), &targets).await;
     let (answer, mut flow) = pair
-        .ask(&login("orders", "postgres", "postgres", json!({ "parameters": [] })))
+        .ask(&login("orders", "postgres", "postgres", &json!({ "parameters": [] })))
         .await;
     assert_eq!(answer, json!("done"));
     let statement = b"SELECT current_user || ' is in'\0";
@@ -205,7 +205,7 @@ async fn no_password_and_no_key_of_a_host_crosses() {
     let targets = entry("by-password", "password_file = 'password'") + &entry("by-key", "private_key_file = 'key'");
     let pair = Pair::of(dir.path(), &targets).await;
     for target in ["by-password", "by-key"] {
-        let (answer, mut flow) = pair.ask(&login(target, "ssh", "deploy", json!({}))).await;
+        let (answer, mut flow) = pair.ask(&login(target, "ssh", "deploy", &json!({}))).await;
         assert_eq!(answer, json!("done"), "{target}: {}", sshd.log_tail());
         timeout(LONG, exec(&mut flow, "echo $((40 + 2)) is said", b"42 is said"))
             .await

@@ -43,63 +43,56 @@ async fn a_gateway_gets_what_the_agents_own_file_names_and_nothing_else() {
     let empty = json!({ "parameters": [] });
     for (opening, words) in [
         // Targets that it does not have, whatever they look like.
-        (
-            login("other", "postgres", "postgres", empty.clone()),
-            "has no target `other`",
-        ),
-        (
-            login("../orders", "postgres", "postgres", empty.clone()),
-            "has no target",
-        ),
-        (
-            login("/etc/passwd", "postgres", "postgres", empty.clone()),
-            "has no target",
-        ),
-        (login("", "postgres", "postgres", empty.clone()), "has no target"),
-        (
-            login("orders\n", "postgres", "postgres", empty.clone()),
-            "has no target",
-        ),
+        (login("other", "postgres", "postgres", &empty), "has no target `other`"),
+        (login("../orders", "postgres", "postgres", &empty), "has no target"),
+        (login("/etc/passwd", "postgres", "postgres", &empty), "has no target"),
+        (login("", "postgres", "postgres", &empty), "has no target"),
+        (login("orders\n", "postgres", "postgres", &empty), "has no target"),
         // One that it has, as another protocol.
         (
-            login("orders", "ssh", "root", json!({})),
+            login("orders", "ssh", "root", &json!({})),
             "has no target `orders` that speaks ssh",
         ),
         (
-            login("web-1", "postgres", "postgres", empty.clone()),
+            login("web-1", "postgres", "postgres", &empty),
             "has no target `web-1` that speaks postgres",
         ),
         // Another account than its owner lets anybody in as.
-        (login("web-1", "ssh", "root", json!({})), "root"),
-        (login("web-1", "ssh", "deploy backup", json!({})), "deploy backup"),
+        (login("web-1", "ssh", "root", &json!({})), "root"),
+        (login("web-1", "ssh", "deploy backup", &json!({})), "deploy backup"),
         // Another role, by whatever the startup packet could say of it.
         (
-            login("orders", "postgres", "postgres", parameters("user", "admin")),
+            login("orders", "postgres", "postgres", &parameters("user", "admin")),
             "user",
         ),
-        (
-            login("orders", "postgres", "postgres", parameters("options", "-c role=admin")),
-            "options",
-        ),
-        (
-            login("orders", "postgres", "postgres", parameters("database", "x")),
-            "database",
-        ),
-        (
-            login("orders", "postgres", "postgres", parameters("USER", "admin")),
-            "USER",
-        ),
-        (login("orders", "postgres", "postgres", parameters("", "admin")), ""),
         (
             login(
                 "orders",
                 "postgres",
                 "postgres",
-                parameters("application_name", "a\0user\0admin"),
+                &parameters("options", "-c role=admin"),
+            ),
+            "options",
+        ),
+        (
+            login("orders", "postgres", "postgres", &parameters("database", "x")),
+            "database",
+        ),
+        (
+            login("orders", "postgres", "postgres", &parameters("USER", "admin")),
+            "USER",
+        ),
+        (login("orders", "postgres", "postgres", &parameters("", "admin")), ""),
+        (
+            login(
+                "orders",
+                "postgres",
+                "postgres",
+                &parameters("application_name", "a\0user\0admin"),
             ),
             "application_name",
         ),
-        (login("orders", "postgres", "postgres\0user\0admin", empty.clone()), ""),
+        (login("orders", "postgres", "postgres\0user\0admin", &empty), ""),
         // Things that are none.
         (
             json!({ "target": "orders", "protocol": "postgres", "place": "postgres" }),
@@ -124,7 +117,7 @@ async fn a_gateway_gets_what_the_agents_own_file_names_and_nothing_else() {
         "SELECT count(*) FROM pg_stat_activity WHERE usename IN ('app', 'admin')",
     );
     assert_eq!(logged.unwrap(), "0");
-    let (answer, _flow) = pair.ask(&login("orders", "postgres", "postgres", empty)).await;
+    let (answer, _flow) = pair.ask(&login("orders", "postgres", "postgres", &empty)).await;
     assert_eq!(answer, json!("done"), "and what it has works");
 }
 
@@ -152,7 +145,7 @@ async fn heads_that_are_too_long_or_nonsense_end_their_flow_and_no_other() {
         "orders",
         "postgres",
         "postgres",
-        json!({ "parameters": [], "mask": {} }),
+        &json!({ "parameters": [], "mask": {} }),
     );
     opening["since"] = json!("the next version");
     opening["whom"]["name"] = json!("Alice");

@@ -101,7 +101,7 @@ impl Pair {
 }
 
 /// What a gateway asks for a login.
-fn login(target: &str, protocol: &str, place: &str, order: Value) -> Value {
+fn login(target: &str, protocol: &str, place: &str, order: &Value) -> Value {
     json!({
         "target": target,
         "protocol": protocol,
