@@ -4,13 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::{self, SendResponse};
-use h2::{Reason, RecvStream};
 use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 
-use crate::driver::{KeepAlive, Line};
+use crate::driver::{self, KeepAlive, Line};
 use crate::flow::Flow;
 use crate::{CONNECTION_WINDOW, CONTROL, FLOW, FLOW_WINDOW, MAX_FLOWS, MAX_FRAME, MAX_HEADERS, SEND_BUFFER};
 
@@ -63,7 +63,7 @@ impl Acceptor {
         let pings = connection.ping_pong();
         let driven = Arc::clone(&line);
         let run = async move {
-            let accept = accept(connection, taken, &driven, drain);
+            let accept = driver::accept(connection, taken, &driven, drain);
             driven.run(accept, pings, keep_alive).await
         };
         Ok((Self { incoming, line }, run))
@@ -89,51 +89,11 @@ impl Acceptor {
     }
 }
 
-async fn accept<S>(
-    mut connection: server::Connection<S, Bytes>,
-    taken: mpsc::Sender<Incoming>,
+pub(crate) fn take(
+    request: Request<RecvStream>,
+    respond: &mut SendResponse<Bytes>,
     line: &Arc<Line>,
-    drain: impl Future<Output = ()>,
-) -> Result<(), h2::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    tokio::pin!(drain);
-    let mut draining = false;
-    loop {
-        // Without a place for another, none is asked for; the connection is driven all the same.
-        let place = tokio::select! {
-            place = taken.reserve() => place.ok(),
-            () = &mut drain, if !draining => {
-                draining = true;
-                connection.graceful_shutdown();
-                continue;
-            }
-            closed = std::future::poll_fn(|cx| connection.poll_closed(cx)) => return closed,
-        };
-        let next = tokio::select! {
-            next = connection.accept() => next,
-            () = &mut drain, if !draining => {
-                draining = true;
-                connection.graceful_shutdown();
-                continue;
-            }
-        };
-        let Some(next) = next else { return Ok(()) };
-        let (request, mut respond) = next?;
-        match place {
-            Some(place) => {
-                if let Some(flow) = take(request, &mut respond, line) {
-                    place.send(flow);
-                }
-            }
-            // Nobody takes flows any more.
-            None => respond.send_reset(Reason::REFUSED_STREAM),
-        }
-    }
-}
-
-fn take(request: Request<RecvStream>, respond: &mut SendResponse<Bytes>, line: &Arc<Line>) -> Option<Incoming> {
+) -> Option<Incoming> {
     let mut response = Response::new(());
     let path = request.uri().path();
     let kind = match path {

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::{Ping, PingPong, RecvStream, SendStream};
-use tokio::sync::Notify;
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream, server};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 
+use crate::acceptor::{self, Incoming};
 use crate::incoming::Arrivals;
 use crate::outgoing::{Outgoing, Unsent};
 
@@ -217,6 +219,51 @@ impl Line {
                 Err(_elapsed) => return,
             }
             sleep(keep_alive.every).await;
+        }
+    }
+}
+
+/// Drives the agent's side of a connection, and takes the flows that the gateway opens.
+pub(crate) async fn accept<S>(
+    mut connection: server::Connection<S, Bytes>,
+    taken: mpsc::Sender<Incoming>,
+    line: &Arc<Line>,
+    drain: impl Future<Output = ()>,
+) -> Result<(), h2::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    tokio::pin!(drain);
+    let mut draining = false;
+    loop {
+        // Without a place for another, none is asked for; the connection is driven all the same.
+        let place = tokio::select! {
+            place = taken.reserve() => place.ok(),
+            () = &mut drain, if !draining => {
+                draining = true;
+                connection.graceful_shutdown();
+                continue;
+            }
+            closed = std::future::poll_fn(|cx| connection.poll_closed(cx)) => return closed,
+        };
+        let next = tokio::select! {
+            next = connection.accept() => next,
+            () = &mut drain, if !draining => {
+                draining = true;
+                connection.graceful_shutdown();
+                continue;
+            }
+        };
+        let Some(next) = next else { return Ok(()) };
+        let (request, mut respond) = next?;
+        match place {
+            Some(place) => {
+                if let Some(flow) = acceptor::take(request, &mut respond, line) {
+                    place.send(flow);
+                }
+            }
+            // Nobody takes flows any more.
+            None => respond.send_reset(Reason::REFUSED_STREAM),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use futures_util::future::{Either, select};
 use sallyport_identity::agents::{
     Enrolment, HostDescription, JoinReply, JoinRequest, NewKey, Pin, RenewRequest, join_client_config,
 };
@@ -32,6 +34,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LASTED: Duration = Duration::from_secs(60);
 /// How often a certificate that could not be renewed is asked for again.
 const RENEW_AGAIN: Duration = Duration::from_secs(60);
+
+/// What an agent has something to say about.
+enum Happened {
+    /// Its targets are others.
+    Changed,
+    /// Its certificate is to be renewed.
+    Due,
+    /// It is asked to stop.
+    Stopped,
+}
 
 /// The way to one gateway.
 pub(super) struct Line {
@@ -90,9 +102,8 @@ impl Line {
             }
             let wait = pause.mul_f64(rand::random_range(0.5..1.0));
             tracing::warn!(why, gateway = %self.gateway.url.authority(), ?wait, "no connection to the gateway");
-            tokio::select! {
-                () = sleep(wait) => {}
-                _ = stopped.wait_for(|stopped| *stopped) => return,
+            if timeout(wait, stopped.wait_for(|stopped| *stopped)).await.is_ok() {
+                return;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -101,9 +112,10 @@ impl Line {
     /// One connection, until it is over; says why.
     async fn connect(self: Arc<Self>, mut stopped: watch::Receiver<bool>) -> anyhow::Result<String> {
         let tls = self.enrolment.lock().await.client_config(&[TUNNEL_ALPN])?;
-        let reached = tokio::select! {
-            reached = reach(&self.gateway, Arc::new(tls)) => reached?,
-            _ = stopped.wait_for(|stopped| *stopped) => return Ok("the agent stops".to_owned()),
+        let reaching = Box::pin(reach(&self.gateway, Arc::new(tls)));
+        let reached = match select(reaching, pin!(stopped.wait_for(|stopped| *stopped))).await {
+            Either::Left((reached, _)) => reached?,
+            Either::Right(_) => return Ok("the agent stops".to_owned()),
         };
         let address = reached.address;
         let drain = {
@@ -138,10 +150,8 @@ impl Line {
     async fn control(&self, flow: Flow, stopped: watch::Receiver<bool>, gateway: SocketAddr) {
         let (read, write) = split(flow);
         let (replies, replied) = mpsc::channel(1);
-        let ended = tokio::select! {
-            heard = hear(read, replies) => heard,
-            said = self.talk(write, replied, stopped) => said,
-        };
+        let (hearing, talking) = (pin!(hear(read, replies)), pin!(self.talk(write, replied, stopped)));
+        let ended = select(hearing, talking).await.factor_first().0;
         if let Err(error) = ended {
             tracing::debug!(error = format!("{error:#}"), %gateway, "the talk with the gateway is over");
         }
@@ -161,14 +171,24 @@ impl Line {
             let until = (renew_at - OffsetDateTime::now_utc())
                 .try_into()
                 .unwrap_or(Duration::ZERO);
-            let stops = async { drop(stopped.wait_for(|stopped| *stopped).await) };
-            tokio::select! {
-                changed = announced.changed() => {
-                    changed?;
+            let happened = {
+                let (changed, due) = (pin!(announced.changed()), pin!(sleep(until)));
+                let stops = pin!(stopped.wait_for(|stopped| *stopped));
+                match select(stops, select(changed, due)).await {
+                    Either::Left(_) => Happened::Stopped,
+                    Either::Right((Either::Left((changed, _)), _)) => {
+                        changed?;
+                        Happened::Changed
+                    }
+                    Either::Right((Either::Right(_), _)) => Happened::Due,
+                }
+            };
+            match happened {
+                Happened::Changed => {
                     let targets = announced.borrow_and_update().clone();
                     head::write(&mut write, &hello(targets)).await?;
                 }
-                () = sleep(until) => {
+                Happened::Due => {
                     renew_at = match self.renew(&mut write, &mut replied).await {
                         Ok(renew_at) => renew_at,
                         Err(error) => {
@@ -177,7 +197,7 @@ impl Line {
                         }
                     };
                 }
-                () = stops => {
+                Happened::Stopped => {
                     head::write(&mut write, &FromAgent::Draining).await?;
                     return std::future::pending().await;
                 }

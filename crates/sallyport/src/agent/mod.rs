@@ -8,11 +8,12 @@ mod reach;
 mod tests;
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use sallyport_identity::HostLogins;
 use tokio::sync::watch;
 
@@ -55,16 +56,11 @@ pub(crate) async fn run(config: AgentConfig, stop: impl Future<Output = ()>) -> 
         .iter()
         .flat_map(|line| (0..line.connections()).map(|_| tokio::spawn(Arc::clone(line).keep(stopped.clone()))));
     let kept: Vec<_> = kept.collect();
-    let ended = join_all(kept);
-    tokio::pin!(ended);
-    tokio::select! {
-        _ = &mut ended => {}
-        () = stop => {
-            tracing::info!("the agent takes no more sessions, and waits for those that are open");
-            stopping.send_replace(true);
-            if tokio::time::timeout(GRACE, &mut ended).await.is_err() {
-                tracing::warn!("sessions were open still");
-            }
+    if let Either::Right(((), ended)) = select(join_all(kept), pin!(stop)).await {
+        tracing::info!("the agent takes no more sessions, and waits for those that are open");
+        stopping.send_replace(true);
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            tracing::warn!("sessions were open still");
         }
     }
     following.abort();

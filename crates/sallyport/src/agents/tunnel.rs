@@ -1,9 +1,11 @@
 //! One connection of an agent, from its first word to its end.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use futures_util::future::{Either, select};
 use sallyport_identity::agents::{AgentIdentity, JoinReply, RenewRequest};
 use sallyport_ledger::Entry;
 use sallyport_tunnel::{Flow, FromAgent, FromGateway, Hello, KeepAlive, MAX_CONNECTIONS, Member, Seat, Tunnel, head};
@@ -61,17 +63,15 @@ where
     tracing::info!(agent = %identity.name, instance = %identity.instance, %peer, "an agent connected");
     seen(door, &identity).await;
     let why = {
-        let listening = std::pin::pin!(listen(door, control, &seat, identity.clone()));
-        tokio::select! {
-            why = &mut running => why.unwrap_or_else(|_| "its task failed".to_owned()),
-            () = revocation.revoked() => {
-                let why = "the agent was revoked, or its certificate has ended";
-                tunnel.end(why);
-                let _ = (&mut running).await;
-                why.to_owned()
-            }
-            error = listening => {
-                let why = format!("the agent makes no sense: {error:#}");
+        let listening = pin!(listen(door, control, &seat, identity.clone()));
+        let revoked = pin!(revocation.revoked());
+        match select(&mut running, select(revoked, listening)).await {
+            Either::Left((why, _)) => why.unwrap_or_else(|_| "its task failed".to_owned()),
+            Either::Right((end, running)) => {
+                let why = match end {
+                    Either::Left(_) => "the agent was revoked, or its certificate has ended".to_owned(),
+                    Either::Right((error, _)) => format!("the agent makes no sense: {error:#}"),
+                };
                 tunnel.end(&why);
                 running.await.unwrap_or(why)
             }

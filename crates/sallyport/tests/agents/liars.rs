@@ -47,6 +47,7 @@ impl Liar {
         let begun = Acceptor::begin(stream, KeepAlive::default(), std::future::pending());
         let (mut acceptor, run) = timeout(LONG, begun).await.unwrap().unwrap();
         let mut running = JoinSet::new();
+        let run = Box::pin(run);
         running.spawn(async move { drop(run.await) });
         let Some(Incoming::Control(mut control)) = timeout(LONG, acceptor.accept()).await.unwrap() else {
             panic!("no control")

@@ -126,7 +126,7 @@ async fn no_password_of_postgres_crosses_and_nothing_that_is_made_of_it() {
         (Auth::Md5, false),
         (Auth::Password, true),
     ] {
-        let (seen, secrets) = session_of_postgres(auth, tls).await;
+        let (seen, secrets) = Box::pin(session_of_postgres(auth, tls)).await;
         // What was looked through is what was said.
         assert!(
             has(&seen, b"app is in") && has(&seen, b"\"target\":\"orders\""),
