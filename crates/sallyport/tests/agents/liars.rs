@@ -260,10 +260,10 @@ async fn words_of_itself_that_make_no_sense_end_an_agents_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_instance_has_no_more_connections_than_it_needs_and_files_come_back() {
+async fn an_instance_has_no_more_connections_than_it_needs_and_sockets_come_back() {
     let (bed, dir) = (Bed::start(), tempfile::tempdir().unwrap());
     let enrolment = bed.enrol(dir.path()).await;
-    let before = bed.files();
+    let before = bed.sockets();
     let mut liars = Vec::new();
     for _ in 0..70 {
         let mut liar = Liar::silent(&bed, &enrolment).await;
@@ -274,7 +274,7 @@ async fn an_instance_has_no_more_connections_than_it_needs_and_files_come_back()
     super::eventually("a word about it", || bed.log().contains("has 64 connections already")).await;
     drop(liars);
     bed.until_connections(0).await;
-    super::eventually("the files", || bed.files() <= before).await;
+    super::eventually("the end of the sockets", || bed.sockets() <= before).await;
     bed.is_well();
 }
 
