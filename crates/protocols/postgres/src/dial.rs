@@ -19,7 +19,7 @@ use sallyport_target::{Ephemeral, PostgresLease, Target, Tls, dial_tcp};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
+    io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional_with_sizes},
     time::timeout,
 };
 
@@ -41,6 +41,9 @@ use crate::{
 
 /// How long a target may take over a cancel request before we stop waiting. It acts on it anyway.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What an agent moves at once between a target and a flow.
+const AT_ONCE: usize = 32 * 1024;
 
 /// A session at the target, ready for commands.
 #[derive(Debug)]
@@ -303,7 +306,7 @@ impl sallyport_session::Login for Dialer {
             return veil::carry(upstream.wire, flow).await;
         }
         let mut target = upstream.wire;
-        copy_bidirectional(&mut target, &mut flow).await?;
+        copy_bidirectional_with_sizes(&mut target, &mut flow, AT_ONCE, AT_ONCE).await?;
         Ok(())
     }
 
