@@ -891,7 +891,8 @@ async fn a_workload_joins_with_its_token() {
 #[test]
 fn the_rules_that_the_book_shows_are_understood() {
     let book = include_str!("../../../docs/src/agents.md");
-    let shown = book.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let mut shown = book.split("```toml").map(|block| block.split("```").next().unwrap());
+    let shown = shown.find(|block| block.contains("[[agents.join]]")).unwrap();
     let table: toml::Table = toml::from_str(shown).unwrap();
     let mut config: AgentsConfig = table["agents"].clone().try_into().unwrap();
     assert_eq!(config.certificate_ttl_s, AgentsConfig::default().certificate_ttl_s);

@@ -342,3 +342,40 @@ impl Joining {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn the_configuration_that_the_book_shows_is_understood() {
+        let book = include_str!("../../../../docs/src/agents.md");
+        let mut shown = book.split("```toml").map(|block| block.split("```").next().unwrap());
+        let shown = shown.find(|block| block.contains("[[gateway]]")).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.toml");
+        std::fs::write(&path, shown).unwrap();
+        let config = AgentConfig::load(&path).unwrap();
+        assert_eq!(config.targets, dir.path().join("targets.toml"));
+        let [first, second] = config.gateways.as_slice() else {
+            panic!("{config:?}")
+        };
+        assert_eq!(
+            (first.url.authority().as_str(), first.connections),
+            ("gw.example.com:443", CONNECTIONS)
+        );
+        assert_eq!((second.transport, second.connections), (Transport::Websocket, 4));
+        assert!(second.proxy.is_some() && matches!(second.joining, Joining::TokenFile(_)));
+    }
+
+    #[test]
+    fn what_is_no_join_token_is_not_shown() {
+        let error = Joining::Token("hunter2".to_owned().into())
+            .method()
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("spj_") && !error.contains("hunter2"), "{error}");
+    }
+}
