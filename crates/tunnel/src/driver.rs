@@ -192,17 +192,14 @@ impl Line {
                 Ok(()) => format!("{other} ended the tunnel"),
                 Err(error) => format!("{}: {error}", self.broke()),
             }),
-            () = self.ask(pings, keep_alive) => {
-                let seconds = keep_alive.patience.as_secs();
-                self.lose(&format!("{other} has not answered for {seconds} s"));
-            }
+            () = self.ask(pings, keep_alive) => {}
             () = self.ended_here() => {}
             () = self.see_all_off() => {}
         }
         self.lost().unwrap_or_default().to_owned()
     }
 
-    /// Asks again and again; over when no answer came.
+    /// Asks again and again; the tunnel is lost when no answer comes.
     async fn ask(&self, pings: Option<PingPong>, keep_alive: KeepAlive) {
         let Some(mut pings) = pings else {
             return std::future::pending().await;
@@ -216,7 +213,11 @@ impl Line {
                 }
                 // The connection itself says what is wrong with it.
                 Ok(Err(_)) => return std::future::pending().await,
-                Err(_elapsed) => return,
+                // Before the connection is dropped, which tells its flows that it is over.
+                Err(_elapsed) => {
+                    let seconds = keep_alive.patience.as_secs();
+                    return self.lose(&format!("{} has not answered for {seconds} s", self.other));
+                }
             }
             sleep(keep_alive.every).await;
         }

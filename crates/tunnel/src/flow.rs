@@ -136,6 +136,16 @@ impl Flow {
         io::Error::new(io::ErrorKind::ConnectionAborted, why)
     }
 
+    /// What is told of a stream that takes nothing any more.
+    fn over(&self, stream: &mut SendStream<Bytes>) -> io::Error {
+        match stream.poll_reset(&mut Context::from_waker(&self.sender.waker)) {
+            Poll::Ready(Err(error)) => self.lost(error.reason()),
+            Poll::Ready(Ok(_)) | Poll::Pending if self.line.lost().is_some() => self.lost(None),
+            // The other side gave the flow up.
+            Poll::Ready(Ok(_)) | Poll::Pending => io::ErrorKind::BrokenPipe.into(),
+        }
+    }
+
     fn poll_fill(&mut self, cx: &Context<'_>) -> Poll<io::Result<bool>> {
         if self.unread.is_empty() {
             if self.line.lost().is_some() {
@@ -165,16 +175,9 @@ impl Flow {
 
     /// How much of `wanted` bytes can be written: there is room in the window, and in line.
     fn poll_room(&self, cx: &Context<'_>, wanted: usize) -> Poll<io::Result<usize>> {
-        let gone = || {
-            let why = self.line.lost().map(ToOwned::to_owned);
-            Poll::Ready(Err(match why {
-                Some(why) => io::Error::new(io::ErrorKind::ConnectionAborted, why),
-                None => io::ErrorKind::BrokenPipe.into(),
-            }))
-        };
         let mut stream = self.sender.stream();
         let Some(stream) = stream.as_mut() else {
-            return gone();
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
         stream.reserve_capacity(wanted.min(MAX_BLOCK));
         let mut room = stream.capacity();
@@ -183,7 +186,7 @@ impl Flow {
             room = match ready!(stream.poll_capacity(&mut Context::from_waker(&self.sender.waker))) {
                 Some(Ok(room)) => room,
                 Some(Err(error)) => return Poll::Ready(Err(self.lost(error.reason()))),
-                None => return gone(),
+                None => return Poll::Ready(Err(self.over(stream))),
             };
         }
         let room = room.min(wanted).min(MAX_BLOCK);
