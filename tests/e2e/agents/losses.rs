@@ -88,9 +88,7 @@ impl Work {
                 let output = child.wait_with_output()?;
                 let words = String::from_utf8_lossy(&output.stderr);
                 ensure!(output.status.code().is_some_and(|code| code != 0), "{what}: {words}");
-                // Who writes when the flow is lost may learn that before it is known why (docs/plan.md).
-                let unexplained = what == "the upload of a file" && words.contains("the target closed the connection");
-                ensure!(words.contains("agent `eu-west`") || unexplained, "{what}: {words}");
+                ensure!(words.contains("agent `eu-west`"), "{what}: {words}");
             }
         }
         Ok(())
