@@ -264,6 +264,35 @@ async fn a_flow_that_nobody_reads_frees_the_other_side_when_it_is_dropped() {
     assert_eq!(tunnel.flows(), 0);
 }
 
+/// The connection is dropped on one thread while those who write wake on others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn whoever_writes_when_the_other_side_hangs_is_told_why_the_tunnel_is_lost() {
+    let (ours, theirs) = duplex(256 * 1024);
+    let acceptor = Acceptor::begin(theirs, KeepAlive::default(), std::future::pending());
+    let ((tunnel, _run), begun) = tokio::join!(gateway(ours, brisk()), acceptor);
+    let (mut acceptor, run) = begun.unwrap();
+    let mut run = Box::pin(run);
+    let mut writers = Vec::new();
+    let mut taken = Vec::new();
+    for _ in 0..64 {
+        let opened = tokio::select! {
+            (opened, flow) = async { tokio::join!(tunnel.open(), next(&mut acceptor)) } => {
+                taken.push(flow);
+                opened
+            }
+            why = &mut run => panic!("{why}"),
+        };
+        let mut flow = opened.unwrap();
+        let write = async move { flow.write_all(&vec![7; 64 << 20]).await.unwrap_err().to_string() };
+        writers.push(tokio::spawn(write));
+    }
+    // Nobody works on the other side from here on.
+    for writer in writers {
+        let why = timeout(LONG, writer).await.unwrap().unwrap();
+        assert_eq!(why, "the agent `eu-west` has not answered for 0 s");
+    }
+}
+
 #[tokio::test]
 async fn a_flow_is_not_gone_while_it_is_used_nor_when_one_direction_has_ended() {
     let (tunnel, run, mut acceptor, _served) = pair().await;
