@@ -55,7 +55,7 @@ async fn dial(way: Way, dir: &Path, at: SocketAddr, connections: usize) -> Resul
             Way::Tcp | Way::Tls | Way::Tunnel => {
                 let stream = TcpStream::connect(at).await?;
                 stream.set_nodelay(true)?;
-                Road::Direct(Wide::new(stream))
+                Road::Left(Wide::new(stream))
             }
         };
         connect(road, Arc::clone(&tls), at).await?;
@@ -68,7 +68,7 @@ async fn by_websocket(dir: &Path, at: SocketAddr) -> Result<Road> {
     let roots = Roots::File(dir.join("server.crt"));
     let outer = ClientTls::new(Verification::Full, &roots, &at.ip().to_string(), None, &[])?;
     let dialer = Dialer::new(GatewayUrl::parse(&format!("https://{at}"))?, outer.config());
-    Ok(Road::WebSocket(Box::new(dialer.dial().await?)))
+    Ok(Road::Right(Box::new(dialer.dial().await?)))
 }
 
 async fn connect(road: Road, tls: Arc<ClientConfig>, gateway: SocketAddr) -> Result<()> {

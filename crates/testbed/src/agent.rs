@@ -3,7 +3,6 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -13,8 +12,6 @@ use crate::gateway::Gateway;
 use crate::net::{Host, within};
 use crate::supervisor::Supervised;
 use crate::tls::write_private;
-
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What an agent should be like.
 #[derive(Debug, Clone, Default)]
@@ -104,24 +101,8 @@ impl Agent {
     ///
     /// # Errors
     /// When it does not hold in time; the error has the end of its log.
-    pub fn wait_until(&self, holds: impl Fn() -> Result<bool, TestbedError>) -> Result<(), TestbedError> {
-        let start = Instant::now();
-        while start.elapsed() < READY_TIMEOUT {
-            if holds()? {
-                return Ok(());
-            }
-            if !self.process.is_running() {
-                return Err(TestbedError::Failed {
-                    program: "sallyport agent".to_owned(),
-                    output: self.process.log_tail(),
-                });
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Err(TestbedError::NotReady {
-            seconds: READY_TIMEOUT.as_secs(),
-            log: self.process.log_tail(),
-        })
+    pub fn wait_until(&self, holds: impl FnMut() -> Result<bool, TestbedError>) -> Result<(), TestbedError> {
+        self.process.wait_until("sallyport agent", holds)
     }
 
     /// Sends it a signal (a name such as `STOP`).

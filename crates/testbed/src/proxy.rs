@@ -3,14 +3,12 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::TestbedError;
 use crate::net::{Host, place, within};
 use crate::supervisor::Supervised;
 
 const TINYPROXY: &str = "/usr/bin/tinyproxy";
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the proxy should be like. The default serves everybody who reaches it, and tunnels to every port.
 #[derive(Debug, Clone, Default)]
@@ -67,25 +65,10 @@ impl Proxy {
     }
 
     fn wait_until_ready(&self, host: Option<&Host>) -> Result<(), TestbedError> {
-        let start = Instant::now();
-        while start.elapsed() < READY_TIMEOUT {
-            let connect = || TcpStream::connect(self.address).is_ok();
-            let answers = match host {
-                Some(host) => host.enter(connect)?,
-                None => connect(),
-            };
-            if answers {
-                return Ok(());
-            }
-            if !self.process.is_running() {
-                let (program, output) = ("tinyproxy".to_owned(), self.log());
-                return Err(TestbedError::Failed { program, output });
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        Err(TestbedError::NotReady {
-            seconds: READY_TIMEOUT.as_secs(),
-            log: self.log(),
+        let connect = || TcpStream::connect(self.address).is_ok();
+        self.process.wait_until("tinyproxy", || match host {
+            Some(host) => host.enter(connect),
+            None => Ok(connect()),
         })
     }
 

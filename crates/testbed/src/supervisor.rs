@@ -4,11 +4,13 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::TestbedError;
 use crate::cache::run;
 
+/// A machine that does much else takes long to start a server.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// `$1` the signal that ends the server, `$2` the directory to remove, the rest the server's command line.
 ///
 /// The server gets no standard input; `read` returns when the parent closes the pipe, be it by a drop or by
@@ -108,6 +110,34 @@ impl Supervised {
             .next()
             .and_then(|rest| rest.trim_start().chars().next());
         !matches!(state, None | Some('Z' | 'X'))
+    }
+
+    /// Waits until something holds, which is asked every few milliseconds, or the server has ended.
+    ///
+    /// # Errors
+    /// When it does not hold in time; the error calls the server `program` and has the end of its log.
+    pub fn wait_until(
+        &self,
+        program: &str,
+        mut holds: impl FnMut() -> Result<bool, TestbedError>,
+    ) -> Result<(), TestbedError> {
+        let start = Instant::now();
+        while start.elapsed() < READY_TIMEOUT {
+            if holds()? {
+                return Ok(());
+            }
+            if !self.is_running() {
+                return Err(TestbedError::Failed {
+                    program: program.to_owned(),
+                    output: self.log_tail(),
+                });
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Err(TestbedError::NotReady {
+            seconds: READY_TIMEOUT.as_secs(),
+            log: self.log_tail(),
+        })
     }
 
     /// Ends the server and waits until it is gone and its directory is removed.

@@ -9,7 +9,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use sallyport_identity::agents::SERVER_NAME;
 use sallyport_listen::{Roots, Verification};
-use sallyport_tunnel::websocket::{Dialer, Proxy};
+use sallyport_tunnel::websocket::{Carrier, Dialer, Proxy};
 use sallyport_tunnel::{Road, TLS_BUFFER, Wide};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -62,7 +62,7 @@ async fn direct(gateway: &GatewayConfig, tls: Arc<ClientConfig>) -> anyhow::Resu
         .with_context(|| format!("`{authority}` cannot be reached"))?;
     stream.set_nodelay(true)?;
     let address = stream.peer_addr()?;
-    let stream = secured(Road::Direct(Wide::new(stream)), tls).await?;
+    let stream = secured(Road::Left(Wide::new(stream)), tls).await?;
     Ok(Reached { stream, address })
 }
 
@@ -81,8 +81,11 @@ async fn by_websocket(gateway: &GatewayConfig, tls: Arc<ClientConfig>) -> anyhow
         .with_proxy(proxy)
         .dial()
         .await?;
-    let address = road.get_ref().tcp().peer_addr()?;
-    let secured = secured(Road::WebSocket(Box::new(road)), tls);
+    let address = match road.get_ref() {
+        Carrier::Left(stream) => stream.peer_addr()?,
+        Carrier::Right(stream) => stream.get_ref().0.peer_addr()?,
+    };
+    let secured = secured(Road::Right(Box::new(road)), tls);
     let stream = tokio::time::timeout(PATIENCE, secured)
         .await
         .context("the gateway does not answer")??;

@@ -5,7 +5,6 @@ mod api;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -22,7 +21,6 @@ pub const PASSWORD: &str = "correct horse battery staple";
 const PASSWORD_HASH: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$H2J/KaG8P9bkZajBhWxYqw$wyoh+9Xc5ol1DeF+3nTzL9kKAjzQo5rYi1meQ+hl0Kk";
 
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a gateway is started on other ports.
 const ATTEMPTS: usize = 4;
 
@@ -170,23 +168,8 @@ impl Gateway {
     }
 
     fn wait_until_ready(&self) -> Result<(), TestbedError> {
-        let start = Instant::now();
-        while start.elapsed() < READY_TIMEOUT {
-            if self.api.get("/healthz", None).is_ok_and(|reply| reply.status == 200) {
-                return Ok(());
-            }
-            if !self.process.is_running() {
-                return Err(TestbedError::Failed {
-                    program: "sallyport".to_owned(),
-                    output: self.process.log_tail(),
-                });
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Err(TestbedError::NotReady {
-            seconds: READY_TIMEOUT.as_secs(),
-            log: self.process.log_tail(),
-        })
+        let healthy = || self.api.get("/healthz", None).is_ok_and(|reply| reply.status == 200);
+        self.process.wait_until("sallyport", || Ok(healthy()))
     }
 
     /// Kills the gateway (SIGKILL) and leaves its state for [`Killed::start`].

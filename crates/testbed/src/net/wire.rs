@@ -1,14 +1,12 @@
 //! The process that carries the packets of a wire with delay, loss and the like.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use super::link::{Link, LinkQuality};
 use crate::TestbedError;
 use crate::supervisor::Supervised;
 
 const PROGRAM: &str = include_str!("wire.py");
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Starts it and waits until both hosts have their device.
 pub(super) fn start(link: &Link, quality: LinkQuality) -> Result<Supervised, TestbedError> {
@@ -31,25 +29,6 @@ pub(super) fn start(link: &Link, quality: LinkQuality) -> Result<Supervised, Tes
     let wire = Supervised::start(&command, "KILL", &dir).inspect_err(|_| {
         let _ = std::fs::remove_dir_all(&dir);
     })?;
-    wait_until_ready(&wire)?;
+    wire.wait_until("the wire", || Ok(wire.log_tail() == "up"))?;
     Ok(wire)
-}
-
-fn wait_until_ready(wire: &Supervised) -> Result<(), TestbedError> {
-    let start = Instant::now();
-    while start.elapsed() < READY_TIMEOUT {
-        let log = wire.log_tail();
-        if log == "up" {
-            return Ok(());
-        }
-        if !wire.is_running() {
-            let program = "the wire".to_owned();
-            return Err(TestbedError::Failed { program, output: log });
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Err(TestbedError::NotReady {
-        seconds: READY_TIMEOUT.as_secs(),
-        log: wire.log_tail(),
-    })
 }

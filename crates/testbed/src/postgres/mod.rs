@@ -8,7 +8,6 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use crate::cache::{copy_tree, run};
 use crate::net::{Host, RANGE_CIDR, place, within};
@@ -18,8 +17,6 @@ use crate::{Authority, TestbedError};
 
 pub use log::LoggedStatement;
 pub use template::Template;
-
-const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How the server asks who connects over TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -198,23 +195,8 @@ impl Postgres {
 
     fn wait_until_ready(&self) -> Result<(), TestbedError> {
         let socket = self.socket_dir().join(format!(".s.PGSQL.{}", self.port));
-        let start = Instant::now();
-        while start.elapsed() < READY_TIMEOUT {
-            if answer::accepts(&socket, &self.superuser) {
-                return Ok(());
-            }
-            if !self.server.is_running() {
-                return Err(TestbedError::Failed {
-                    program: "postgres".to_owned(),
-                    output: self.server.log_tail(),
-                });
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Err(TestbedError::NotReady {
-            seconds: READY_TIMEOUT.as_secs(),
-            log: self.server.log_tail(),
-        })
+        self.server
+            .wait_until("postgres", || Ok(answer::accepts(&socket, &self.superuser)))
     }
 
     fn prepare(&self, options: &Options) -> Result<(), TestbedError> {

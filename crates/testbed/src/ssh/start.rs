@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::key::{KeyKind, SshKey, keygen};
 use super::{Account, Audit, Sshd, SshdOptions, account, config};
@@ -14,7 +14,6 @@ use crate::net::{Host, place, within};
 use crate::supervisor::Supervised;
 
 const SSHD: &str = "/usr/sbin/sshd";
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The file with the process id of the server, which is the first process of its namespace.
 pub(super) const PID: &str = "sshd.pid";
@@ -114,26 +113,12 @@ fn host_keys(dir: &Path, address: SocketAddr, options: &SshdOptions) -> Result<V
 }
 
 fn wait_until_ready(sshd: &Sshd, host: Option<&Host>) -> Result<(), TestbedError> {
-    let start = Instant::now();
-    while start.elapsed() < READY_TIMEOUT {
+    sshd.process.wait_until("sshd", || {
         let greeted = match host {
             Some(host) => host.enter(|| greets(sshd.address()))?,
             None => greets(sshd.address()),
         };
-        if greeted.unwrap_or(false) {
-            return Ok(());
-        }
-        if !sshd.is_running() {
-            return Err(TestbedError::Failed {
-                program: "sshd".to_owned(),
-                output: sshd.log_tail(),
-            });
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    Err(TestbedError::NotReady {
-        seconds: READY_TIMEOUT.as_secs(),
-        log: sshd.log_tail(),
+        Ok(greeted.unwrap_or(false))
     })
 }
 

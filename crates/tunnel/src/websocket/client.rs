@@ -1,13 +1,9 @@
 //! The agent's end: how it reaches the gateway.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rustls::ClientConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -15,6 +11,7 @@ use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::handshake::client::{Request, Response, generate_key};
 use tokio_tungstenite::tungstenite::http;
+use tokio_util::either::Either;
 use url::Host;
 
 use super::{ByteStream, DialError, GatewayUrl, Proxy, SUBPROTOCOL, bounds};
@@ -82,9 +79,9 @@ impl Dialer {
         let carrier = if self.gateway.is_tls() {
             let connector = TlsConnector::from(self.tls.clone());
             let tls = connector.connect(self.gateway.server_name()?, stream).await;
-            Carrier::Tls(Box::new(tls.map_err(DialError::Tls)?))
+            Carrier::Right(Box::new(tls.map_err(DialError::Tls)?))
         } else {
-            Carrier::Clear(stream)
+            Carrier::Left(stream)
         };
         let upgrade = client_async_with_config(self.request()?, carrier, Some(bounds()));
         let (socket, response) = upgrade.await.map_err(refused)?;
@@ -152,71 +149,5 @@ fn refusal(response: &Response) -> DialError {
     DialError::Refused { status }
 }
 
-/// The connection to the gateway, which may have come through a proxy.
-#[derive(Debug)]
-pub enum Carrier {
-    /// In the clear, to this machine only.
-    Clear(TcpStream),
-    /// With TLS.
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Carrier {
-    /// The TCP connection.
-    pub fn tcp(&self) -> &TcpStream {
-        match self {
-            Carrier::Clear(stream) => stream,
-            Carrier::Tls(stream) => stream.get_ref().0,
-        }
-    }
-}
-
-impl AsyncRead for Carrier {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Carrier::Clear(stream) => Pin::new(stream).poll_read(cx, buf),
-            Carrier::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Carrier {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Carrier::Clear(stream) => Pin::new(stream).poll_write(cx, buf),
-            Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Carrier::Clear(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Carrier::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Carrier::Clear(stream) => stream.is_write_vectored(),
-            Carrier::Tls(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Carrier::Clear(stream) => Pin::new(stream).poll_flush(cx),
-            Carrier::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Carrier::Clear(stream) => Pin::new(stream).poll_shutdown(cx),
-            Carrier::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
+/// The connection to the gateway, which may have come through a proxy: in the clear, to this machine only, or with TLS.
+pub type Carrier = Either<TcpStream, Box<TlsStream<TcpStream>>>;
