@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use sallyport_testbed::{Account, KeyKind, SshConfig, SshKey, Sshd, SshdOptions};
+use sallyport_testbed::{Account, KeyKind, SshConfig, SshKey, Sshd, SshdOptions, noise};
 use sallyport_tests::raw::{Raw, error_field, packet, query, tags};
 use sallyport_tests::{
     ACCOUNT, Behind, BehindPlan, Endpoint, HOST, Plan, SshBed, SshPlan, Stage, asyncpg, bundle, jdbc, mask,
@@ -156,20 +156,6 @@ fn peak(pid: u32) -> Result<usize> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib: usize = line.context("no peak")?.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib / 1024)
-}
-
-/// Bytes of every value, in no order that compresses (xorshift64).
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 /// Both ways at once, with a new key exchange at the host every MiB, and neither process keeps what flows.

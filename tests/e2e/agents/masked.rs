@@ -76,6 +76,17 @@ fn says(endpoint: &Endpoint, statements: &[&str]) -> Result<String> {
     Ok(said)
 }
 
+/// A policy that masks each class.
+fn masking() -> Result<tempfile::TempDir> {
+    let rules = format!(
+        "{}{}{}",
+        mask("pii", "redact"),
+        mask("money", "redact"),
+        mask("pci", "keep-last(4)")
+    );
+    bundle(CLASSIFY, &rules)
+}
+
 /// What was said, without what was asked.
 fn answers(said: &str) -> String {
     let lines = said.lines().filter(|line| !line.starts_with("> "));
@@ -84,13 +95,7 @@ fn answers(said: &str) -> String {
 
 #[test]
 fn results_are_masked_alike_in_the_agent_and_in_the_gateway() -> Result<()> {
-    let rules = format!(
-        "{}{}{}",
-        mask("pii", "redact"),
-        mask("money", "redact"),
-        mask("pci", "keep-last(4)")
-    );
-    let policy = bundle(CLASSIFY, &rules)?;
+    let policy = masking()?;
     let (there, here) = (start("mask_at = \"agent\"", policy.path())?, start("", policy.path())?);
     let (through, direct) = (there.through("alice")?, here.through("alice")?);
     let (masked, expected) = (says(&through, ALIKE)?, says(&direct, ALIKE)?);
@@ -115,13 +120,7 @@ fn results_are_masked_alike_in_the_agent_and_in_the_gateway() -> Result<()> {
 
 #[test]
 fn what_a_target_says_beside_results_gives_nothing_away() -> Result<()> {
-    let rules = format!(
-        "{}{}{}",
-        mask("pii", "redact"),
-        mask("money", "redact"),
-        mask("pci", "keep-last(4)")
-    );
-    let policy = bundle(CLASSIFY, &rules)?;
+    let policy = masking()?;
     let behind = start("mask_at = \"agent\"", policy.path())?;
     let said = says(&behind.through("alice")?, TELLTALE)?;
     let said = answers(&said);

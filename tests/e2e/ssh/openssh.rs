@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use sallyport_testbed::{SshConfig, What};
+use sallyport_testbed::{SshConfig, What, noise};
 use sallyport_tests::{SshBed, SshPlan, run, ssh_script};
 
 use super::{exec, feed, said};
@@ -97,20 +97,6 @@ fn a_hundred_megabytes_arrive_as_they_were() -> Result<()> {
         output.stdout.len()
     );
     Ok(())
-}
-
-/// Bytes of every value, in no order that compresses (xorshift64).
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 /// A connection that others share. Dropping it closes it.

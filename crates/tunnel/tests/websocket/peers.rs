@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use bytes::Bytes;
-use sallyport_testbed::{Authority, Host, cache_dir};
+use sallyport_testbed::{Authority, Host, cache_dir, noise};
 use sallyport_tunnel::websocket::{DialError, accept};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -51,18 +51,6 @@ fn python() -> Command {
     let mut command = Command::new(cache_dir().join("python-websocket/venv/bin/python"));
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/echo.py"));
     command
-}
-
-/// Bytes without a pattern.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state.to_le_bytes()[0]
-    };
-    std::iter::repeat_with(next).take(length).collect()
 }
 
 /// Sends bytes in pieces of every size, and expects the same ones.
