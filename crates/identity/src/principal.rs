@@ -60,7 +60,8 @@ pub enum NameError {
     Principal(String),
     /// Not an agent's name.
     #[error(
-        "`{0}` cannot be an agent's name: 1 to 63 letters, digits, `-`, `_` and `.`, beginning with a letter or a digit"
+        "`{0}` cannot be an agent's name: 1 to 63 letters, digits, `-`, `_` and `.`, beginning with a letter or a digit, and \
+         neither a UUID nor `authority`, `machines` or `tokens`"
     )]
     Agent(String),
     /// Not a group's name.

@@ -153,21 +153,22 @@ pub enum Whose<'a> {
 /// What was revoked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// Instances that were not revoked before, with their names.
+    /// Instances that were good, with their names.
     pub instances: Vec<(String, String)>,
     /// Join tokens that could have been used.
     pub tokens: Vec<String>,
 }
 
 impl Store {
-    /// Adds a join token.
+    /// Adds a join token; `false` when there are `most` that can be used.
     ///
     /// # Errors
     /// When the store cannot be written.
-    pub async fn insert_join_token(&self, token: &JoinTokenRow) -> Result<(), StoreError> {
-        sqlx::query(
+    pub async fn insert_join_token(&self, token: &JoinTokenRow, most: u32) -> Result<bool, StoreError> {
+        let done = sqlx::query(
             "INSERT INTO agent_join_tokens (id, hash, agent, issued_by, issued_ms, expires_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE ?7 > (SELECT COUNT(*) FROM agent_join_tokens
+             WHERE used_ms IS NULL AND revoked_ms IS NULL AND expires_ms > ?5)",
         )
         .bind(&token.id)
         .bind(token.hash.as_slice())
@@ -175,9 +176,10 @@ impl Store {
         .bind(&token.issued_by)
         .bind(to_ms(token.issued))
         .bind(to_ms(token.expires))
+        .bind(most)
         .execute(self.write())
         .await?;
-        Ok(())
+        Ok(done.rows_affected() == 1)
     }
 
     /// The join token with this hash, whether it is still good or not.
@@ -293,7 +295,7 @@ impl Store {
         let mut tx = self.begin().await?;
         let instances = sqlx::query_as(
             "UPDATE agents SET revoked_ms = ?1, revoked_by = ?2
-             WHERE revoked_ms IS NULL AND (instance = ?3 OR name = ?4) RETURNING instance, name",
+             WHERE revoked_ms IS NULL AND expires_ms > ?1 AND (instance = ?3 OR name = ?4) RETURNING instance, name",
         )
         .bind(to_ms(now))
         .bind(by)

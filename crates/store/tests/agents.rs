@@ -75,7 +75,7 @@ fn value(key: &str) -> Once {
 #[tokio::test]
 async fn what_lets_somebody_join_is_used_up_with_the_join_and_not_without() {
     let (_folder, store) = store().await;
-    store.insert_join_token(&token("t", 1, "a")).await.unwrap();
+    store.insert_join_token(&token("t", 1, "a"), 9).await.unwrap();
     let by_token = Once::Token([1; 32]);
     // Dropped before it was committed: nothing happened.
     drop(store.admit_agent(&agent("1", "a"), &by_token, ROOM).await.unwrap());
@@ -112,9 +112,9 @@ async fn a_token_that_ended_or_was_revoked_lets_nobody_join() {
     let (_folder, store) = store().await;
     let mut ended = token("e", 1, "a");
     ended.expires = moment(0);
-    store.insert_join_token(&ended).await.unwrap();
+    store.insert_join_token(&ended, 9).await.unwrap();
     assert_eq!(admit(&store, &agent("1", "a"), &Once::Token([1; 32])).await, "spent");
-    store.insert_join_token(&token("r", 2, "a")).await.unwrap();
+    store.insert_join_token(&token("r", 2, "a"), 9).await.unwrap();
     let revoked = store.revoke_join_token("r", moment(0)).await.unwrap();
     assert_eq!(revoked.as_deref(), Some("a"));
     assert_eq!(store.revoke_join_token("r", moment(0)).await.unwrap(), None);
@@ -188,7 +188,7 @@ async fn what_ended_long_ago_is_forgotten_and_machines_are_not() {
     let (_folder, store) = store().await;
     let machine = Once::Machine("m".to_owned());
     assert_eq!(admit(&store, &agent("1", "a"), &machine).await, "joined");
-    store.insert_join_token(&token("t", 1, "a")).await.unwrap();
+    store.insert_join_token(&token("t", 1, "a"), 9).await.unwrap();
     store.touch_agent("1", moment(5)).await.unwrap();
     store.touch_agent("1", moment(4)).await.unwrap();
     assert_eq!(store.agent("1").await.unwrap().unwrap().seen, Some(moment(5)));
@@ -196,4 +196,33 @@ async fn what_ended_long_ago_is_forgotten_and_machines_are_not() {
     assert_eq!(store.purge_agents(moment(100) + Duration::SECOND).await.unwrap(), 2);
     assert_eq!(store.agent("1").await.unwrap(), None);
     assert_eq!(admit(&store, &agent("2", "a"), &machine).await, "spent");
+}
+
+#[tokio::test]
+async fn a_name_is_revoked_without_what_ended_and_open_tokens_have_a_bound() {
+    let (_folder, store) = store().await;
+    assert_eq!(admit(&store, &agent("1", "a"), &value("1")).await, "joined");
+    let mut later = agent("2", "a");
+    (later.joined, later.expires) = (moment(90), moment(300));
+    assert_eq!(admit(&store, &later, &value("2")).await, "joined");
+    let ended = store
+        .revoke_agents(Whose::Name("a"), "root", moment(150))
+        .await
+        .unwrap();
+    assert_eq!(ended.instances, [("2".to_owned(), "a".to_owned())]);
+
+    for (id, number, most, taken) in [
+        ("t", 1, 2, true),
+        ("u", 2, 2, true),
+        ("v", 3, 2, false),
+        ("v", 3, 3, true),
+    ] {
+        assert_eq!(
+            store.insert_join_token(&token(id, number, "a"), most).await.unwrap(),
+            taken,
+            "{id}"
+        );
+    }
+    store.revoke_join_token("t", moment(0)).await.unwrap();
+    assert!(store.insert_join_token(&token("w", 4, "a"), 3).await.unwrap());
 }

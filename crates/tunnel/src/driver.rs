@@ -60,12 +60,11 @@ impl Drop for Over<'_> {
     }
 }
 
-/// A flow that was dropped before everything was sent. Were its halves dropped, too, what is in line would be.
+/// A flow that was dropped before everything was sent. Were the half that sends dropped, too, what is in line would be.
 #[derive(Debug)]
 struct Leaving {
     unsent: Arc<Unsent>,
     _send: SendStream<Bytes>,
-    _receive: RecvStream,
 }
 
 impl Line {
@@ -98,14 +97,15 @@ impl Line {
     /// A flow is dropped. The stream is reset, if it is not over both ways, once everything was sent.
     pub(crate) fn leave(&self, send: SendStream<Bytes>, receive: RecvStream, unsent: &Arc<Unsent>) {
         unsent.leave();
+        // Nobody reads what may come: the library throws it away from here on.
+        drop(receive);
         if unsent.is_over() || self.lost().is_some() {
-            drop((send, receive));
+            drop(send);
             return self.end(1);
         }
         self.leaving().push(Leaving {
             unsent: Arc::clone(unsent),
             _send: send,
-            _receive: receive,
         });
         // Meanwhile the last block may have gone, or the connection ended.
         self.see_off(self.lost().is_some());

@@ -81,8 +81,15 @@ struct Agent {
     member: Member,
     hello: Hello,
     since: OffsetDateTime,
-    tunnels: HashMap<u64, Tunnel>,
+    tunnels: HashMap<u64, Connection>,
     next: u64,
+}
+
+#[derive(Debug)]
+struct Connection {
+    tunnel: Tunnel,
+    /// It takes no more flows.
+    retired: bool,
 }
 
 /// A connection among those of the fleet. It leaves when this is dropped.
@@ -101,10 +108,12 @@ impl Seat {
         }
     }
 
-    /// The connection takes no more flows.
+    /// The connection takes no more flows. It counts until it is over.
     pub fn retire(&self) {
-        if let Some(agent) = self.fleet.agents().get_mut(&self.instance) {
-            agent.tunnels.remove(&self.number);
+        let mut agents = self.fleet.agents();
+        let agent = agents.get_mut(&self.instance);
+        if let Some(connection) = agent.and_then(|agent| agent.tunnels.get_mut(&self.number)) {
+            connection.retired = true;
         }
     }
 }
@@ -145,7 +154,8 @@ impl Fleet {
         agent.hello = hello;
         let number = agent.next;
         agent.next += 1;
-        agent.tunnels.insert(number, tunnel);
+        let retired = false;
+        agent.tunnels.insert(number, Connection { tunnel, retired });
         Some(Seat {
             fleet: Arc::clone(self),
             instance,
@@ -193,29 +203,18 @@ impl Fleet {
             agent.member.name == name && agent.hello.targets.contains(target) && !asked.contains(&agent.member.instance)
         };
         let least = |agent: &Agent| {
-            let open = agent.tunnels.values().filter(|tunnel| !tunnel.is_full());
+            let usable = |connection: &&Connection| !connection.retired && !connection.tunnel.is_full();
+            let open = agent.tunnels.values().filter(usable).map(|usable| &usable.tunnel);
             open.min_by_key(|tunnel| tunnel.flows()).cloned()
         };
         let candidates = agents.values().filter(serves);
         let (_, _, agent, tunnel) = candidates
             .filter_map(|agent| {
                 let tunnel = least(agent)?;
-                let flows: usize = agent.tunnels.values().map(Tunnel::flows).sum();
-                Some((Some(agent.member.instance) != prefer, flows, agent, tunnel))
+                Some((Some(agent.member.instance) != prefer, agent.flows(), agent, tunnel))
             })
             .min_by_key(|(other, flows, ..)| (*other, *flows))?;
         Some((agent.member.clone(), agent.hello.host.clone(), tunnel))
-    }
-
-    /// Ends every connection of an instance, with its flows, which say why. True when there was one.
-    pub fn end(&self, instance: Uuid, why: &str) -> bool {
-        let agents = self.agents();
-        let agent = agents.get(&instance);
-        agent
-            .into_iter()
-            .flat_map(|agent| agent.tunnels.values())
-            .for_each(|tunnel| tunnel.end(why));
-        agent.is_some()
     }
 
     /// Who is connected, by name.
@@ -228,8 +227,20 @@ impl Fleet {
 }
 
 impl Agent {
+    /// Flows that are open at targets: each connection that takes more has one for the talk with the agent.
+    fn flows(&self) -> usize {
+        let of = |connection: &Connection| {
+            connection
+                .tunnel
+                .flows()
+                .saturating_sub(usize::from(!connection.retired))
+        };
+        self.tunnels.values().map(of).sum()
+    }
+
     fn status(&self) -> AgentStatus {
-        let latency = self.tunnels.values().filter_map(Tunnel::latency).min();
+        let tunnels = self.tunnels.values().map(|connection| &connection.tunnel);
+        let latency = tunnels.filter_map(Tunnel::latency).min();
         AgentStatus {
             name: self.member.name.clone(),
             instance: self.member.instance,
@@ -239,12 +250,7 @@ impl Agent {
             since: self.since,
             targets: self.hello.targets.clone(),
             connections: self.tunnels.len(),
-            flows: self
-                .tunnels
-                .values()
-                .map(Tunnel::flows)
-                .sum::<usize>()
-                .saturating_sub(self.tunnels.len()),
+            flows: self.flows(),
             latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
         }
     }

@@ -545,10 +545,20 @@ async fn flows_are_spread_over_the_agents_that_have_the_target_and_fail_over() {
     // The preferred one dies without a word: the next is asked.
     run_one.abort();
     assert_eq!(open("orders", Some(one)).await.unwrap().1.instance, two);
-    assert!(fleet.end(two, "the agent was revoked"));
+    // Nothing goes to one that drains, which counts until it is over.
+    assert_eq!(open("web", None).await.unwrap().1.instance, two);
+    seat_two.retire();
     assert!(matches!(open("web", None).await, Err(Unserved::Nobody(_))));
+    let connections = |fleet: &Fleet| {
+        fleet
+            .list()
+            .iter()
+            .find(|agent| agent.instance == two)
+            .map(|agent| agent.connections)
+    };
+    assert_eq!(connections(&fleet), Some(1));
     drop(seat_two);
-    assert!(!fleet.end(two, "again"));
+    assert_eq!(connections(&fleet), None);
 }
 
 #[tokio::test]

@@ -117,7 +117,9 @@ fn administrator<'c>(api: &Api, caller: &'c Caller) -> Result<&'c str, Problem> 
 fn refused(error: AdministerError) -> Problem {
     match error {
         AdministerError::Unknown(what) => Problem::not_found(format!("there is no such {what}")),
-        AdministerError::Name(_) | AdministerError::Lifetime { .. } => Problem::bad_request(error.to_string()),
+        AdministerError::Name(_) | AdministerError::Lifetime { .. } | AdministerError::TooMany { .. } => {
+            Problem::bad_request(error.to_string())
+        }
         other => {
             tracing::error!(error = %other, "what was asked about agents could not be done");
             Problem::unavailable(other.to_string())

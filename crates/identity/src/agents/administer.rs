@@ -19,8 +19,8 @@ use super::witness::AgentAct;
 const TOKEN_TTL: Duration = Duration::from_secs(15 * 60);
 /// How long a join token may live.
 const TOKEN_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
-/// The most join tokens in one list.
-const MAX_LIST: u32 = 1_000;
+/// The most join tokens that can be used at a time: one list has them all, and one entry of the journal their ids.
+const MAX_OPEN: u32 = 1_000;
 
 impl Agents {
     /// Makes a join token: one instance can join with it, as `agent`, within `ttl` (15 minutes when nobody says, a day
@@ -69,7 +69,9 @@ impl Agents {
             used_by: None,
             revoked: None,
         };
-        self.store.insert_join_token(&row).await?;
+        if !self.store.insert_join_token(&row, MAX_OPEN).await? {
+            return Err(AdministerError::TooMany { most: MAX_OPEN });
+        }
         Ok(IssuedJoinToken { token, info })
     }
 
@@ -78,7 +80,7 @@ impl Agents {
     /// # Errors
     /// When the store cannot be read.
     pub async fn list_join_tokens(&self) -> Result<Vec<JoinTokenInfo>, StoreError> {
-        let rows = self.store.open_join_tokens(OffsetDateTime::now_utc(), MAX_LIST).await?;
+        let rows = self.store.open_join_tokens(OffsetDateTime::now_utc(), MAX_OPEN).await?;
         let info = |row: JoinTokenRow| JoinTokenInfo {
             id: row.id,
             agent: row.agent.into(),

@@ -180,6 +180,12 @@ pub enum AdministerError {
         /// The most that can be had.
         most_s: u64,
     },
+    /// There are as many join tokens as there can be.
+    #[error("there are {most} join tokens that nobody used: revoke some, or wait until they end")]
+    TooMany {
+        /// How many there can be.
+        most: u32,
+    },
     /// There is no such thing.
     #[error("there is no such {0}")]
     Unknown(&'static str),

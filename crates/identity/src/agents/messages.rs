@@ -60,7 +60,11 @@ impl HostDescription {
         }
     }
 
-    pub(super) fn check(&self) -> Result<(), JoinError> {
+    /// Whether it is one line each, and short.
+    ///
+    /// # Errors
+    /// Which part is empty, too long or has control characters.
+    pub fn check(&self) -> Result<(), JoinError> {
         let parts = [
             ("hostname", &self.hostname),
             ("os", &self.os),

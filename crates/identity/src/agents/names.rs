@@ -12,6 +12,8 @@ use crate::principal::NameError;
 
 /// The longest name of an agent, in bytes.
 const MAX_NAME_BYTES: usize = 63;
+/// What stands in the place of names in addresses of the API.
+const RESERVED: [&str; 3] = ["authority", "machines", "tokens"];
 /// What the URI of an agent begins with.
 const SCHEME: &str = "sallyport://agent/";
 
@@ -26,7 +28,8 @@ pub struct AgentIdentity {
     pub expires: OffsetDateTime,
 }
 
-/// Checks an agent's name: 1 to 63 letters, digits, `-`, `_` and `.`, the first one a letter or a digit.
+/// Checks an agent's name: 1 to 63 letters, digits, `-`, `_` and `.`, the first one a letter or a digit; not a UUID, which
+/// is an instance, and none of the words that the API has beside names.
 ///
 /// # Errors
 /// When it is something else.
@@ -34,7 +37,9 @@ pub fn check_agent_name(name: &str) -> Result<(), NameError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let good = name.len() <= MAX_NAME_BYTES
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && name.chars().all(allowed);
+        && name.chars().all(allowed)
+        && Uuid::try_parse(name).is_err()
+        && !RESERVED.contains(&name);
     if good {
         Ok(())
     } else {
@@ -117,6 +122,13 @@ mod tests {
         for bad in ["", "-a", ".a", "a/b", "a b", "ä", "a%2f", "a\n", &"x".repeat(64)] {
             assert!(check_agent_name(bad).is_err(), "{bad}");
             assert_eq!(parse_uri(&uri(bad, Uuid::now_v7())), None, "{bad}");
+        }
+        for bad in [
+            "tokens",
+            "0190c5d1-7f0b-7cc3-9a52-2b3f9e0f4c11",
+            "0190C5D17F0B7CC39A522B3F9E0F4C11",
+        ] {
+            assert!(check_agent_name(bad).is_err(), "{bad}");
         }
         let instance = Uuid::now_v7();
         for bad in [

@@ -1,13 +1,14 @@
 //! The connections to one gateway: joined once, kept, and dialled again when they break.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use futures_util::future::{Either, select};
+use rustls::ClientConfig;
 use sallyport_identity::agents::{
     Enrolment, HostDescription, JoinReply, JoinRequest, NewKey, Pin, RenewRequest, join_client_config,
 };
@@ -48,6 +49,7 @@ enum Happened {
 /// The way to one gateway.
 pub(super) struct Line {
     gateway: GatewayConfig,
+    directory: PathBuf,
     enrolment: Mutex<Enrolment>,
     beside: Arc<Beside>,
     announced: watch::Receiver<Vec<Announced>>,
@@ -66,7 +68,7 @@ impl Line {
     ) -> anyhow::Result<Self> {
         let known = Enrolment::open(directory)?;
         let good = known.filter(|enrolment| enrolment.expires() > OffsetDateTime::now_utc());
-        let enrolment = match good {
+        let enrolment = match good.filter(|enrolment| is_pinned(&gateway, enrolment)) {
             Some(enrolment) => enrolment,
             None => join(&gateway, directory).await?,
         };
@@ -74,6 +76,7 @@ impl Line {
             "the agent has joined");
         Ok(Self {
             gateway,
+            directory: directory.to_owned(),
             enrolment: Mutex::new(enrolment),
             beside,
             announced,
@@ -111,7 +114,7 @@ impl Line {
 
     /// One connection, until it is over; says why.
     async fn connect(self: Arc<Self>, mut stopped: watch::Receiver<bool>) -> anyhow::Result<String> {
-        let tls = self.enrolment.lock().await.client_config(&[TUNNEL_ALPN])?;
+        let tls = self.enrolled().await?;
         let reaching = Box::pin(reach(&self.gateway, Arc::new(tls)));
         let reached = match select(reaching, pin!(stopped.wait_for(|stopped| *stopped))).await {
             Either::Left((reached, _)) => reached?,
@@ -144,6 +147,16 @@ impl Line {
         // What is open has learned of it, and ends.
         while tasks.join_next().await.is_some() {}
         Ok(why)
+    }
+
+    /// For a connection as the agent; one whose certificate has ended joins again, if it still can.
+    async fn enrolled(&self) -> anyhow::Result<ClientConfig> {
+        let mut enrolment = self.enrolment.lock().await;
+        if enrolment.expires() <= OffsetDateTime::now_utc() {
+            *enrolment = join(&self.gateway, &self.directory).await?;
+            tracing::info!(agent = %enrolment.name(), instance = %enrolment.instance(), "the agent has joined again");
+        }
+        Ok(enrolment.client_config(&[TUNNEL_ALPN])?)
     }
 
     /// Both sides talk about themselves.
@@ -234,6 +247,13 @@ impl Line {
             FromGateway::Welcome { .. } | FromGateway::Unknown => bail!("the gateway answers something else"),
         }
     }
+}
+
+/// Whether the gateway that was joined is the one that the configuration names now. A token that is used up still names it;
+/// what cannot be read names none.
+fn is_pinned(gateway: &GatewayConfig, enrolment: &Enrolment) -> bool {
+    let named = gateway.joining.method().ok().flatten();
+    named.is_none_or(|(_, pin)| pin == enrolment.pin())
 }
 
 fn hello(targets: Vec<Announced>) -> FromAgent {

@@ -182,7 +182,9 @@ impl Inner {
             Ok(joined) => Joined::Reply(joined.into()),
             Err(error) => {
                 let why = error.to_string();
-                let details = json!({ "address": peer.to_string(), "reason": why, "host": request.host });
+                // Anybody may say anything of itself; the journal keeps what is short.
+                let host = request.host.check().is_ok().then_some(&request.host);
+                let details = json!({ "address": peer.to_string(), "reason": why, "host": host });
                 record(&self.journal, Entry::now("agent.join.refused", "agent", details)).await;
                 Joined::Refused { why }
             }

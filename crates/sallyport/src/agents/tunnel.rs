@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const RENEW_AGAIN: Duration = Duration::from_millis(500);
 /// The most targets that one agent can have.
 const MAX_TARGETS: usize = 10_000;
+/// The most of them that an entry of the journal names.
+const MAX_NAMED: usize = 200;
 /// The longest word that an agent says of itself, in bytes.
 const MAX_WORD: usize = 256;
 
@@ -50,7 +52,8 @@ where
     let told = json!({
         "name": identity.name, "instance": identity.instance, "address": peer.to_string(),
         "host": hello.host, "version": hello.version,
-        "targets": hello.targets.iter().map(|target| &target.name).collect::<Vec<_>>(),
+        "target_count": hello.targets.len(),
+        "targets": hello.targets.iter().take(MAX_NAMED).map(|target| &target.name).collect::<Vec<_>>(),
     });
     let Some(seat) = door.fleet.enrol(member, hello, tunnel.clone()) else {
         tunnel.end("the agent has too many connections");
