@@ -396,7 +396,10 @@ where
         let Some(written) = self.written(cx)? else {
             return Ok(false);
         };
-        poll_write(&mut self.target.wire, self.out.target(&written), cx).map_err(|error| self.target_left(Some(&error)))
+        let before = self.out.target_len();
+        let moved = poll_write(&mut self.target.wire, self.out.target(&written), cx);
+        self.out.note_left(before - self.out.target_len());
+        moved.map_err(|error| self.target_left(Some(&error)))
     }
 
     fn poll_write_client(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {

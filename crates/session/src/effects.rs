@@ -46,6 +46,8 @@ struct Plain {
 pub struct Effects {
     client: BytesMut,
     target: BytesMut,
+    /// Bytes for the target that have left.
+    left: u64,
     /// What the client is shown, in the buffer for it.
     pub(crate) shown: Vec<Stretch>,
     /// Data of the client, in the buffer for the target. INVARIANT: nothing leaves the buffers before it is recorded.
@@ -83,6 +85,7 @@ impl Effects {
         Self {
             client: BytesMut::new(),
             target: BytesMut::new(),
+            left: 0,
             shown: Vec::new(),
             data: Vec::new(),
             finished: Vec::new(),
@@ -319,6 +322,16 @@ impl Effects {
 
     pub(crate) fn target_len(&self) -> usize {
         self.target.len()
+    }
+
+    /// Bytes that were ever given for the target, whether they have left or not.
+    pub fn target_total(&self) -> u64 {
+        self.left + self.target.len() as u64
+    }
+
+    /// So many bytes have left for the target.
+    pub(crate) fn note_left(&mut self, count: usize) {
+        self.left += count as u64;
     }
 
     /// Nothing that waits for the target will reach it.

@@ -16,6 +16,11 @@ const TABLE: &str =
     CREATE TYPE pair AS (a int, b text);
     INSERT INTO people SELECT i, 'name ' || i, 'p' || i || '@example.com', date '1970-01-01' + i, i * 1.5,
         CASE WHEN i % 3 = 0 THEN 'pays with 4111 1111 1111 1111' ELSE 'nothing' END FROM generate_series(1, 500) i;
+    CREATE TABLE logged (id int);
+    CREATE RULE two AS ON INSERT TO logged DO ALSO
+        (SELECT 'x' WHERE false; SELECT email FROM people WHERE id = 1; SELECT id, email || '' FROM people WHERE id < 3);
+    CREATE TABLE computed (id int);
+    CREATE RULE one AS ON DELETE TO computed DO INSTEAD SELECT upper(email), note FROM people WHERE id < 4;
     CREATE VIEW seen AS SELECT id, upper(email) AS shouted, note FROM people;";
 
 /// What is asked, and said alike wherever masks are put on.
@@ -33,6 +38,9 @@ const ALIKE: &[&str] = &[
     "PREPARE q AS SELECT email FROM people WHERE id = $1; EXECUTE q(3); EXECUTE q(4)",
     "INSERT INTO people VALUES (1000, 'n', 'new@example.com', now()::date, 1, '4111111111111111') RETURNING email, note",
     "UPDATE people SET name = name WHERE id < 3 RETURNING *",
+    "INSERT INTO logged VALUES (1)",
+    "INSERT INTO logged VALUES (1), (2); SELECT 1",
+    "DELETE FROM computed",
     "SHOW timezone",
     "SELECT current_user",
 ];
@@ -104,10 +112,9 @@ fn results_are_masked_alike_in_the_agent_and_in_the_gateway() -> Result<()> {
         "in the agent:\n{masked}\nin the gateway:\n{expected}"
     );
     let masked = answers(&masked);
-    ensure!(
-        !masked.contains("example.com") && !masked.contains("4111 1111"),
-        "{masked}"
-    );
+    for value in ["example.com", "EXAMPLE.COM", "4111 1111"] {
+        ensure!(!masked.contains(value), "`{value}` is in {masked}");
+    }
     ensure!(masked.contains("1111"), "{masked}");
     let script = "import sys, psycopg\nwith psycopg.connect(sys.argv[1], autocommit=True) as c:\n  for b in (False, True):\n    for i in range(8):\n      for row in c.execute('SELECT email, born, balance, note FROM people WHERE id = %s', (i,), binary=b, prepare=i > 2):\n        print(row)\n";
     let (masked, expected) = (psycopg_lines(&through, script)?, psycopg_lines(&direct, script)?);
@@ -128,6 +135,17 @@ fn what_a_target_says_beside_results_gives_nothing_away() -> Result<()> {
         ensure!(!said.contains(value), "`{value}` is in {said}");
     }
     ensure!(said.contains("division by zero") && said.contains("NOTICE"), "{said}");
+    Ok(())
+}
+
+/// Far more goes to the target at once than the way there holds, while each result waits for its plan.
+#[test]
+fn a_client_that_sends_far_ahead_gets_its_results() -> Result<()> {
+    let policy = masking()?;
+    let behind = start("mask_at = \"agent\"", policy.path())?;
+    let script = "import sys, psycopg\nwith psycopg.connect(sys.argv[1], autocommit=True) as c:\n  with c.pipeline():\n    cursors = [c.execute('SELECT email, repeat(note, 600), length(%s) FROM people WHERE id = %s', ('x' * 3000, 1 + i % 400)) for i in range(3000)]\n    rows = [cursor.fetchone() for cursor in cursors]\n  print(len(rows), {row[0] for row in rows}, {row[2] for row in rows})\n";
+    let said = psycopg_lines(&behind.through("alice")?, script)?;
+    ensure!(said.trim() == "3000 {'***'} {3000}", "{said}");
     Ok(())
 }
 

@@ -294,9 +294,11 @@ impl sallyport_session::Login for Dialer {
         }
     }
 
-    async fn hand_over(&self, upstream: Upstream, mut flow: Wire) -> io::Result<()> {
+    async fn hand_over(&self, mut upstream: Upstream, mut flow: Wire) -> io::Result<()> {
         let mut out = BytesMut::new();
         if upstream.veiled {
+            // What they may not say is told only later.
+            upstream.notices.clear();
             veil::encode(&veil::Up::Veiled, &mut out);
         }
         upstream.tell(upstream.backend_key.as_ref(), &mut out);

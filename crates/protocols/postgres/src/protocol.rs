@@ -23,6 +23,7 @@ use crate::greet::{self, Greeted, Replication, Startup};
 use crate::impact::{MAX_PLANNING, Planner};
 use crate::keeper;
 use crate::refuse;
+use crate::scrub;
 use crate::settings::Settings;
 use crate::wire::Limits;
 use crate::wire::backend::Authentication;
@@ -183,7 +184,7 @@ impl Protocol for Postgres {
         }
     }
 
-    async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<Dialer>) -> (Ending, Gate) {
+    async fn relay(&self, caller: Caller, mut upstream: Upstream, relaying: Relaying<Dialer>) -> (Ending, Gate) {
         let Relaying {
             mut gate,
             signals,
@@ -213,16 +214,20 @@ impl Protocol for Postgres {
         for (name, value) in &upstream.parameters {
             settings.set(name.as_bytes(), value.as_bytes());
         }
+        let classification = gate.bundle().classification(&standing.target.name);
+        let masks = Masks::new(reveals, &classification, Arc::clone(&self.mask_key));
+        for notice in &mut upstream.notices {
+            scrub::clean_greeting(notice, &masks);
+        }
         let welcome = welcome(&upstream, &key, entered);
         if wire.write_all(&welcome).await.is_err() || wire.flush().await.is_err() {
             return (Ending::Client, gate);
         }
-        let classification = gate.bundle().classification(&standing.target.name);
         let own_name = format!("sallyport {:032x}", rand::random::<u128>());
         let conversation = PostgresConversation::new(Start {
             scope: Scope::new(Arc::clone(&watched.0), &own_name),
             settings,
-            masks: Masks::new(reveals, &classification, Arc::clone(&self.mask_key)),
+            masks,
             database: standing.database.clone(),
             limits: self.limits,
             walsender: startup.replication.asked(),

@@ -65,10 +65,7 @@ impl<'a> Scrubber<'a> {
         if self.touches_masked() {
             take_out_values(words, |name| self.knows(name));
         }
-        find_values(words, |text| match self.masks.clean(text) {
-            Cow::Owned(clean) => Some(clean),
-            Cow::Borrowed(_) => None,
-        });
+        self.masks.clean_texts(words);
     }
 
     /// Whether the command has to do with data that this person sees masked.
@@ -104,6 +101,14 @@ impl<'a> Scrubber<'a> {
     }
 }
 
+/// Cleans what the target says while it logs in: no statement has been seen yet.
+pub(crate) fn clean_greeting(words: &mut Diagnostic<'_>, masks: &Masks) {
+    if masks.hide_columns() {
+        take_out_values(words, |_| false);
+    }
+    masks.clean_texts(words);
+}
+
 /// Takes out whatever could be a value: details, contexts and hints whole, and what stands in quotes in the message
 /// unless it is `known` not to be one.
 pub(crate) fn take_out_values(words: &mut Diagnostic<'_>, known: impl Fn(&str) -> bool) {
@@ -114,6 +119,16 @@ pub(crate) fn take_out_values(words: &mut Diagnostic<'_>, known: impl Fn(&str) -
     }
     let message = without_values(&words.text(Field::Message), known);
     words.set(Field::Message, message.into_bytes());
+}
+
+impl Masks {
+    /// Takes out of each text what detectors find.
+    fn clean_texts(&self, words: &mut Diagnostic<'_>) {
+        find_values(words, |text| match self.clean(text) {
+            Cow::Owned(clean) => Some(clean),
+            Cow::Borrowed(_) => None,
+        });
+    }
 }
 
 /// Replaces each text in which `clean` finds something by what it makes of it.

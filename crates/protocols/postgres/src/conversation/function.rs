@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use sallyport_session::{Effects, Phase, WireError};
+use sallyport_sql::StatementFacts;
 
 use super::client::{Step, client_error};
 use super::expect::Expect;
@@ -12,6 +13,7 @@ use super::ruling::What;
 use super::target::{Verdict, target_error, unexpected};
 use super::{PostgresConversation, owned};
 use crate::fast_path;
+use crate::understanding::Understood;
 use crate::wire::backend::{FunctionCallResponse, Tag};
 use crate::wire::frontend;
 
@@ -62,17 +64,17 @@ impl PostgresConversation {
             return Err(unexpected(Tag::FunctionCallResponse));
         };
         let (understood, column) = (Arc::clone(&run.understood), [*result]);
-        // What code returns that nobody vouches for may come from anywhere.
-        let statement = understood
-            .facts
-            .statements
-            .first()
-            .filter(|_| !understood.runs_unknown_code);
-        let cell = self.masks.cell(statement, &column, &self.plan_sources(), value);
+        let cell = self.masks.cell(vouched_for(&understood), &column, &self.plan_sources(), value);
         let cell = cell.map_err(|e| WireError::target(format!("a result that cannot be masked ({e})")))?;
         let mut message = BytesMut::new();
         FunctionCallResponse { value: cell.as_deref() }.encode(&mut message);
         out.show(seq, &message);
         Ok(())
     }
+}
+
+/// What a function's call says of its result. What code returns that nobody vouches for may come from anywhere.
+pub(super) fn vouched_for(understood: &Understood) -> Option<&StatementFacts> {
+    let statement = understood.facts.statements.first();
+    statement.filter(|_| !understood.runs_unknown_code)
 }

@@ -259,6 +259,7 @@ impl Conversation for PostgresConversation {
             Side::Client => self.read_client(bytes, out),
             Side::Target => self.read_target(bytes, out),
         };
+        let result = result.and_then(|()| self.follow_agent(out));
         if let Err(error) = &result
             && !self.fatal
         {
@@ -301,7 +302,7 @@ impl Conversation for PostgresConversation {
     }
 
     fn wants_client(&self) -> bool {
-        self.pending.is_none() && !self.stalled
+        self.pending.is_none() && !self.stalled && !self.veiled.as_ref().is_some_and(Veiled::is_full)
     }
 
     fn keeps(&self, from: Side, bytes: &[u8]) -> usize {

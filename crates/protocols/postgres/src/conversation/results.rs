@@ -136,17 +136,21 @@ impl Masks {
             return Masking::Clear;
         }
         let plans = self.columns(statement, columns, from);
-        let masker = RowMasker::new(
-            plans,
-            Arc::clone(&self.scanner),
-            Arc::clone(&self.key),
-            Arc::clone(from.types),
-        );
+        let masker = self.masker(plans, from.types);
         if masker.untouched() {
             Masking::Clear
         } else {
             Masking::Rows(Box::new(masker))
         }
+    }
+
+    fn masker(&self, plans: Vec<ColumnPlan>, types: &Arc<TypeMap>) -> RowMasker {
+        RowMasker::new(plans, Arc::clone(&self.scanner), Arc::clone(&self.key), Arc::clone(types))
+    }
+
+    /// Whether rows with these plans come out as they came.
+    pub(super) fn leave_alone(&self, plans: &[ColumnPlan], types: &Arc<TypeMap>) -> bool {
+        self.masker(plans.to_vec(), types).untouched()
     }
 
     /// A value that is all of a result, as the cell of one row is masked.
@@ -177,6 +181,8 @@ impl Masks {
                     Some(output) => (from.classes(output.origins.iter()), output.direct),
                     None => (from.classification.column_classes(), false),
                 },
+                // By itself it returns none: a rule on its table has added them, and they may come from anywhere.
+                Some(Outputs::NoRows) => (from.classification.column_classes(), false),
                 _ => (from.unknown(statement), false),
             };
             classes.extend(from.of_target(column, statement));

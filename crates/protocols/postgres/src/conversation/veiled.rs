@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use super::PostgresConversation;
 use super::expect::Expect;
+use super::function::vouched_for;
 use super::results::{Column, Described, Masking};
 use super::target::{front_run, unexpected};
 use crate::cells::CopyFormat;
@@ -21,12 +22,29 @@ pub(crate) struct Veiled {
     agent: SmolStr,
     /// Messages of the target, rows and COPY data apart.
     seen: u64,
+    /// Bytes that were sent, and how many of them the agent has taken.
+    sent: u64,
+    taken: u64,
 }
 
 impl Veiled {
     /// By the agents of this name.
     pub(crate) fn by(agent: SmolStr) -> Self {
-        Self { agent, seen: 0 }
+        Self {
+            agent,
+            seen: 0,
+            sent: 0,
+            taken: 0,
+        }
+    }
+
+    /// Whether the client waits: the agent has more on its way than the target takes.
+    pub(super) fn is_full(&self) -> bool {
+        self.on_the_way() >= veil::MAX_ON_THE_WAY
+    }
+
+    fn on_the_way(&self) -> u64 {
+        self.sent.saturating_sub(self.taken)
     }
 }
 
@@ -47,9 +65,28 @@ impl PostgresConversation {
         bytes.advance(len.min(bytes.len()));
         match up {
             Up::Ask => self.answer_agent(out).map(Some),
+            Up::Taken { bytes } => {
+                if let Some(veiled) = &mut self.veiled {
+                    veiled.taken = bytes;
+                }
+                Ok(Some(()))
+            }
             Up::Failed { why } => Err(WireError::target(format!("the agent cannot mask what it sent: {why}"))),
             Up::Veiled => Err(WireError::target("the agent begins once more")),
         }
+    }
+
+    /// Follows how much is on its way to the agent.
+    ///
+    /// # Errors
+    /// When the agent does not read what the gateway says.
+    pub(super) fn follow_agent(&mut self, out: &Effects) -> Result<(), WireError> {
+        let Some(veiled) = &mut self.veiled else { return Ok(()) };
+        veiled.sent = out.target_total();
+        if veiled.on_the_way() > veil::MAX_UNREAD {
+            return Err(WireError::target("the agent does not read how results are masked"));
+        }
+        Ok(())
     }
 
     /// A result begins whose plan the agent does not have.
@@ -68,9 +105,10 @@ impl PostgresConversation {
                 self.plan_execute(columns.as_deref(), out);
                 match front_run(self) {
                     Some(run) if !unplanned(run) => Ok(()),
-                    _ => Err(WireError::target("rows that were never described")),
+                    _ => Err(unmaskable()),
                 }
             }
+            Some(Expect::Query { run }) if unplanned(run) => Err(unmaskable()),
             Some(Expect::Function { run, result }) => {
                 let (understood, result) = (Arc::clone(&run.understood), *result);
                 let plan = self.plan_of_function(&understood, result);
@@ -87,10 +125,7 @@ impl PostgresConversation {
         if self.masks.are_needless() {
             return Plan::Clear;
         }
-        // What code returns that nobody vouches for may come from anywhere.
-        let statement = understood.facts.statements.first();
-        let statement = statement.filter(|_| !understood.runs_unknown_code);
-        let plans = self.masks.columns(statement, &[result], &self.plan_sources());
+        let plans = self.masks.columns(vouched_for(understood), &[result], &self.plan_sources());
         Plan::Value(Columns::of(&plans, &self.view.types))
     }
 
@@ -106,10 +141,12 @@ impl PostgresConversation {
             // A second result of one statement is none that the statement's text announces.
             let statement = understood.facts.statements.get(statement).filter(|_| !described);
             let plans = self.masks.columns(statement, columns, &self.plan_sources());
-            Plan::Rows(Columns::of(&plans, &self.view.types))
+            match self.masks.leave_alone(&plans, &self.view.types) {
+                true => Plan::Clear,
+                false => Plan::Rows(Columns::of(&plans, &self.view.types)),
+            }
         };
-        self.tell_plan(plan, out);
-        Masking::Clear
+        self.tell_plan(plan, out)
     }
 
     /// The same of COPY data.
@@ -120,15 +157,13 @@ impl PostgresConversation {
         out: &mut Effects,
     ) -> Masking {
         let Some(format) = format else {
-            self.tell_plan(Plan::Clear, out);
-            return Masking::Clear;
+            return self.tell_plan(Plan::Clear, out);
         };
         let statement = self.awaited.front().and_then(Expect::run);
         let statement = statement.map(|run| (run.understood.clone(), run.statement));
         let statement = statement.as_ref().and_then(|(u, index)| u.facts.statements.get(*index));
         let plans = self.masks.columns(statement, columns, &self.plan_sources());
-        self.tell_plan(Plan::Copy(format, Columns::of(&plans, &self.view.types)), out);
-        Masking::Clear
+        self.tell_plan(Plan::Copy(format, Columns::of(&plans, &self.view.types)), out)
     }
 
     /// What holds for everything that the target says.
@@ -144,11 +179,18 @@ impl PostgresConversation {
         Some(message)
     }
 
-    fn tell_plan(&mut self, plan: Plan, out: &mut Effects) {
-        let Some(veiled) = &self.veiled else { return };
+    /// What is left to be done here: nothing, if the agent can be told.
+    fn tell_plan(&mut self, plan: Plan, out: &mut Effects) -> Masking {
+        let Some(veiled) = &self.veiled else {
+            return Masking::Undecided;
+        };
         let mut message = BytesMut::new();
         veil::encode(&Down::Plan { at: veiled.seen, plan }, &mut message);
+        if message.len() > veil::MAX {
+            return Masking::Undecided;
+        }
         out.tend(Housekeeping::Own, &message);
+        Masking::Clear
     }
 
     pub(super) fn plan_execute(&mut self, described: Option<&Described>, out: &mut Effects) {
@@ -162,4 +204,8 @@ impl PostgresConversation {
             run.masking = masking;
         }
     }
+}
+
+fn unmaskable() -> WireError {
+    WireError::target("a result that the agent cannot be told how to mask")
 }

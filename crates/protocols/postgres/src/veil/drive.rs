@@ -9,9 +9,9 @@ use bytes::{Buf, BytesMut};
 use sallyport_listen::Wire;
 use tokio::io::AsyncWrite;
 
-use super::{Up, Veil, VeilError, encode};
+use super::{MAX_UNREAD, REPORT, Up, Veil, VeilError, encode};
 
-/// Bytes that may wait for one side before the other is no longer read.
+/// Bytes that may wait for the gateway before the target is no longer read.
 const MAX_WAITING: usize = 256 * 1024;
 
 /// Room for one read.
@@ -23,6 +23,7 @@ pub(crate) async fn carry(target: Wire, gateway: Wire) -> io::Result<()> {
         veil: Veil::default(),
         target: End::new(target),
         gateway: End::new(gateway),
+        reported: 0,
         failed: None,
     });
     poll_fn(|cx| carrier.poll(cx)).await
@@ -32,11 +33,15 @@ struct Carrier {
     veil: Veil,
     target: End,
     gateway: End,
+    /// How far the gateway knows that it has been read.
+    reported: u64,
     failed: Option<String>,
 }
 
 struct End {
     wire: Wire,
+    /// Bytes that have been read.
+    received: u64,
     input: BytesMut,
     output: BytesMut,
     over: bool,
@@ -46,6 +51,7 @@ impl End {
     fn new(wire: Wire) -> Self {
         Self {
             wire,
+            received: 0,
             input: BytesMut::new(),
             output: BytesMut::new(),
             over: false,
@@ -61,7 +67,9 @@ impl End {
         match self.wire.poll_read_into(cx, &mut self.input) {
             Poll::Pending => Ok(false),
             Poll::Ready(read) => {
-                self.over = read? == 0;
+                let count = read?;
+                self.received += count as u64;
+                self.over = count == 0;
                 Ok(true)
             }
         }
@@ -107,9 +115,7 @@ impl Carrier {
     fn round(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut moved = false;
         if self.failed.is_none() {
-            if self.target.output.len() < MAX_WAITING {
-                moved |= self.gateway.poll_read(cx)?;
-            }
+            moved |= self.gateway.poll_read(cx)?;
             // What is held back for a plan is not added to; nor is what waits for a gateway that does not read.
             if self.gateway.output.len() < MAX_WAITING && !self.veil.waits() {
                 moved |= self.target.poll_read(cx)?;
@@ -118,12 +124,27 @@ impl Carrier {
                 self.fail(&error);
             }
         }
-        Ok(moved | self.target.poll_write(cx)? | self.gateway.poll_write(cx)?)
+        moved |= self.target.poll_write(cx)?;
+        self.report();
+        Ok(moved | self.gateway.poll_write(cx)?)
+    }
+
+    /// Tells the gateway how much of what it said has been taken.
+    fn report(&mut self) {
+        let waiting = self.gateway.input.len() + self.target.output.len();
+        let taken = self.gateway.received - waiting as u64;
+        if taken - self.reported >= REPORT && self.failed.is_none() && self.veil.is_between_messages() {
+            encode(&Up::Taken { bytes: taken }, &mut self.gateway.output);
+            self.reported = taken;
+        }
     }
 
     fn mask(&mut self) -> Result<(), VeilError> {
         self.veil
             .take_from_gateway(&mut self.gateway.input, &mut self.target.output)?;
+        if self.target.output.len() as u64 > MAX_UNREAD {
+            return Err(VeilError::TooMuch);
+        }
         self.veil
             .take_from_target(&mut self.target.input, &mut self.gateway.output)
     }

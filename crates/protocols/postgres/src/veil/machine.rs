@@ -38,6 +38,9 @@ pub(crate) enum VeilError {
     /// The gateway's plan is for another kind of result.
     #[error("a plan that is for another kind of result")]
     OtherPlan,
+    /// The gateway sends more than the target takes, and more than it may.
+    #[error("more from the gateway than the target takes")]
+    TooMuch,
     /// A message between gateway and agent that makes no sense.
     #[error("a message between gateway and agent that makes no sense")]
     Nonsense,
@@ -198,7 +201,13 @@ impl Veil {
                 }
                 Ok(true)
             }
-            Tag::CommandComplete | Tag::PortalSuspended | Tag::EmptyQueryResponse | Tag::ReadyForQuery => {
+            // One statement may return several results without a word between them: rules on tables add them.
+            Tag::RowDescription
+            | Tag::CopyOutResponse
+            | Tag::CommandComplete
+            | Tag::PortalSuspended
+            | Tag::EmptyQueryResponse
+            | Tag::ReadyForQuery => {
                 let passed = self.pass(frame, input, gateway);
                 self.end_result();
                 Ok(passed)
@@ -209,12 +218,10 @@ impl Veil {
             | Tag::CloseComplete
             | Tag::CopyBothResponse
             | Tag::CopyInResponse
-            | Tag::CopyOutResponse
             | Tag::NegotiateProtocolVersion
             | Tag::NoData
             | Tag::ParameterDescription
-            | Tag::ParseComplete
-            | Tag::RowDescription => Ok(self.pass(frame, input, gateway)),
+            | Tag::ParseComplete => Ok(self.pass(frame, input, gateway)),
         }
     }
 
@@ -230,6 +237,11 @@ impl Veil {
         gateway.put_slice(input.get(..frame.total_len).unwrap_or_default());
         input.advance(frame.total_len);
         true
+    }
+
+    /// Whether a message of the agent's own may follow what has passed.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.left == 0
     }
 
     /// Whether nothing more of the target passes before the gateway has said something.

@@ -8,6 +8,8 @@
 //! - The agent holds rows, COPY data and function results back until it has the plan of their result, and asks for it
 //!   ([`Up::Ask`]): of results that are not described on their way the gateway would not know that they begin.
 //!
+//! - It says how much it has read and passed on ([`Up::Taken`]), and the gateway has only so much on its way.
+//!
 //! Both sides count the target's messages, rows and COPY data apart, so that a plan is never taken for another result
 //! than it was made for. Errors, notices, notifications and settings are cleaned by detectors; where columns are
 //! hidden, they lose everything that could be a value, as the agent knows no names.
@@ -31,6 +33,13 @@ pub(crate) use plan::{Columns, Plan};
 pub(crate) const TYPE: u8 = 0xfe;
 /// The longest of them, in bytes.
 pub(crate) const MAX: usize = 4 << 20;
+/// Bytes of a client that may be on their way to a target. The agent reads all that the gateway says even while the
+/// target takes nothing, for a plan may stand behind them; so it is the gateway that stops.
+pub(crate) const MAX_ON_THE_WAY: u64 = 1 << 20;
+/// After so many bytes the agent says how far it is.
+const REPORT: u64 = MAX_ON_THE_WAY / 8;
+/// Bytes that may be on their way with everything that the gateway says of its own.
+pub(crate) const MAX_UNREAD: u64 = 16 << 20;
 
 /// What the gateway says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -75,6 +84,11 @@ pub(crate) enum Up {
     Veiled,
     /// A result begins whose plan has not come.
     Ask,
+    /// So many bytes of the gateway have been read, and given to the target as far as they were for it.
+    Taken {
+        /// How many, since the flow began.
+        bytes: u64,
+    },
     /// Something cannot be masked, so nothing more comes.
     Failed {
         /// Why, without values.
