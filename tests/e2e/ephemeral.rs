@@ -9,7 +9,8 @@ use sallyport_tests::{
 };
 use tempfile::TempDir;
 
-const LOGIN: &str = "user = \"maker\"\nephemeral = { grantable = [\"reader\", \"writer\"], owner = \"app_owner\" }";
+const LOGIN: &str =
+    "user = \"maker\"\nephemeral = { grantable = [\"reader\", \"writer\"], owner = \"left_by_sessions\" }";
 const GRANTS: &str = r#"
 @id("readers") @grant("reader")
 permit (principal in Group::"developers", action == Action::"connect", resource);
@@ -26,14 +27,14 @@ fn roles() -> Vec<Role> {
         attributes: "CREATEROLE".to_owned(),
         ..Role::new("maker", ROLE_PASSWORD)
     };
-    let others = ["reader", "writer", "app_owner"].map(|name| Role::new(name, "nobody logs in as it"));
+    let others = ["reader", "writer", "left_by_sessions"].map(|name| Role::new(name, "nobody logs in as it"));
     std::iter::once(maker).chain(others).collect()
 }
 
 fn prepare(server: &Postgres) -> Result<()> {
     server.script(
         DATABASE,
-        "GRANT app_owner TO maker; GRANT ALL ON SCHEMA public TO app_owner, writer;
+        "GRANT left_by_sessions TO maker; GRANT ALL ON SCHEMA public TO left_by_sessions, writer;
          CREATE TABLE people (name text, card text); INSERT INTO people VALUES ('kim', 'secret');
          GRANT SELECT ON people TO reader; GRANT SELECT, INSERT ON people TO writer",
     )?;
@@ -161,7 +162,7 @@ fn has_a_role_of_its_own(server: &Postgres, alice: &Endpoint, dana: &Endpoint) -
     let owners = "SELECT tableowner FROM pg_tables WHERE tablename = 'made' UNION ALL \
                   SELECT proowner::regrole::text FROM pg_proc WHERE proname = 'two'";
     let said = server.query(DATABASE, owners)?;
-    ensure!(said.trim() == "app_owner\napp_owner", "{said}");
+    ensure!(said.trim() == "left_by_sessions\nleft_by_sessions", "{said}");
     ensure!(one(&mut reading, "SELECT current_user")? == reader);
     close(reading)?;
     Ok(())
@@ -261,7 +262,7 @@ fn a_role_is_ended_after_its_agent_was_killed() -> Result<()> {
     let notes = behind.agent.dir().join("state/roles");
     nothing_is_left(&behind.server, &notes, || behind.agent.log())?;
     let owner = "SELECT tableowner FROM pg_tables WHERE tablename = 'left_behind'";
-    ensure!(behind.server.query(DATABASE, owner)?.trim() == "app_owner");
+    ensure!(behind.server.query(DATABASE, owner)?.trim() == "left_by_sessions");
     Ok(())
 }
 

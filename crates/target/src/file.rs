@@ -114,8 +114,8 @@ pub(crate) struct Entry {
 pub(crate) struct EphemeralEntry {
     /// The roles that sessions can be granted.
     pub(crate) grantable: Spanned<Vec<Spanned<String>>>,
-    /// The role that gets what sessions made, when they end.
-    pub(crate) owner: Spanned<String>,
+    /// The role that gets what sessions made, when they end; it is dropped when absent.
+    pub(crate) owner: Option<Spanned<String>>,
     /// What the roles' names begin with; `sp` when absent.
     pub(crate) prefix: Option<Spanned<String>>,
 }

@@ -57,8 +57,8 @@ pub struct PostgresLogin {
 pub struct Ephemeral {
     /// The roles that it can be granted.
     pub grantable: Vec<SmolStr>,
-    /// The role that gets what it owns, when it ends.
-    pub owner: SmolStr,
+    /// The role that gets what it owns, when it ends; that is dropped if there is none.
+    pub owner: Option<SmolStr>,
     /// What its name begins with.
     pub prefix: SmolStr,
 }

@@ -26,19 +26,19 @@ fn bed() -> Bed {
         attributes: "CREATEROLE".to_owned(),
         ..Role::new("maker", PASSWORD)
     };
-    let others = ["reader", "wri\"ter", "app_owner"].map(|name| Role::new(name, "x"));
+    let others = ["reader", "wri\"ter", "left_by_sessions"].map(|name| Role::new(name, "x"));
     let server = Postgres::start(&Options {
         roles: std::iter::once(maker).chain(others).collect(),
         databases: vec!["orders".to_owned()],
         ..Options::default()
     })
     .unwrap();
-    let setup = "GRANT app_owner TO maker; CREATE ROLE x; GRANT CREATE ON SCHEMA public TO app_owner";
+    let setup = "GRANT left_by_sessions TO maker; CREATE ROLE x; GRANT CREATE ON SCHEMA public TO left_by_sessions";
     server.query("orders", setup).unwrap();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("pw"), PASSWORD).unwrap();
     let broker = Broker::default();
-    let target = target(&server, dir.path(), &broker);
+    let target = target(&server, dir.path(), &broker, OWNER);
     let dialer = dialer(dir.path(), &broker);
     Bed {
         server,
@@ -55,10 +55,12 @@ fn dialer(dir: &Path, broker: &Broker) -> Dialer {
         .unwrap()
 }
 
-fn target(server: &Postgres, dir: &Path, broker: &Broker) -> Arc<Target> {
+const OWNER: &str = "owner = 'left_by_sessions', ";
+
+fn target(server: &Postgres, dir: &Path, broker: &Broker, owner: &str) -> Arc<Target> {
     let text = format!(
         "[[target]]\nname = 'orders'\nprotocol = 'postgres'\naddress = '127.0.0.1:{}'\nuser = 'maker'\ntls = 'disable'\n\
-         password_file = 'pw'\nephemeral = {{ grantable = ['reader', 'wri\"ter'], owner = 'app_owner', prefix = 'tmp' }}\n",
+         password_file = 'pw'\nephemeral = {{ grantable = ['reader', 'wri\"ter'], {owner}prefix = 'tmp' }}\n",
         server.port()
     );
     let catalogue = Catalogue::parse_for_agent(&text, "targets.toml", dir, broker).unwrap();
@@ -146,6 +148,73 @@ async fn nothing_is_made_for_what_must_not_be_granted() {
 }
 
 #[tokio::test]
+async fn what_a_session_made_lends_nobody_rights() {
+    let bed = bed();
+    for (rights, none, why) in [
+        (
+            "ALTER ROLE left_by_sessions BYPASSRLS",
+            "ALTER ROLE left_by_sessions NOBYPASSRLS",
+            "attributes",
+        ),
+        (
+            "GRANT x TO left_by_sessions",
+            "REVOKE x FROM left_by_sessions",
+            "member",
+        ),
+        (
+            "CREATE TABLE pay (a int); GRANT SELECT ON pay TO left_by_sessions",
+            "DROP TABLE pay",
+            "granted more",
+        ),
+        (
+            "ALTER ROLE left_by_sessions RENAME TO other",
+            "ALTER ROLE other RENAME TO left_by_sessions",
+            "not exist",
+        ),
+    ] {
+        bed.ask(rights);
+        let error = bed
+            .log_in("mallory", session(&["reader"]))
+            .await
+            .err()
+            .expect(rights)
+            .to_string();
+        assert!(error.contains(why) && error.contains("`left_by_sessions`"), "{error}");
+        bed.nothing_is_left().await;
+        bed.ask(none);
+    }
+    let made =
+        "GRANT CREATE ON SCHEMA public TO reader; CREATE SCHEMA s; GRANT ALL ON SCHEMA s TO reader, left_by_sessions";
+    bed.ask(made);
+    let upstream = bed.log_in("mallory", session(&["reader"])).await.unwrap();
+    let role = bed.ask("SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'tmp_')");
+    bed.ask(&format!(
+        "SET ROLE \"{role}\"; CREATE FUNCTION s.\"F \"\"1\"(int) RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'; \
+         CREATE PROCEDURE p() LANGUAGE sql SECURITY DEFINER AS ''; CREATE VIEW s.v AS SELECT 1 AS a"
+    ));
+    drop(upstream);
+    bed.nothing_is_left().await;
+    let theirs = "SELECT string_agg(prosecdef::text, ' ') FROM pg_proc WHERE proowner = 'left_by_sessions'::regrole";
+    assert_eq!(bed.ask(theirs), "false false");
+    let view = "SELECT reloptions FROM pg_class WHERE relname = 'v' AND relowner = 'left_by_sessions'::regrole";
+    let newer = bed.ask("SELECT current_setting('server_version_num')::int >= 150000");
+    assert_eq!(bed.ask(view) == "{security_invoker=true}", newer == "t");
+}
+
+#[tokio::test]
+async fn without_an_owner_nothing_outlives_the_session() {
+    let mut bed = bed();
+    bed.target = target(&bed.server, bed.dir.path(), &bed.broker, "");
+    bed.ask("GRANT CREATE ON SCHEMA public TO reader");
+    let upstream = bed.log_in("alice", session(&["reader"])).await.unwrap();
+    let role = bed.ask("SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'tmp_')");
+    bed.ask(&format!("SET ROLE \"{role}\"; CREATE TABLE made (a int)"));
+    drop(upstream);
+    bed.nothing_is_left().await;
+    assert_eq!(bed.ask("SELECT count(*) FROM pg_tables WHERE tablename = 'made'"), "0");
+}
+
+#[tokio::test]
 async fn a_caller_that_does_not_wait_leaves_nothing() {
     let bed = bed();
     for micros in [0, 500, 2_000, 5_000, 20_000, 50_000] {
@@ -160,7 +229,7 @@ async fn what_cannot_be_ended_at_once_is_ended_later_and_by_whoever_comes_next()
     let bed = bed();
     let upstream = bed.log_in("alice", session(&["reader"])).await.unwrap();
     // The owner cannot be given anything: the role stays.
-    bed.ask("REVOKE app_owner FROM maker; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader");
+    bed.ask("REVOKE left_by_sessions FROM maker; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO reader");
     let role = bed.ask("SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'tmp_')");
     bed.ask(&format!("SET ROLE \"{role}\"; CREATE TEMP TABLE t (a int)"));
     drop(upstream);
@@ -169,7 +238,7 @@ async fn what_cannot_be_ended_at_once_is_ended_later_and_by_whoever_comes_next()
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // Another process with the same state.
-    bed.ask("GRANT app_owner TO maker");
+    bed.ask("GRANT left_by_sessions TO maker");
     let next = dialer(bed.dir.path(), &bed.broker);
     next.sweep(std::slice::from_ref(&bed.target)).await;
     assert_eq!(bed.ask(ROLES), "0");

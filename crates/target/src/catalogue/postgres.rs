@@ -198,7 +198,7 @@ impl Reader<'_> {
         let grantable = options.grantable.get_ref().iter().map(|role| self.role(role));
         Ok(Some(Ephemeral {
             grantable: grantable.collect::<Result<_, _>>()?,
-            owner: self.role(&options.owner)?,
+            owner: options.owner.as_ref().map(|owner| self.role(owner)).transpose()?,
             prefix: prefix.into(),
         }))
     }

@@ -403,7 +403,6 @@ fn roles_for_sessions_are_bounded_by_what_the_file_says() {
     );
     assert!(parse(ORDERS).unwrap().get("orders").unwrap().administrator().is_none());
     for (bad, says) in [
-        ("grantable = ['reader']".to_owned(), "owner"),
         (good.replace("'reader', 'writer'", ""), "`grantable` is empty"),
         (good.replace("writer", &"w".repeat(64)), "is no role's name"),
         (good.replace("'app'", "''"), "is no role's name"),

@@ -64,7 +64,9 @@ impl PostgresConversation {
             return Err(unexpected(Tag::FunctionCallResponse));
         };
         let (understood, column) = (Arc::clone(&run.understood), [*result]);
-        let cell = self.masks.cell(vouched_for(&understood), &column, &self.plan_sources(), value);
+        let cell = self
+            .masks
+            .cell(vouched_for(&understood), &column, &self.plan_sources(), value);
         let cell = cell.map_err(|e| WireError::target(format!("a result that cannot be masked ({e})")))?;
         let mut message = BytesMut::new();
         FunctionCallResponse { value: cell.as_deref() }.encode(&mut message);

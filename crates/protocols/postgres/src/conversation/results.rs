@@ -145,7 +145,12 @@ impl Masks {
     }
 
     fn masker(&self, plans: Vec<ColumnPlan>, types: &Arc<TypeMap>) -> RowMasker {
-        RowMasker::new(plans, Arc::clone(&self.scanner), Arc::clone(&self.key), Arc::clone(types))
+        RowMasker::new(
+            plans,
+            Arc::clone(&self.scanner),
+            Arc::clone(&self.key),
+            Arc::clone(types),
+        )
     }
 
     /// Whether rows with these plans come out as they came.

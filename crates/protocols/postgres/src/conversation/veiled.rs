@@ -125,7 +125,9 @@ impl PostgresConversation {
         if self.masks.are_needless() {
             return Plan::Clear;
         }
-        let plans = self.masks.columns(vouched_for(understood), &[result], &self.plan_sources());
+        let plans = self
+            .masks
+            .columns(vouched_for(understood), &[result], &self.plan_sources());
         Plan::Value(Columns::of(&plans, &self.view.types))
     }
 

@@ -82,6 +82,16 @@ pub enum RoleError {
     /// The administrator cannot log in.
     #[error("the administrator of roles: {0}")]
     Login(Box<DialError>),
+    /// Whoever gets what sessions made has rights that it would lend to it.
+    #[error(
+        "what sessions made would go to `{owner}`, which {why}; `owner` must be a role for that alone, without rights"
+    )]
+    Owner {
+        /// The role.
+        owner: SmolStr,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Backends of the role go on.
     #[error("{0} backends of the role go on")]
     Backends(usize),
@@ -179,9 +189,7 @@ impl Roles {
         };
         let made = async {
             let mut line = self.line(&lease).await?;
-            let until = line.ask(&format!("SELECT {VALID}")).await?;
-            let until = until.into_iter().flatten().flatten().next();
-            let until = until.ok_or(RoleError::Server(SideError::Shape))?;
+            let until = until(&mut line, administrator.ephemeral.owner.as_ref()).await?;
             let text = creation(&role, &verifier, &until, &comment.text(), &grants);
             line.ask(&text).await?;
             Ok::<_, RoleError>(())
@@ -189,7 +197,7 @@ impl Roles {
         let made = made.await;
         let refused = matches!(
             made,
-            Err(RoleError::Server(SideError::Refused(_)) | RoleError::Login(_))
+            Err(RoleError::Server(SideError::Refused(_)) | RoleError::Login(_) | RoleError::Owner { .. })
         );
         settled.store(made.is_ok() || refused, Ordering::Release);
         made?;
@@ -241,11 +249,17 @@ impl Roles {
             }
             sleep(LOOK_AGAIN).await;
         }
-        let owner = identifier(&administrator.ephemeral.owner);
-        line.ask(&format!(
-            "REASSIGN OWNED BY {role} TO {owner}; DROP OWNED BY {role}; DROP ROLE {role}"
-        ))
-        .await?;
+        let given = match &administrator.ephemeral.owner {
+            Some(owner) => {
+                let harmless = line.ask(&harmless(&note.role)).await?;
+                let harmless: Vec<String> = harmless.into_iter().flatten().flatten().collect();
+                let owner = identifier(owner);
+                format!("{}REASSIGN OWNED BY {role} TO {owner}; ", harmless.concat())
+            }
+            None => String::new(),
+        };
+        line.ask(&format!("{given}DROP OWNED BY {role}; DROP ROLE {role}"))
+            .await?;
         Ok(true)
     }
 
@@ -268,6 +282,49 @@ impl Roles {
     fn is_live(&self, role: &str) -> bool {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).contains(role)
     }
+}
+
+/// Until when a role can log in that is made now, if what it will leave can go to `owner`: rules, indexes and views that a
+/// session made run with the rights of whoever owns them.
+async fn until(line: &mut SideLine, owner: Option<&SmolStr>) -> Result<String, RoleError> {
+    let wrong = owner.map_or("''".to_owned(), |owner| {
+        format!(
+            "coalesce((SELECT CASE WHEN rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls \
+             THEN 'has attributes that give it rights' \
+             WHEN EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid) THEN 'is a member of another role' \
+             WHEN EXISTS (SELECT FROM pg_shdepend d JOIN pg_database b ON d.dbid IN (0, b.oid) \
+             WHERE b.datname = current_database() AND d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid \
+             AND d.deptype = 'a' AND d.classid NOT IN ('pg_namespace'::regclass, 'pg_database'::regclass)) \
+             THEN 'is granted more than schemas' ELSE '' END FROM pg_roles r WHERE rolname = {}), 'does not exist')",
+            literal(owner)
+        )
+    });
+    let mut said = line
+        .ask(&format!("SELECT {VALID}, {wrong}"))
+        .await?
+        .into_iter()
+        .flatten();
+    match (said.next().flatten(), said.next().flatten(), owner) {
+        (Some(until), Some(why), _) if why.is_empty() => Ok(until),
+        (Some(_), Some(why), Some(owner)) => Err(RoleError::Owner {
+            owner: owner.clone(),
+            why,
+        }),
+        _ => Err(RoleError::Server(SideError::Shape)),
+    }
+}
+
+/// Asks for the statements that let a role's routines and views run with the rights of whoever uses them, each with its
+/// semicolon.
+fn harmless(role: &str) -> String {
+    let role = literal(role);
+    format!(
+        "SELECT format('ALTER ROUTINE %s SECURITY INVOKER; ', p.oid::regprocedure) FROM pg_proc p \
+         JOIN pg_roles r ON r.oid = p.proowner WHERE prosecdef AND rolname = {role} UNION ALL \
+         SELECT format('ALTER VIEW %s SET (security_invoker = true); ', c.oid::regclass) FROM pg_class c \
+         JOIN pg_roles r ON r.oid = c.relowner WHERE relkind = 'v' AND rolname = {role} \
+         AND current_setting('server_version_num')::int >= 150000"
+    )
 }
 
 /// A role, all of it or nothing: a string of statements is one transaction.
