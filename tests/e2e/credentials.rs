@@ -125,6 +125,12 @@ fn lives_with_its_session(vault: &PlayedVault, alice: &Endpoint) -> Result<()> {
     let mut two = Wire::open(alice)?;
     let other = rows(&two.simple(WHO)?)?;
     ensure!(other != [[Some(user.clone())]], "two sessions have one user: {other:?}");
+    let start = std::time::Instant::now();
+    while vault.renewed(user) < 2 {
+        ensure!(start.elapsed().as_secs() < 30, "{user} is not renewed");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    ensure!(rows(&one.simple(WHO)?)? == [[Some(user.clone())]]);
     one.send(b'X', &[])?;
     ensure!(one.message().is_err());
     drop(one);

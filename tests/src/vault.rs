@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use sallyport_testbed::{Postgres, Supervised, cache_dir};
+use sallyport_testbed::{Postgres, Supervised, cache_dir, skipped};
 use serde_json::{Value, json};
 
 use crate::run;
@@ -31,6 +31,7 @@ struct State {
     /// The leases that are good, with their users.
     leases: BTreeMap<String, String>,
     made: usize,
+    renewed: BTreeMap<String, usize>,
     life: u64,
     /// The private key that signs for logins at hosts, and the public key that it signs in place of the one that was
     /// asked for.
@@ -110,6 +111,17 @@ impl PlayedVault {
     /// How many users were made.
     pub fn made(&self) -> usize {
         self.with(|state| state.made)
+    }
+
+    /// How often the lease of a user was renewed.
+    pub fn renewed(&self, user: &str) -> usize {
+        self.with(|state| {
+            let lease = state.leases.iter().find(|(_, other)| *other == user);
+            lease
+                .and_then(|(id, _)| state.renewed.get(id))
+                .copied()
+                .unwrap_or_default()
+        })
     }
 
     /// Ends all leases, as an operator of the Vault would.
@@ -217,10 +229,13 @@ impl State {
                         "data": { "username": user, "password": password } }),
                 )
             }
-            ("PUT", "/v1/sys/leases/renew") if self.leases.contains_key(id) => (
-                200,
-                json!({ "lease_id": id, "renewable": true, "lease_duration": self.life }),
-            ),
+            ("PUT", "/v1/sys/leases/renew") if self.leases.contains_key(id) => {
+                *self.renewed.entry(id.to_owned()).or_default() += 1;
+                (
+                    200,
+                    json!({ "lease_id": id, "renewable": true, "lease_duration": self.life }),
+                )
+            }
             ("PUT", "/v1/sys/leases/revoke") if self.leases.contains_key(id) => {
                 self.revoke(id)?;
                 (204, Value::Null)
@@ -257,6 +272,8 @@ impl State {
 pub fn rvault(dir: &Path) -> Result<Option<Rvault>> {
     let program = cache_dir().join("tools/bin/rvault");
     if !program.exists() {
+        let test = std::thread::current().name().unwrap_or_default().to_owned();
+        skipped(&format!("skipped: {test}: no rvault, see `cargo xtask setup`\n"))?;
         return Ok(None);
     }
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();

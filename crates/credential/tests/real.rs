@@ -21,7 +21,7 @@ use std::{
 
 use played::{Played, Said, credentials, source};
 use sallyport_credential::{Credentials, Leased, Need};
-use sallyport_testbed::{Supervised, cache_dir};
+use sallyport_testbed::{Supervised, cache_dir, skipped};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use url::Url;
@@ -264,8 +264,8 @@ async fn awss_own_library_signs_tokens_for_rds_the_same() {
 async fn rvault_gives_secrets_of_kv_version_1_for_a_token() {
     let program = cache_dir().join("tools/bin/rvault");
     if !program.exists() {
-        eprintln!("SKIPPED rvault_gives_secrets_of_kv_version_1_for_a_token: no rvault, see `cargo xtask setup`");
-        return;
+        let test = "rvault_gives_secrets_of_kv_version_1_for_a_token";
+        return skipped(&format!("skipped: {test}: no rvault, see `cargo xtask setup`\n")).unwrap();
     }
     let (_server, url) = start(|port, dir| {
         let config = format!(

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use sallyport_credential::Hold;
 use sallyport_listen::Wire;
@@ -170,6 +170,8 @@ struct Inner<L> {
     agents: Arc<dyn Agents>,
     /// The agent that the newest login went through: others may know the target by another address.
     served: Mutex<Option<ServedBy>>,
+    /// The agent that the session goes through.
+    settled: OnceLock<Option<ServedBy>>,
 }
 
 impl<L> fmt::Debug for Door<L> {
@@ -192,6 +194,7 @@ impl<L: Login> Door<L> {
             whom,
             agents,
             served,
+            settled: OnceLock::new(),
         });
         Self { inner }
     }
@@ -206,9 +209,16 @@ impl<L: Login> Door<L> {
         &self.inner.place
     }
 
-    /// The agent that the newest login went through, if one did.
+    /// The agent that the session goes through, if one does; before there is a session, the one of the newest login.
     pub fn served_by(&self) -> Option<ServedBy> {
-        self.inner.served.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let newest = || self.inner.served.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.inner.settled.get().cloned().unwrap_or_else(newest)
+    }
+
+    /// The session has its login: whatever else is asked for goes to the same agent as long as that is there.
+    pub(crate) fn settle(&self) {
+        // A session logs in once.
+        let _ = self.inner.settled.set(self.served_by());
     }
 
     /// Which server the door leads to, as far as that is known here: the address, or the agents that know it.

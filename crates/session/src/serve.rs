@@ -266,6 +266,7 @@ async fn connected<P: Protocol>(
     }
     match dialled {
         Ok(mut upstream) => {
+            door.settle();
             signals.end = kept(signals.end, <P::Login as Login>::hold(&mut upstream));
             let reveals = gate.reveals();
             let relaying = Relaying {

@@ -357,8 +357,21 @@ impl Reader<'_> {
     ) -> Result<Way<L>, CatalogueError> {
         match &entry.agent {
             None => read().map(Way::Here),
-            Some(agent) => Ok(Way::Agent(self.name(agent)?)),
+            Some(agent) => Ok(Way::Agent(self.agent(agent)?)),
         }
+    }
+
+    /// A name that agents can join under.
+    fn agent(&self, agent: &Spanned<String>) -> Result<SmolStr, CatalogueError> {
+        let text = agent.get_ref();
+        if !text.is_ascii() || !text.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+            let message = format!(
+                "`{}` is no agent's name: letters, digits, `-`, `_`, `.`, a letter or a digit first",
+                text.escape_debug()
+            );
+            return self.at(agent, message);
+        }
+        self.name(agent)
     }
 
     fn address(&self, spanned: &Spanned<Entry>) -> Result<Address, CatalogueError> {

@@ -20,7 +20,7 @@ pub use agent::{Agent, AgentOptions, connected, join_token};
 pub use cache::cache_dir;
 pub use error::TestbedError;
 pub use gateway::{Api, Gateway, GatewayOptions, Killed, PASSWORD, Person, Reply};
-pub use net::{Host, Link, LinkQuality, Network, SKIPPED};
+pub use net::{Host, Link, LinkQuality, Network, SKIPPED, skipped};
 pub use noise::noise;
 pub use postgres::{Auth, LoggedStatement, Options, Postgres, Role, Template, find_postgres};
 pub use proxy::{Proxy, ProxyOptions};

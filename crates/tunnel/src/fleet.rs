@@ -62,8 +62,10 @@ pub struct AgentStatus {
     pub since: OffsetDateTime,
     /// The targets that it says it has.
     pub targets: Vec<Announced>,
-    /// Its connections.
+    /// Its connections, those among them that take no more flows included.
     pub connections: usize,
+    /// None of them takes more flows.
+    pub draining: bool,
     /// Flows that are open.
     pub flows: usize,
     /// The round trip, in milliseconds.
@@ -250,6 +252,7 @@ impl Agent {
             since: self.since,
             targets: self.hello.targets.clone(),
             connections: self.tunnels.len(),
+            draining: self.tunnels.values().all(|connection| connection.retired),
             flows: self.flows(),
             latency_ms: latency.map(|latency| latency.as_secs_f64() * 1000.0),
         }

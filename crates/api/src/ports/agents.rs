@@ -19,6 +19,8 @@ pub struct Agent {
     pub version: String,
     /// How it joined.
     pub method: String,
+    /// What it proved then, beyond the token.
+    pub proof: serde_json::Value,
     /// When it joined.
     #[serde(with = "time::serde::rfc3339")]
     pub joined: OffsetDateTime,
@@ -46,6 +48,8 @@ pub struct Connected {
     pub unassigned: Vec<String>,
     /// Its connections.
     pub connections: usize,
+    /// It is about to stop: no session begins there.
+    pub draining: bool,
     /// Flows that are open.
     pub flows: usize,
     /// The round trip, in milliseconds.

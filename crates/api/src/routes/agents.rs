@@ -10,7 +10,7 @@ use sallyport_identity::agents::{AdministerError, IssuedJoinTokenReply, JoinToke
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::extract::{Caller, Id, MaybeJson};
+use crate::extract::{Caller, Id, Json, MaybeJson};
 use crate::ports::{Agent, Agents};
 use crate::problem::Problem;
 use crate::state::Api;
@@ -94,6 +94,26 @@ pub(super) async fn revoke(State(api): State<Arc<Api>>, caller: Caller, Id(id): 
     Ok(Reply(Revoked {
         instances: instances.map_err(refused)?,
     }))
+}
+
+/// A machine whose proof has no end.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Machine {
+    /// As the list of agents and the journal name it: `aws/ACCOUNT/INSTANCE`.
+    machine: String,
+}
+
+/// It may join once more.
+pub(super) async fn forget_machine(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Json(Machine { machine }): Json<Machine>,
+) -> Result<Reply<Machine>, Problem> {
+    let by = administrator(&api, &caller)?;
+    let registry = agents(&api)?.registry();
+    registry.forget_machine(&machine, by).await.map_err(refused)?;
+    Ok(Reply(Machine { machine }))
 }
 
 fn agents(api: &Api) -> Result<&dyn Agents, Problem> {

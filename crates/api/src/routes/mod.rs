@@ -58,6 +58,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/policy"),
     ("GET", "/v1/agents"),
     ("POST", "/v1/agents/{id}/revoke"),
+    ("POST", "/v1/agents/machines/forget"),
     ("GET", "/v1/agents/authority"),
     ("GET", "/v1/agents/tokens"),
     ("POST", "/v1/agents/tokens"),
@@ -94,6 +95,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/sessions/{id}/watch", get(watch::watch))
         .route("/v1/agents", get(agents::list))
         .route("/v1/agents/{id}/revoke", post(agents::revoke))
+        .route("/v1/agents/machines/forget", post(agents::forget_machine))
         .route("/v1/agents/authority", get(agents::authority))
         .route("/v1/agents/tokens", get(agents::tokens).post(agents::issue))
         .route("/v1/agents/tokens/{id}", delete(agents::revoke_token))

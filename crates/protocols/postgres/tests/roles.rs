@@ -173,12 +173,8 @@ async fn what_a_session_made_lends_nobody_rights() {
         ),
     ] {
         bed.ask(rights);
-        let error = bed
-            .log_in("mallory", session(&["reader"]))
-            .await
-            .err()
-            .expect(rights)
-            .to_string();
+        let said = bed.log_in("mallory", session(&["reader"])).await;
+        let error = said.err().unwrap_or_else(|| panic!("{rights}: let in")).to_string();
         assert!(error.contains(why) && error.contains("`left_by_sessions`"), "{error}");
         bed.nothing_is_left().await;
         bed.ask(none);

@@ -111,6 +111,7 @@ impl Beside {
                 "the agent has no target `{}` that speaks {}",
                 asked.target, asked.protocol
             );
+            tracing::warn!(%gateway, why, "the gateway asks for what is not here");
             return answer(flow, Answer::Unable { why }).await;
         };
         match target.protocol() {

@@ -62,6 +62,7 @@ fn describe(info: AgentInfo, status: Option<AgentStatus>, catalogue: &Catalogue)
             serves: names(serves),
             unassigned: names(unassigned),
             connections: status.connections,
+            draining: status.draining,
             flows: status.flows,
             latency_ms: status.latency_ms,
         }
@@ -72,6 +73,7 @@ fn describe(info: AgentInfo, status: Option<AgentStatus>, catalogue: &Catalogue)
         host,
         version,
         method: info.method,
+        proof: info.proof,
         joined: info.joined,
         expires: info.expires,
         seen: info.seen,

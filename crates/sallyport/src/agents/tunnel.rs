@@ -26,6 +26,8 @@ const MAX_TARGETS: usize = 10_000;
 const MAX_NAMED: usize = 200;
 /// The longest word that an agent says of itself, in bytes.
 const MAX_WORD: usize = 256;
+/// The most that is told of why what an agent says makes no sense, in characters: it may quote the agent.
+const MAX_WHY: usize = 500;
 
 /// Serves the tunnel of `identity` until it is over.
 pub(super) async fn serve_tunnel<S>(
@@ -73,7 +75,10 @@ where
             Either::Right((end, running)) => {
                 let why = match end {
                     Either::Left(_) => "the agent was revoked, or its certificate has ended".to_owned(),
-                    Either::Right((error, _)) => format!("the agent makes no sense: {error:#}"),
+                    Either::Right((error, _)) => {
+                        let why = format!("the agent makes no sense: {error:#}");
+                        why.chars().take(MAX_WHY).collect()
+                    }
                 };
                 tunnel.end(&why);
                 running.await.unwrap_or(why)

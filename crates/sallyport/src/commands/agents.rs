@@ -44,6 +44,11 @@ enum Action {
     },
     /// Print the digest of the gateway's authority for agents, for `sallyport agent --ca-pin`.
     Pin,
+    /// Let a machine join once more that joins with its instance identity document of AWS, which has no end.
+    Forget {
+        /// The machine, as its agent's `proof` in `--json` and the journal have it: `aws/ACCOUNT/INSTANCE`.
+        machine: String,
+    },
     /// Revoke an agent, or all of a name: its sessions end at once.
     Revoke {
         /// An instance's id, or a name.
@@ -73,6 +78,15 @@ impl AgentsArgs {
                 }
                 let pin = authority.get("pin").and_then(Value::as_str).unwrap_or_default();
                 Ok(output::line(&safe(pin))?)
+            }
+            Action::Forget { machine } => {
+                let forgotten: Value = gateway
+                    .post("v1/agents/machines/forget", &json!({ "machine": machine }))
+                    .await?;
+                if self.json {
+                    return print_json(&forgotten);
+                }
+                Ok(output::line(&format!("{} may join once more", safe(&machine)))?)
             }
             Action::Revoke { agent } => {
                 let path = format!("v1/agents/{}/revoke", segment(&agent)?);
@@ -129,6 +143,7 @@ fn list(agents: &[Agent], as_json: bool) -> anyhow::Result<()> {
     let rows = agents.iter().map(|agent| {
         let connected = agent.connected.as_ref();
         let since = match (connected, agent.seen) {
+            (Some(connected), _) if connected.draining => format!("{} (draining)", clock(connected.since)),
             (Some(connected), _) => clock(connected.since),
             (None, Some(seen)) => format!("last seen {}", clock(seen)),
             (None, None) => "never".to_owned(),

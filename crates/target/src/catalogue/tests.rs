@@ -266,6 +266,10 @@ async fn a_target_of_agents_says_nothing_of_how_to_log_in_and_an_agents_file_not
             format!("targets.toml:7: `{option}` belongs in the targets.toml of the agents `eu-west`, who log in")
         );
     }
+    for name in ["", "-eu", "é", "e u", "e/u"] {
+        let error = error(&behind.replace("eu-west", name));
+        assert!(error.starts_with("targets.toml:4: "), "{error}");
+    }
     let web = "[[target]]\nname = 'web-1'\nprotocol = 'ssh'\nagent = 'eu-west'\nuser = 'deploy'\nlogins = ['root']\n";
     let catalogue = parse(web).unwrap();
     assert!(ssh(catalogue.get("web-1").unwrap()).has_login("root"));

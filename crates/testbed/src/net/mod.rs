@@ -136,8 +136,12 @@ impl Drop for Network {
     }
 }
 
-/// Whoever runs the tests learns of what was skipped, although runners show nothing of a test that did not fail.
-fn skipped(line: &str) -> Result<(), TestbedError> {
+/// Whoever runs the tests learns of what was skipped, although runners show nothing of a test that did not fail. A line
+/// with its end: `skipped: TEST: WHY`.
+///
+/// # Errors
+/// When the file [`SKIPPED`] cannot be written.
+pub fn skipped(line: &str) -> Result<(), TestbedError> {
     #[expect(clippy::print_stderr, reason = "for those who look")]
     {
         eprint!("{line}");

@@ -356,6 +356,27 @@ fn no_more_bytes_than_are_permitted() {
         (write(0, 60), write(60, 40), write(0, 1), write(100, 1)),
         (0, 0, 0, DENIED)
     );
+    // What is appended to one file counts together, through whichever handle, and with what others wrote to it.
+    let together = ["together", "dir/../together"].map(|name| raw.open(name, WRITE | APPEND | CREATE).string());
+    let mut append = |handle: &[u8], len: usize| {
+        raw.ask(6, &[text(handle), Field::U64(0), text(&vec![b'z'; len])])
+            .code()
+    };
+    let [one, two] = &together;
+    assert_eq!(
+        (append(one, 60), append(two, 41), append(two, 40), append(one, 1)),
+        (0, DENIED, 0, DENIED)
+    );
+    raw.ask(4, &[text(one)]);
+    assert_eq!(raw.ask(6, &[text(two), Field::U64(0), text("z")]).code(), DENIED);
+    let beside = raw.open("beside", WRITE | APPEND | CREATE).string();
+    let over = raw.open("beside", WRITE).string();
+    assert_eq!(raw.ask(6, &[text(&over), Field::U64(90), text("z")]).code(), 0);
+    assert_eq!(
+        raw.ask(6, &[text(&beside), Field::U64(0), text("0123456789")]).code(),
+        DENIED
+    );
+    assert_eq!(raw.ask(6, &[text(&beside), Field::U64(0), text("012345678")]).code(), 0);
     let sparse = raw.open("sparse", WRITE | CREATE).string();
     assert_eq!(
         raw.ask(6, &[text(&sparse), Field::U64(1 << 40), text("y")]).code(),

@@ -99,12 +99,16 @@ impl Sftp {
     fn note_asked(&mut self, request: &Request<'_>, first: usize, second: Option<usize>) {
         match request {
             Request::FSetStat { attributes, .. } => self.resized(first, attributes),
-            Request::Copy { len, .. } => {
-                if let Some(handle) = second.and_then(|number| self.handles.get_mut(number)) {
+            Request::Copy { len, at, .. } => {
+                if let Some(number) = second
+                    && let Some(handle) = self.handles.get_mut(number)
+                {
+                    let end = handle.end_of(*at, *len);
                     handle.given = handle.given.saturating_add(*len);
                     if let Some(stream) = &mut handle.upload {
                         stream.give_up(&mut self.room);
                     }
+                    self.handles.extend(number, *len, end);
                 }
             }
             Request::Path { .. }

@@ -30,8 +30,9 @@ pub(super) struct Handle {
     pub(super) upload: Option<Stream>,
     pub(super) append: bool,
     pub(super) max_size: Option<u64>,
-    /// The size of the file when it was opened, if that was asked for.
-    pub(super) begun_with: u64,
+    /// The size that the file may have: what it was when it was opened, if that was asked for, and what was written to it
+    /// through any handle of this channel since.
+    pub(super) extent: u64,
     /// Bytes that the target was given to write, answered or not, copies included.
     pub(super) given: u64,
     /// Bytes that the target said it has written.
@@ -118,10 +119,17 @@ impl Handles {
     }
 
     /// A handle that the target gave. False if one of that name is open.
-    pub(super) fn insert(&mut self, handle: Handle) -> bool {
+    pub(super) fn insert(&mut self, mut handle: Handle) -> bool {
         if self.find(&handle.name).is_some() {
             return false;
         }
+        // Others may have written since it was measured.
+        let others = self
+            .slots
+            .iter()
+            .flatten()
+            .filter(|other| other.at.path == handle.at.path);
+        handle.extent = others.map(|other| other.extent).fold(handle.extent, u64::max);
         let name = handle.name.clone();
         let number = match self.free.pop() {
             Some(number) => number,
@@ -151,6 +159,19 @@ impl Handles {
 
     pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Handle> {
         self.slots.get_mut(number)?.as_mut()
+    }
+
+    /// So many bytes are about to be written through this handle, up to `end`.
+    pub(super) fn extend(&mut self, number: usize, len: u64, end: u64) {
+        let Some((path, append)) = self.get(number).map(|handle| (handle.at.path.clone(), handle.append)) else {
+            return;
+        };
+        for handle in self.slots.iter_mut().flatten().filter(|handle| handle.at.path == path) {
+            handle.extent = match append {
+                true => handle.extent.saturating_add(len),
+                false => handle.extent.max(end),
+            };
+        }
     }
 
     /// Takes a handle away that is closed and of which no answer is outstanding.

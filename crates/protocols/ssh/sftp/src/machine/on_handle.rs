@@ -41,7 +41,7 @@ impl Handle {
             upload: writes.then(Stream::new),
             append: flags.is_some_and(|flags| flags & open::APPEND != 0),
             max_size,
-            begun_with: size.unwrap_or(0),
+            extent: size.unwrap_or(0),
             given: 0,
             taken: 0,
             exhausted: false,
@@ -61,6 +61,12 @@ impl Handle {
     fn may_set(&self, attributes: &Attributes) -> bool {
         let special = attributes.mode.is_some_and(|mode| mode & SPECIAL != 0);
         self.upload.is_some() && attributes.owner.is_none() && !special
+    }
+
+    /// Where so many bytes end that are written at `offset`: in the file, so at its end where all is appended.
+    pub(super) fn end_of(&self, offset: u64, len: u64) -> u64 {
+        let start = if self.append { self.extent } else { offset };
+        start.saturating_add(len)
     }
 
     fn fits(&self, size: u64) -> bool {
@@ -196,12 +202,7 @@ impl Sftp {
             Err(next) => return next,
         };
         let len = data.len() as u64;
-        let given = handle.given.saturating_add(len);
-        let end = if handle.append {
-            handle.begun_with.saturating_add(given)
-        } else {
-            offset.saturating_add(len)
-        };
+        let end = handle.end_of(offset, len);
         if !handle.fits(end) {
             handle.cut_short = handle.upload.is_some();
             return Next::No(if handle.upload.is_some() { TOO_MUCH } else { NOT_WRITTEN });
@@ -211,8 +212,9 @@ impl Sftp {
             return Next::No(NOT_WRITTEN);
         };
         stream.take(at, data, &mut room);
-        handle.given = given;
+        handle.given = handle.given.saturating_add(len);
         self.room = room;
+        self.handles.extend(number, len, end);
         // A packet is no longer than its four bytes of length can say.
         Next::Forward(
             number,
@@ -385,13 +387,7 @@ fn copy_target(handle: &Handle, at: u64, len: u64) -> Result<Place, No> {
     if handle.upload.is_none() {
         return Err(NOT_WRITTEN);
     }
-    let appended = handle.begun_with.saturating_add(handle.given).saturating_add(len);
-    let most = if handle.append {
-        appended
-    } else {
-        at.saturating_add(len)
-    };
-    if handle.max_size.is_some() && (len == 0 || !handle.fits(most)) {
+    if handle.max_size.is_some() && (len == 0 || !handle.fits(handle.end_of(at, len))) {
         return Err(TOO_MUCH);
     }
     Ok(handle.at.clone())
