@@ -136,7 +136,7 @@ impl Opener {
                 head::write_raw(&mut wire, &opening).await?;
                 match head::read(&mut wire).await? {
                     Answer::Done => Ok(wire),
-                    Answer::Failed { why } | Answer::Unable { why } => bail!("{why}"),
+                    Answer::Failed { why, .. } | Answer::Unable { why } => bail!("{why}"),
                 }
             }
             Self::Fleet(fleet) => {

@@ -8,9 +8,10 @@ use std::{
 };
 
 use reqwest::{
-    Certificate, Client, Method, RequestBuilder, StatusCode,
+    Client, Method, RequestBuilder, StatusCode,
     header::{HeaderValue, InvalidHeaderValue},
 };
+use sallyport_outgoing::{Broken, authorities, causes, client, read};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -21,12 +22,6 @@ use crate::{CredentialError, error::ServiceFault, text::Wiped};
 pub(crate) const SHORT: usize = 64 * 1024;
 /// The longest answer with a secret, in bytes: Kubernetes has secrets of a MiB, in base64.
 pub(crate) const LONG: usize = 2 * 1024 * 1024;
-/// The most certificates that are read of a file with authorities, in bytes.
-const MAX_AUTHORITIES: usize = 4 * 1024 * 1024;
-/// How long connecting may take at most.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long a connection is kept that nobody uses.
-const IDLE: Duration = Duration::from_secs(30);
 
 /// A service at an address.
 pub(crate) struct Service {
@@ -34,8 +29,6 @@ pub(crate) struct Service {
     url: Url,
     /// The address, without a slash at its end.
     base: String,
-    /// `http`: nothing may stand between, and no certificate is looked at.
-    clear: bool,
     within: Duration,
     authorities: Option<PathBuf>,
     client: Mutex<Option<Made>>,
@@ -63,7 +56,6 @@ impl Service {
             label: format!("{what} ({shown})").into(),
             url: base.clone(),
             base: shown.to_owned(),
-            clear: base.scheme() == "http",
             within,
             authorities: authorities.map(Path::to_owned),
             client: Mutex::new(None),
@@ -87,14 +79,12 @@ impl Service {
         request: RequestBuilder,
         most: usize,
     ) -> Result<Answer, CredentialError> {
-        let read = tokio::time::timeout(self.within, read(request, most)).await;
+        let read = read(request, most, Wiped::with_capacity, Wiped::push);
+        let read = tokio::time::timeout(self.within, read).await;
         let (status, body) = match read {
             Ok(Ok(answer)) => answer,
             Ok(Err(Broken::Long)) => return Err(self.fault(ServiceFault::Long { doing, most })),
-            Ok(Err(Broken::Failed(error))) => {
-                let why = why(error);
-                return Err(self.fault(ServiceFault::Unreachable { doing, why }));
-            }
+            Ok(Err(Broken::Failed(why))) => return Err(self.fault(ServiceFault::Unreachable { doing, why })),
             Err(_) => {
                 let within = self.within;
                 return Err(self.fault(ServiceFault::Slow { doing, within }));
@@ -138,32 +128,17 @@ impl Service {
     }
 
     fn make(&self, pem: &[u8]) -> Result<Client, CredentialError> {
-        let builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(self.within.min(CONNECT))
-            .pool_idle_timeout(IDLE)
-            .referer(false)
-            .user_agent(concat!("sallyport/", env!("CARGO_PKG_VERSION")));
-        let builder = match &self.authorities {
-            _ if self.clear => builder.no_proxy().tls_certs_only([]),
-            Some(path) => builder.https_only(true).tls_certs_only(self.certificates(path, pem)?),
-            None => builder.https_only(true),
-        };
-        let doing = "a connection";
-        builder
-            .build()
-            .map_err(|error| self.fault(ServiceFault::Unreachable { doing, why: why(error) }))
-    }
-
-    fn certificates(&self, path: &Path, pem: &[u8]) -> Result<Vec<Certificate>, CredentialError> {
-        if pem.len() > MAX_AUTHORITIES {
-            return Err(self.untrusted(path, "the file is too long".to_owned()));
-        }
-        let found = Certificate::from_pem_bundle(pem).map_err(|error| self.untrusted(path, error.to_string()))?;
-        if found.is_empty() {
-            return Err(self.untrusted(path, "there is no certificate in it".to_owned()));
-        }
-        Ok(found)
+        let trusted = self.authorities.as_ref().map(|path| {
+            let found = authorities(pem);
+            found.map_err(|why| self.untrusted(path, why))
+        });
+        let made = client(&self.url, trusted.transpose()?).build();
+        made.map_err(|error| {
+            self.fault(ServiceFault::Unreachable {
+                doing: "a connection",
+                why: causes(error),
+            })
+        })
     }
 
     fn untrusted(&self, path: &Path, why: String) -> CredentialError {
@@ -225,36 +200,4 @@ pub(crate) fn sensitive(text: &SecretString) -> Result<HeaderValue, InvalidHeade
 /// `Bearer` and a token, as a header's value.
 pub(crate) fn bearer(token: &SecretString) -> Result<HeaderValue, InvalidHeaderValue> {
     sensitive(&format!("Bearer {}", token.expose_secret()).into())
-}
-
-enum Broken {
-    Long,
-    Failed(reqwest::Error),
-}
-
-async fn read(request: RequestBuilder, most: usize) -> Result<(StatusCode, Wiped), Broken> {
-    let mut response = request.send().await.map_err(Broken::Failed)?;
-    let announced = response
-        .content_length()
-        .and_then(|length| usize::try_from(length).ok());
-    let mut body = Wiped::with_capacity(announced.unwrap_or(4096).min(most));
-    while let Some(chunk) = response.chunk().await.map_err(Broken::Failed)? {
-        if body.bytes().len() + chunk.len() > most {
-            return Err(Broken::Long);
-        }
-        body.push(&chunk);
-    }
-    Ok((response.status(), body))
-}
-
-/// The causes of an error, without the address, which names the secret.
-fn why(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut message = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        message = format!("{message}: {cause}");
-        source = cause.source();
-    }
-    message
 }

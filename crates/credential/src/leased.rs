@@ -61,9 +61,6 @@ impl Leased {
         self.hold.expires()
     }
 
-    /// Gives it back.
-    pub fn release(self) {}
-
     /// The user, the secret for the login, and what must be kept until the session has ended.
     pub fn into_parts(self) -> (Option<String>, SecretString, Hold) {
         (self.user, self.secret, self.hold)

@@ -2,7 +2,8 @@
 
 use std::{fmt::Write, path::Path};
 
-use url::{Host, Url};
+use sallyport_outgoing::is_loopback;
+use url::Url;
 
 /// The longest name or path, in bytes.
 const MAX_NAME: usize = 512;
@@ -53,18 +54,10 @@ pub(crate) fn printable(option: &str, text: &str) -> Checked {
 
 /// An address that may be spoken to: `https`, or `http` on loopback; without user, query or fragment.
 pub(crate) fn address(option: &str, text: &str) -> Checked<Url> {
-    let refuse = |why: &str| Err(format!("`{option}`: {why}"));
-    let Ok(url) = Url::parse(text) else {
-        return refuse("it is not a URL");
-    };
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return refuse("it must not have a user, a password, a query or a fragment");
-    }
-    match url.scheme() {
-        "https" if url.host().is_some() => Ok(url),
-        "http" if is_loopback(&url) => Ok(url),
-        "http" => refuse("`http` is for loopback only, use `https`"),
-        _ => refuse("it must begin with `https://`"),
+    let url = sallyport_outgoing::address(text).map_err(|why| format!("`{option}`: {why}"))?;
+    match url.query() {
+        None => Ok(url),
+        Some(_) => Err(format!("`{option}`: it must not have a query")),
     }
 }
 
@@ -89,15 +82,6 @@ pub(crate) fn local_address(option: &str, text: &str) -> Checked<Url> {
         Ok(url)
     } else {
         Err(format!("`{option}`: it is for tests and must be on loopback"))
-    }
-}
-
-pub(crate) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 
@@ -135,30 +119,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_go_over_tls_or_stay_on_the_machine() {
-        for good in [
-            "https://vault.example.com:8200",
-            "http://127.0.0.1:8200/",
-            "http://localhost:1/x",
-            "http://[::1]:9",
-        ] {
-            assert!(address("address", good).is_ok(), "{good}");
-        }
-        for bad in [
-            "http://vault.example.com",
-            "http://169.254.169.254/",
-            "http://localhost.example.com",
-            "http://127.0.0.1.example.com",
-            "http://0.0.0.0/",
-            "https://user@vault.example.com",
-            "https://vault.example.com/?x",
-            "https://vault.example.com/#x",
-            "ftp://127.0.0.1/",
-            "file:///etc/passwd",
-            "unix:///run/x",
-            "vault.example.com",
-            "",
-        ] {
+    fn an_address_is_no_request() {
+        assert!(address("address", "https://vault.example.com:8200/").is_ok());
+        for bad in ["https://vault.example.com/?x", "http://vault.example.com"] {
             assert!(address("address", bad).is_err(), "{bad}");
         }
     }

@@ -220,7 +220,7 @@ async fn a_given_token_is_read_for_each_lease_and_left_alone() {
         std::fs::write(&file, format!("{token}\n")).unwrap();
         assert!(lease(&credentials, ORDERS).await.unwrap_err().contains("403"));
         vault.set(|state| state.tokens.insert(token.to_owned()));
-        lease(&credentials, ORDERS).await.unwrap().release();
+        drop(lease(&credentials, ORDERS).await.unwrap());
         vault.set(|state| state.tokens.remove(token));
     }
     vault.http.until(2, is_revocation).await;
@@ -265,7 +265,7 @@ async fn ending_a_user_is_tried_again_and_given_up_when_its_time_is_over() {
     let credentials = credentials(&vault.store(), ENVIRONMENT);
     let leased = lease(&credentials, ORDERS).await.unwrap();
     vault.set(|state| state.broken = 503);
-    leased.release();
+    drop(leased);
     vault.http.until(2, is_revocation).await;
     vault.set(|state| state.broken = 0);
     vault.http.until(3, is_revocation).await;
@@ -275,7 +275,7 @@ async fn ending_a_user_is_tried_again_and_given_up_when_its_time_is_over() {
     vault.set(|state| state.lease_life = 1);
     let leased = lease(&credentials, ORDERS).await.unwrap();
     vault.set(|state| state.broken = 500);
-    leased.release();
+    drop(leased);
     assert_eq!(credentials.background().drained(Duration::from_secs(20)).await, 0);
     assert!(vault.http.count(is_revocation) <= 6);
 }

@@ -31,22 +31,18 @@ pub(crate) fn start(inner: &Arc<Inner>) {
     if inner.config.webhooks.is_empty() {
         return;
     }
-    let client = reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("sallyport/", env!("CARGO_PKG_VERSION")))
-        .build();
-    let client = match client {
-        Ok(client) => client,
-        Err(error) => {
-            tracing::error!(%error, "webhooks are off: no HTTP client could be made");
-            return;
-        }
-    };
     let mut queues = Vec::new();
     for hook in inner.config.webhooks.clone() {
+        let host = hook.url.host_str();
+        let client = match sallyport_outgoing::client(&hook.url, None).timeout(TIMEOUT).build() {
+            Ok(client) => client,
+            Err(error) => {
+                tracing::error!(%error, host, "a webhook is off: no HTTP client could be made");
+                continue;
+            }
+        };
         let (sender, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(deliver_all(client.clone(), hook.clone(), receiver));
+        tokio::spawn(deliver_all(client, hook.clone(), receiver));
         queues.push((hook, sender));
     }
     tokio::spawn(feed(Arc::downgrade(inner), inner.subscribe(), queues));
@@ -269,7 +265,7 @@ async fn deliver(client: &reqwest::Client, hook: &Webhook, message: &Message) {
             }
             Ok(response) => format!("status {}", response.status().as_u16()),
             // The address may carry a secret in its path.
-            Err(error) => error.without_url().to_string(),
+            Err(error) => sallyport_outgoing::causes(error),
         };
         tracing::warn!(host, attempt, problem, "a webhook could not be told of an event");
         if attempt < ATTEMPTS {

@@ -5,7 +5,7 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use sallyport_api::Access;
 use sallyport_identity::IdentityConfig;
 use sallyport_identity::agents::{AgentsConfig, JoinRule};
@@ -314,8 +314,9 @@ impl Review {
                     std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
                 anyhow::Ok(SecretString::from(text.trim_end().to_owned()))
             });
+            let url = sallyport_outgoing::address(entry.url.as_str());
             settings.webhooks.push(Webhook {
-                url: entry.url.clone(),
+                url: url.map_err(|why| anyhow!("`url` of a webhook: {why}"))?,
                 secret: secret.transpose()?,
                 format: entry.format,
                 include_statement: entry.include_statement,

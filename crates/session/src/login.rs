@@ -19,6 +19,9 @@ pub enum DialError {
     /// It did not let us in. The client is told only that the target is not available.
     #[error("{0}")]
     Failed(String),
+    /// It did not let us in, for a reason that the client is told.
+    #[error("{0}")]
+    Told(String),
     /// It was not reached from here. The client is told as little.
     #[error("{0}")]
     Unreached(String),

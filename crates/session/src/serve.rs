@@ -280,17 +280,19 @@ async fn connected<P: Protocol>(
         Err(error) => {
             let target = &door.target().name;
             tracing::error!(%error, %target, "no login at the target");
-            let (message, hint) = match &error {
-                DialError::Failed(_) | DialError::Unreached(_) => (
-                    format!("the target `{target}` is not available"),
-                    "the gateway's log says why",
-                ),
-                DialError::Unserved(why) => (
-                    format!("the target `{target}` is not available: {why}"),
-                    "`sallyport agents` lists those that are connected",
-                ),
+            let unavailable = |why: &str| {
+                let message = format!("the target `{target}` is not available{why}");
+                Refusal::new(Reason::Unavailable, message)
             };
-            let refusal = Refusal::new(Reason::Unavailable, message).with_hint(hint);
+            let refusal = match &error {
+                DialError::Failed(_) | DialError::Unreached(_) => {
+                    unavailable("").with_hint("the gateway's log says why")
+                }
+                DialError::Told(why) => unavailable(&format!(": {why}")),
+                DialError::Unserved(why) => {
+                    unavailable(&format!(": {why}")).with_hint("`sallyport agents` lists those that are connected")
+                }
+            };
             caller.refuse(&refusal).await;
             (Ending::Gateway(refusal), gate)
         }

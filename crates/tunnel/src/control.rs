@@ -77,6 +77,9 @@ pub enum Answer {
     Failed {
         /// Why, without secrets.
         why: String,
+        /// Whether the client is told.
+        #[serde(default)]
+        told: bool,
     },
     /// It is not, but another agent may be able to.
     Unable {

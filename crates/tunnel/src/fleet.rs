@@ -31,6 +31,9 @@ pub enum Unserved {
     /// One tried and failed.
     #[error("{0}")]
     Failed(String),
+    /// The same, for a reason that the client is told.
+    #[error("{0}")]
+    Told(String),
 }
 
 /// Who an agent is.
@@ -183,7 +186,12 @@ impl Fleet {
             asked.push(member.instance);
             match ask(&tunnel, opening).await {
                 Ok((flow, Answer::Done)) => return Ok((flow, member, host)),
-                Ok((_, Answer::Failed { why })) => return Err(Unserved::Failed(plain(&why))),
+                Ok((_, Answer::Failed { why, told })) => {
+                    return Err(match told {
+                        true => Unserved::Told(plain(&why)),
+                        false => Unserved::Failed(plain(&why)),
+                    });
+                }
                 Ok((_, Answer::Unable { why })) => last = Some(Unserved::Failed(plain(&why))),
                 Err(why) => last = Some(Unserved::Nobody(why)),
             }

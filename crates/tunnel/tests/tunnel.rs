@@ -576,7 +576,16 @@ async fn one_that_is_unable_is_not_the_last_that_is_asked_and_one_that_failed_is
     }
     assert_eq!(unable.load(std::sync::atomic::Ordering::SeqCst), 3);
     let why = || "wrong password".to_owned();
-    let (last, _seat, _, _run) = enrolled(&fleet, "us", &["orders"], Answer::Failed { why: why() }).await;
+    let (last, _seat, _, _run) = enrolled(
+        &fleet,
+        "us",
+        &["orders"],
+        Answer::Failed {
+            why: why(),
+            told: false,
+        },
+    )
+    .await;
     let (_, _seat, other, _run) = enrolled(&fleet, "us", &["orders"], Answer::Done).await;
     let opened = fleet.open("us", &announced("orders"), b"{}", Some(last)).await;
     assert_eq!(opened.unwrap_err(), Unserved::Failed("wrong password".to_owned()));

@@ -288,7 +288,7 @@ impl OwnedPlace {
 fn container_address(text: &str) -> Checked<Url> {
     let url = Url::parse(text).map_err(|_| "the address of the container's metadata service is no URL".to_owned())?;
     let known = url.host_str().is_some_and(|host| CONTAINERS.contains(&host));
-    let clear = url.scheme() == "http" && (known || names::is_loopback(&url));
+    let clear = url.scheme() == "http" && (known || sallyport_outgoing::is_loopback(&url));
     let bare = url.username().is_empty() && url.password().is_none();
     if bare && (clear || url.scheme() == "https") {
         Ok(url)

@@ -83,12 +83,6 @@ impl AgentAuthority {
         Ok(Self(Arc::new(authority)))
     }
 
-    /// The root certificate, in PEM.
-    #[must_use]
-    pub fn root_pem(&self) -> String {
-        super::enrolment::pem("CERTIFICATE", &self.0.root)
-    }
-
     /// The root certificate.
     #[must_use]
     pub fn root(&self) -> &CertificateDer<'static> {

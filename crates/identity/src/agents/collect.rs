@@ -134,11 +134,8 @@ impl Metadata {
             Some(base) => base.clone(),
             None => Url::parse(METADATA).map_err(|e| CollectError::Answer(e.to_string()))?,
         };
-        let http = Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
+        let http = sallyport_outgoing::client(&base, None)
             .timeout(TIMEOUT)
-            .tls_certs_only([])
             .build()
             .map_err(HttpError::from)?;
         Ok(Self { http, base })

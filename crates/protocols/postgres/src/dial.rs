@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-pub use error::{Culprit, DialError};
+pub use error::DialError;
 pub(crate) use keys::KeyCache;
 pub use scram::ScramError;
 
@@ -52,10 +52,8 @@ pub struct Upstream {
     pub wire: Wire,
     /// The settings that the target reported, in its order.
     pub parameters: Vec<(String, String)>,
-    /// What cancels the session at the target. Never leaves the gateway.
+    /// What cancels the session at the target. No client gets it.
     pub backend_key: Option<CancelKey>,
-    /// Always idle after a login.
-    pub transaction_status: TransactionStatus,
     /// Remarks that the target made during the login.
     pub notices: Vec<Diagnostic<'static>>,
     /// Whether whoever logged in masks what the target says.
@@ -328,11 +326,15 @@ impl sallyport_session::Login for Dialer {
     }
 }
 
-fn no_login(error: DialError) -> NoLogin {
+/// How a session hears of it.
+pub(crate) fn no_login(error: DialError) -> NoLogin {
     if let DialError::Connect(error) = &error {
         return NoLogin::Unreached(error.to_string());
     }
-    NoLogin::of(error)
+    match error.told() {
+        Some(why) => NoLogin::Told(why),
+        None => NoLogin::of(error),
+    }
 }
 
 impl Upstream {

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use crate::cancel_key::CancelKey;
 use crate::cancels::Cancels;
 use crate::conversation::{Masks, PostgresConversation, Scope, SharedNames, Start, Veiled, Watch};
-use crate::dial::{Dialer, Order, Upstream};
+use crate::dial::{Dialer, Order, Upstream, no_login};
 use crate::greet::{self, Greeted, Replication, Startup};
 use crate::impact::{MAX_PLANNING, Planner};
 use crate::keeper;
@@ -176,11 +176,11 @@ impl Protocol for Postgres {
         // Policy has permitted the session's `connect`, of which replication is a fact.
         let mut startup = caller.startup.clone();
         startup.permit_replication();
-        let order = Order::new(&startup, &postgres.startup_settings).map_err(DialError::of)?;
+        let order = Order::new(&startup, &postgres.startup_settings).map_err(no_login)?;
         let order = order.with_grants(grants.iter().cloned());
         match postgres.mask_at {
             MaskAt::Gateway => Ok(order),
-            MaskAt::Agent => order.veiled().map_err(DialError::of),
+            MaskAt::Agent => order.veiled().map_err(no_login),
         }
     }
 

@@ -220,6 +220,7 @@ async fn carry<L: Login>(
 fn failed(error: DialError) -> Answer {
     match error {
         DialError::Unreached(why) | DialError::Unserved(why) => Answer::Unable { why },
-        DialError::Failed(why) => Answer::Failed { why },
+        DialError::Failed(why) => Answer::Failed { why, told: false },
+        DialError::Told(why) => Answer::Failed { why, told: true },
     }
 }

@@ -35,6 +35,7 @@ impl Agents for Behind {
                 }
                 Err(Unserved::Nobody(why)) => Err(DialError::Unserved(why)),
                 Err(Unserved::Failed(why)) => Err(DialError::Failed(why)),
+                Err(Unserved::Told(why)) => Err(DialError::Told(why)),
             }
         })
     }

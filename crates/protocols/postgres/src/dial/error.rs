@@ -9,17 +9,6 @@ use super::scram::ScramError;
 use crate::roles::RoleError;
 use crate::wire::{Diagnostic, Field, WireError};
 
-/// Who must do something about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Culprit {
-    /// The client asks for something that it may not have.
-    Client,
-    /// The target does not answer, or answers nonsense.
-    Target,
-    /// The gateway's settings do not fit the target.
-    Gateway,
-}
-
 /// There is no session at the target. Says no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
@@ -91,53 +80,30 @@ pub enum DialError {
     Refused(Box<Diagnostic<'static>>),
 }
 
+/// Classes of errors (of SQLSTATE) that a target's refusal is told of, since they say nothing that is not the client's to know:
+/// the database is not there (3D) or takes nobody (55), the server is full (53), starts or stops (57), or a setting that the
+/// client gave makes no sense (22023, 42704). Of the gateway's own login (28) or what code at the target says nobody is told.
+const TOLD: [&str; 6] = ["3D", "55", "53", "57", "22023", "42704"];
+
 impl DialError {
-    /// Who must do something about it.
-    pub fn culprit(&self) -> Culprit {
+    /// What the client is told beyond that there is no login: what it can do something about, and nothing about the gateway's
+    /// credential.
+    pub fn told(&self) -> Option<String> {
         match self {
-            Self::Setting(_) | Self::Replication => Culprit::Client,
+            Self::Setting(_) => Some(format!(
+                "{self}: set it with SET after connecting, or have it added to the target's `startup_settings`"
+            )),
+            Self::Replication | Self::Role(RoleError::NoGrants) => Some(self.to_string()),
+            Self::Refused(theirs) => {
+                let code = theirs.sqlstate();
+                let told = TOLD.iter().any(|class| code.starts_with(class));
+                told.then(|| theirs.text(Field::Message).into_owned())
+            }
             Self::Connect(_)
             | Self::Io(_)
             | Self::Closed
             | Self::Timeout { .. }
-            | Self::Wire(_)
-            | Self::Unexpected(_)
-            | Self::Unproven { .. }
-            | Self::Scram(_) => Culprit::Target,
-            Self::NoTls
-            | Self::Tls(_)
-            | Self::Method { .. }
-            | Self::NoPassword
-            | Self::ClearPassword
-            | Self::Unveiled
-            | Self::ChannelBinding
-            | Self::Role(_) => Culprit::Gateway,
-            Self::Refused(diagnostic) if is_login_refusal(diagnostic) => Culprit::Gateway,
-            Self::Refused(_) => Culprit::Target,
-        }
-    }
-
-    /// What the client is told: enough to know whom to ask, nothing about the gateway's credential.
-    pub fn diagnostic(&self, target: &str) -> Diagnostic<'static> {
-        let told = |code, why: String| Diagnostic::fatal(code, format!("the target `{target}` cannot be used: {why}"));
-        let operator = "Tell those who run the gateway.";
-        match self {
-            Self::Setting(_) => Diagnostic::fatal("42501", self.to_string())
-                .hint("Set it with SET after connecting, or have it added to the target's startup_settings."),
-            Self::Replication => Diagnostic::fatal("42501", self.to_string()),
-            Self::Refused(theirs) if is_login_refusal(theirs) => {
-                told("08004", "it refuses the gateway's login".into()).hint(operator)
-            }
-            Self::Refused(theirs) => {
-                let mut diagnostic = Diagnostic::fatal("08004", theirs.text(Field::Message).into_owned())
-                    .detail(format!("The target `{target}` said so."));
-                diagnostic.set(Field::Code, theirs.sqlstate().into_owned().into_bytes());
-                diagnostic
-            }
-            Self::Connect(_) | Self::Io(_) | Self::Closed | Self::Timeout { .. } => {
-                told("08001", "it cannot be reached, or does not answer".into()).hint(operator)
-            }
-            Self::NoTls
+            | Self::NoTls
             | Self::Tls(_)
             | Self::Wire(_)
             | Self::Unexpected(_)
@@ -148,12 +114,7 @@ impl DialError {
             | Self::Unveiled
             | Self::ChannelBinding
             | Self::Role(_)
-            | Self::Scram(_) => told("08001", self.to_string()).hint(operator),
+            | Self::Scram(_) => None,
         }
     }
-}
-
-/// Class 28, invalid authorization: it is the gateway's credential that was refused, not the client's.
-fn is_login_refusal(diagnostic: &Diagnostic<'_>) -> bool {
-    diagnostic.sqlstate().starts_with("28")
 }

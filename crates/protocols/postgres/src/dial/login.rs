@@ -311,7 +311,6 @@ impl Settling {
             wire: self.wire,
             parameters,
             backend_key: key,
-            transaction_status: status,
             notices,
             veiled: false,
             hold: None,
