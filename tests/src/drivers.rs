@@ -50,6 +50,17 @@ pub fn asyncpg(endpoint: &Endpoint) -> Result<String> {
     run(command.args([&endpoint.user, &endpoint.password, &endpoint.database]))
 }
 
+/// A client over TLS that reads long results more slowly than they come. It says `done` if all came to their end.
+pub fn slow_reader(endpoint: &Endpoint) -> Command {
+    let mut command = Command::new(python());
+    command
+        .arg(script("slow_reader.py"))
+        .arg(&endpoint.host)
+        .arg(endpoint.port.to_string())
+        .args([&endpoint.user, &endpoint.password, &endpoint.database]);
+    command
+}
+
 /// node-postgres.
 ///
 /// # Errors

@@ -14,7 +14,9 @@ mod wire;
 
 pub use behind::{AGENT, Behind, BehindPlan, Places, through_agents};
 pub use bundle::{bundle, mask};
-pub use drivers::{asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_lines, psycopg_refusal, run};
+pub use drivers::{
+    asyncpg, jdbc, node_postgres, pgbench, psql, psycopg, psycopg_lines, psycopg_refusal, run, slow_reader,
+};
 pub use endpoint::Endpoint;
 pub use records::{commands, journal, transcript, transcripts};
 pub use sqlx_driver::sqlx;

@@ -23,7 +23,7 @@ use crate::conversation::{AskId, Conversation, Side, WireError};
 use crate::effects::{Effects, Finish};
 use crate::gate::Gate;
 use crate::hold::{Hold, Waiting};
-use crate::peer::{Peer, poll_write};
+use crate::peer::Peer;
 use crate::record::Written;
 use crate::refusal::{Reason, Refusal};
 use crate::room::Room;
@@ -246,8 +246,8 @@ where
     }
 
     fn flushed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let client = self.out.client().is_empty() || self.poll_write_client(cx).is_err();
-        let target = self.out.target_len() == 0 || self.poll_write_target(cx).is_err();
+        let client = (self.out.client().is_empty() && self.client.is_flushed()) || self.poll_write_client(cx).is_err();
+        let target = (self.out.target_len() == 0 && self.target.is_flushed()) || self.poll_write_target(cx).is_err();
         if client && target {
             return Poll::Ready(());
         }
@@ -390,14 +390,15 @@ where
     }
 
     fn poll_write_target(&mut self, cx: &mut Context<'_>) -> Result<bool, Ending> {
-        if self.out.target_len() == 0 {
-            return Ok(false);
+        let before = self.out.target_len();
+        if before == 0 {
+            let pushed = self.target.poll_flush(cx);
+            return pushed.map_err(|error| self.target_left(Some(&error)));
         }
         let Some(written) = self.written(cx)? else {
             return Ok(false);
         };
-        let before = self.out.target_len();
-        let moved = poll_write(&mut self.target.wire, self.out.target(&written), cx);
+        let moved = self.target.poll_write(self.out.target(&written), cx);
         self.out.note_left(before - self.out.target_len());
         moved.map_err(|error| self.target_left(Some(&error)))
     }
@@ -406,7 +407,9 @@ where
         if self.gate.record().has_decided() && self.written(cx)?.is_none() {
             return Ok(false);
         }
-        poll_write(&mut self.client.wire, self.out.client(), cx).map_err(|_| self.client_left())
+        self.client
+            .poll_write(self.out.client(), cx)
+            .map_err(|_| self.client_left())
     }
 
     /// Proof that what was noted is written; `None` while the disk has not taken it.

@@ -1,10 +1,11 @@
 //! One of the two sockets of a relay, with what was read of it and not yet worked on.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
+use sallyport_listen::Drain;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 /// The smallest and the largest read.
@@ -18,6 +19,7 @@ pub(crate) struct Peer<S> {
     /// The most bytes that waited here since the buffers were last given back.
     peak: usize,
     pub(crate) eof: bool,
+    drain: Drain,
 }
 
 impl<S: AsyncRead + Unpin> Peer<S> {
@@ -28,6 +30,7 @@ impl<S: AsyncRead + Unpin> Peer<S> {
             read_size: MIN_READ,
             peak: 0,
             eof: false,
+            drain: Drain::default(),
         }
     }
 
@@ -69,26 +72,19 @@ impl<S: AsyncRead + Unpin> Peer<S> {
     }
 }
 
-/// Writes as much of `buffer` as the socket takes. True when it took some.
-pub(crate) fn poll_write<S: AsyncWrite + Unpin>(
-    wire: &mut S,
-    buffer: &mut BytesMut,
-    cx: &mut Context<'_>,
-) -> std::io::Result<bool> {
-    let mut moved = false;
-    while !buffer.is_empty() {
-        match Pin::new(&mut *wire).poll_write(cx, buffer) {
-            Poll::Pending => return Ok(moved),
-            Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(n)) => {
-                buffer.advance(n);
-                moved = true;
-            }
-            Poll::Ready(Err(error)) => return Err(error),
-        }
+impl<S: AsyncWrite + Unpin> Peer<S> {
+    /// Writes as much of `buffer` as the socket takes. True when it took some.
+    pub(crate) fn poll_write(&mut self, buffer: &mut BytesMut, cx: &mut Context<'_>) -> std::io::Result<bool> {
+        self.drain.poll(&mut self.wire, buffer, cx)
     }
-    if moved && Pin::new(wire).poll_flush(cx).is_pending() {
-        return Ok(moved);
+
+    /// Pushes what was written and has not reached the socket.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> std::io::Result<bool> {
+        self.poll_write(&mut BytesMut::new(), cx)
     }
-    Ok(moved)
+
+    /// Whether all that was written has reached the socket.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.drain.is_done()
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use sallyport_testbed::{Authority, Host, LinkQuality, Network, Proxy, ProxyOptions};
-use sallyport_tests::{ACCOUNT, Behind, BehindPlan, Endpoint, Places};
+use sallyport_tests::{ACCOUNT, Behind, BehindPlan, Endpoint, Places, slow_reader};
 
 use super::{agents, connections, said};
 
@@ -119,6 +119,27 @@ fn only_the_agent_dials_out_and_everything_works() -> Result<()> {
         address.starts_with(&format!("{}:", land.places.agent.address())),
         "{address}"
     );
+    Ok(())
+}
+
+/// What TLS still has in hand when a socket is full goes out once it is not, though nothing else happens.
+#[test]
+fn a_client_that_reads_slowly_over_tls_gets_the_end_of_its_results() -> Result<()> {
+    let mut network = network_or_skip!("a_client_that_reads_slowly_over_tls_gets_the_end_of_its_results");
+    let land = Land::survey(&mut network)?;
+    network.link(&land.places.gateway, &land.places.agent)?;
+    for host in [&land.places.gateway, &land.places.agent] {
+        let mut small = host.command("sysctl");
+        let (ok, text) = said(small.args(["-qw", "net.ipv4.tcp_wmem=4096 16384 65536"]))?;
+        ensure!(ok, "{text}");
+    }
+    let behind = Behind::start(&BehindPlan {
+        places: Some(land.places.clone()),
+        ..BehindPlan::default()
+    })?;
+    let reader = slow_reader(&behind.through("alice")?);
+    let (ok, text) = said(&mut land.client.wrap(&reader))?;
+    ensure!(ok && text == "done\n", "{text} {}", behind.logs());
     Ok(())
 }
 

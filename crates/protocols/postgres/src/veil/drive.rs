@@ -2,12 +2,10 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, BytesMut};
-use sallyport_listen::Wire;
-use tokio::io::AsyncWrite;
+use bytes::BytesMut;
+use sallyport_listen::{Drain, Wire};
 
 use super::{MAX_UNREAD, REPORT, Up, Veil, VeilError, encode};
 
@@ -44,6 +42,7 @@ struct End {
     received: u64,
     input: BytesMut,
     output: BytesMut,
+    drain: Drain,
     over: bool,
 }
 
@@ -54,6 +53,7 @@ impl End {
             received: 0,
             input: BytesMut::new(),
             output: BytesMut::new(),
+            drain: Drain::default(),
             over: false,
         }
     }
@@ -76,20 +76,12 @@ impl End {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let mut moved = false;
-        while !self.output.is_empty() {
-            match Pin::new(&mut self.wire).poll_write(cx, &self.output) {
-                Poll::Pending => return Ok(moved),
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => self.output.advance(count),
-                Poll::Ready(Err(error)) => return Err(error),
-            }
-            moved = true;
-        }
-        if moved && let Poll::Ready(Err(error)) = Pin::new(&mut self.wire).poll_flush(cx) {
-            return Err(error);
-        }
-        Ok(moved)
+        self.drain.poll(&mut self.wire, &mut self.output, cx)
+    }
+
+    /// Whether nothing waits any more, here or below.
+    fn is_drained(&self) -> bool {
+        self.output.is_empty() && self.drain.is_done()
     }
 }
 
@@ -99,8 +91,8 @@ impl Carrier {
             let moved = self.round(cx)?;
             // What the target said last may still wait for its plan.
             let told = self.target.over && (self.target.input.is_empty() || !self.veil.waits());
-            let over = self.failed.is_some() || told || (self.gateway.over && self.target.output.is_empty());
-            if over && self.gateway.output.is_empty() {
+            let over = self.failed.is_some() || told || (self.gateway.over && self.target.is_drained());
+            if over && self.gateway.is_drained() {
                 return Poll::Ready(match self.failed.take() {
                     Some(why) => Err(io::Error::other(why)),
                     None => Ok(()),

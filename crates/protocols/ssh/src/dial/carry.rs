@@ -7,9 +7,8 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use sallyport_listen::Wire;
+use sallyport_listen::{Drain, Wire};
 use sallyport_ssh_transport::{Step, Transport, TransportError};
-use tokio::io::AsyncWrite;
 
 use super::Upstream;
 
@@ -40,6 +39,7 @@ struct End {
     transport: Transport,
     input: BytesMut,
     output: BytesMut,
+    drain: Drain,
     over: bool,
 }
 
@@ -50,6 +50,7 @@ impl End {
             transport,
             input: BytesMut::new(),
             output: BytesMut::new(),
+            drain: Drain::default(),
             over: false,
         }
     }
@@ -61,20 +62,12 @@ impl End {
 
     /// Writes what waits. True when something was.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> std::io::Result<bool> {
-        let mut moved = false;
-        while !self.output.is_empty() {
-            match std::pin::Pin::new(&mut self.wire).poll_write(cx, &self.output) {
-                Poll::Pending => return Ok(moved),
-                Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => self.output.advance(count),
-                Poll::Ready(Err(error)) => return Err(error),
-            }
-            moved = true;
-        }
-        if moved && let Poll::Ready(Err(error)) = std::pin::Pin::new(&mut self.wire).poll_flush(cx) {
-            return Err(error);
-        }
-        Ok(moved)
+        self.drain.poll(&mut self.wire, &mut self.output, cx)
+    }
+
+    /// Whether nothing waits any more, here or below.
+    fn is_drained(&self) -> bool {
+        self.output.is_empty() && self.drain.is_done()
     }
 }
 
@@ -86,7 +79,7 @@ impl Carrier {
                 | self.host.poll_write(cx)?
                 | self.gateway.poll_write(cx)?;
             let over = self.host.over || self.gateway.over;
-            if over && self.host.output.is_empty() && self.gateway.output.is_empty() {
+            if over && self.host.is_drained() && self.gateway.is_drained() {
                 return Poll::Ready(Ok(()));
             }
             if !moved {
