@@ -60,12 +60,23 @@ impl Agent {
     /// # Errors
     /// When it cannot be started.
     pub fn launch(program: &Path, url: &str, token: &str, options: &AgentOptions) -> Result<Agent, TestbedError> {
+        Agent::launch_for(program, &[(url.to_owned(), token.to_owned())], options)
+    }
+
+    /// The same for several gateways, each with its URL and a token of its own.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn launch_for(
+        program: &Path,
+        gateways: &[(String, String)],
+        options: &AgentOptions,
+    ) -> Result<Agent, TestbedError> {
         let dir = tempfile::Builder::new()
             .prefix("sallyport-agent-")
             .tempdir()
             .map_err(TestbedError::file(std::env::temp_dir()))?
             .keep();
-        write_private(&dir.join("token"), token)?;
         write_private(&dir.join("targets.toml"), &options.targets)?;
         for (name, text) in &options.files {
             let path = dir.join(name);
@@ -75,19 +86,8 @@ impl Agent {
             }
             write_private(&path, text)?;
         }
-        let mut command = vec![
-            program.display().to_string(),
-            "agent".into(),
-            "--gateway".into(),
-            url.into(),
-        ];
-        for (option, file) in [
-            ("--join-token-file", "token"),
-            ("--targets", "targets.toml"),
-            ("--state-dir", "state"),
-        ] {
-            command.extend([option.to_owned(), dir.join(file).display().to_string()]);
-        }
+        let mut command = vec![program.display().to_string(), "agent".to_owned()];
+        command.extend(configured(gateways, &dir)?);
         command.extend(options.arguments.iter().cloned());
         let process = start(&command, options, &dir)?;
         Ok(Agent {
@@ -158,6 +158,31 @@ impl Agent {
         let bytes = std::fs::read(self.dir().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// The arguments that say which gateways there are: options for one, a file for several.
+fn configured(gateways: &[(String, String)], dir: &Path) -> Result<Vec<String>, TestbedError> {
+    let file = |name: &str| dir.join(name).display().to_string();
+    if let [(url, token)] = gateways {
+        write_private(&dir.join("token"), token)?;
+        let options = [
+            ("--gateway", url.clone()),
+            ("--join-token-file", file("token")),
+            ("--targets", file("targets.toml")),
+            ("--state-dir", file("state")),
+        ];
+        return Ok(options
+            .into_iter()
+            .flat_map(|(name, value)| [name.to_owned(), value])
+            .collect());
+    }
+    let mut config = "state_dir = \"state\"\ntargets = \"targets.toml\"\n".to_owned();
+    for (nth, (url, token)) in gateways.iter().enumerate() {
+        write_private(&dir.join(format!("token-{nth}")), token)?;
+        config += &format!("[[gateway]]\nurl = \"{url}\"\njoin_token_file = \"token-{nth}\"\n");
+    }
+    write_private(&dir.join("agent.toml"), &config)?;
+    Ok(vec!["--config".to_owned(), file("agent.toml")])
 }
 
 fn start(command: &[String], options: &AgentOptions, dir: &Path) -> Result<Supervised, TestbedError> {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use sallyport_testbed::{Agent, AgentOptions, join_token};
 use sallyport_tests::raw::{Raw, error_field, query, tags};
-use sallyport_tests::{AGENT, Behind, BehindPlan, journal, program, run, transcripts};
+use sallyport_tests::{AGENT, Behind, BehindPlan, DATABASE, journal, program, run, transcripts};
 use serde_json::{Value, json};
 
 use super::{PATIENCE, agents, connections, eventually, said};
@@ -207,6 +207,47 @@ fn an_agent_that_announces_what_is_others_is_never_asked_for_it() -> Result<()> 
     connections(&behind, 4)?;
     let refusal = Raw::login(&alice).err().context("it was let in")?.to_string();
     ensure!(refusal.contains("no agent `eu-west`"), "{refusal}");
+    Ok(())
+}
+
+/// Each gateway has its own people, rules and records, and what happens to one is nothing to the other.
+#[test]
+fn an_agent_serves_two_gateways_and_the_loss_of_one_is_nothing_to_the_other() -> Result<()> {
+    let (mut here, there) = (
+        Behind::start(&BehindPlan::default())?,
+        Behind::start(&BehindPlan::default())?,
+    );
+    let gateways = [&here, &there].map(|behind| {
+        let token = join_token(&behind.gateway, &behind.admin, AGENT)?;
+        Ok::<_, anyhow::Error>((format!("https://{}", behind.gateway.agents()), token))
+    });
+    let gateways = gateways.into_iter().collect::<Result<Vec<_>>>()?;
+    let both = Agent::launch_for(&program()?, &gateways, &here.options)?;
+    for behind in [&here, &there] {
+        connections(behind, 4)?;
+        behind.agent.signal("KILL")?;
+        connections(behind, 2)?;
+    }
+    let mut sessions = [
+        Raw::login(&here.through("alice")?)?,
+        Raw::login(&there.through("alice")?)?,
+    ];
+    for session in &mut sessions {
+        works(session)?;
+    }
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app' AND query = 'SELECT 1'";
+    ensure!(here.server.query(DATABASE, count)?.trim() == "2", "they lead elsewhere");
+
+    let killed = here.gateway.kill()?;
+    let [_, other] = &mut sessions;
+    works(other)?;
+    works(&mut Raw::login(&there.through("alice")?)?)?;
+    here.gateway = killed.start()?;
+    here.admin = here.gateway.login("adam")?;
+    connections(&here, 2)?;
+    works(&mut Raw::login(&here.through("alice")?)?)?;
+    works(other)?;
+    ensure!(both.is_running(), "{}", both.log());
     Ok(())
 }
 
