@@ -20,6 +20,11 @@ pub fn through_agents() -> bool {
     std::env::var_os("SALLYPORT_TEST_AGENT").is_some()
 }
 
+/// Whether these agents mask, where they can: `SALLYPORT_TEST_AGENT=masks`.
+pub(crate) fn agents_mask() -> bool {
+    std::env::var("SALLYPORT_TEST_AGENT").is_ok_and(|value| value == "masks")
+}
+
 /// Where everything is, if not on this machine's loopback.
 #[derive(Debug, Clone)]
 pub struct Places {
@@ -286,7 +291,7 @@ fn host(plan: &BehindPlan, shell: &str, dir: &Path, options: &mut AgentOptions, 
 /// The entries of a gateway that logs in itself, as one writes them down that leaves that to agents, and as they do.
 pub(crate) fn split(targets: &str, agent: &str) -> (String, String) {
     const BOTH: [&str; 3] = ["name", "protocol", "logins"];
-    const JUDGED: [&str; 8] = [
+    const JUDGED: [&str; 9] = [
         "environment",
         "tags",
         "database",
@@ -295,6 +300,7 @@ pub(crate) fn split(targets: &str, agent: &str) -> (String, String) {
         "shell",
         "files",
         "login_shell",
+        "mask_at",
     ];
     let ssh = targets.contains("\"ssh\"");
     let (mut judged, mut login) = (String::new(), String::new());

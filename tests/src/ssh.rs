@@ -8,7 +8,7 @@ use sallyport_testbed::{
 };
 use tempfile::TempDir;
 
-use crate::behind::{AGENT, split};
+use crate::behind::{AGENT, agents_mask, split};
 use crate::{program, root, through_agents};
 
 /// The target's name, and the name by which clients' configurations know either way to it.
@@ -55,10 +55,11 @@ pub struct SshPlan {
 impl Default for SshPlan {
     /// The host's own shell, recorded, and no rules beyond ordinary work.
     fn default() -> SshPlan {
+        let masks = if agents_mask() { "\nmask_at = \"agent\"" } else { "" };
         SshPlan {
             rules: String::new(),
             classify: String::new(),
-            target: "shell = \"recorded\"".to_owned(),
+            target: format!("shell = \"recorded\"{masks}"),
             login: None,
             stores: String::new(),
             settings: String::new(),
@@ -69,6 +70,16 @@ impl Default for SshPlan {
 }
 
 impl SshPlan {
+    /// Behind an agent that masks what commands and recorded shells say.
+    #[must_use]
+    pub fn masked_at_an_agent(self) -> SshPlan {
+        SshPlan {
+            agent: true,
+            target: "shell = \"recorded\"\nmask_at = \"agent\"".to_owned(),
+            ..self
+        }
+    }
+
     /// Ordinary work, and these rules.
     pub fn with_rules(rules: &str) -> SshPlan {
         SshPlan {

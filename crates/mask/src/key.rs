@@ -34,6 +34,11 @@ impl MaskKey {
         self.tag("derived key", label.as_bytes()).to_vec()
     }
 
+    /// The bytes of the key for the agents of a name, which mask in place of whoever has this one.
+    pub fn for_agents(&self, name: &str) -> Vec<u8> {
+        self.derive(&format!("agent {name}"))
+    }
+
     /// A stable number for `value`, for replacements of types that are not text.
     pub fn number(&self, label: &str, value: &[u8]) -> u64 {
         self.tag(label, value)

@@ -77,7 +77,7 @@ impl Reveals {
     /// What looks for the values that content detectors know, and replaces those that may not be seen.
     #[must_use]
     pub fn scanner(&self, classification: &Classification, key: &MaskKey) -> Scanner {
-        scanner(&self.by_class, classification, key)
+        Scanner::new(&self.detectors(classification), key)
     }
 
     /// What [`Self::scanner`] looks for, and what replaces it.
@@ -89,12 +89,18 @@ impl Reveals {
     /// The same for what full-screen programs draw; `None` where it is not otherwise.
     #[must_use]
     pub fn full_screen_scanner(&self, classification: &Classification, key: &MaskKey) -> Option<Scanner> {
+        Some(Scanner::new(&self.full_screen_detectors(classification)?, key))
+    }
+
+    /// What [`Self::full_screen_scanner`] looks for, and what replaces it.
+    #[must_use]
+    pub fn full_screen_detectors(&self, classification: &Classification) -> Option<Vec<(Detector, Strategy)>> {
         let by_class = self.full_screen.as_ref()?;
         let differs = |class: &SmolStr| shown(by_class, class) != self.of(class);
-        let mut detectors = classification.detectors().iter();
-        detectors
+        let mut detected = classification.detectors().iter();
+        detected
             .any(|detected| differs(&detected.class))
-            .then(|| scanner(by_class, classification, key))
+            .then(|| detectors(by_class, classification))
     }
 
     /// The rules that withhold `class`, if it is withheld.
@@ -124,10 +130,6 @@ impl Reveals {
 
 fn shown<'r>(by_class: &'r HashMap<SmolStr, Disclosure>, class: &str) -> &'r Reveal {
     by_class.get(class).map_or(&Reveal::Withhold, |d| &d.reveal)
-}
-
-fn scanner(by_class: &HashMap<SmolStr, Disclosure>, classification: &Classification, key: &MaskKey) -> Scanner {
-    Scanner::new(&detectors(by_class, classification), key)
 }
 
 fn detectors(by_class: &HashMap<SmolStr, Disclosure>, classification: &Classification) -> Vec<(Detector, Strategy)> {

@@ -76,7 +76,7 @@ pub(crate) struct Entry {
     /// PostgreSQL: settings that clients may give at connect besides those that are always allowed.
     pub(crate) startup_settings: Option<Spanned<Vec<Spanned<String>>>>,
 
-    /// PostgreSQL: where values are masked, in the `gateway` (the default) or in the `agent`.
+    /// Where values are masked, in the `gateway` (the default) or in the `agent`.
     pub(crate) mask_at: Option<Spanned<String>>,
     /// PostgreSQL: a role of its own for each session, which `user` makes.
     pub(crate) ephemeral: Option<Spanned<EphemeralEntry>>,
@@ -125,7 +125,7 @@ pub(crate) type Place = (&'static str, Option<Range<usize>>);
 
 impl Entry {
     /// The options that targets of PostgreSQL alone have.
-    pub(crate) fn of_postgres(&self) -> [Place; 11] {
+    pub(crate) fn of_postgres(&self) -> [Place; 10] {
         [
             ("database", span(&self.database)),
             ("tls", span(&self.tls)),
@@ -136,7 +136,6 @@ impl Entry {
             ("auth", span(&self.auth)),
             ("channel_binding", span(&self.channel_binding)),
             ("startup_settings", span(&self.startup_settings)),
-            ("mask_at", span(&self.mask_at)),
             ("ephemeral", span(&self.ephemeral)),
         ]
     }

@@ -7,7 +7,7 @@ use sallyport_ssh_transport::keys::{KeyError, PrivateKey, PublicKey};
 use secrecy::{ExposeSecret, SecretString};
 use smol_str::SmolStr;
 
-use crate::{Address, LeaseError, Patience, SshLease, Way};
+use crate::{Address, LeaseError, MaskAt, Patience, SshLease, Way};
 
 /// An SSH host, and what people may do there that is no matter of rules.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Ssh {
     pub files: FileRecording,
     /// Which shell runs the lines of a guarded shell.
     pub login_shell: LoginShell,
+    /// Where output is masked.
+    pub mask_at: MaskAt,
     /// Who logs in.
     pub login: Way<SshLogin>,
 }

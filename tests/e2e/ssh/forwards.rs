@@ -135,6 +135,16 @@ fn without_a_rule_nothing_is_forwarded() -> Result<()> {
 
 #[test]
 fn a_rule_permits_one_destination_and_no_other() -> Result<()> {
+    one_destination(SshPlan::default())
+}
+
+/// What is forwarded passes an agent that masks output.
+#[test]
+fn a_rule_permits_one_destination_and_no_other_where_an_agent_masks() -> Result<()> {
+    one_destination(SshPlan::default().masked_at_an_agent())
+}
+
+fn one_destination(plan: SshPlan) -> Result<()> {
     let (one, other, listening) = (echo()?, echo()?, free_port()?);
     let rules = format!(
         r#"
@@ -143,7 +153,7 @@ fn a_rule_permits_one_destination_and_no_other() -> Result<()> {
         @id("from-one") permit (principal, action == Ssh::Action::"forward_remote", resource)
         when {{ context.port == {listening} }};"#
     );
-    let bed = SshBed::start(&SshPlan::with_rules(&rules))?;
+    let bed = SshBed::start(&SshPlan { rules, ..plan })?;
     let through = bed.through("alice")?;
     let output = stdio(&through, one, b"hello")?;
     ensure!(output.stdout == b"hello", "{} {}", said(&output), bed.logs());

@@ -10,6 +10,7 @@ mod greet;
 mod protocol;
 mod refuse;
 mod transcript;
+mod veil;
 
 pub use conversation::SshConversation;
 pub use dial::{Dialer, Upstream};

@@ -8,8 +8,9 @@ use sallyport_listen::Wire;
 use sallyport_mask::MaskKey;
 use sallyport_session::{DialError, Ending, Gate, GreetError, Greeting, Protocol, Reason, Refusal, Relaying, relay};
 use sallyport_ssh_transport::ServerConfig;
-use sallyport_target::{Access, Target};
+use sallyport_target::{Access, MaskAt, Target};
 use smol_str::SmolStr;
+use tokio::io::AsyncWriteExt;
 
 use crate::account::Account;
 use crate::conversation::{Begin, SshConversation};
@@ -63,8 +64,9 @@ impl Protocol for Ssh {
     }
 
     /// Accounts at hosts are there already: nothing is granted to them.
-    fn order(&self, _target: &Target, _caller: &Caller, _grants: &BTreeSet<SmolStr>) -> Result<Order, DialError> {
-        Ok(Order {})
+    fn order(&self, target: &Target, _caller: &Caller, _grants: &BTreeSet<SmolStr>) -> Result<Order, DialError> {
+        let veiled = matches!(&target.access, Access::Ssh(host) if host.mask_at == MaskAt::Agent);
+        Ok(Order { veiled })
     }
 
     async fn relay(&self, caller: Caller, upstream: Upstream, relaying: Relaying<Dialer>) -> (Ending, Gate) {
@@ -90,14 +92,23 @@ impl Protocol for Ssh {
             return (Ending::Client, gate);
         };
         gate.remark(&home.remark());
-        let conversation = SshConversation::new(Begin {
+        let agent = target.agent().filter(|_| upstream.veiled);
+        let mut conversation = SshConversation::new(Begin {
             client,
             target: upstream.transport,
             account: Account::new(&target.name, host, door.place(), home.path),
             reveals,
             mask_key: Arc::clone(&self.mask_key),
+            veiled: agent.cloned(),
         });
-        relay(conversation, wire, upstream.wire, gate, signals).await
+        let mut host = upstream.wire;
+        let classification = gate.bundle().classification(&target.name);
+        if let Some(word) = conversation.first_word(&classification)
+            && (host.write_all(&word).await.is_err() || host.flush().await.is_err())
+        {
+            return (Ending::Target, gate);
+        }
+        relay(conversation, wire, host, gate, signals).await
     }
 }
 

@@ -26,7 +26,7 @@ impl Reader<'_> {
         })
     }
 
-    fn mask_at(&self, entry: &Entry) -> Result<MaskAt, CatalogueError> {
+    pub(super) fn mask_at(&self, entry: &Entry) -> Result<MaskAt, CatalogueError> {
         let Some(word) = &entry.mask_at else {
             return Ok(MaskAt::default());
         };

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::{CatalogueError, Reader};
 use crate::{
-    AcceptEnv, Address, FileRecording, HostTrust, LoginShell, ShellMode, Ssh, SshCredential, SshLogin,
+    AcceptEnv, Address, FileRecording, HostTrust, LoginShell, MaskAt, ShellMode, Ssh, SshCredential, SshLogin,
     file::Entry,
     ssh::{changes_code, is_variable},
 };
@@ -45,11 +45,23 @@ impl Reader<'_> {
             .map(|word| self.word(word, "way to record files", &FILES));
         let login_shell = entry.login_shell.as_ref();
         let login_shell = login_shell.map(|word| self.word(word, "shell for a guarded shell", &LOGIN_SHELLS));
+        let shell = shell.transpose()?.unwrap_or_default();
+        let mask_at = self.mask_at(entry)?;
+        if let Some(word) = &entry.mask_at
+            && mask_at == MaskAt::Agent
+            && shell != ShellMode::Recorded
+        {
+            return self.at(
+                word,
+                "`mask_at = \"agent\"` needs `shell = \"recorded\"`: the gateway reads what other shells say",
+            );
+        }
         Ok(Ssh {
             user: self.account(self.some_user(spanned)?)?,
             logins: self.logins(entry)?,
             accept_env: self.accept_env(entry)?,
-            shell: shell.transpose()?.unwrap_or_default(),
+            shell,
+            mask_at,
             files: files.transpose()?.unwrap_or_default(),
             login_shell: login_shell.transpose()?.unwrap_or_default(),
             login: self.way(entry, || self.ssh_login(spanned))?,

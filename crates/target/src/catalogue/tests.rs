@@ -7,8 +7,8 @@ use secrecy::ExposeSecret;
 
 use super::{Access, Catalogue, Target, Way};
 use crate::{
-    AuthMethod, Broker, FileRecording, Lease, LoginShell, Postgres, PostgresLease, PostgresLogin, ShellMode, Ssh,
-    SshCredential, SshLease, SshLogin, SshSecret, Tls,
+    AuthMethod, Broker, FileRecording, Lease, LoginShell, MaskAt, Postgres, PostgresLease, PostgresLogin, ShellMode,
+    Ssh, SshCredential, SshLease, SshLogin, SshSecret, Tls,
 };
 
 fn parse(text: &str) -> Result<Catalogue, super::CatalogueError> {
@@ -275,6 +275,12 @@ async fn a_target_of_agents_says_nothing_of_how_to_log_in_and_an_agents_file_not
     assert!(ssh(catalogue.get("web-1").unwrap()).has_login("root"));
     assert!(error(&format!("{web}certificate = true\n")).contains("`certificate` belongs in"));
     assert!(error(&web.replace("user = 'deploy'\n", "")).contains("needs a `user`"));
+
+    let masked = format!("{web}mask_at = 'agent'\n");
+    assert!(error(&masked).contains("needs `shell = \"recorded\"`"));
+    let catalogue = parse(&format!("{masked}shell = 'recorded'\n")).unwrap();
+    assert_eq!(ssh(catalogue.get("web-1").unwrap()).mask_at, MaskAt::Agent);
+    assert!(error(&format!("{WEB}mask_at = 'agent'\nshell = 'recorded'\n")).contains("there is no `agent`"));
 
     let agents =
         |text: &str| Catalogue::parse_for_agent(text, "targets.toml", Path::new("/nowhere"), &Broker::default());

@@ -174,7 +174,7 @@ impl PostgresConversation {
         let mut message = BytesMut::new();
         let standing = Standing {
             detectors: self.masks.reveals.detectors(&self.masks.classification),
-            key: veil::key_of(self.masks.key(), &veiled.agent),
+            key: self.masks.key().for_agents(&veiled.agent),
             hides_columns: self.masks.hide_columns(),
         };
         veil::encode(&Down::Standing(standing), &mut message);

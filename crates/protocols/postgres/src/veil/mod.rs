@@ -21,7 +21,7 @@ mod plan;
 mod tests;
 
 use bytes::{BufMut, BytesMut};
-use sallyport_mask::{Detector, MaskKey, Strategy};
+use sallyport_mask::{Detector, Strategy};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -94,11 +94,6 @@ pub(crate) enum Up {
         /// Why, without values.
         why: String,
     },
-}
-
-/// Whose key agents of a name get.
-pub(crate) fn key_of(key: &MaskKey, agent: &str) -> Vec<u8> {
-    key.derive(&format!("agent {agent}"))
 }
 
 /// Appends a message.

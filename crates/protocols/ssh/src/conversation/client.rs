@@ -297,6 +297,7 @@ impl SshConversation {
         out.remark(facts::request(spent.seq(), request));
         if let ClientRequest::WindowChange(size) = request {
             channel.resized(*size);
+            self.tell_size(at, *size, out)?;
         }
         let packet = Packet::Request {
             channel: number,

@@ -12,6 +12,7 @@ use super::running::{Running, What};
 use super::{Question, SshConversation, fault, remark};
 use crate::connection::{Listening, MAX_PACKET, OpenFailure, Packet, TargetOpen, window};
 use crate::facts;
+use crate::veil::Kind;
 
 /// Places where a target may listen for one client.
 const MAX_LISTENING: usize = 32;
@@ -31,6 +32,10 @@ impl SshConversation {
         };
         let mut rest = bytes::BytesMut::new();
         let Some(kind) = channel.forward.take().and_then(|open| open.write(&mut rest)) else {
+            return Ok(());
+        };
+        self.tell_kind(at, Kind::Data, out)?;
+        let Some(Some(channel)) = self.channels.get_mut(at) else {
             return Ok(());
         };
         let packet = Packet::Open {
@@ -212,6 +217,7 @@ impl SshConversation {
         let Some(target) = channel.target.number else {
             return Ok(());
         };
+        self.tell_kind(at, Kind::Data, out)?;
         let packet = Packet::OpenConfirmation {
             channel: target,
             sender: number,

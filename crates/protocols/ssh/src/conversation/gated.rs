@@ -34,6 +34,8 @@ pub(crate) struct Gated {
     held: BytesMut,
     /// The line that runs, as far as anybody knows.
     line: Option<Spent>,
+    /// Silences since a line was given up at the host, while no prompt has come of it.
+    abandoned: Option<u32>,
     /// The client sends no more.
     input_ended: bool,
     /// How often the host was asked whether it has got what was typed.
@@ -100,6 +102,7 @@ impl Gated {
             phase: Phase::Typing,
             held: BytesMut::new(),
             line: None,
+            abandoned: None,
             input_ended: false,
             questions: 0,
         }
@@ -120,7 +123,7 @@ impl Gated {
             return false;
         };
         match self.phase {
-            Phase::Typing => typed.wants_quiet(),
+            Phase::Typing => typed.wants_quiet() || self.abandoned.is_some(),
             Phase::Settling(_) => true,
             Phase::Deciding { .. } | Phase::Over => false,
         }
@@ -164,6 +167,7 @@ impl SshConversation {
             self.gated_gives_up(at, out)?;
             return self.gated_input(at, &rest, out);
         }
+        gated.abandoned = None;
         gated.held.extend_from_slice(data);
         self.gated_work(at, out)
     }
@@ -330,9 +334,21 @@ impl SshConversation {
             Phase::Typing => {
                 typed.quiet();
                 if typed.is_at_prompt() {
+                    gated.abandoned = None;
                     self.gated_line_ends(at, out);
+                    return Ok(());
                 }
-                Ok(())
+                match &mut gated.abandoned {
+                    None => Ok(()),
+                    Some(silences) if *silences < OVER => {
+                        *silences += 1;
+                        Ok(())
+                    }
+                    Some(_) => {
+                        gated.abandoned = None;
+                        self.send_on(at, &[INTERRUPT], out)
+                    }
+                }
             }
             Phase::Settling(settling) => {
                 settling.silences += 1;

@@ -99,6 +99,13 @@ impl Link {
         sent.map_err(|error| self.broken(&error))
     }
 
+    /// Appends one message for the target that goes before all others.
+    pub(crate) fn append_payload(&mut self, payload: &[u8], buffer: &mut BytesMut) -> Result<(), WireError> {
+        self.transport
+            .send(&[payload], buffer)
+            .map_err(|error| self.broken(&error))
+    }
+
     /// Says why the connection ends.
     pub(crate) fn disconnect(&mut self, reason: u32, text: &str, out: &mut Effects) {
         let transport = &mut self.transport;

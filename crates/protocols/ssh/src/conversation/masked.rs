@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use sallyport_mask::{Medium, Scanner, TextStream};
+use sallyport_mask::{MaskKey, Medium, Scanner, TextStream};
+use sallyport_session::{Effects, Reveals, WireError};
+
+use super::SshConversation;
 
 /// What looks for values in what a person is shown.
 #[derive(Debug, Clone)]
@@ -10,6 +13,60 @@ pub(crate) struct Masks {
     pub(crate) plain: Arc<Scanner>,
     /// Instead of it while a full-screen program draws, if policy makes a difference of that.
     pub(crate) full_screen: Option<Arc<Scanner>>,
+}
+
+impl Masks {
+    /// What looks for nothing.
+    pub(super) fn nothing(key: &MaskKey) -> Self {
+        Self {
+            plain: Arc::new(Scanner::new(&[], key)),
+            full_screen: None,
+        }
+    }
+}
+
+impl SshConversation {
+    /// What looks for values, under the policy in force: nothing, where an agent has done it.
+    pub(super) fn masks(&mut self, out: &Effects) -> Masks {
+        if self.veiled.is_some() {
+            return Masks::nothing(&self.mask_key);
+        }
+        match &self.masks {
+            Some((of, masks)) if Arc::ptr_eq(of, &self.reveals) => masks.clone(),
+            Some(_) | None => {
+                let (classification, key) = (out.classification(), &self.mask_key);
+                let masks = Masks {
+                    plain: Arc::new(self.reveals.scanner(classification, key)),
+                    full_screen: self.reveals.full_screen_scanner(classification, key).map(Arc::new),
+                };
+                self.masks = Some((Arc::clone(&self.reveals), masks.clone()));
+                masks
+            }
+        }
+    }
+
+    /// Takes up what may be seen now: what runs is masked by it from here on.
+    pub(super) fn take_reveals(&mut self, reveals: &Arc<Reveals>, out: &mut Effects) -> Result<(), WireError> {
+        if Arc::ptr_eq(reveals, &self.reveals) {
+            return Ok(());
+        }
+        self.reveals = Arc::clone(reveals);
+        if self.veiled.is_some() {
+            let standing = self.standing(out.classification());
+            return self.tell_agent(&standing, out);
+        }
+        let masks = self.masks(out);
+        for at in 0..self.channels.len() {
+            // Twice, for a part of a character waits for one more pause.
+            for _ in 0..2 {
+                self.let_go(at, out)?;
+            }
+            if let Some(Some(channel)) = self.channels.get_mut(at) {
+                channel.change_masks(&masks);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One stream of text, masked.
@@ -256,7 +313,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use sallyport_mask::{Detector, MaskKey, Strategy};
+    use sallyport_mask::{Detector, Strategy};
     use secrecy::SecretSlice;
 
     fn masks() -> Masks {

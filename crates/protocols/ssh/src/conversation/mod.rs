@@ -14,6 +14,7 @@ mod masked;
 mod running;
 mod start;
 mod target;
+mod veiled;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -23,17 +24,19 @@ use bytes::{Buf, BytesMut};
 use sallyport_mask::MaskKey;
 use sallyport_session::{AskId, Command, Conversation, Effects, HoldInfo, Refusal, Reveals, Ruling, Side, WireError};
 use sallyport_ssh_transport::{Step, Transport};
+use smol_str::SmolStr;
 
 pub(crate) use channel::{Setup, Start};
 #[cfg(test)]
 pub(crate) use guard::ShellOption;
 pub(crate) use guard::{OWN, Place};
-pub(crate) use running::{CONTENT, STDERR};
+pub(crate) use masked::Masks;
+pub(crate) use running::{CONTENT, STDERR, Streams};
 
 use channel::{Channel, State};
 use forward::Listens;
 use link::{Authority, Link};
-use masked::Masks;
+use veiled::Veiled;
 
 use crate::account::Account;
 use crate::connection::{Listening, Packet};
@@ -45,6 +48,11 @@ const MAX_CHANNELS: usize = 128;
 const TERMINAL_PATIENCE: Duration = Duration::from_millis(20);
 /// The same without a terminal, where nobody waits for a prompt.
 const STREAM_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long what masks hold back waits for what follows it.
+pub(crate) fn patience(terminal: bool) -> Duration {
+    if terminal { TERMINAL_PATIENCE } else { STREAM_PATIENCE }
+}
 
 /// What a question to the gate is about.
 #[derive(Debug)]
@@ -66,6 +74,8 @@ pub(crate) struct Begin {
     pub(crate) account: Account,
     pub(crate) reveals: Arc<Reveals>,
     pub(crate) mask_key: Arc<MaskKey>,
+    /// The agents that mask what the target says, if they do and not the gateway.
+    pub(crate) veiled: Option<SmolStr>,
 }
 
 /// A session of SSH.
@@ -83,6 +93,7 @@ pub struct SshConversation {
     mask_key: Arc<MaskKey>,
     /// What looks for values in output, made of what this person may see.
     masks: Option<(Arc<Reveals>, Masks)>,
+    veiled: Option<Veiled>,
     reveals: Arc<Reveals>,
     /// Where the target listens for the client.
     listening: Vec<Listens>,
@@ -104,6 +115,7 @@ impl SshConversation {
             account: begin.account,
             mask_key: begin.mask_key,
             masks: None,
+            veiled: begin.veiled.map(Veiled::by),
             reveals: begin.reveals,
             listening: Vec::new(),
             no_more_sessions: false,
@@ -181,42 +193,10 @@ impl SshConversation {
         }
     }
 
-    /// What looks for values, under the policy in force.
-    fn masks(&mut self, out: &Effects) -> Masks {
-        match &self.masks {
-            Some((of, masks)) if Arc::ptr_eq(of, &self.reveals) => masks.clone(),
-            Some(_) | None => {
-                let (classification, key) = (out.classification(), &self.mask_key);
-                let masks = Masks {
-                    plain: Arc::new(self.reveals.scanner(classification, key)),
-                    full_screen: self.reveals.full_screen_scanner(classification, key).map(Arc::new),
-                };
-                self.masks = Some((Arc::clone(&self.reveals), masks.clone()));
-                masks
-            }
-        }
-    }
-
-    /// Takes up what may be seen now: what runs is masked by it from here on.
-    fn take_reveals(&mut self, reveals: &Arc<Reveals>, out: &mut Effects) -> Result<(), WireError> {
-        if Arc::ptr_eq(reveals, &self.reveals) {
+    fn handle(&mut self, from: Side, payload: &[u8], out: &mut Effects) -> Result<(), WireError> {
+        if from == Side::Target && self.veiled.is_some() && self.agent_says(payload, out)? {
             return Ok(());
         }
-        self.reveals = Arc::clone(reveals);
-        let masks = self.masks(out);
-        for at in 0..self.channels.len() {
-            // Twice, for a part of a character waits for one more pause.
-            for _ in 0..2 {
-                self.let_go(at, out)?;
-            }
-            if let Some(Some(channel)) = self.channels.get_mut(at) {
-                channel.change_masks(&masks);
-            }
-        }
-        Ok(())
-    }
-
-    fn handle(&mut self, from: Side, payload: &[u8], out: &mut Effects) -> Result<(), WireError> {
         let packet = Packet::read(payload).map_err(|error| fault(from, error.to_string()))?;
         let Some(packet) = packet else {
             let kind = payload.first().copied().unwrap_or_default();
@@ -378,7 +358,7 @@ impl Conversation for SshConversation {
         let terminal = holding.fold(None, |some: Option<bool>, terminal| {
             Some(terminal || some.unwrap_or(false))
         });
-        terminal.map(|terminal| if terminal { TERMINAL_PATIENCE } else { STREAM_PATIENCE })
+        terminal.map(patience)
     }
 
     fn quiet(&mut self, out: &mut Effects) {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::files::Files;
 use super::gated::Gated;
 use super::masked::{Masked, Masks};
+use crate::veil::Kind;
 
 /// A permitted command on its channel.
 pub(crate) struct Running {
@@ -212,17 +213,6 @@ pub(crate) const STDERR: u8 = 2;
 /// length of the piece in four.
 pub(crate) const CONTENT: u8 = 3;
 
-/// What the output is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// Text.
-    Text,
-    /// What a terminal of so many columns shows: what a person types comes back at once.
-    Terminal { columns: u32 },
-    /// Data, which masks would break.
-    Data,
-}
-
 impl Streams {
     /// `columns` are those of its terminal, if it has one.
     pub(crate) fn new(masks: &Masks, columns: Option<u32>) -> Self {
@@ -239,15 +229,17 @@ impl Streams {
         }
     }
 
-    fn of(kind: Kind, masks: &Masks) -> Self {
-        let masked = || match kind {
-            Kind::Text => Masked::new(&masks.plain, Medium::Bytes),
-            Kind::Terminal { columns } => Masked::terminal(masks, columns),
-            Kind::Data => Masked::unmasked(),
+    pub(crate) fn of(kind: Kind, masks: &Masks) -> Self {
+        let text = || Masked::new(&masks.plain, Medium::Bytes);
+        let (out, err) = match kind {
+            Kind::Text => (text(), text()),
+            Kind::Terminal { columns } => (Masked::terminal(masks, columns), Masked::terminal(masks, columns)),
+            Kind::Data => (Masked::unmasked(), Masked::unmasked()),
+            Kind::DataAndWords => (Masked::unmasked(), text()),
         };
         Self {
-            out: masked(),
-            err: masked(),
+            out,
+            err,
             kind,
             typed: 0,
         }

@@ -12,6 +12,7 @@ use super::running::{Running, Streams, Transfer, What};
 use super::{Question, SshConversation};
 use crate::connection::{OpenFailure, Packet};
 use crate::facts::Carries;
+use crate::veil::Kind;
 use crate::{facts, refuse};
 
 /// What a shell says of a command that may not run (POSIX, "Exit Status for Commands").
@@ -101,6 +102,14 @@ impl SshConversation {
     fn start(&mut self, at: usize, deciding: &Deciding, permit: Permit, out: &mut Effects) -> Result<(), WireError> {
         let masks = self.masks(out);
         let records = self.account.files == FileRecording::Content;
+        let columns = deciding.setup.pty.as_ref().map(|pty| pty.size.columns);
+        let kind = match &deciding.carries {
+            Carries::Files | Carries::Scp(_) | Carries::Rsync(_) => Kind::DataAndWords,
+            Carries::Transfer if records => Kind::Data,
+            Carries::Transfer => Kind::DataAndWords,
+            Carries::Text => columns.map_or(Kind::Text, |columns| Kind::Terminal { columns }),
+        };
+        self.tell_kind(at, kind, out)?;
         let Deciding {
             setup,
             start,
@@ -130,11 +139,7 @@ impl SshConversation {
             Carries::Scp(run) => What::Files(Box::new(Files::scp(run, spent, &masks.plain, records))),
             Carries::Rsync(args) => What::Files(Box::new(Files::rsync(args, spent, &masks.plain, records))),
             Carries::Transfer if !records => What::Transfer(Box::new(Transfer::new(&masks.plain))),
-            Carries::Transfer => What::Streams(Box::new(Streams::unmasked())),
-            Carries::Text => What::Streams(Box::new(Streams::new(
-                &masks,
-                setup.pty.as_ref().map(|pty| pty.size.columns),
-            ))),
+            Carries::Transfer | Carries::Text => What::Streams(Box::new(Streams::of(kind, &masks))),
         };
         let gated = *start == Start::Shell && self.account.shell == ShellMode::Gated;
         channel.state = State::Running(Box::new(Running {

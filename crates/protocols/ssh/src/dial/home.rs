@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::connection::{MAX_PACKET, Packet};
 use crate::dial::{Dialer, Upstream};
 use crate::exchange::{Exchange, ExchangeError};
+use crate::veil::{self, Down, Kind, Masked};
 
 /// How long what a host said is believed. It changes when an account is moved, which people cannot do themselves.
 const BELIEVED: Duration = Duration::from_secs(300);
@@ -76,7 +77,7 @@ impl Homes {
             return Ok((home, upstream));
         }
         let mut exchange = Exchange::resume(upstream.wire, upstream.transport);
-        let answer = timeout(PATIENCE, ask(&mut exchange)).await;
+        let answer = timeout(PATIENCE, ask(&mut exchange, upstream.veiled)).await;
         let answer = answer.map_err(|_elapsed| ExchangeError::Unexpected("no answer in time".to_owned()))??;
         let home = read(&answer, shell);
         if let Some(home) = &home {
@@ -91,7 +92,15 @@ impl Homes {
             path: home,
             asked: true,
         };
-        Ok((home, Upstream { wire, transport }))
+        let veiled = upstream.veiled;
+        Ok((
+            home,
+            Upstream {
+                wire,
+                transport,
+                veiled,
+            },
+        ))
     }
 
     fn known(&self, key: &Key) -> Option<String> {
@@ -116,9 +125,17 @@ fn read(answer: &[u8], expected: LoginShell) -> Option<String> {
     (known && plain && home == begins && begins == again).then(|| begins.to_owned())
 }
 
-/// Asks on a channel of its own, which is closed again.
-async fn ask(exchange: &mut Exchange) -> Result<Vec<u8>, ExchangeError> {
+/// Asks on a channel of its own, which is closed again. An agent that masks is told that the answer is for the gateway.
+async fn ask(exchange: &mut Exchange, veiled: bool) -> Result<Vec<u8>, ExchangeError> {
     const OURS: u32 = 0;
+    if veiled {
+        let ours = Down::Channel {
+            number: OURS,
+            theirs: None,
+            kind: Kind::Data,
+        };
+        exchange.send(&veil::words(&ours)).await?;
+    }
     send(
         exchange,
         &Packet::Open {
@@ -180,6 +197,10 @@ enum Heard {
 
 impl Heard {
     fn read(payload: &[u8], answer: &mut Vec<u8>) -> Result<Self, ExchangeError> {
+        if payload.first() == Some(&veil::MASKED) {
+            let masked = Masked::read(payload).filter(|masked| masked.stream == 0);
+            return take(masked.map_or(&[], |masked| masked.data), answer);
+        }
         let packet = Packet::read(payload).map_err(|error| ExchangeError::Unexpected(error.to_string()))?;
         let Some(packet) = packet else {
             return Err(ExchangeError::Unexpected("a message that has no place here".to_owned()));
@@ -189,13 +210,7 @@ impl Heard {
             Packet::OpenFailure { .. } => Self::Declined,
             Packet::Close { .. } => Self::Closed,
             Packet::GlobalRequest { want_reply: true, .. } => Self::WantsReply,
-            Packet::Data { stream: 0, data, .. } => {
-                if answer.len() + data.len() > MAX_ANSWER {
-                    return Err(ExchangeError::Unexpected("too long an answer".to_owned()));
-                }
-                answer.extend_from_slice(data);
-                Self::Other
-            }
+            Packet::Data { stream: 0, data, .. } => return take(data, answer),
             Packet::Open { .. } => {
                 return Err(ExchangeError::Unexpected("a channel that nobody asked for".to_owned()));
             }
@@ -210,6 +225,14 @@ impl Heard {
             | Packet::Failure { .. } => Self::Other,
         })
     }
+}
+
+fn take(data: &[u8], answer: &mut Vec<u8>) -> Result<Heard, ExchangeError> {
+    if answer.len() + data.len() > MAX_ANSWER {
+        return Err(ExchangeError::Unexpected("too long an answer".to_owned()));
+    }
+    answer.extend_from_slice(data);
+    Ok(Heard::Other)
 }
 
 #[cfg(test)]

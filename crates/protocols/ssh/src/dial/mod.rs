@@ -4,6 +4,7 @@ mod carry;
 mod home;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use sallyport_credential::{CredentialError, Hold};
@@ -17,11 +18,15 @@ use sallyport_target::{ConnectError, Signer, SshLease, SshSecret, UnusableKey, d
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::exchange::{Exchange, ExchangeError};
+use crate::veil;
 pub(crate) use home::Homes;
 
+/// How long an agent may take to say that it masks, once it has logged in.
+const VEIL: Duration = Duration::from_secs(15);
 /// Questions of a host that are answered before it lets us in.
 const MAX_QUESTIONS: usize = 8;
 
@@ -46,17 +51,25 @@ pub(crate) enum DialError {
     Refused { user: String, methods: String },
     #[error("the login took longer than {seconds} s")]
     Timeout { seconds: u64 },
+    #[error("the agent does not mask: it is older than this gateway, or none of ours")]
+    Unveiled,
 }
 
 /// A host that has let us in.
 pub struct Upstream {
     pub(crate) wire: Wire,
     pub(crate) transport: Transport,
+    /// Whoever logged in masks what the host says.
+    pub(crate) veiled: bool,
 }
 
-/// What a session asks of a host beside the login: nothing.
+/// What a session asks of a host beside the login.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Order {}
+pub struct Order {
+    /// What the host says is to be masked by whoever logs in.
+    #[serde(default)]
+    pub(crate) veiled: bool,
+}
 
 /// What is done at a host beside its sessions: nothing.
 #[derive(Debug, Serialize, Deserialize)]
@@ -81,7 +94,7 @@ impl Dialer {
         let late = DialError::Timeout {
             seconds: lease.patience.login.as_secs(),
         };
-        tokio::time::timeout(lease.patience.login, self.authenticate(wire, lease, whom))
+        timeout(lease.patience.login, self.authenticate(wire, lease, whom))
             .await
             .map_err(|_| late)?
     }
@@ -120,7 +133,11 @@ impl Dialer {
             }
         }
         let (wire, transport) = login.exchange.into_parts();
-        Ok(Upstream { wire, transport })
+        Ok(Upstream {
+            wire,
+            transport,
+            veiled: false,
+        })
     }
 }
 
@@ -145,9 +162,12 @@ impl sallyport_session::Login for Dialer {
     type Upstream = Upstream;
     const NAME: &'static str = "ssh";
 
-    async fn log_in(&self, lease: SshLease, _order: &Order, whom: &Whom) -> Result<Upstream, NoLogin> {
+    async fn log_in(&self, lease: SshLease, order: &Order, whom: &Whom) -> Result<Upstream, NoLogin> {
         match self.dial(&lease, whom).await {
-            Ok(upstream) => Ok(upstream),
+            Ok(upstream) => Ok(Upstream {
+                veiled: order.veiled,
+                ..upstream
+            }),
             Err(DialError::Connect(error)) => Err(NoLogin::Unreached(error.to_string())),
             Err(error) => Err(NoLogin::of(error)),
         }
@@ -166,10 +186,22 @@ impl sallyport_session::Login for Dialer {
         carry::carry(upstream, flow).await
     }
 
-    async fn take_over(&self, flow: Wire, _order: &Order) -> Result<Upstream, NoLogin> {
+    async fn take_over(&self, flow: Wire, order: &Order) -> Result<Upstream, NoLogin> {
+        let mut exchange = Exchange::resume(flow, Transport::carried());
+        if order.veiled {
+            let first = timeout(VEIL, exchange.receive()).await;
+            let first = first.map_err(|_elapsed| NoLogin::of(DialError::Unveiled))?;
+            let first = first.map_err(NoLogin::of)?;
+            if exchange.payload(&first) != &*veil::words(&veil::Up::Veiled) {
+                return Err(NoLogin::of(DialError::Unveiled));
+            }
+            exchange.done(&first);
+        }
+        let (wire, transport) = exchange.into_parts();
         Ok(Upstream {
-            wire: flow,
-            transport: Transport::carried(),
+            wire,
+            transport,
+            veiled: order.veiled,
         })
     }
 }

@@ -134,6 +134,8 @@ impl SshConversation {
         }
         keys.push(INTERRUPT);
         typed.abandoned();
+        // A line editor that is told so just before it waits for keys shows its prompt with the next one only.
+        gated.abandoned = Some(0);
         self.send_on(at, &keys, out)
     }
 
