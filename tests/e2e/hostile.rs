@@ -373,6 +373,51 @@ fn names_that_look_like_log_lines_stay_names() -> Result<()> {
     Ok(())
 }
 
+/// Nobody waits for a target on behalf of a client that has left. One that speaks early has left nothing behind.
+#[test]
+fn a_client_that_leaves_during_the_login_at_the_target_ends_its_session() -> Result<()> {
+    let mut plan = Plan::with_policy("tests/policies/permit-all");
+    plan.target.push_str("\nlogin_timeout_s = 600");
+    let stage = Stage::start(&plan)?;
+    let (alice, audrey) = (stage.through("alice")?, stage.gateway.login("audrey")?);
+    let live = |wanted: usize| -> Result<()> {
+        let since = Instant::now();
+        loop {
+            let reply = stage.gateway.api().get("/v1/sessions?live=true", Some(&audrey))?;
+            let sessions = reply.body.as_array().context("no list")?.len();
+            if sessions == wanted {
+                return Ok(());
+            }
+            ensure!(
+                since.elapsed() < Duration::from_secs(30),
+                "{sessions} sessions are open"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let enters = || -> Result<Raw> {
+        let mut raw = Raw::connect(&alice.host, alice.port)?;
+        let (user, database) = (alice.user.as_bytes(), alice.database.as_bytes());
+        raw.send(&startup(&[(b"user", user), (b"database", database)]))?;
+        raw.read()?.context("it asks for no password")?;
+        let password = message(b'p', &[alice.password.as_bytes(), &[0]].concat());
+        raw.send(&[password, query("SELECT 1")].concat())?;
+        Ok(raw)
+    };
+    let postmaster = stage.server.pid().to_string();
+    let signal = |name: &str| Command::new("kill").args([name, &postmaster]).status();
+    ensure!(signal("-STOP")?.success());
+    let raw = enters()?;
+    live(1)?;
+    drop(raw);
+    live(0)?;
+    ensure!(signal("-CONT")?.success());
+    let mut raw = enters()?;
+    raw.until(b'Z')?;
+    ensure!(tags(&raw.until(b'Z')?) == "TDCZ", "what came early is lost");
+    Ok(())
+}
+
 /// pa-206: a target that dies in the middle of a result ends the session in words, and the record does not say that the
 /// command ended well or badly.
 #[test]

@@ -70,6 +70,10 @@ pub trait Caller: Send + Sync {
 
     /// Resolves when the client leaves or cancels while it waits.
     fn gone(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Resolves when the client leaves while its login at the target is under way. What it says meanwhile waits for the
+    /// target.
+    fn left(&mut self) -> impl Future<Output = ()> + Send;
 }
 
 /// What the first words of a connection came to.

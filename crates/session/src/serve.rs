@@ -251,14 +251,18 @@ async fn admit<C: Caller>(caller: &mut C, mut gate: Gate) -> Result<Gate, (Refus
 
 async fn connected<P: Protocol>(
     protocol: &P,
-    caller: P::Caller,
+    mut caller: P::Caller,
     door: Door<P::Login>,
     mut gate: Gate,
     mut signals: Signals,
 ) -> (Ending, Gate) {
     let order = protocol.order(door.target(), &caller, gate.grants());
     let dialled = match order {
-        Ok(order) => door.log_in(order).await,
+        // Boxed: they are large, and over before the session begins.
+        Ok(order) => match select(Box::pin(door.log_in(order)), Box::pin(caller.left())).await {
+            Either::Left((dialled, _)) => dialled,
+            Either::Right(_) => return (Ending::Client, gate),
+        },
         Err(error) => Err(error),
     };
     if let Some(by) = door.served_by() {

@@ -65,7 +65,12 @@ pub struct Caller {
     claim: Claim,
     /// The client was told that it is who it says, because it has to wait for people: libpq takes no notice before.
     entered: bool,
+    /// What it said while it was logged in to the target.
+    early: BytesMut,
 }
+
+/// Bytes that a client may say while it is logged in to the target.
+const MAX_EARLY: usize = 64 * 1024;
 
 impl Postgres {
     /// A gateway's PostgreSQL. `tls` is shown to clients; `mask_key` makes keyed masks stable.
@@ -159,6 +164,7 @@ impl Protocol for Postgres {
                     startup: greeting.startup,
                     claim,
                     entered: false,
+                    early: BytesMut::new(),
                 }))
             }
             Err(error) => Err(GreetError(error.to_string())),
@@ -200,8 +206,10 @@ impl Protocol for Postgres {
             mut wire,
             startup,
             entered,
+            early,
             ..
         } = caller;
+        wire.unread(early.freeze());
         let standing = gate.standing();
         let watched = self.watch_names(&door);
         let registered = self
@@ -282,6 +290,16 @@ impl sallyport_session::Caller for Caller {
         // Nothing may come before the login is over: bytes or an end, the client does not wait any more.
         let mut buffer = BytesMut::with_capacity(1);
         let _ = self.wire.read_buf(&mut buffer).await;
+    }
+
+    async fn left(&mut self) {
+        while self.early.len() < MAX_EARLY {
+            match self.wire.read_buf(&mut self.early).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+        std::future::pending::<()>().await;
     }
 }
 

@@ -155,13 +155,21 @@ impl Exchange {
         Ok(())
     }
 
-    /// Resolves when the peer leaves. What it says meanwhile waits, up to a bound.
+    /// Resolves when the peer leaves, or says more than it may while it waits.
     pub(crate) async fn gone(&mut self) {
         while self.input.len() < MAX_EARLY {
             match self.wire.read_buf(&mut self.input).await {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
+        }
+    }
+
+    /// Resolves when the peer leaves. More than it may say meanwhile is not read.
+    pub(crate) async fn left(&mut self) {
+        self.gone().await;
+        if self.input.len() >= MAX_EARLY {
+            std::future::pending::<()>().await;
         }
     }
 

@@ -313,4 +313,8 @@ impl sallyport_session::Caller for Caller {
     async fn gone(&mut self) {
         self.exchange.gone().await;
     }
+
+    async fn left(&mut self) {
+        self.exchange.left().await;
+    }
 }
