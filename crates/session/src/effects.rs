@@ -320,7 +320,8 @@ impl Effects {
         &mut self.target
     }
 
-    pub(crate) fn target_len(&self) -> usize {
+    /// Bytes that wait for the target.
+    pub fn target_len(&self) -> usize {
         self.target.len()
     }
 

@@ -140,7 +140,9 @@ fn output_is_masked_alike_in_the_agent_and_in_the_gateway() -> Result<()> {
         let (masked, expected) = (runs(&there, line)?, runs(&here, line)?);
         ensure!(
             masked == expected,
-            "{line}: {masked:?} at the agent, {expected:?} in the gateway"
+            "{line}: {} at the agent, {} in the gateway",
+            differs(&masked, &expected),
+            differs(&expected, &masked)
         );
         ensure!(
             !masked.1.contains(CARD) && !masked.2.contains(CARD),
@@ -162,6 +164,12 @@ fn runs(bed: &SshBed, line: &str) -> Result<(Option<i32>, String, String)> {
     let output = bed.through("alice")?.exec(line).stdin(Stdio::null()).output()?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ok((output.status.code(), text(output.stdout), text(output.stderr)))
+}
+
+/// The end of what was said, and the first line of it that the other did not say.
+fn differs(one: &(Option<i32>, String, String), other: &(Option<i32>, String, String)) -> String {
+    let first = one.1.lines().zip(other.1.lines()).find(|(one, other)| one != other);
+    format!("{:?}, {} bytes, {first:?}, {:?}", one.0, one.1.len(), one.2)
 }
 
 fn terminal(bed: &SshBed, line: &str) -> Result<String> {

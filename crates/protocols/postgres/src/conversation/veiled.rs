@@ -25,6 +25,8 @@ pub(crate) struct Veiled {
     /// Bytes that were sent, and how many of them the agent has taken.
     sent: u64,
     taken: u64,
+    /// Bytes of plans that were given for the agent since nothing waited for it.
+    told: usize,
 }
 
 impl Veiled {
@@ -35,16 +37,13 @@ impl Veiled {
             seen: 0,
             sent: 0,
             taken: 0,
+            told: 0,
         }
     }
 
     /// Whether the client waits: the agent has more on its way than the target takes.
     pub(super) fn is_full(&self) -> bool {
-        self.on_the_way() >= veil::MAX_ON_THE_WAY
-    }
-
-    fn on_the_way(&self) -> u64 {
-        self.sent.saturating_sub(self.taken)
+        self.sent.saturating_sub(self.taken) >= veil::MAX_ON_THE_WAY
     }
 }
 
@@ -79,11 +78,14 @@ impl PostgresConversation {
     /// Follows how much is on its way to the agent.
     ///
     /// # Errors
-    /// When the agent does not read what the gateway says.
+    /// When the agent does not read how results are masked, whatever it says of that.
     pub(super) fn follow_agent(&mut self, out: &Effects) -> Result<(), WireError> {
         let Some(veiled) = &mut self.veiled else { return Ok(()) };
         veiled.sent = out.target_total();
-        if veiled.on_the_way() > veil::MAX_UNREAD {
+        if out.target_len() == 0 {
+            veiled.told = 0;
+        }
+        if veiled.told > veil::MAX_UNREAD {
             return Err(WireError::target("the agent does not read how results are masked"));
         }
         Ok(())
@@ -183,7 +185,7 @@ impl PostgresConversation {
 
     /// What is left to be done here: nothing, if the agent can be told.
     fn tell_plan(&mut self, plan: Plan, out: &mut Effects) -> Masking {
-        let Some(veiled) = &self.veiled else {
+        let Some(veiled) = &mut self.veiled else {
             return Masking::Undecided;
         };
         let mut message = BytesMut::new();
@@ -191,6 +193,7 @@ impl PostgresConversation {
         if message.len() > veil::MAX {
             return Masking::Undecided;
         }
+        veiled.told += message.len();
         out.tend(Housekeeping::Own, &message);
         Masking::Clear
     }

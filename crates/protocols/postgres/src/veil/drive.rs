@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use sallyport_listen::{Drain, Wire};
 
-use super::{MAX_UNREAD, REPORT, Up, Veil, VeilError, encode};
+use super::machine::MAX_WHOLE;
+use super::{REPORT, Up, Veil, VeilError, encode};
 
-/// Bytes that may wait for the gateway before the target is no longer read.
+/// Bytes that may wait for one side before the other is no longer read.
 const MAX_WAITING: usize = 256 * 1024;
 
 /// Room for one read.
@@ -107,7 +108,10 @@ impl Carrier {
     fn round(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut moved = false;
         if self.failed.is_none() {
-            moved |= self.gateway.poll_read(cx)?;
+            // A plan that is waited for stands behind what the target does not take yet.
+            if self.target.output.len() < MAX_WAITING || self.veil.waits() {
+                moved |= self.gateway.poll_read(cx)?;
+            }
             // What is held back for a plan is not added to; nor is what waits for a gateway that does not read.
             if self.gateway.output.len() < MAX_WAITING && !self.veil.waits() {
                 moved |= self.target.poll_read(cx)?;
@@ -134,7 +138,7 @@ impl Carrier {
     fn mask(&mut self) -> Result<(), VeilError> {
         self.veil
             .take_from_gateway(&mut self.gateway.input, &mut self.target.output)?;
-        if self.target.output.len() as u64 > MAX_UNREAD {
+        if self.target.output.len() > MAX_WHOLE {
             return Err(VeilError::TooMuch);
         }
         self.veil

@@ -21,7 +21,7 @@ const MAX_TEXTS: usize = 16;
 /// How much of each.
 const MAX_TEXT: usize = 16 * 1024;
 /// The longest message that is held whole.
-const MAX_WHOLE: usize = 128 << 20;
+pub(super) const MAX_WHOLE: usize = 128 << 20;
 
 /// What cannot be masked, or makes no sense. Says no value.
 #[derive(Debug, thiserror::Error)]

@@ -33,13 +33,13 @@ pub(crate) use plan::{Columns, Plan};
 pub(crate) const TYPE: u8 = 0xfe;
 /// The longest of them, in bytes.
 pub(crate) const MAX: usize = 4 << 20;
-/// Bytes of a client that may be on their way to a target. The agent reads all that the gateway says even while the
-/// target takes nothing, for a plan may stand behind them; so it is the gateway that stops.
+/// Bytes of a client that may be on their way to a target. An agent that waits for a plan reads all that the gateway says
+/// even while the target takes nothing, for the plan stands behind it; so it is the gateway that stops.
 pub(crate) const MAX_ON_THE_WAY: u64 = 1 << 20;
 /// After so many bytes the agent says how far it is.
 const REPORT: u64 = MAX_ON_THE_WAY / 8;
-/// Bytes that may be on their way with everything that the gateway says of its own.
-pub(crate) const MAX_UNREAD: u64 = 16 << 20;
+/// Bytes of the gateway's own that may wait for an agent that does not read.
+pub(crate) const MAX_UNREAD: usize = 16 << 20;
 
 /// What the gateway says.
 #[derive(Debug, Serialize, Deserialize)]

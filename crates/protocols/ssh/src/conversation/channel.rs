@@ -281,6 +281,11 @@ impl End {
         self.queued = 0;
     }
 
+    /// Bytes that wait for the peer's window.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued
+    }
+
     /// The whole of what waits, in order, leaving nothing.
     pub(crate) fn take_queue(&mut self) -> Vec<Bytes> {
         self.queued = 0;

@@ -7,9 +7,12 @@ use smol_str::SmolStr;
 use super::channel::State;
 use super::link::Authority;
 use super::{SshConversation, fault};
-use crate::connection::Size;
+use crate::connection::{Size, window};
 use crate::facts;
 use crate::veil::{self, Down, Kind, Masked, Standing, Up};
+
+/// How many times as long as what a host says its masked form may be.
+const LONGER: usize = 16;
 
 /// The agents that mask.
 #[derive(Debug)]
@@ -103,6 +106,11 @@ impl SshConversation {
             .target
             .received(usize::try_from(masked.raw).unwrap_or(usize::MAX))
             .map_err(|_| fault(Side::Target, "more data than the window allows"))?;
+        // The window counts what the host said; what is shown instead is longer, but not by this much.
+        let most = usize::try_from(window(at)).unwrap_or(usize::MAX).saturating_mul(LONGER);
+        if channel.client.queued() > most {
+            return Err(fault(Side::Target, "more masked data than there can be"));
+        }
         self.data_to_client(at, masked.stream, masked.data, out)
     }
 
