@@ -60,7 +60,7 @@ enum Command {
     Withdraw(commands::approve::WithdrawArgs),
     Sessions(commands::sessions::SessionsArgs),
     Replay(commands::replay::ReplayArgs),
-    Policy(commands::policy_check::PolicyArgs),
+    Policy(commands::policy::PolicyArgs),
     Doctor(commands::doctor::DoctorArgs),
 }
 

@@ -9,7 +9,7 @@ pub(crate) mod keys;
 pub(crate) mod login;
 pub(crate) mod people;
 mod playback;
-pub(crate) mod policy_check;
+pub(crate) mod policy;
 pub(crate) mod replay;
 pub(crate) mod requests;
 pub(crate) mod sessions;

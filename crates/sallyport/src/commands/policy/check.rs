@@ -4,29 +4,17 @@ use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
 use anyhow::bail;
-use clap::{Args, Subcommand};
+use clap::Args;
 use sallyport_policy::{Bundle, LoadError, Problem};
 use sallyport_target::{Broker, Catalogue};
 use serde_json::json;
 
-use super::terminal::print_json;
+use super::super::terminal::print_json;
 use crate::gateway::loader;
 
-/// Work with policy bundles: directories with rules, targets and classifications.
+/// Check that a bundle is valid; each mistake is shown with its place.
 #[derive(Debug, Args)]
-pub(crate) struct PolicyArgs {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, Subcommand)]
-enum Action {
-    /// Check that a bundle is valid; each mistake is shown with its place.
-    Check(CheckArgs),
-}
-
-#[derive(Debug, Args)]
-struct CheckArgs {
+pub(super) struct CheckArgs {
     /// The bundle's directory.
     #[arg(default_value = "policy", value_name = "DIR")]
     dir: PathBuf,
@@ -35,20 +23,12 @@ struct CheckArgs {
     json: bool,
 }
 
-impl PolicyArgs {
-    /// Does what is asked.
+impl CheckArgs {
+    /// Says what is wrong with the bundle.
     ///
     /// # Errors
     /// When the bundle is not valid.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
-        match self.action {
-            Action::Check(args) => args.run(),
-        }
-    }
-}
-
-impl CheckArgs {
-    fn run(self) -> anyhow::Result<()> {
+    pub(super) fn run(self) -> anyhow::Result<()> {
         let checked = loader().load(&self.dir).and_then(|bundle| {
             let targets = targets(&bundle)?;
             Ok((bundle, targets))
