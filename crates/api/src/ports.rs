@@ -1,6 +1,7 @@
 //! What the API needs of the rest of the gateway.
 
 mod agents;
+mod targets;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use agents::{Agent, Agents, Connected, Pending};
+pub use targets::{NamesError, Targets};
 
 /// Whether a session goes on, and if not, how its recording was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

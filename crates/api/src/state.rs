@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sallyport_identity::{Identities, Principal};
 use sallyport_review::{Reviews, Visibility};
 
-use crate::ports::{Agents, Entry, Health, Journal, Metrics, Policy, Recordings, Session, Sessions, Ssh};
+use crate::ports::{Agents, Entry, Health, Journal, Metrics, Policy, Recordings, Session, Sessions, Ssh, Targets};
 use crate::problem::Problem;
 
 /// Everything that the API is made of; the binary puts it together.
@@ -20,6 +20,8 @@ pub struct Api {
     pub recordings: Arc<dyn Recordings>,
     /// The policy in force.
     pub policy: Arc<dyn Policy>,
+    /// The targets.
+    pub targets: Arc<dyn Targets>,
     /// The gateway's SSH.
     pub ssh: Arc<dyn Ssh>,
     /// Agents beside targets, where they can connect.

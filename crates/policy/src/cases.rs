@@ -15,6 +15,7 @@ use toml::Spanned;
 use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
 use crate::bundle::Bundle;
 use crate::decision::{Decision, Outcome, Reveal, RuleId, View};
+use crate::judge::Meaning;
 use crate::problem::Problem;
 
 /// One case.
@@ -28,6 +29,8 @@ pub struct Case {
     pub target: String,
     /// The raw command; `None` when the case is about connecting.
     pub command: Option<String>,
+    /// How the command is sent, in the protocol's words; in the usual way when absent.
+    pub form: Option<String>,
     /// The situation. Without `at` the time is the start of 2026-01-01 UTC.
     pub situation: Situation,
     replication: bool,
@@ -47,8 +50,28 @@ pub struct CaseReport {
     pub passed: usize,
     /// Those that did not, with their place.
     pub failures: Vec<Problem>,
+    /// How many cases each rule decided.
+    pub decided: BTreeMap<RuleId, usize>,
+}
+
+impl CaseReport {
     /// Rules that decided no case.
-    pub uncovered: Vec<RuleId>,
+    pub fn uncovered(&self) -> impl Iterator<Item = &RuleId> {
+        self.decided
+            .iter()
+            .filter(|(_, cases)| **cases == 0)
+            .map(|(rule, _)| rule)
+    }
+
+    /// How many in a hundred rules decided a case; all of them where there is no rule.
+    #[must_use]
+    pub fn coverage(&self) -> f64 {
+        let rules = self.decided.len();
+        let covered = rules - self.uncovered().count();
+        #[expect(clippy::cast_precision_loss, reason = "numbers of rules")]
+        let percent = 100.0 * covered as f64 / rules.max(1) as f64;
+        if rules == 0 { 100.0 } else { percent }
+    }
 }
 
 #[derive(Deserialize)]
@@ -72,6 +95,7 @@ struct Raw {
     #[serde(default)]
     watched_by: BTreeSet<String>,
     command: Option<String>,
+    form: Option<String>,
     #[serde(default)]
     connect: bool,
     #[serde(default)]
@@ -137,16 +161,19 @@ impl Bundle {
         if problems.is_empty() { Ok(cases) } else { Err(problems) }
     }
 
-    /// Runs cases. `target` finds a target by name, `understand` says what acts a command is.
+    /// Runs cases. `target` finds a target by name, `understand` says what a command is.
     pub fn run(
         &self,
         cases: &[Case],
         target: impl Fn(&str) -> Option<Resource>,
-        mut understand: impl FnMut(&Case, &Resource) -> Result<Vec<Act>, String>,
+        mut understand: impl FnMut(&Case, &Resource) -> Result<Meaning, String>,
     ) -> CaseReport {
-        let mut report = CaseReport::default();
-        let mut covered: BTreeSet<RuleId> = BTreeSet::new();
+        let mut report = CaseReport {
+            decided: self.rule_ids().map(|rule| (rule, 0)).collect(),
+            ..CaseReport::default()
+        };
         for case in cases {
+            let mut covered: BTreeSet<RuleId> = BTreeSet::new();
             let wrong = match target(&case.target) {
                 Some(target) => self.run_case(case, &target, &mut understand, &mut covered),
                 None => vec![format!("there is no target `{}`", case.target)],
@@ -159,8 +186,10 @@ impl Bundle {
                 let message = format!("{}: {why}", case.name);
                 Problem::at(&case.file, text, case.offset.clone(), message)
             }));
+            for rule in covered {
+                *report.decided.entry(rule).or_default() += 1;
+            }
         }
-        report.uncovered = self.rule_ids().filter(|id| !covered.contains(id)).collect();
         report
     }
 
@@ -168,15 +197,15 @@ impl Bundle {
         &self,
         case: &Case,
         target: &Resource,
-        understand: &mut impl FnMut(&Case, &Resource) -> Result<Vec<Act>, String>,
+        understand: &mut impl FnMut(&Case, &Resource) -> Result<Meaning, String>,
         covered: &mut BTreeSet<RuleId>,
     ) -> Vec<String> {
-        let acts = match &case.command {
+        let meaning = match &case.command {
             Some(_) => understand(case, target),
-            None => Ok(vec![case.connecting()]),
+            None => Ok(case.connecting()),
         };
-        let decision = match acts {
-            Ok(acts) => self.decide(&case.who, target, &acts, &case.situation),
+        let decision = match meaning {
+            Ok(meaning) => self.judge(&case.who, target, &meaning, &case.situation),
             Err(why) => return vec![why],
         };
         covered.extend(decision.rules.iter().cloned());
@@ -206,14 +235,17 @@ impl Bundle {
 }
 
 impl Case {
-    fn connecting(&self) -> Act {
+    fn connecting(&self) -> Meaning {
         let facts: [(SmolStr, Value); 4] = [
             (SmolStr::new_static("database"), self.target.as_str().into()),
             (SmolStr::new_static("user"), self.who.id.as_str().into()),
             (SmolStr::new_static("replication"), self.replication.into()),
             (SmolStr::new_static("tls"), true.into()),
         ];
-        Act::new(ActionName::connect(), facts)
+        Meaning {
+            acts: vec![Act::new(ActionName::connect(), facts)],
+            ..Meaning::default()
+        }
     }
 
     fn compare(&self, decision: &Decision) -> Vec<String> {
@@ -236,7 +268,7 @@ impl Case {
 }
 
 fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, String> {
-    if raw.command.is_some() == raw.connect {
+    if (raw.command.is_some() || raw.form.is_some()) == raw.connect {
         return Err("a case has either a `command` or `connect = true`".to_owned());
     }
     if raw.replication && !raw.connect {
@@ -253,7 +285,8 @@ fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, St
         name: raw.name,
         who: raw.who.subject().ok_or("`who` is either a `user` or a `machine`")?,
         target: raw.target,
-        command: raw.command,
+        command: raw.command.or_else(|| raw.form.as_ref().map(|_| String::new())),
+        form: raw.form,
         situation: Situation {
             task,
             now,

@@ -86,6 +86,15 @@ pub(crate) fn narrow(
 impl Narrow {
     /// Evaluates what is left of the rules for one request.
     pub(crate) fn judge(&self, request: &Request, entities: &Entities) -> Verdict {
+        self.evaluate(request, entities, false)
+    }
+
+    /// The same, with the permits evaluated in any case.
+    pub(crate) fn judge_all(&self, request: &Request, entities: &Entities) -> Verdict {
+        self.evaluate(request, entities, true)
+    }
+
+    fn evaluate(&self, request: &Request, entities: &Entities, all: bool) -> Verdict {
         let core = request.as_ref().clone();
         let evaluator = Evaluator::new(core, entities.as_ref(), Extensions::all_available());
         let mut verdict = Verdict::default();
@@ -101,7 +110,7 @@ impl Narrow {
         };
         let (mut forbids, mut permits) = (Vec::new(), Vec::new());
         run(&self.forbids, &mut forbids);
-        if forbids.is_empty() {
+        if all || forbids.is_empty() {
             run(&self.permits, &mut permits);
         }
         Verdict {
@@ -131,14 +140,14 @@ impl Clause {
 }
 
 /// A scope's constraint, the same for principals and resources.
-struct Scope {
+pub(crate) struct Scope {
     kind: Option<EntityTypeName>,
     within: Option<EntityUid>,
     exactly: Option<EntityUid>,
 }
 
 impl Scope {
-    fn fits(&self, uid: &EntityUid, entities: &Entities) -> bool {
+    pub(crate) fn fits(&self, uid: &EntityUid, entities: &Entities) -> bool {
         self.kind.as_ref().is_none_or(|kind| kind == uid.type_name())
             && self.exactly.as_ref().is_none_or(|exactly| exactly == uid)
             && self

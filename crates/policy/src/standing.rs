@@ -9,9 +9,9 @@ use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
 use crate::decision::{Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId, View};
-use crate::narrow::{Narrow, Verdict, narrow};
+use crate::narrow::{Narrow, Scope, Verdict, narrow};
 use crate::needs::Reads;
-use crate::rules::{Rule, Rules};
+use crate::rules::{Bucket, Rule, Rules};
 use crate::schema::uid_of;
 
 /// How often a held command is decided again with more approvals, to find all that it needs.
@@ -274,6 +274,24 @@ impl Standing {
         situation: &Situation,
         present: &Present,
     ) -> Result<(&Narrow, Verdict), String> {
+        let (_, narrow, request) = self.request(act, other, situation, present)?;
+        Ok((narrow, narrow.judge(&request, &self.entities)))
+    }
+
+    /// The rules that are about the act's action, and what those said that are about this principal and this target.
+    pub(crate) fn verdict(&self, act: &Act, situation: &Situation) -> Result<(&[usize], Verdict), String> {
+        let present = Present::in_(situation);
+        let (bucket, narrow, request) = self.request(act, None, situation, &present)?;
+        Ok((&bucket.rules, narrow.judge_all(&request, &self.entities)))
+    }
+
+    fn request(
+        &self,
+        act: &Act,
+        other: Option<&EntityUid>,
+        situation: &Situation,
+        present: &Present,
+    ) -> Result<(&Bucket, &Narrow, Request), String> {
         let unknown = || format!("policy does not know the action `{}`", act.action);
         let at = self.rules.bucket_of(&act.action).ok_or_else(unknown)?;
         let bucket = self.rules.buckets.get(at).ok_or_else(unknown)?;
@@ -284,7 +302,22 @@ impl Standing {
         let resource = other.unwrap_or(&self.target).clone();
         let (principal, action) = (self.principal.clone(), bucket.action.clone());
         let request = Request::new(principal, action, resource, context, None).map_err(|error| error.to_string())?;
-        Ok((narrow, narrow.judge(&request, &self.entities)))
+        Ok((bucket, narrow, request))
+    }
+
+    /// The rule at this place of the bundle.
+    pub(crate) fn rule(&self, at: usize) -> Option<&Rule> {
+        self.rules.rules.get(at)
+    }
+
+    /// Whether a rule's scope is about this principal.
+    pub(crate) fn is_principal(&self, rule: &Rule) -> bool {
+        Scope::from(rule.policy.principal_constraint()).fits(&self.principal, &self.entities)
+    }
+
+    /// Whether a rule's scope is about this target.
+    pub(crate) fn is_place(&self, rule: &Rule) -> bool {
+        Scope::from(rule.policy.resource_constraint()).fits(&self.target, &self.entities)
     }
 
     /// The context with what these rules read and nothing else.

@@ -5,7 +5,7 @@ mod support;
 
 use std::fs;
 
-use sallyport_policy::{Bundle, CaseReport};
+use sallyport_policy::{Bundle, CaseReport, Meaning};
 use support::{orders, sql, statement, write};
 
 const RULES: &str = r#"
@@ -14,11 +14,12 @@ const RULES: &str = r#"
     unless { context.approved_by.contains(Group::"dba") };
     @id("pii") @mask("partial") forbid (principal, action == Action::"reveal", resource == Classification::"pii")
     unless { context.full_screen };
+    @id("nobody-sees") forbid (principal, action == Action::"reveal", resource == Classification::"secret");
     @id("late") forbid (principal, action == Action::"connect", resource)
     when { context.now > datetime("2026-06-01") };"#;
 
 fn bundle(cases: &str) -> Bundle {
-    let dir = write(RULES, "classes = [{ name = \"pii\" }]");
+    let dir = write(RULES, "classes = [{ name = \"pii\" }, { name = \"secret\" }]");
     fs::create_dir(dir.path().join("tests")).unwrap();
     fs::write(dir.path().join("tests/a.toml"), cases).unwrap();
     Bundle::load(dir.path(), &[sql()]).unwrap()
@@ -31,7 +32,15 @@ fn run(cases: &str) -> CaseReport {
     bundle.run(&bundle.cases().unwrap(), find, |case, _| {
         match case.command.as_deref().unwrap() {
             "?" => Err("not understood".to_owned()),
-            action => Ok(vec![statement(action, &[])]),
+            "card" => Ok(Meaning {
+                acts: vec![statement("select", &[])],
+                shows: vec!["secret".into()],
+                ..Meaning::default()
+            }),
+            action => Ok(Meaning {
+                acts: vec![statement(action, &[])],
+                ..Meaning::default()
+            }),
         }
     })
 }
@@ -47,15 +56,26 @@ fn what_comes_out_as_expected_passes() {
         "command = \"rename\"\nexpect = \"hold\"\nrule = \"wait\"",
         "command = \"rename\"\nexpect = \"allow\"\napproved_by = [\"dba\"]",
         "connect = true\nexpect = \"allow\"",
+        "command = \"card\"\nexpect = \"deny\"\nrules = [\"nobody-sees\"]",
         "connect = true\nexpect = \"deny\"\nat = 2026-07-01T10:00:00+02:00\nrule = \"late\"",
     ]
     .map(case)
     .concat();
     let report = run(&text);
     assert_eq!(
-        (report.passed, report.failures.len(), report.uncovered.len()),
-        (5, 0, 0)
+        (report.passed, report.failures.len(), report.uncovered().count()),
+        (6, 0, 0)
     );
+    let decided: Vec<_> = report
+        .decided
+        .iter()
+        .map(|(rule, cases)| (rule.as_str(), *cases))
+        .collect();
+    assert_eq!(
+        decided,
+        [("all", 3), ("late", 1), ("nobody-sees", 1), ("pii", 1), ("wait", 1)]
+    );
+    assert!((report.coverage() - 100.0).abs() < f64::EPSILON);
 }
 
 #[test]
@@ -83,7 +103,8 @@ fn what_does_not_is_named_with_its_place() {
         "tests/a.toml:21:1: c: values of `pii` are shown `partial`, not `clear`"
     );
     assert!(said[4].ends_with("c: not understood"), "{}", said[4]);
-    assert_eq!(report.uncovered[0].as_str(), "late");
+    let uncovered: Vec<&str> = report.uncovered().map(|rule| rule.as_str()).collect();
+    assert_eq!(uncovered, ["late", "nobody-sees"]);
     let report = run(&case(
         "connect = true\nexpect = \"allow\"\nmask_full_screen = { pii = \"partial\" }",
     ));

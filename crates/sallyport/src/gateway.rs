@@ -14,7 +14,7 @@ use sallyport_identity::agents::{AgentAuthority, Agents};
 use sallyport_ledger::{Durability, Entry, Journal, Receipt, RecordingKey, RecordingStore};
 use sallyport_listen::{Listener, ServerTls, ServerTlsOptions, Workers};
 use sallyport_mask::{Detector, MaskKey};
-use sallyport_policy::{Loader, Reloaded, SchemaFragment, Watcher};
+use sallyport_policy::{Loader, Reloaded, Watcher};
 use sallyport_postgres::{Dialer, Postgres, SWEEP_EVERY};
 use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
@@ -30,6 +30,7 @@ use sallyport_api::Api;
 use crate::agents::{self, AgentDoor, Behind, ConnectedAgents};
 use crate::config::Config;
 use crate::descriptors;
+use crate::names::TargetsBehind;
 use crate::ports::{ApiJournal, Condition, DeviceLogins, LiveSessions, PolicyInForce, Recorded};
 use crate::reviewing::{ToJournal, ToReviewers};
 use crate::ssh_hosts::HostsBehind;
@@ -63,15 +64,7 @@ pub(crate) struct Gateway {
 
 /// What the loader of bundles knows: the protocols' schemas and the detectors that exist.
 pub(crate) fn loader() -> Loader {
-    let fragment = |name: &str, text: &str| SchemaFragment {
-        name: name.into(),
-        text: text.into(),
-    };
-    let fragments = [
-        fragment(Postgres::NAME, Postgres::SCHEMA),
-        fragment(Ssh::NAME, Ssh::SCHEMA),
-    ];
-    Loader::new(&fragments).detectors(Detector::ALL.iter().map(ToString::to_string))
+    Loader::new(&crate::protocols::schemas()).detectors(Detector::ALL.iter().map(ToString::to_string))
 }
 
 impl Gateway {
@@ -129,7 +122,8 @@ impl Gateway {
             fleet,
             house: Arc::clone(&house),
         });
-        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, hosts, behind, config)?));
+        let targets = TargetsBehind::new(&house, &postgres.1, ssh.as_ref().map(|(_, ssh)| ssh));
+        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, (hosts, targets), behind, config)?));
         Ok(Self {
             house,
             api_address: api.local_addr(),
@@ -371,7 +365,7 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Session
 fn api_state(
     house: &House,
     reviews: &Reviews,
-    hosts: HostsBehind,
+    (hosts, targets): (HostsBehind, TargetsBehind),
     agents: Option<ConnectedAgents>,
     config: &Config,
 ) -> anyhow::Result<Api> {
@@ -398,6 +392,7 @@ fn api_state(
         recordings: Arc::new(recordings),
         policy,
         ssh: Arc::new(hosts),
+        targets: Arc::new(targets),
         agents: agents.map(|agents| Arc::new(agents) as Arc<dyn sallyport_api::ports::Agents>),
         journal: Arc::new(ApiJournal(Arc::clone(&house.journal))),
         health: Arc::new(health),

@@ -8,8 +8,10 @@ mod demo;
 mod descriptors;
 mod gateway;
 mod metrics;
+mod names;
 mod output;
 mod ports;
+mod protocols;
 mod reviewing;
 mod screen;
 mod ssh_hosts;
@@ -118,7 +120,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Withdraw(args) => args.run().await,
         Command::Sessions(args) => args.run().await,
         Command::Replay(args) => args.run().await,
-        Command::Policy(args) => args.run(),
+        Command::Policy(args) => args.run().await,
         Command::Doctor(args) => args.run().await,
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sallyport_api::ports::Ssh;
 use sallyport_identity::messages::{SshInfo, SshTarget};
 use sallyport_identity::{Kind, Principal};
-use sallyport_policy::{Act, ActionName, Bundle, Outcome, Resource, Situation, Subject, SubjectKind, Value};
+use sallyport_policy::{Act, ActionName, Bundle, Outcome, Situation, Subject, SubjectKind, Value};
 use sallyport_session::House;
 use sallyport_ssh_transport::ServerConfig;
 use sallyport_target::{Access, Target};
@@ -78,12 +78,7 @@ fn subject(principal: &Principal) -> Subject {
 
 /// Whether policy would let a session begin, at once or after a review. It is asked again when one does.
 fn may_connect(bundle: &Bundle, who: &Subject, target: &Target, login: &str, situation: &Situation) -> bool {
-    let resource = Resource {
-        name: target.name.to_string(),
-        protocol: target.protocol().to_owned(),
-        environment: target.environment.as_ref().map(ToString::to_string),
-        tags: target.tags.iter().map(ToString::to_string).collect(),
-    };
+    let resource = sallyport_session::resource(target);
     let context = vec![
         (SmolStr::new_static("database"), Value::String(login.into())),
         (SmolStr::new_static("user"), Value::String(who.id.as_str().into())),

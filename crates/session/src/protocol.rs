@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use crate::driver::Ending;
 use crate::gate::Gate;
 use crate::login::{DialError, Door, Login};
+use crate::reader::{Ground, Reader};
 use crate::refusal::Refusal;
 use crate::reveals::Reveals;
 use crate::signals::Signals;
@@ -112,6 +113,20 @@ pub trait Protocol: Send + Sync + 'static {
     const NAME: &'static str = <Self::Login as Login>::NAME;
     /// The protocol's Cedar schema fragment: its actions and facts.
     const SCHEMA: &'static str;
+
+    /// What understands commands outside of any session.
+    ///
+    /// # Errors
+    /// When what was written of the target makes no sense, or the target speaks another protocol.
+    fn reader(ground: Ground<'_>) -> Result<Box<dyn Reader>, String>;
+
+    /// What is known of the names at a target, as [`Protocol::reader`] takes it. Nothing where a protocol has no names.
+    ///
+    /// # Errors
+    /// When the target cannot be asked.
+    fn names(&self, _door: Door<Self::Login>) -> impl Future<Output = Result<Option<String>, DialError>> + Send {
+        std::future::ready(Ok(None))
+    }
 
     /// Reads who claims to connect, and to which target.
     fn greet(&self, client: Wire) -> impl Future<Output = Result<Greeting<Self::Caller>, GreetError>> + Send;

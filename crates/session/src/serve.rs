@@ -368,12 +368,6 @@ fn describe<P: Protocol>(
         policy_commit: bundle.commit().map(ToOwned::to_owned),
     };
     let header = header(&info, kind, house.version);
-    let resource = Resource {
-        name: target.name.to_string(),
-        protocol: target.protocol().to_owned(),
-        environment: target.environment.as_ref().map(ToString::to_string),
-        tags: target.tags.iter().map(ToString::to_string).collect(),
-    };
     let standing = Standing {
         subject: Subject {
             kind,
@@ -381,12 +375,23 @@ fn describe<P: Protocol>(
             groups,
         },
         person: principal.person.clone(),
-        target: resource,
+        target: resource(target),
         database: database.into(),
         task: claim.task.clone(),
         source: Some(peer.ip()),
     };
     (info, header, standing)
+}
+
+/// A target as policy sees it.
+#[must_use]
+pub fn resource(target: &Target) -> Resource {
+    Resource {
+        name: target.name.to_string(),
+        protocol: target.protocol().to_owned(),
+        environment: target.environment.as_ref().map(ToString::to_string),
+        tags: target.tags.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// What a recording says of its session.

@@ -6,6 +6,7 @@ mod requests;
 mod sessions;
 mod ssh;
 mod status;
+mod targets;
 mod tokens;
 mod watch;
 
@@ -56,6 +57,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/sessions/{id}/replay"),
     ("GET", "/v1/sessions/{id}/watch"),
     ("GET", "/v1/policy"),
+    ("GET", "/v1/targets/{id}/names"),
     ("GET", "/v1/agents"),
     ("POST", "/v1/agents/{id}/revoke"),
     ("POST", "/v1/agents/machines/forget"),
@@ -72,6 +74,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/metrics", get(status::metrics))
         .route("/v1/openapi.json", get(status::openapi))
         .route("/v1/policy", get(status::policy))
+        .route("/v1/targets/{id}/names", get(targets::names))
         .route("/v1/auth/config", get(auth::config))
         .route("/v1/auth/password", post(auth::password))
         .route("/v1/auth/oidc", post(auth::oidc))

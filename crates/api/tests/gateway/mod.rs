@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::{Client, Method, Response};
 use sallyport_api::ports::{
-    Act, Entry, InJournal, Journal, JournalError, Line, Policy, PolicyStatus, RecordingFilter, Recordings,
-    RecordingsError, Session, SessionState, Sessions, Ssh, TranscriptOptions, WatchError, Watcher, Watching, What,
+    Act, Entry, InJournal, Journal, JournalError, Line, NamesError, Pending as Answer, Policy, PolicyStatus,
+    RecordingFilter, Recordings, RecordingsError, Session, SessionState, Sessions, Ssh, Targets, TranscriptOptions,
+    WatchError, Watcher, Watching, What,
 };
 use sallyport_api::{Access, Api, router, serve};
 use sallyport_identity::client::GatewayClient;
@@ -173,6 +174,19 @@ impl Recordings for Outside {
     }
 }
 
+impl Targets for Outside {
+    fn names<'a>(&'a self, target: &'a str, by: &'a str) -> Answer<'a, Result<String, NamesError>> {
+        Box::pin(async move {
+            match target {
+                "orders" => Ok(format!("[\"asked by\",\"{by}\"]\n")),
+                "web-1" => Err(NamesError::None(target.to_owned())),
+                "away" => Err(NamesError::Failed("nobody is there".to_owned())),
+                other => Err(NamesError::Unknown(other.to_owned())),
+            }
+        })
+    }
+}
+
 impl Ssh for Outside {
     fn describe(&self, principal: &Principal, _: IpAddr) -> Option<SshInfo> {
         (!self.no_ssh.load(Ordering::SeqCst)).then(|| SshInfo {
@@ -261,6 +275,7 @@ impl Gateway {
             recordings: Arc::clone(&outside) as Arc<dyn Recordings>,
             policy: Arc::clone(&outside) as Arc<dyn Policy>,
             ssh: Arc::clone(&outside) as Arc<dyn Ssh>,
+            targets: Arc::clone(&outside) as Arc<dyn Targets>,
             journal: Arc::clone(&outside) as Arc<dyn Journal>,
             health: Arc::new(move || {
                 if ill.ill.load(Ordering::SeqCst) {

@@ -19,6 +19,8 @@ use crate::side::{SideError, SideLine};
 
 /// How often the target is asked.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// Names that are written for somebody take no more bytes.
+const MAX_WRITTEN: usize = 64 << 20;
 /// The longest pause between two attempts to reach a target.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
@@ -47,6 +49,30 @@ pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<Watch>, door: Ar
             names.seen(keeper.fingerprint().await.as_deref());
         }
     }
+}
+
+/// All names of a database: a line for each row of [`Catalog::QUERIES`], a JSON array of the query's name and the row's cells.
+/// Read within one transaction, in the order of the queries.
+pub(crate) async fn written(door: &Door<Dialer>) -> Result<String, SideError> {
+    let mut line = SideLine::open(door, Purpose::Names).await?;
+    line.ask("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .await?;
+    let mut written = String::new();
+    for query in Catalog::QUERIES {
+        let mut take = |row: &[Option<&str>]| {
+            let cells: Vec<Option<&str>> = std::iter::once(Some(query.name)).chain(row.iter().copied()).collect();
+            // Texts: there is nothing in them that JSON cannot say.
+            written += &serde_json::to_string(&cells).unwrap_or_default();
+            written.push('\n');
+            if written.len() > MAX_WRITTEN {
+                Err(SideError::TooLong)
+            } else {
+                Ok(())
+            }
+        };
+        line.ask_each(query.sql, &mut take).await?;
+    }
+    Ok(written)
 }
 
 struct Keeper {

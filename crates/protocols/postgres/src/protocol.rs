@@ -8,7 +8,8 @@ use bytes::BytesMut;
 use sallyport_listen::{ServerTls, Wire};
 use sallyport_mask::MaskKey;
 use sallyport_session::{
-    Claim, DialError, Door, Ending, Gate, GreetError, Greeting, HoldInfo, Proof, Protocol, Refusal, Relaying, relay,
+    Claim, DialError, Door, Ending, Gate, GreetError, Greeting, Ground, HoldInfo, Proof, Protocol, Reader, Refusal,
+    Relaying, relay,
 };
 use sallyport_target::{Access, MaskAt, Target};
 use smol_str::SmolStr;
@@ -25,6 +26,7 @@ use crate::keeper;
 use crate::refuse;
 use crate::scrub;
 use crate::settings::Settings;
+use crate::understanding::Alone;
 use crate::wire::Limits;
 use crate::wire::backend::Authentication;
 
@@ -142,6 +144,14 @@ impl Protocol for Postgres {
     type Caller = Caller;
     type Login = Dialer;
     const SCHEMA: &'static str = include_str!("schema.cedarschema");
+
+    fn reader(ground: Ground<'_>) -> Result<Box<dyn Reader>, String> {
+        Ok(Box::new(Alone::new(ground)?))
+    }
+
+    async fn names(&self, door: Door<Dialer>) -> Result<Option<String>, DialError> {
+        keeper::written(&door).await.map(Some).map_err(DialError::of)
+    }
 
     async fn greet(&self, client: Wire) -> Result<Greeting<Caller>, GreetError> {
         match greet::greet(client, self.tls.as_ref()).await {

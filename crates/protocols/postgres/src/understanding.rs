@@ -1,6 +1,7 @@
 //! From the text of a command to what policy judges and what its result may show.
 
 mod acts;
+mod alone;
 mod reading;
 
 use std::cell::RefCell;
@@ -16,6 +17,7 @@ use sallyport_sql::{
 };
 
 use self::acts::{acts, shown_classes, trusted};
+pub(crate) use self::alone::Alone;
 pub(crate) use self::reading::Reading;
 
 /// Texts that are remembered at once; beyond it the memory starts afresh.
@@ -223,6 +225,13 @@ impl<V: Clone> Memory<V> {
         memory.bytes += text.len();
         memory.known.insert(text.into(), value);
     }
+}
+
+/// The names, where views that policy declassifies stand for themselves.
+pub(crate) fn declassified(names: &Catalog, classification: &Classification) -> Catalog {
+    let views = names.relations().map(|(name, _)| name);
+    let views = views.filter(|name| classification.declassified(&name.to_string()));
+    names.with_declassified(views.cloned().collect())
 }
 
 fn owned(text: &[u8]) -> Bytes {

@@ -1,7 +1,6 @@
 //! What is known of each command, as policy judges it.
 
-#[cfg(test)]
-mod example_tests;
+mod alone;
 mod file;
 mod gated;
 mod line;
@@ -19,6 +18,7 @@ use crate::account::Account;
 use crate::connection::{ClientOpen, ClientRequest, Listening, Pty, TargetOpen};
 use crate::conversation::{OWN, Place, Setup, Start};
 
+pub(crate) use alone::Alone;
 pub(crate) use file::{RsyncRun, ScpRun, file, item, rsync};
 pub(crate) use gated::gated;
 pub(crate) use line::Carries;

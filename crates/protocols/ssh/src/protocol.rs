@@ -6,7 +6,9 @@ use std::sync::Arc;
 use sallyport_identity::Identities;
 use sallyport_listen::Wire;
 use sallyport_mask::MaskKey;
-use sallyport_session::{DialError, Ending, Gate, GreetError, Greeting, Protocol, Reason, Refusal, Relaying, relay};
+use sallyport_session::{
+    DialError, Ending, Gate, GreetError, Greeting, Ground, Protocol, Reader, Reason, Refusal, Relaying, relay,
+};
 use sallyport_ssh_transport::ServerConfig;
 use sallyport_target::{Access, MaskAt, Target};
 use smol_str::SmolStr;
@@ -15,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 use crate::account::Account;
 use crate::conversation::{Begin, SshConversation};
 use crate::dial::{Dialer, Homes, Order, Upstream};
+use crate::facts::Alone;
 use crate::greet::{self, Caller};
 
 /// SSH, as a gateway speaks it.
@@ -51,6 +54,10 @@ impl Protocol for Ssh {
     type Caller = Caller;
     type Login = Dialer;
     const SCHEMA: &'static str = include_str!("schema.cedarschema");
+
+    fn reader(ground: Ground<'_>) -> Result<Box<dyn Reader>, String> {
+        Ok(Box::new(Alone::new(ground)?))
+    }
 
     async fn greet(&self, client: Wire) -> Result<Greeting<Caller>, GreetError> {
         let caller = greet::greet(client, Arc::clone(&self.config), &self.identities).await;

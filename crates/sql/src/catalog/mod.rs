@@ -199,6 +199,11 @@ impl Catalog {
         }
     }
 
+    /// The schemas that were searched where the names were read, in order, the implicit ones included.
+    pub fn path(&self) -> &[SmolStr] {
+        &self.inner.path
+    }
+
     /// The hex SHA-256 of a function's definition, by the identity in
     /// [`crate::StatementFacts::functions`]. `None` for functions of the server and of extensions.
     pub fn function_digest(&self, identity: &str) -> Option<&str> {

@@ -8,7 +8,7 @@ use sallyport_policy::Classification;
 use sallyport_sql::{Catalog, SessionState};
 
 use crate::cells::TypeMap;
-use crate::understanding::{Library, Under};
+use crate::understanding::{self, Library, Under};
 
 /// Names, state and policy that statements are understood with.
 #[derive(Debug)]
@@ -33,11 +33,9 @@ impl View {
         policy: u64,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let declassified = names.relations().map(|(name, _)| name);
-        let declassified = declassified.filter(|name| classification.declassified(&name.to_string()));
         Self {
             under: Under(NEXT.fetch_add(1, Ordering::Relaxed)),
-            catalog: names.with_declassified(declassified.cloned().collect()),
+            catalog: understanding::declassified(names, classification),
             types: Arc::new(crate::types::of(names)),
             state: Arc::clone(state),
             library: Library::default(),

@@ -1,10 +1,18 @@
 //! `sallyport policy`: what a platform engineer does with rules before they are in force. One module a command.
 
 mod check;
+mod explain;
+mod names;
+mod problems;
+mod test;
+mod workbench;
 
 use clap::{Args, Subcommand};
 
 use self::check::CheckArgs;
+use self::explain::ExplainArgs;
+use self::names::NamesArgs;
+use self::test::TestArgs;
 
 /// Work with policy bundles: directories with rules, targets and classifications.
 #[derive(Debug, Args)]
@@ -16,6 +24,9 @@ pub(crate) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     Check(CheckArgs),
+    Test(TestArgs),
+    Explain(ExplainArgs),
+    Names(NamesArgs),
 }
 
 impl PolicyArgs {
@@ -23,9 +34,12 @@ impl PolicyArgs {
     ///
     /// # Errors
     /// As the command says.
-    pub(crate) fn run(self) -> anyhow::Result<()> {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::Check(args) => args.run(),
+            Action::Test(args) => args.run(),
+            Action::Explain(args) => args.run(),
+            Action::Names(args) => args.run().await,
         }
     }
 }
