@@ -13,6 +13,7 @@ mod drivers;
 mod ephemeral;
 mod faults;
 mod functions;
+mod history;
 mod hostile;
 mod hosts;
 mod killed;

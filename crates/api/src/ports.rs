@@ -1,6 +1,8 @@
 //! What the API needs of the rest of the gateway.
 
 mod agents;
+mod history;
+mod journal;
 mod targets;
 
 use std::future::Future;
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use agents::{Agent, Agents, Connected, Pending};
+pub use history::{Past, PastCommand, PastSession, Period};
+pub use journal::{Act, Entry, Journal, JournalError};
 pub use targets::{NamesError, Targets};
 
 /// Whether a session goes on, and if not, how its recording was left.
@@ -311,6 +315,12 @@ pub trait Recordings: Send + Sync {
         options: TranscriptOptions,
         line: &mut dyn FnMut(Line) -> ControlFlow<()>,
     ) -> Result<(), RecordingsError>;
+
+    /// Gives the commands of a period to `line` until it breaks off: each line a [`Past`] in JSON, ending with [`Past::End`].
+    ///
+    /// # Errors
+    /// When the recordings cannot be listed. What is wrong with one of them is said in [`Past::Damaged`].
+    fn history(&self, period: &Period, line: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), RecordingsError>;
 }
 
 /// Why recordings cannot be read.
@@ -336,122 +346,6 @@ pub trait Policy: Send + Sync {
     /// The policy in force.
     fn status(&self) -> PolicyStatus;
 }
-
-/// An administrative act that the API does for somebody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// What.
-    pub act: Act,
-    /// Who did or tried it: the principal, or the name that was claimed.
-    pub actor: String,
-    /// From where.
-    pub source: IpAddr,
-}
-
-/// What is done by way of the API and must be written down (invariant I9). Approvals have their own witness, see
-/// [`sallyport_review::Witness`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "act", rename_all = "snake_case")]
-pub enum Act {
-    /// Somebody logged in.
-    Login {
-        /// `password`, `oidc` or `device`.
-        method: &'static str,
-    },
-    /// Somebody tried to.
-    LoginFailed {
-        /// `password`, `oidc` or `device`.
-        method: &'static str,
-        /// Why it failed.
-        reason: String,
-    },
-    /// Somebody logged out.
-    Logout,
-    /// A token for targets was issued.
-    TokenIssued {
-        /// Its name.
-        token: String,
-        /// The one target that it opens.
-        target: Option<String>,
-    },
-    /// A token was revoked.
-    TokenRevoked {
-        /// Its name.
-        token: String,
-    },
-    /// An SSH certificate was issued, which is a token too.
-    SshCertificateIssued {
-        /// The token's name.
-        token: String,
-    },
-    /// An SSH key was registered.
-    SshKeyAdded {
-        /// Its fingerprint.
-        fingerprint: String,
-        /// What its owner calls it.
-        name: String,
-    },
-    /// A registered SSH key was removed.
-    SshKeyRemoved {
-        /// Its id.
-        key: String,
-    },
-    /// A session was ended by somebody.
-    SessionEnded {
-        /// The session.
-        session: String,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// Somebody began to watch a session.
-    Watched {
-        /// The session.
-        session: String,
-        /// Whether with the rows of its results.
-        rows: bool,
-    },
-    /// A recording was replayed.
-    Replayed {
-        /// The session.
-        session: String,
-        /// Whether with the rows of its results.
-        rows: bool,
-    },
-}
-
-impl Act {
-    /// The word for it in a journal: `login`, `token.issue` …
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Login { .. } => "login",
-            Self::LoginFailed { .. } => "login.failed",
-            Self::Logout => "logout",
-            Self::TokenIssued { .. } => "token.issue",
-            Self::TokenRevoked { .. } => "token.revoke",
-            Self::SshCertificateIssued { .. } => "ssh.certificate",
-            Self::SshKeyAdded { .. } => "ssh.key.add",
-            Self::SshKeyRemoved { .. } => "ssh.key.remove",
-            Self::SessionEnded { .. } => "session.end",
-            Self::Watched { .. } => "session.watch",
-            Self::Replayed { .. } => "recording.replay",
-        }
-    }
-}
-
-/// Takes administrative acts down.
-pub trait Journal: Send + Sync {
-    /// Writes `entry` down. It may write to a disk. What cannot be written down must not happen.
-    ///
-    /// # Errors
-    /// When it could not be written.
-    fn record(&self, entry: &Entry) -> Result<(), JournalError>;
-}
-
-/// Why an act could not be written down.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct JournalError(pub String);
 
 /// The gateway's SSH, as people use it.
 pub trait Ssh: Send + Sync {

@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod descriptors;
 mod gateway;
+mod history;
 mod metrics;
 mod names;
 mod output;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sallyport_api::ports::{
-    self, InJournal, JournalError, Line, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState,
+    self, InJournal, JournalError, Line, Period, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState,
     TranscriptOptions, WatchError, Watching, What,
 };
 use sallyport_ledger::{Ending, Entry, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary};
@@ -174,6 +174,10 @@ impl ports::Recordings for Recorded {
         let end = |ending: Option<&Ending>, problem| self.end(id, unsealed, ending, problem);
         replay(reader, options, line, end);
         Ok(())
+    }
+
+    fn history(&self, period: &Period, line: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), RecordingsError> {
+        crate::history::read(&self.recordings, period, line)
     }
 }
 

@@ -1,9 +1,10 @@
 //! One unit that policy judges.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use sallyport_policy::Act;
+use sallyport_policy::{Act, acts_to_json};
+use serde_json::json;
 use smol_str::SmolStr;
 
 /// Turns a protocol's parameters into words for people, one after the other.
@@ -92,8 +93,49 @@ pub struct Shape {
     pub unparsed: Option<Unparsed>,
     /// The parser understood all of it, and there is nothing in it to run: comments, or nothing at all.
     pub empty: bool,
-    /// The facts in JSON, for the recording.
+    /// The facts in JSON, as the protocol has them.
     pub facts: String,
+    /// What a recording holds of it, made when the first does.
+    pub recorded: OnceLock<Recorded>,
+}
+
+/// What a recording holds of a shape: enough to judge its commands again.
+#[derive(Debug)]
+pub struct Recorded {
+    /// Fields of a JSON object: `"facts":[…],"shows":[…]`.
+    pub(crate) fields: Box<[u8]>,
+    /// Equal for shapes that policy cannot tell apart.
+    pub(crate) digest: [u8; 16],
+}
+
+impl Recorded {
+    fn of(shape: &Shape) -> Self {
+        let mut all = json!({ "facts": acts_to_json(&shape.acts) });
+        if let Some(fields) = all.as_object_mut() {
+            for (name, classes) in [("shows", &shape.shows), ("carries", &shape.carries)] {
+                if !classes.is_empty() {
+                    fields.insert(name.to_owned(), json!(classes));
+                }
+            }
+            if shape.empty {
+                fields.insert("empty".to_owned(), json!(true));
+            }
+        }
+        let text = all.to_string();
+        let fields = text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'))
+            .unwrap_or_default();
+        let mut digest = [0; 16];
+        blake3::Hasher::new()
+            .update(fields.as_bytes())
+            .finalize_xof()
+            .fill(&mut digest);
+        Self {
+            fields: fields.as_bytes().into(),
+            digest,
+        }
+    }
 }
 
 /// What the parser said of a command that it does not understand.
@@ -106,6 +148,11 @@ pub struct Unparsed {
 }
 
 impl Shape {
+    /// What a recording holds of it.
+    pub(crate) fn recorded(&self) -> &Recorded {
+        self.recorded.get_or_init(|| Recorded::of(self))
+    }
+
     /// A number that no other shape of this process has.
     #[must_use]
     pub fn next_id() -> u64 {

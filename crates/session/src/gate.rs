@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 
 use uuid::Uuid;
 
+use self::encoded::Numbers;
 use crate::command::{Command, Phase};
 use crate::driver::Ending;
 use crate::hold::{Asking, Hold, HoldOutcome, Reviewing};
@@ -113,6 +114,10 @@ pub struct Gate {
     grants: BTreeSet<SmolStr>,
     /// The groups that approved commands of this session, by the commands' numbers.
     granted: FxHashMap<u64, Vec<String>>,
+    /// The facts that the recording has.
+    numbers: Numbers,
+    /// The recording says what may be seen now.
+    reveals_written: bool,
     /// What a recording holds beside a command's text, while it is written.
     detail: Vec<u8>,
 }
@@ -156,6 +161,8 @@ impl Gate {
             admission: None,
             grants: BTreeSet::new(),
             granted: FxHashMap::default(),
+            numbers: Numbers::default(),
+            reveals_written: false,
             detail: Vec::new(),
         }
     }
@@ -212,6 +219,7 @@ impl Gate {
         self.generation = generation;
         self.bundle = self.policy.current();
         self.reveals = Arc::new(self.decide_reveals());
+        self.reveals_written = false;
         self.decisions.clear();
         true
     }
@@ -223,6 +231,7 @@ impl Gate {
         let reveals = self.decide_reveals();
         if !reveals.same(&self.reveals) {
             self.reveals = Arc::new(reveals);
+            self.reveals_written = false;
         }
     }
 
@@ -242,7 +251,7 @@ impl Gate {
             text: &command.text,
             detail: &self.detail,
         });
-        self.record.note_decision(seq, &decided.json);
+        self.note_decision(seq, &command.shape, &decided.json);
         if let Err(refusal) = self.record.check() {
             return Asked::Ruled(Ruling::Refused { seq, refusal });
         }
@@ -303,8 +312,8 @@ impl Gate {
         let decision = self
             .bundle
             .decide(&self.standing.subject, &self.standing.target, acts, &situation);
-        let json = self.encode(&decision, Some(&grant.request));
-        self.record.note_decision(seq, &json);
+        let json = self.encode(&command.shape, &decision, Some(&grant));
+        self.note_decision(seq, &command.shape, &json);
         match self.record.check() {
             Ok(()) => {
                 self.granted.insert(seq, grant.groups);
@@ -349,7 +358,7 @@ impl Gate {
             Lifetime::Until(time) => Some(Some(time)),
             Lifetime::Never => None,
         };
-        let json = self.encode(&decision, None);
+        let json = self.encode(&command.shape, &decision, None);
         let decided = Arc::new(Decided {
             decision: Arc::new(decision),
             json,

@@ -31,7 +31,7 @@ mod targets;
 pub mod testing;
 
 pub use audience::{Audience, Crowded, Seat, Watcher};
-pub use command::{Command, InWords, Phase, Shape, Unparsed};
+pub use command::{Command, InWords, Phase, Recorded, Shape, Unparsed};
 pub use conversation::{Ask, AskId, Conversation, HoldInfo, Side, WireError};
 pub use driver::{Ending, relay};
 pub use effects::{Effects, Finish, Housekeeping};

@@ -47,6 +47,10 @@ pub trait Reader {
     /// what policy is asked about then.
     fn read(&self, raw: &Raw<'_>) -> Result<Arc<Shape>, String>;
 
+    /// Whether a recorded command is understood today as it was then. `acts` are what was recorded, under this reader's
+    /// classification. Nothing when that cannot be said: its text is not all there is to it, or names are not known.
+    fn reads_as(&self, text: &str, acts: &[Act]) -> Option<bool>;
+
     /// The facts of acts that were recorded, as far as they depend on what is classified, under this reader's classification.
     fn reclassify(&self, acts: &[Act], shows: &[SmolStr]) -> Reclassified;
 }

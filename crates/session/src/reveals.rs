@@ -1,6 +1,6 @@
 //! What a person may see of each class of values.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sallyport_mask::{Detector, MaskKey, Scanner, Strategy};
 use sallyport_policy::{ActionName, Bundle, Classification, Disclosure, Lifetime, Reveal, Situation, View};
@@ -52,6 +52,19 @@ impl Reveals {
             by_class,
             full_screen,
         }
+    }
+
+    /// What may be seen of each class, as recordings hold it: `clear`, `withheld` or the strategy that masks it.
+    pub(crate) fn recorded(&self) -> BTreeMap<&str, String> {
+        let word = |disclosure: &Disclosure| match &disclosure.reveal {
+            Reveal::Clear => "clear".to_owned(),
+            Reveal::Mask(strategy) => strategy.to_string(),
+            Reveal::Withhold => "withheld".to_owned(),
+        };
+        self.by_class
+            .iter()
+            .map(|(class, disclosure)| (class.as_str(), word(disclosure)))
+            .collect()
     }
 
     /// Whether they must be decided again: a rule that they come from reads the time.

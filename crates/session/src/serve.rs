@@ -1,6 +1,6 @@
 //! The path of a session: greet, identify, admit, record, lease, dial, relay, close.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{Either, select};
 use sallyport_identity::{Credential, DeviceLogin, Identities};
@@ -322,6 +322,7 @@ fn connect_command<C: Caller>(caller: &C, gate: &Gate) -> Command {
         unparsed: None,
         empty: false,
         facts: "{}".to_owned(),
+        recorded: OnceLock::new(),
     };
     Command {
         shape: Arc::new(shape),

@@ -1,7 +1,7 @@
 //! The driver between a client, a target, people who review, and whoever ends sessions.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -121,6 +121,7 @@ fn command(held: bool) -> Command {
         unparsed,
         empty: !held,
         facts: "{}".to_owned(),
+        recorded: OnceLock::new(),
     };
     Command {
         shape: Arc::new(shape),

@@ -2,6 +2,8 @@
 
 mod agents;
 mod auth;
+mod history;
+mod lines;
 mod requests;
 mod sessions;
 mod ssh;
@@ -56,6 +58,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("POST", "/v1/sessions/{id}/end"),
     ("GET", "/v1/sessions/{id}/replay"),
     ("GET", "/v1/sessions/{id}/watch"),
+    ("GET", "/v1/history"),
     ("GET", "/v1/policy"),
     ("GET", "/v1/targets/{id}/names"),
     ("GET", "/v1/agents"),
@@ -73,6 +76,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
         .route("/v1/openapi.json", get(status::openapi))
+        .route("/v1/history", get(history::read))
         .route("/v1/policy", get(status::policy))
         .route("/v1/targets/{id}/names", get(targets::names))
         .route("/v1/auth/config", get(auth::config))

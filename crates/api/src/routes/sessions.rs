@@ -1,38 +1,22 @@
 //! Sessions, live and recorded, and their replay.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json as Reply;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures_util::stream;
+use axum::response::Response;
 use serde::Deserialize;
-use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
 
+use super::lines::{self, unreadable};
 use crate::extract::{Caller, Id, MaybeJson, Params};
-use crate::ports::{Act, Entry, Line, RecordingFilter, Recordings, RecordingsError, Session, TranscriptOptions};
+use crate::ports::{Act, Entry, RecordingFilter, Session, TranscriptOptions};
 use crate::problem::Problem;
 use crate::state::{Api, blocking};
 
 /// The most sessions that one list returns.
 const MAX_LIST: usize = 500;
-/// How much of a transcript is sent at once, in bytes.
-pub(super) const CHUNK_BYTES: usize = 32 * 1024;
-/// How many chunks may wait for a slow reader.
-pub(super) const CHUNKS: usize = 8;
-/// How long a reader may take none of them.
-pub(super) const READER_PATIENCE: Duration = Duration::from_secs(60);
-/// Replays at the same time: each occupies a thread.
-static REPLAYS: Semaphore = Semaphore::const_new(16);
 /// The longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 4 * 1024;
 
@@ -108,11 +92,6 @@ pub(super) async fn find(api: &Arc<Api>, caller: &Caller, id: String) -> Result<
         .ok_or(missing)
 }
 
-pub(super) fn unreadable(error: &RecordingsError) -> Problem {
-    tracing::error!(%error, "a recording cannot be read");
-    Problem::unavailable("the recording cannot be read; the gateway's log says why")
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct EndBody {
@@ -177,11 +156,7 @@ pub(super) async fn replay(
             "only auditors and administrators replay sessions here",
         ));
     }
-    let Ok(permit) = REPLAYS.try_acquire() else {
-        return Err(Problem::unavailable(
-            "too many sessions are being replayed; try again soon",
-        ));
-    };
+    let place = lines::place()?;
     let act = Act::Replayed {
         session: session.id.clone(),
         rows: params.rows,
@@ -194,69 +169,14 @@ pub(super) async fn replay(
     })
     .await?;
 
-    let (sender, mut receiver) = mpsc::channel(CHUNKS);
     let recordings = Arc::clone(&api.recordings);
     let options = TranscriptOptions { rows: params.rows };
-    let reading = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        send(&*recordings, &session.id, options, &sender)
-    });
-    // Nothing is answered before there is something to answer, so that a failure still has its status.
-    let Some(first) = receiver.recv().await else {
-        let error = match reading.await {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) => RecordingsError("the recording has no lines".to_owned()),
-            Err(error) => RecordingsError(error.to_string()),
-        };
-        return Err(unreadable(&error));
-    };
-    let lines = stream::unfold((Some(first), receiver), async |(first, mut receiver)| {
-        let chunk = match first {
-            Some(first) => Some(first),
-            None => receiver.recv().await,
-        };
-        chunk.map(|chunk| (Ok::<_, Infallible>(chunk), (None, receiver)))
-    });
-    Ok((
-        [(header::CONTENT_TYPE, "application/x-ndjson")],
-        Body::from_stream(lines),
-    )
-        .into_response())
-}
-
-/// Sends the lines of a transcript as JSON, until they or their reader end.
-fn send(
-    recordings: &dyn Recordings,
-    id: &str,
-    options: TranscriptOptions,
-    chunks: &mpsc::Sender<Bytes>,
-) -> Result<(), RecordingsError> {
-    // A reader that stops reading must not keep the thread.
-    let runtime = Handle::current();
-    let pass = |chunk: Vec<u8>| {
-        let sent = runtime.block_on(timeout(READER_PATIENCE, chunks.send(chunk.into())));
-        matches!(sent, Ok(Ok(())))
-    };
-    let mut buffer = Vec::with_capacity(CHUNK_BYTES);
-    let mut line = |line: Line| {
-        if serde_json::to_writer(&mut buffer, &line).is_err() {
+    lines::answer(place, move |line| {
+        recordings.transcript(&session.id, options, &mut |said| match serde_json::to_vec(&said) {
+            Ok(said) => line(&said),
             // A line that cannot be said ends the transcript, without its last line.
-            return ControlFlow::Break(());
-        }
-        buffer.push(b'\n');
-        if buffer.len() < CHUNK_BYTES {
-            return ControlFlow::Continue(());
-        }
-        if pass(std::mem::take(&mut buffer)) {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    };
-    recordings.transcript(id, options, &mut line)?;
-    if !buffer.is_empty() {
-        // A reader that is gone needs no last chunk.
-        pass(buffer);
-    }
-    Ok(())
+            Err(_) => ControlFlow::Break(()),
+        })
+    })
+    .await
 }

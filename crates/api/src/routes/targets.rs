@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use crate::extract::{Caller, Id};
+use crate::extract::Caller;
 use crate::ports::NamesError;
 use crate::problem::Problem;
 use crate::state::Api;
 
 /// The names at a target, a line of JSON for each.
-pub(super) async fn names(State(api): State<Arc<Api>>, caller: Caller, Id(target): Id) -> Result<Response, Problem> {
+pub(super) async fn names(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Path(target): Path<String>,
+) -> Result<Response, Problem> {
     if !api.access.sees_everything(caller.principal()) {
         return Err(Problem::forbidden(
             "only auditors and administrators see the names at a target",

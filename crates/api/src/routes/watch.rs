@@ -19,7 +19,8 @@ use time::OffsetDateTime;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::time::{sleep, timeout};
 
-use super::sessions::{CHUNK_BYTES, CHUNKS, READER_PATIENCE, find, unreadable};
+use super::lines::{CHUNK_BYTES, CHUNKS, READER_PATIENCE, unreadable};
+use super::sessions::find;
 use crate::extract::{Caller, Id, Params};
 use crate::ports::{Act, Entry, Session, TranscriptOptions, WatchError, Watcher, Watching};
 use crate::problem::Problem;

@@ -10,9 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::{Client, Method, Response};
 use sallyport_api::ports::{
-    Act, Entry, InJournal, Journal, JournalError, Line, NamesError, Pending as Answer, Policy, PolicyStatus,
-    RecordingFilter, Recordings, RecordingsError, Session, SessionState, Sessions, Ssh, Targets, TranscriptOptions,
-    WatchError, Watcher, Watching, What,
+    Act, Entry, InJournal, Journal, JournalError, Line, NamesError, Past, Pending as Answer, Period, Policy,
+    PolicyStatus, RecordingFilter, Recordings, RecordingsError, Session, SessionState, Sessions, Ssh, Targets,
+    TranscriptOptions, WatchError, Watcher, Watching, What,
 };
 use sallyport_api::{Access, Api, router, serve};
 use sallyport_identity::client::GatewayClient;
@@ -167,6 +167,19 @@ impl Recordings for Outside {
         let lines = std::iter::once(command).chain((0..rows).map(|_| row())).chain([end]);
         for (at, what) in lines.enumerate() {
             if say(at as u64, what).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn history(&self, period: &Period, line: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Result<(), RecordingsError> {
+        if period.target.as_deref() == Some("broken") {
+            return Err(RecordingsError("nothing can be listed".to_owned()));
+        }
+        let past = [Past::Task("OPS-1".to_owned()), Past::End { sessions: 0 }];
+        for past in past {
+            if line(&serde_json::to_vec(&past).unwrap()).is_break() {
                 break;
             }
         }

@@ -6,7 +6,7 @@ mod reading;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use bytes::Bytes;
 use sallyport_policy::{Act, ActionName, Classification};
@@ -291,6 +291,7 @@ pub(crate) fn of_facts(text: Bytes, facts: Arc<Facts>, from: &Sources<'_>) -> Un
         unparsed: None,
         empty: facts.statements.is_empty(),
         facts: serde_json::to_string(&*facts).unwrap_or_default(),
+        recorded: OnceLock::new(),
     };
     let untrusted = |s: &StatementFacts| s.code.iter().any(|code| !trusted(code, from));
     let runs_unknown_code = facts
@@ -392,6 +393,7 @@ pub(crate) fn unparsed(text: Bytes, error: &SyntaxError, under: Under) -> Unders
         }),
         empty: false,
         facts: "{}".to_owned(),
+        recorded: OnceLock::new(),
     };
     Understood {
         text,

@@ -5,7 +5,7 @@ mod file;
 mod gated;
 mod line;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use sallyport_policy::{Act, ActionName, Attributes, Classification, Value};
@@ -86,6 +86,7 @@ fn command(
         unparsed,
         empty: false,
         facts: facts.to_string(),
+        recorded: OnceLock::new(),
     };
     Command {
         shape: Arc::new(shape),

@@ -2,16 +2,23 @@
 
 use std::collections::BTreeSet;
 
+use rustc_hash::FxHashMap;
 use sallyport_policy::{Decision, Outcome, RuleId};
 use serde::Serialize;
 use smol_str::SmolStr;
 
 use super::Gate;
+use crate::command::Shape;
+use crate::hold::Granted;
 
 impl Gate {
     /// What a recording holds of a decision, in JSON: what is as usual, and as the recording's header says of the policy,
     /// is left out.
-    pub(super) fn encode(&self, decision: &Decision, request: Option<&str>) -> Vec<u8> {
+    ///
+    /// `as` is the number under which the recording has the facts that were judged: they are written with the first decision
+    /// that has it ([`Gate::note_decision`]).
+    pub(super) fn encode(&mut self, shape: &Shape, decision: &Decision, granted: Option<&Granted>) -> Vec<u8> {
+        let number = self.numbers.of(shape);
         let of_header = *self.bundle.digest() == *self.opened_under;
         let recorded = Recorded {
             outcome: decision.outcome,
@@ -20,8 +27,11 @@ impl Gate {
             ends_session: decision.ends_session,
             policy: (!of_header).then(|| self.bundle.digest()),
             commit: self.bundle.commit().filter(|_| !of_header),
-            request,
+            request: granted.map(|granted| granted.request.as_str()),
+            approved_by: granted.map_or(&[], |granted| &granted.groups),
+            watched_by: self.audience().watched_by(),
             grants: &decision.grants,
+            number,
         };
         // Strings and flags: there is nothing in them that JSON cannot say.
         serde_json::to_vec(&recorded).unwrap_or_default()
@@ -43,6 +53,64 @@ struct Recorded<'a> {
     commit: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    approved_by: &'a [String],
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    watched_by: BTreeSet<String>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     grants: &'a BTreeSet<SmolStr>,
+    #[serde(rename = "as")]
+    number: u32,
+}
+
+/// The numbers under which a recording has facts. Facts that policy cannot tell apart have the same.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    known: FxHashMap<[u8; 16], u32>,
+    last: u32,
+    /// The newest number has not been written with its facts.
+    unwritten: bool,
+}
+
+/// Numbers kept per session; beyond it facts get new ones.
+const KEPT_NUMBERS: usize = 256;
+
+impl Numbers {
+    fn of(&mut self, shape: &Shape) -> u32 {
+        let digest = shape.recorded().digest;
+        if let Some(number) = self.known.get(&digest) {
+            return *number;
+        }
+        if self.known.len() >= KEPT_NUMBERS {
+            self.known.clear();
+        }
+        self.last += 1;
+        self.unwritten = true;
+        self.known.insert(digest, self.last);
+        self.last
+    }
+}
+
+impl Gate {
+    /// Notes a decision, with the facts that it is about and with what may be seen, where the recording does not have them yet.
+    pub(super) fn note_decision(&mut self, seq: u64, shape: &Shape, json: &[u8]) {
+        let facts = std::mem::take(&mut self.numbers.unwritten);
+        let reveals = std::mem::replace(&mut self.reveals_written, true);
+        let Some(fields) = json.strip_suffix(b"}").filter(|_| facts || !reveals) else {
+            self.record.note_decision(seq, json);
+            return;
+        };
+        let mut whole = fields.to_vec();
+        if facts {
+            whole.push(b',');
+            whole.extend_from_slice(&shape.recorded().fields);
+        }
+        if !reveals {
+            whole.extend_from_slice(b",\"reveals\":");
+            // Classes and words: there is nothing in them that JSON cannot say.
+            whole.extend(serde_json::to_vec(&self.reveals.recorded()).unwrap_or_default());
+        }
+        whole.push(b'}');
+        self.record.note_decision(seq, &whole);
+    }
 }

@@ -1,6 +1,6 @@
 //! What policy is asked about a command.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sallyport_policy::{Act, ActionName, Classification, Value};
@@ -33,6 +33,7 @@ pub(crate) fn understood(
         unparsed: None,
         empty: false,
         facts: "{}".to_owned(),
+        recorded: OnceLock::new(),
     };
     Understood {
         text,

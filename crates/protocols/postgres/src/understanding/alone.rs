@@ -1,10 +1,10 @@
 //! Statements outside of any session.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sallyport_policy::{Act, Attributes, Classification, Value};
+use sallyport_policy::{Act, ActionName, Attributes, Classification, Value};
 use sallyport_session::{Ground, Raw, Reader, Reclassified, Shape};
 use sallyport_sql::{Catalog, NoNames, SessionState, SyntaxError};
 use sallyport_target::Access;
@@ -99,6 +99,14 @@ impl Reader for Alone {
         Ok(Arc::clone(&understood.shape))
     }
 
+    fn reads_as(&self, text: &str, acts: &[Act]) -> Option<bool> {
+        let sql = acts
+            .iter()
+            .all(|act| act.action.namespace == "Sql" || act.action == ActionName::unparsed());
+        let shape = self.read(&Raw { text, form: None }).ok().filter(|_| sql)?;
+        Some(facts_of(&shape.acts) == facts_of(acts))
+    }
+
     fn reclassify(&self, acts: &[Act], shows: &[SmolStr]) -> Reclassified {
         let mut known: Vec<(Attributes, Attributes)> = Vec::new();
         let acts: Vec<Act> = acts
@@ -122,6 +130,17 @@ impl Reader for Alone {
             shows: shows.into_iter().collect(),
         }
     }
+}
+
+/// Acts with their facts, whatever the order of these.
+fn facts_of(acts: &[Act]) -> Vec<(&ActionName, BTreeMap<&SmolStr, &Value>)> {
+    let facts = acts.iter().map(|act| {
+        (
+            &act.action,
+            act.context.iter().map(|(name, value)| (name, value)).collect(),
+        )
+    });
+    facts.collect()
 }
 
 fn not_understood(text: Bytes, message: String) -> Arc<Shape> {

@@ -78,6 +78,17 @@ impl Reader for Alone {
         self.command(raw).map(|command| command.shape)
     }
 
+    fn reads_as(&self, text: &str, acts: &[Act]) -> Option<bool> {
+        let first = acts
+            .first()
+            .filter(|act| act.action.name == "exec" && self::text(act, "command") == Some(text))?;
+        // A line of a shell may depend on those before it: only where it does not, it says something.
+        let alone = self.lines_again(acts);
+        alone
+            .map(|again| again.len() == acts.len())
+            .or_else(|| self.depends_on_nothing(first).then_some(false))
+    }
+
     fn reclassify(&self, acts: &[Act], shows: &[SmolStr]) -> Reclassified {
         let protected = line::protected(&self.classification);
         let lines = self.lines_again(acts);
@@ -99,6 +110,16 @@ impl Reader for Alone {
 }
 
 impl Alone {
+    /// Whether a line has no names of variables or relative paths, which the lines before it could have given another meaning.
+    fn depends_on_nothing(&self, line: &Act) -> bool {
+        let command = text(line, "command").unwrap_or_default();
+        !command.contains(['$', '~', '.', '*', '?', '['])
+            && command
+                .split_ascii_whitespace()
+                .skip(1)
+                .all(|w| w.starts_with(['/', '-']))
+    }
+
     /// A command line once more, if it means the same by itself as it did in its session: but for what is classified.
     fn lines_again(&self, acts: &[Act]) -> Option<Vec<Act>> {
         let first = acts.first().filter(|act| act.action.name == "exec")?;

@@ -4,6 +4,7 @@ mod check;
 mod explain;
 mod names;
 mod problems;
+mod replay;
 mod test;
 mod workbench;
 
@@ -12,6 +13,7 @@ use clap::{Args, Subcommand};
 use self::check::CheckArgs;
 use self::explain::ExplainArgs;
 use self::names::NamesArgs;
+use self::replay::ReplayArgs;
 use self::test::TestArgs;
 
 /// Work with policy bundles: directories with rules, targets and classifications.
@@ -27,6 +29,7 @@ enum Action {
     Test(TestArgs),
     Explain(ExplainArgs),
     Names(NamesArgs),
+    Replay(ReplayArgs),
 }
 
 impl PolicyArgs {
@@ -40,6 +43,7 @@ impl PolicyArgs {
             Action::Test(args) => args.run(),
             Action::Explain(args) => args.run(),
             Action::Names(args) => args.run().await,
+            Action::Replay(args) => args.run().await,
         }
     }
 }
