@@ -25,7 +25,9 @@ fn recipes() -> Vec<Recipe> {
         let code = |language: &str| {
             let begin = format!("```{language}\n");
             let blocks = text.split(&begin).skip(1);
-            blocks.map(|block| block.split("```").next().unwrap()).collect::<String>()
+            blocks
+                .map(|block| block.split("```").next().unwrap())
+                .collect::<String>()
         };
         Recipe {
             title: text.lines().next().unwrap().to_owned(),
@@ -55,7 +57,9 @@ fn every_recipe_does_what_its_cases_say() {
             write(file, &fs::read_to_string(root().join("policy").join(file)).unwrap());
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_sallyport"));
-        command.args(["policy", "test", "--min-coverage", "100"]).arg(dir.path());
+        command
+            .args(["policy", "test", "--min-coverage", "100"])
+            .arg(dir.path());
         let out = command.output().unwrap();
         let said = [out.stdout, out.stderr].concat();
         assert!(out.status.success(), "{title}: {}", String::from_utf8_lossy(&said));

@@ -362,6 +362,9 @@ pub struct StatementFacts {
     pub hazards: BTreeSet<Hazard>,
     /// What it does to the session.
     pub effects: Effects,
+    /// The most rows that come back, where the text bounds them: by a number after LIMIT or FETCH.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rows: Option<u64>,
     /// The highest `$n` in the statement.
     pub parameters: u32,
     /// What is known of it whatever is bound to its parameters, if their values decide anything: the statement itself
@@ -389,6 +392,7 @@ impl StatementFacts {
             code: BTreeSet::new(),
             hazards: BTreeSet::new(),
             effects: Effects::default(),
+            max_rows: None,
             parameters: 0,
             at_worst: None,
             prepared_as: None,

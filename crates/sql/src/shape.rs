@@ -81,14 +81,21 @@ pub fn shape<'k>(text: &str, key: &'k mut String) -> Option<&'k str> {
     }
     let bytes = text.as_bytes();
     let (mut at, mut copied) = (0, 0);
+    // Where a number would begin that says how many rows are asked for.
+    let mut counts = None;
     while let Some(byte) = bytes.get(at) {
         let (end, kind) = match class(Some(byte)) {
             Class::Plain => {
+                if counts == Some(at) && byte.is_ascii_whitespace() {
+                    counts = Some(at + 1);
+                }
                 at += 1;
                 continue;
             }
             Class::Letter => {
-                at = end_of_word(bytes, at);
+                let end = end_of_word(bytes, at);
+                counts = bytes.get(at..end).is_some_and(is_before_count).then_some(end);
+                at = end;
                 continue;
             }
             Class::Minus | Class::Slash => {
@@ -104,6 +111,10 @@ pub fn shape<'k>(text: &str, key: &'k mut String) -> Option<&'k str> {
                 continue;
             }
             Class::Refused => return None,
+            Class::Digit if counts == Some(at) => {
+                at = number(bytes, at)?.0;
+                continue;
+            }
             Class::Digit => number(bytes, at)?,
             Class::Quote => (string(bytes, at)?, STRING),
         };
@@ -116,6 +127,13 @@ pub fn shape<'k>(text: &str, key: &'k mut String) -> Option<&'k str> {
     }
     key.push_str(text.get(copied..)?);
     Some(key)
+}
+
+/// Whether a number behind this word bounds the rows of a result, which is a fact: it stays in the shape.
+fn is_before_count(word: &[u8]) -> bool {
+    [&b"limit"[..], b"first", b"next"]
+        .iter()
+        .any(|known| word.eq_ignore_ascii_case(known))
 }
 
 /// Where a word ends that begins here.

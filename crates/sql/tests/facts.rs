@@ -54,6 +54,55 @@ fn values_are_followed_to_the_columns_they_come_from() {
 }
 
 #[test]
+fn a_number_bounds_the_rows_that_come_back() {
+    for (sql, rows) in [
+        ("SELECT * FROM patients LIMIT 10", Some(10)),
+        ("SELECT * FROM patients OFFSET 5 LIMIT (0)", Some(0)),
+        ("SELECT 1 UNION SELECT 2 FETCH FIRST 3 ROWS ONLY", Some(3)),
+        ("(SELECT 1 LIMIT 2)", Some(2)),
+        ("COPY (SELECT * FROM patients LIMIT 4) TO STDOUT", Some(4)),
+        ("DECLARE c CURSOR FOR SELECT * FROM patients LIMIT 5", Some(5)),
+        (
+            "DECLARE c CURSOR FOR SELECT * FROM patients LIMIT 5; FETCH ALL FROM c",
+            Some(5),
+        ),
+        ("DECLARE c CURSOR FOR SELECT * FROM patients; FETCH 7 FROM c", Some(7)),
+        (
+            "DECLARE c CURSOR FOR SELECT * FROM patients; FETCH BACKWARD 7 FROM c",
+            Some(7),
+        ),
+        ("DECLARE c CURSOR FOR SELECT * FROM patients; FETCH 0 FROM c", Some(1)),
+        (
+            "DECLARE c CURSOR FOR SELECT * FROM patients; FETCH ABSOLUTE 70 FROM c",
+            Some(1),
+        ),
+        (
+            "DECLARE c CURSOR FOR SELECT * FROM patients; FETCH LAST FROM c",
+            Some(1),
+        ),
+        ("PREPARE p AS SELECT * FROM patients LIMIT 8; EXECUTE p", Some(8)),
+        ("SELECT * FROM patients", None),
+        ("SELECT * FROM (SELECT * FROM patients LIMIT 3) s, patients", None),
+        (
+            "WITH w AS (SELECT * FROM patients LIMIT 3) SELECT * FROM w, patients",
+            None,
+        ),
+        ("SELECT 1 LIMIT 2 + 3", None),
+        ("SELECT 1 LIMIT '5'", None),
+        ("SELECT 1 LIMIT ALL", None),
+        ("SELECT 1 LIMIT NULL", None),
+        ("SELECT 1 LIMIT $1", None),
+        ("SELECT * FROM patients ORDER BY id FETCH FIRST 3 ROWS WITH TIES", None),
+        ("SELECT * FROM patients LIMIT 5000000000", None),
+        ("DECLARE c CURSOR FOR SELECT * FROM patients; FETCH ALL FROM c", None),
+        ("DECLARE c CURSOR FOR SELECT * FROM patients", None),
+        ("COPY patients TO STDOUT", None),
+    ] {
+        assert_eq!(last(sql).max_rows, rows, "{sql}");
+    }
+}
+
+#[test]
 fn whole_rows_carry_every_column() {
     for sql in [
         "SELECT p FROM patients p",

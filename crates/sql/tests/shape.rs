@@ -248,6 +248,34 @@ fn statements_that_differ_in_values_share_their_facts() {
 }
 
 #[test]
+fn how_many_rows_are_asked_for_is_a_part_of_the_shape() {
+    for (text, shape) in [
+        (
+            "SELECT name FROM patients WHERE id = 4 LIMIT 10",
+            "SELECT name FROM patients WHERE id = $i LIMIT 10",
+        ),
+        (
+            "SELECT name FROM patients WHERE id = 4 limit\t 10 OFFSET 7",
+            "SELECT name FROM patients WHERE id = $i limit\t 10 OFFSET $i",
+        ),
+        (
+            "SELECT name FROM patients WHERE id = 4 FETCH NEXT 3 ROWS ONLY",
+            "SELECT name FROM patients WHERE id = $i FETCH NEXT 3 ROWS ONLY",
+        ),
+    ] {
+        assert_eq!(key_of(text).as_deref(), Some(shape));
+        assert_eq!(holds_for_other_literals(text, 1), Some(true), "{text}");
+    }
+    // Where the number is not recognised by its place, nothing is shared.
+    for text in [
+        "SELECT name FROM patients WHERE id = 4 LIMIT (10)",
+        "SELECT name FROM patients WHERE id = 4 LIMIT(10)",
+    ] {
+        assert_eq!(holds_for_other_literals(text, 1), Some(false), "{text}");
+    }
+}
+
+#[test]
 fn statements_whose_values_matter_share_nothing() {
     for text in [
         // a number that means a column

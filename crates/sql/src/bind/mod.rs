@@ -37,6 +37,7 @@ pub(crate) use flow::{Field, Flow, Ty};
 pub(crate) use from::relation_item;
 pub(crate) use literal::Literals;
 pub(crate) use scope::{Item, Scope};
+pub(crate) use select::most_rows;
 pub(crate) use views::ViewFacts;
 
 use crate::budget::Budget;
@@ -223,6 +224,7 @@ impl<'a> Binder<'a> {
     pub(crate) fn client_query(&mut self, query: Node<'_>) {
         let scope = Scope::default();
         let shape = self.query(query, &scope);
+        self.facts.max_rows = most_rows(query);
         self.show(&shape);
     }
 

@@ -1,6 +1,6 @@
 //! SELECT, VALUES, set operations, WITH.
 
-use pg_raw_parse::{Node, nodes};
+use pg_raw_parse::{ConstValue, Node, nodes};
 use smol_str::SmolStr;
 
 use super::restrict::QueryNote;
@@ -371,6 +371,23 @@ impl Binder<'_> {
                 self.use_columns(&flow, How::Inferred);
             }
         }
+    }
+}
+
+/// The most rows that a query gives, if a number after LIMIT says it.
+///
+/// The number is read although it is a literal: [`crate::shape`] leaves such a number in its place, so that statements of one shape
+/// have the same. Where it does not, the statement with a parameter in its place has other facts, and none are shared.
+pub(crate) fn most_rows(query: Node<'_>) -> Option<u64> {
+    let Node::SelectStmt(select) = query else { return None };
+    let Node::A_Const(limit) = select.limit_count() else {
+        return None;
+    };
+    match limit.val() {
+        Some(ConstValue::Integer(rows)) if select.limit_option == nodes::LimitOption::LIMIT_OPTION_COUNT => {
+            u64::try_from(rows).ok()
+        }
+        Some(_) | None => None,
     }
 }
 

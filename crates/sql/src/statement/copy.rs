@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 
 use super::Statement;
 use super::cursor::is_on;
-use crate::bind::{Binder, Event, Field, Literals, Scope, Shape, Ty, strings};
+use crate::bind::{Binder, Event, Field, Literals, Scope, Shape, Ty, most_rows, strings};
 use crate::facts::{Action, Copy, CopyFormat, CopyPeer, Hazard};
 
 impl Statement<'_> {
@@ -50,6 +50,7 @@ impl Statement<'_> {
             (query, _) => {
                 let text = pg_raw_parse::deparse(query).ok();
                 options.query = text.map(|text| text.as_str().into());
+                self.binder.facts.max_rows = most_rows(query);
                 self.binder.query(query, &Scope::default())
             }
         };

@@ -14,6 +14,22 @@ use crate::parameters::{Bound, Parameters};
 /// Longer texts of `PREPARE` are not read again for the arguments of `EXECUTE`.
 const MAX_PREPARED: usize = 16 * 1024;
 
+/// The most rows that FETCH gives, of a cursor whose query gives so many.
+fn fetched(s: &nodes::FetchStmt, of: Option<u64>) -> Option<u64> {
+    // FETCH 0 gives the row where the cursor is, `FETCH_ALL` all there are.
+    let asked = s.how_many.unsigned_abs().max(1);
+    let asked = (s.how_many.unsigned_abs() < i64::MAX.unsigned_abs()).then_some(asked);
+    let one = matches!(
+        s.direction,
+        nodes::FetchDirection::FETCH_ABSOLUTE | nodes::FetchDirection::FETCH_RELATIVE
+    );
+    let asked = if one { Some(1) } else { asked };
+    match (asked, of) {
+        (Some(asked), Some(of)) => Some(asked.min(of)),
+        (one, None) | (None, one) => one,
+    }
+}
+
 impl Statement<'_> {
     pub(super) fn cursors(&mut self, node: Node<'_>) -> bool {
         match node {
@@ -21,6 +37,7 @@ impl Statement<'_> {
             Node::ExecuteStmt(s) => {
                 self.act(Action::Execute);
                 if let Some(facts) = self.execute(s) {
+                    self.binder.facts.max_rows = facts.max_rows;
                     self.binder.facts.outputs = facts.outputs.clone();
                 }
             }
@@ -149,6 +166,7 @@ impl Statement<'_> {
         self.act(Action::DeclareCursor);
         let (inner, _) = self.nested(s.query());
         self.binder.facts.absorb(&inner);
+        self.binder.facts.max_rows = inner.max_rows;
         let name = SmolStr::new(s.portalname().unwrap_or_default());
         let facts = Arc::new(inner);
         self.changes
@@ -172,6 +190,7 @@ impl Statement<'_> {
         match found {
             Some(facts) if self.names.budget.spend(2 * facts.weight()) => {
                 self.binder.facts.absorb(&facts);
+                self.binder.facts.max_rows = fetched(s, facts.max_rows);
                 if !s.ismove {
                     self.binder.facts.outputs = facts.outputs.clone();
                 }

@@ -60,6 +60,9 @@ fn context(s: &StatementFacts, count: usize, from: &Sources<'_>) -> Vec<(SmolStr
     put("persistent", Value::Bool(s.writes.iter().any(|r| !r.is_temporary())));
     put("unresolved", Value::Bool(s.unresolved()));
     put("statement_count", Value::Long(i64::try_from(count).unwrap_or(i64::MAX)));
+    if let Some(rows) = s.max_rows {
+        put("max_rows", Value::Long(i64::try_from(rows).unwrap_or(i64::MAX)));
+    }
     put("parameters", Value::Long(i64::from(s.parameters)));
     put("database", Value::String(from.database.into()));
     context
