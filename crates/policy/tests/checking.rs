@@ -52,6 +52,7 @@ fn the_bundles_of_the_repository_have_nothing_to_find() {
     let loader = Loader::new(&[sql(), fragment("ssh")]);
     for bundle in [
         "policy",
+        "crates/sallyport/src/commands/policy/start",
         "tests/policies/corpus-sql",
         "tests/policies/permit-all",
         "tests/policies/permit-all-and-mask",

@@ -218,6 +218,20 @@ fn the_example_passes_its_own_cases_and_they_cover_its_rules() {
     assert!(uncovered.is_empty(), "{uncovered:?}");
 }
 
+#[test]
+fn the_bundle_to_start_from_passes_its_own_cases() {
+    let bundle = shipped("crates/sallyport/src/commands/policy/start");
+    let mut cases = bundle.cases().unwrap();
+    cases.retain(|case| case.target == "orders");
+    let find = |name: &str| (name == "orders").then(orders);
+    let report = bundle.run(&cases, find, |case, _| {
+        Ok(vec![understand(case.command.as_deref().unwrap())])
+    });
+    let said: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+    assert!(said.is_empty(), "{said:#?}");
+    assert_eq!(report.passed, 11);
+}
+
 /// Any role of the corpus.
 fn role() -> Subject {
     Subject {

@@ -1,10 +1,10 @@
 //! The example policy's cases about hosts.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use sallyport_policy::{Act, Bundle, Classification, Resource, SchemaFragment};
+use sallyport_policy::{Act, Bundle, CaseReport, Classification, Resource, SchemaFragment};
 use sallyport_session::Protocol;
 use sallyport_sftp::{Ask, AskId, FileAct, Place};
 
@@ -61,16 +61,20 @@ fn understand(command: &str, classification: &Classification) -> Vec<Act> {
     understood.shape.acts.clone()
 }
 
-#[test]
-fn the_example_passes_its_cases_about_hosts_and_they_cover_its_rules() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+}
+
+/// Runs the cases about hosts of a bundle of the repository. All must pass.
+fn run(path: &str) -> CaseReport {
+    let root = root();
     let schema = |name: &str, text: &str| SchemaFragment {
         name: name.into(),
         text: text.into(),
     };
     let sql = std::fs::read_to_string(root.join("crates/protocols/postgres/src/schema.cedarschema")).unwrap();
     let fragments = [schema("postgres", &sql), schema("ssh", Ssh::SCHEMA)];
-    let bundle = Bundle::load(&root.join("policy"), &fragments).unwrap_or_else(|error| panic!("{error}"));
+    let bundle = Bundle::load(&root.join(path), &fragments).unwrap_or_else(|error| panic!("{error}"));
     let mut cases = bundle.cases().unwrap();
     cases.retain(|case| case.target == "web-1");
     let host = |name: &str| {
@@ -87,9 +91,20 @@ fn the_example_passes_its_cases_about_hosts_and_they_cover_its_rules() {
     });
     let said: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
     assert!(said.is_empty(), "{said:#?}");
+    report
+}
+
+#[test]
+fn the_example_passes_its_cases_about_hosts_and_they_cover_its_rules() {
+    let report = run("policy");
     assert!(report.passed > 10);
-    let rules = std::fs::read_to_string(root.join("policy/rules/hosts.cedar")).unwrap();
+    let rules = std::fs::read_to_string(root().join("policy/rules/hosts.cedar")).unwrap();
     let mut uncovered: Vec<String> = report.uncovered.iter().map(ToString::to_string).collect();
     uncovered.retain(|id| rules.contains(&format!("@id(\"{id}\")")));
     assert!(uncovered.is_empty(), "{uncovered:?}");
+}
+
+#[test]
+fn the_bundle_to_start_from_passes_its_cases_about_hosts() {
+    assert_eq!(run("crates/sallyport/src/commands/policy/start").passed, 10);
 }

@@ -1,10 +1,15 @@
 //! `sallyport policy`: what a platform engineer does with rules before they are in force. One module a command.
 
 mod check;
+mod formats;
+mod init;
+mod schema;
 
 use clap::{Args, Subcommand};
 
 use self::check::CheckArgs;
+use self::init::InitArgs;
+use self::schema::SchemaArgs;
 
 /// Work with policy bundles: directories with rules, targets and classifications.
 #[derive(Debug, Args)]
@@ -15,7 +20,9 @@ pub(crate) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Init(InitArgs),
     Check(CheckArgs),
+    Schema(SchemaArgs),
 }
 
 impl PolicyArgs {
@@ -25,7 +32,9 @@ impl PolicyArgs {
     /// As the command says.
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.action {
+            Action::Init(args) => args.run(),
             Action::Check(args) => args.run(),
+            Action::Schema(args) => args.run(),
         }
     }
 }
