@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 
-/// How many letters may differ, at most: short names that differ by one are often two names.
+/// The shortest word in which a slip is seen: shorter ones that differ in a letter are often two words.
 const SHORTEST: usize = 4;
 
 /// What to do about a name that is not among the known ones, if one of them looks like what was meant.
@@ -17,22 +17,29 @@ pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> O
     candidates.min_by_key(|other| strsim::osa_distance(name, other))
 }
 
-/// Whether one of the two could be the other with a slip of the fingers: one letter, or two in long names. Names that
-/// differ in a number are two names.
+/// Whether one of the two could be the other with a slip of the fingers: one letter, or two in long words. Names that
+/// differ in a number are two names, and so are those that differ in a short part (`team-a`, `team-b`).
 pub(super) fn is_slip(a: &str, b: &str) -> bool {
-    let length = a.chars().count().min(b.chars().count());
-    if length < SHORTEST {
+    let digits = |name: &str| name.chars().filter(char::is_ascii_digit).collect::<String>();
+    if digits(a) != digits(b) {
         return false;
     }
-    let without_number = |name: &str| {
-        let letters: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
-        letters.trim_end_matches(['-', '_', '.']).to_owned()
+    let parts = |name: &str| {
+        name.split(['-', '_', '.', '/', ' '])
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
-    if a != b && without_number(a) == without_number(b) {
-        return false;
+    let (first, second) = (parts(a), parts(b));
+    if first.len() != second.len() {
+        return is_like(a, b);
     }
+    first.iter().zip(&second).all(|(a, b)| a == b || is_like(a, b))
+}
+
+fn is_like(a: &str, b: &str) -> bool {
+    let length = a.chars().count().min(b.chars().count());
     let allowed = if length < 2 * SHORTEST { 1 } else { 2 };
-    strsim::osa_distance(a, b) <= allowed
+    length >= SHORTEST && strsim::osa_distance(a, b) <= allowed
 }
 
 #[cfg(test)]
@@ -45,6 +52,11 @@ mod tests {
         assert!(is_slip("operators", "operator"));
         assert!(!is_slip("dba", "dbb"));
         assert!(!is_slip("team-1", "team-2"));
+        assert!(!is_slip("developers", "developers-2"));
+        assert!(!is_slip("team-a", "team-b"));
+        assert!(!is_slip("operators-eu", "operators-us"));
+        assert!(is_slip("payments-on-call", "paymetns-on-call"));
+        assert!(is_slip("payments-on-call", "payments-oncall"));
         assert!(!is_slip("support", "sales"));
         assert_eq!(
             nearest("producton", ["staging", "production"].into_iter()),

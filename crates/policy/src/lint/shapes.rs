@@ -1,6 +1,7 @@
 //! What each rule says of each kind of request: a formula per action, type of principal and type of resource.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 
 use cedar_policy::Entities;
 use cedar_policy_core::ast::{EntityUID, Literal};
@@ -24,7 +25,7 @@ pub(super) type FormulaId = usize;
 
 /// One rule: what it says of each kind of request that it can apply to, by the index of the kind.
 pub(super) struct Shape {
-    pub(super) by_kind: BTreeMap<usize, FormulaId>,
+    pub(super) by_kind: Rc<BTreeMap<usize, FormulaId>>,
     /// Every request that it applies to is about a target.
     pub(super) about_targets: bool,
 }
@@ -80,7 +81,10 @@ impl<'a> Shapes<'a> {
                 about_targets &= kind.resource == "Target";
             }
         }
-        Shape { by_kind, about_targets }
+        Shape {
+            by_kind: Rc::new(by_kind),
+            about_targets,
+        }
     }
 
     fn intern(&mut self, formula: Formula) -> FormulaId {
@@ -121,27 +125,30 @@ impl<'a> Shapes<'a> {
 
     /// Whether rule `b` applies wherever rule `a` does. Certain if it says so.
     pub(super) fn is_covered(&mut self, a: usize, b: usize) -> bool {
-        let (Some(inner), Some(outer)) = (self.rules.get(a), self.rules.get(b)) else {
+        let (Some(inner), Some(outer)) = (self.kinds_of(a), self.kinds_of(b)) else {
             return false;
         };
-        if inner.by_kind.len() > outer.by_kind.len() {
-            return false;
-        }
-        let pairs: Option<BTreeSet<_>> = inner
-            .by_kind
-            .iter()
-            .map(|(kind, formula)| Some((*formula, *outer.by_kind.get(kind)?)))
-            .collect();
-        pairs.is_some_and(|pairs| pairs.into_iter().all(|(a, b)| self.implies(a, b)))
+        let mut before = None;
+        inner.len() <= outer.len()
+            && inner.iter().all(|(kind, a)| {
+                outer.get(kind).is_some_and(|b| {
+                    let again = before.replace((*a, *b)) == Some((*a, *b));
+                    again || self.implies(*a, *b)
+                })
+            })
+    }
+
+    fn kinds_of(&self, rule: usize) -> Option<Rc<BTreeMap<usize, FormulaId>>> {
+        Some(Rc::clone(&self.rules.get(rule)?.by_kind))
     }
 
     /// Whether rule `hold` and rule `permit` may apply to one request, once people have approved or before.
     pub(super) fn may_meet(&mut self, hold: usize, permit: usize) -> bool {
-        let (Some(a), Some(b)) = (self.rules.get(hold), self.rules.get(permit)) else {
+        let (Some(holds), Some(permits)) = (self.kinds_of(hold), self.kinds_of(permit)) else {
             return true;
         };
-        let both = |(kind, formula): (&usize, &FormulaId)| Some((*formula, *b.by_kind.get(kind)?));
-        let pairs: BTreeSet<_> = a.by_kind.iter().filter_map(both).collect();
+        let both = |(kind, formula): (&usize, &FormulaId)| Some((*formula, *permits.get(kind)?));
+        let pairs: BTreeSet<_> = holds.iter().filter_map(both).collect();
         pairs.into_iter().any(|(hold, permit)| {
             let later = self.later(permit, &BTreeSet::new());
             may_be_true(&self.formula(hold).and(later), &self.atoms, &self.world)
