@@ -1,7 +1,7 @@
 //! A bundle: one validated state of a policy directory, immutable.
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 use crate::act::{Act, Resource, Situation, Subject};
 use crate::classify::Classification;
 use crate::classify_file::ClassifyFile;
+use crate::code::Code;
 use crate::decision::{Decision, Disclosure, Lifetime, Reveal, RuleId, View};
 use crate::files::{self, Files};
 use crate::git;
@@ -72,6 +73,12 @@ impl Loader {
         self
     }
 
+    /// The schema that rules are checked against, in Cedar's schema syntax: the base and what each protocol adds.
+    #[must_use]
+    pub fn schema_text(&self) -> String {
+        schema::text(&self.fragments)
+    }
+
     /// Reads and validates the directory.
     ///
     /// # Errors
@@ -92,7 +99,7 @@ impl Loader {
             return Err(problems);
         };
         let known: BTreeSet<SmolStr> = classify.classes.keys().cloned().collect();
-        problems.extend(rules.unknown("Classification", &known, &files));
+        problems.extend(rules.unknown(("Classification", Code::UNKNOWN_CLASSIFICATION), &known, &files));
         let mut warnings = warnings;
         match Places::read(&files) {
             Ok(Some(places)) => warnings.extend(places.unknown(&rules, &classify, &files)),
@@ -159,6 +166,15 @@ impl Bundle {
 
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Every class, with those that it lies within.
+    pub(crate) fn classes(&self) -> &BTreeMap<SmolStr, BTreeSet<SmolStr>> {
+        &self.classify.classes
     }
 
     /// The ids of all rules, in the order of their files.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use smol_str::SmolStr;
 
 use crate::classify::{Classification, ColumnName, Detected, ProtectedPath, Trust, parts};
+use crate::code::Code;
 use crate::problem::Problem;
 use crate::schema::uid_of;
 
@@ -106,16 +107,18 @@ impl ClassifyFile {
     pub(crate) fn parse(text: &str, detectors: Option<&BTreeSet<SmolStr>>) -> Result<Self, Vec<Problem>> {
         let raw: Raw = toml::from_str(text).map_err(|error| {
             let span = error.span().unwrap_or(0..0);
-            vec![Problem::at(FILE, text, span, error.message())]
+            vec![Problem::at(FILE, text, span, error.message()).coded(Code::CLASSIFICATION)]
         })?;
         let mut problems = Vec::new();
         check(&raw, text, detectors, &mut problems);
         let classes = classes(&raw, &mut problems);
         if problems.is_empty() {
-            Ok(Self { raw, classes })
-        } else {
-            Err(problems)
+            return Ok(Self { raw, classes });
         }
+        for problem in problems.iter_mut().filter(|problem| problem.code == Code::INVALID) {
+            problem.code = Code::CLASSIFICATION;
+        }
+        Err(problems)
     }
 
     /// The targets that the file names.
@@ -226,7 +229,8 @@ fn check(raw: &Raw, text: &str, detectors: Option<&BTreeSet<SmolStr>>, problems:
                 detector.kind.span(),
                 format!("there is no detector `{kind}`"),
             );
-            problems.push(problem.with_help(Some(format!("the detectors are {list}"))));
+            let help = Some(format!("the detectors are {list}"));
+            problems.push(problem.with_help(help).coded(Code::UNKNOWN_DETECTOR));
         }
     }
     for digest in raw.functions.iter().filter_map(|f| f.sha256.as_ref()) {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use crate::code::Code;
 use crate::problem::Problem;
 
 /// No bundle needs more files than this.
@@ -23,18 +24,23 @@ pub(crate) type Files = BTreeMap<String, String>;
 /// Reads the bundle. It is read twice and must be the same, so that a state halfway through somebody's
 /// writing is not taken for a bundle.
 pub(crate) fn read(dir: &Path) -> Result<Files, Vec<Problem>> {
-    let mut before = read_once(dir)?;
+    let unreadable = |problems: Vec<Problem>| {
+        problems
+            .into_iter()
+            .map(|p| p.coded(Code::UNREADABLE))
+            .collect::<Vec<_>>()
+    };
+    let mut before = read_once(dir).map_err(unreadable)?;
     for _ in 0..ATTEMPTS {
-        let after = read_once(dir)?;
+        let after = read_once(dir).map_err(unreadable)?;
         if before == after {
             return Ok(after);
         }
         before = after;
     }
-    Err(vec![Problem::in_file(
-        ".",
-        "the directory keeps changing while it is read",
-    )])
+    Err(vec![
+        Problem::in_file(".", "the directory keeps changing while it is read").coded(Code::UNREADABLE),
+    ])
 }
 
 fn read_once(dir: &Path) -> Result<Files, Vec<Problem>> {
@@ -51,6 +57,19 @@ fn read_once(dir: &Path) -> Result<Files, Vec<Problem>> {
         problems.push(Problem::in_file("rules", "the bundle has no `rules` directory"));
     }
     if problems.is_empty() { Ok(files) } else { Err(problems) }
+}
+
+/// Reads a file that lies beside the bundle and is no part of it, if it is there.
+pub(crate) fn read_beside(dir: &Path, name: &str) -> Result<Option<String>, Problem> {
+    if !dir.join(name).exists() {
+        return Ok(None);
+    }
+    let (mut files, mut problems) = (Files::new(), Vec::new());
+    read_file(dir, name.to_owned(), &mut files, &mut problems);
+    match problems.pop() {
+        Some(problem) => Err(problem.coded(Code::UNREADABLE)),
+        None => Ok(files.remove(name)),
+    }
 }
 
 fn walk(dir: &Path, under: &str, ext: &str, depth: usize, files: &mut Files, problems: &mut Vec<Problem>) {

@@ -1,12 +1,13 @@
 //! What `targets.toml` calls things, as far as rules and classifications speak of them. The file belongs to
 //! the target catalogue; here only names are read, to find those that are misspelt elsewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use smol_str::SmolStr;
 
 use crate::classify_file::ClassifyFile;
+use crate::code::Code;
 use crate::files::Files;
 use crate::problem::Problem;
 use crate::rules::Rules;
@@ -16,7 +17,9 @@ const FILE: &str = "targets.toml";
 /// The names of targets, environments and tags.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    targets: BTreeSet<SmolStr>,
+    pub(crate) targets: BTreeSet<SmolStr>,
+    /// Where each target is: its environment and its tags.
+    pub(crate) by_target: BTreeMap<SmolStr, (Option<SmolStr>, BTreeSet<SmolStr>)>,
     environments: BTreeSet<SmolStr>,
     tags: BTreeSet<SmolStr>,
 }
@@ -41,10 +44,15 @@ impl Places {
         let Some(text) = files.get(FILE) else {
             return Ok(None);
         };
-        let file: File = toml::from_str(text)
-            .map_err(|error| Problem::at(FILE, text, error.span().unwrap_or(0..0), error.message()))?;
+        let file: File = toml::from_str(text).map_err(|error| {
+            Problem::at(FILE, text, error.span().unwrap_or(0..0), error.message()).coded(Code::TARGETS)
+        })?;
         let mut places = Self::default();
         for target in file.target {
+            let tags = target.tags.iter().cloned().collect();
+            places
+                .by_target
+                .insert(target.name.clone(), (target.environment.clone(), tags));
             places.targets.insert(target.name);
             places.environments.extend(target.environment);
             places.tags.extend(target.tags);
@@ -55,16 +63,16 @@ impl Places {
     /// Names elsewhere in the bundle that no target has. Not an error, because targets come and go; but a
     /// rule about a misspelt environment never applies.
     pub(crate) fn unknown(&self, rules: &Rules, classify: &ClassifyFile, files: &Files) -> Vec<Problem> {
-        let mut problems = rules.unknown("Target", &self.targets, files);
-        problems.extend(rules.unknown("Environment", &self.environments, files));
-        problems.extend(rules.unknown("Tag", &self.tags, files));
+        let mut problems = rules.unknown(("Target", Code::UNKNOWN_TARGET), &self.targets, files);
+        problems.extend(rules.unknown(("Environment", Code::UNKNOWN_ENVIRONMENT), &self.environments, files));
+        problems.extend(rules.unknown(("Tag", Code::UNKNOWN_TAG), &self.tags, files));
         for target in classify
             .targets()
             .into_iter()
             .filter(|name| !self.targets.contains(*name))
         {
             let message = format!("classifies the target `{target}`, which targets.toml does not have");
-            problems.push(Problem::in_file("classify.toml", message));
+            problems.push(Problem::in_file("classify.toml", message).coded(Code::UNKNOWN_TARGET));
         }
         problems
     }

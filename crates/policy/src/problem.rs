@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use thiserror::Error;
 
+use crate::code::{Code, Severity};
+use crate::decision::RuleId;
+
 /// Why a bundle was not accepted: everything that is wrong with it, each with its place.
 #[derive(Debug, Clone, Error)]
 pub struct LoadError {
@@ -46,8 +49,11 @@ impl Diagnostic for LoadError {
 pub struct Problem {
     /// What is wrong, one sentence.
     pub message: String,
-    /// What to do about it.
+    /// What to do about this one; [`Problem::advice`] has something for every problem.
     pub help: Option<String>,
+    /// What kind of problem it is.
+    pub code: Code,
+    rule: Option<Box<RuleId>>,
     /// The file, relative to the bundle's directory.
     pub file: String,
     /// Line and column, both from 1; absent when the problem has no place.
@@ -62,6 +68,8 @@ impl Problem {
         Self {
             message: message.into(),
             help: None,
+            code: Code::INVALID,
+            rule: None,
             file: file.into(),
             position: None,
             source: None,
@@ -72,14 +80,13 @@ impl Problem {
     #[must_use]
     pub fn at(file: &str, text: &str, span: Range<usize>, message: impl Into<String>) -> Self {
         let start = text.floor_char_boundary(span.start);
-        let before = text.get(..start).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
         Self {
             message: message.into(),
             help: None,
+            code: Code::INVALID,
+            rule: None,
             file: file.to_owned(),
-            position: Some((line, column)),
+            position: Some(line_and_column(text, start)),
             source: Some(Box::new((
                 NamedSource::new(file, text.to_owned()),
                 start..span.end.max(start),
@@ -104,10 +111,57 @@ impl Problem {
         problem.with_help(diagnostic.help().map(|help| help.to_string()))
     }
 
+    /// The same problem, of this kind.
+    #[must_use]
+    pub fn coded(mut self, code: Code) -> Self {
+        self.code = code;
+        self
+    }
+
+    /// The same problem, about this rule.
+    #[must_use]
+    pub fn of_rule(mut self, rule: &RuleId) -> Self {
+        self.rule = Some(Box::new(rule.clone()));
+        self
+    }
+
+    /// The rule that it is about, if it is about one.
+    #[must_use]
+    pub fn rule(&self) -> Option<&RuleId> {
+        self.rule.as_deref()
+    }
+
+    /// How bad it is.
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn advice(&self) -> &str {
+        self.help.as_deref().unwrap_or(self.code.help())
+    }
+
+    /// Line and column behind its last character, both from 1; absent when the problem has no place.
+    #[must_use]
+    pub fn end(&self) -> Option<(usize, usize)> {
+        let (source, span) = self.source.as_deref()?;
+        let text = source.inner();
+        Some(line_and_column(text, span.end.min(text.len())))
+    }
+
     pub(crate) fn with_help(mut self, help: Option<String>) -> Self {
         self.help = help;
         self
     }
+}
+
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..text.floor_char_boundary(at)).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+    (line, column)
 }
 
 impl fmt::Display for Problem {
@@ -122,8 +176,19 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 impl Diagnostic for Problem {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code.slug()))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.code.severity() {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+        })
+    }
+
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        Some(Box::new(self.advice()))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -14,8 +14,10 @@ use smol_str::SmolStr;
 
 use crate::act::ActionName;
 use crate::annotations::{self, Annotations};
+use crate::code::Code;
 use crate::decision::RuleId;
 use crate::files::Files;
+use crate::lint::near;
 use crate::needs::{Needs, Reads};
 use crate::problem::Problem;
 use crate::schema::name_of;
@@ -29,7 +31,7 @@ pub(crate) struct Rule {
     /// All of `when` and none of `unless`, without the places in the source, which evaluation would copy
     /// from node to node.
     pub(crate) condition: Option<Arc<Expr>>,
-    file: String,
+    pub(crate) file: String,
     actions: BTreeSet<ActionName>,
 }
 
@@ -62,7 +64,8 @@ impl Rules {
                 };
                 if let Some(other) = seen.insert(rule.id.clone(), file.clone()) {
                     let message = format!("the id `{}` is taken by a rule in {other}", rule.id);
-                    problems.push(Problem::at(file, text, place(&policy), message));
+                    let problem = Problem::at(file, text, place(&policy), message);
+                    problems.push(problem.coded(Code::DUPLICATE_ID).of_rule(&rule.id));
                     continue;
                 }
                 rules.push(rule);
@@ -122,7 +125,7 @@ impl Rules {
     }
 
     /// Rules that name an entity of this type that is not among the known ones.
-    pub(crate) fn unknown(&self, kind: &str, known: &BTreeSet<SmolStr>, files: &Files) -> Vec<Problem> {
+    pub(crate) fn unknown(&self, (kind, code): (&str, Code), known: &BTreeSet<SmolStr>, files: &Files) -> Vec<Problem> {
         let mut problems = Vec::new();
         for rule in &self.rules {
             for literal in rule.policy.entity_literals() {
@@ -133,7 +136,9 @@ impl Rules {
                         rule.id
                     );
                     let text = files.get(&rule.file).map_or("", String::as_str);
-                    problems.push(Problem::at(&rule.file, text, place(&rule.policy), message));
+                    let problem = Problem::at(&rule.file, text, place(&rule.policy), message).coded(code);
+                    let meant = near::suggest(id, known.iter().map(SmolStr::as_str), code);
+                    problems.push(problem.of_rule(&rule.id).with_help(meant));
                 }
             }
         }
@@ -145,22 +150,20 @@ fn parse_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Policy
     let set = match PolicySet::from_str(text) {
         Ok(set) => set,
         Err(errors) => {
-            problems.push(Problem::of(file, text, &errors));
+            problems.push(Problem::of(file, text, &errors).coded(Code::SYNTAX));
             problems.extend(
                 errors
                     .related()
                     .into_iter()
                     .flatten()
-                    .map(|error| Problem::of(file, text, error)),
+                    .map(|error| Problem::of(file, text, error).coded(Code::SYNTAX)),
             );
             return Vec::new();
         }
     };
     if set.num_of_templates() > 0 {
-        problems.push(Problem::in_file(
-            file,
-            "templates (`?principal`, `?resource`) are not used here",
-        ));
+        let problem = Problem::in_file(file, "templates (`?principal`, `?resource`) are not used here");
+        problems.push(problem.coded(Code::TEMPLATE));
     }
     let mut policies: Vec<Policy> = set.policies().cloned().collect();
     policies.sort_by_key(|policy| place(policy).start);
@@ -168,27 +171,35 @@ fn parse_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Policy
 }
 
 /// Where the rule stands in its file, in bytes.
-fn place(policy: &Policy) -> std::ops::Range<usize> {
+pub(crate) fn place(policy: &Policy) -> std::ops::Range<usize> {
     policy.as_ref().loc().map_or(0..0, |loc| loc.start()..loc.end())
 }
 
 fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems: &mut Vec<Problem>) -> Option<Rule> {
-    let mut complain = |message: String| problems.push(Problem::at(file, text, place(policy), message));
-    let Some(id) = policy.annotation("id").map(SmolStr::from) else {
-        complain("a rule needs an `@id(\"…\")`, by which decisions name it".to_owned());
-        return None;
+    let id = policy.annotation("id").map(SmolStr::from);
+    let mut complain = |(code, message): (Code, String)| {
+        let problem = Problem::at(file, text, place(policy), message).coded(code);
+        problems.push(match id.clone().map(RuleId) {
+            Some(id) => problem.of_rule(&id),
+            None => problem,
+        });
     };
+    if id.is_none() {
+        let message = "a rule needs an `@id(\"…\")`, by which decisions name it".to_owned();
+        complain((Code::MISSING_ID, message));
+    }
+    let id = id.clone()?;
     let annotations = match annotations::read(policy) {
         Ok(annotations) => annotations,
         Err(wrong) => {
-            wrong.into_iter().for_each(complain);
+            wrong.into_iter().for_each(|why| complain((Code::ANNOTATION, why)));
             return None;
         }
     };
     let (reads, condition) = match analyse(policy) {
         Ok(found) => found,
         Err(error) => {
-            complain(format!("the rule cannot be analysed: {error}"));
+            complain((Code::INVALID, format!("the rule cannot be analysed: {error}")));
             return None;
         }
     };
@@ -222,19 +233,25 @@ fn analyse(policy: &Policy) -> Result<(Reads, Option<Arc<Expr>>), String> {
 }
 
 /// What the annotations promise must be what the rule does.
-fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions: &BTreeSet<ActionName>) -> Vec<String> {
+fn check_use(
+    policy: &Policy,
+    annotations: &Annotations,
+    reads: &Reads,
+    actions: &BTreeSet<ActionName>,
+) -> Vec<(Code, String)> {
     let mut wrong = Vec::new();
+    let mut asked = Vec::new();
     let reveal = ActionName::reveal();
     if let Some(hold) = &annotations.hold {
         let approvals = hold.groups.iter().map(|approvals| &approvals.group);
-        wrong.extend(check_asked(
+        asked.extend(check_asked(
             policy,
             reads,
             ("@hold", "the approval", "approved_by"),
             approvals,
         ));
         let watchers = hold.watch.iter();
-        wrong.extend(check_asked(
+        asked.extend(check_asked(
             policy,
             reads,
             ("@moderate", "the watcher", "watched_by"),
@@ -256,7 +273,10 @@ fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions:
     if annotations.mask.is_some() && actions.iter().any(|action| *action != reveal) {
         wrong.push("`@mask` belongs to a rule about `Action::\"reveal\"` only".to_owned());
     }
-    wrong
+    let asked = asked.into_iter().map(|why| (Code::HOLD_WITHOUT_RELEASE, why));
+    asked
+        .chain(wrong.into_iter().map(|why| (Code::ANNOTATION, why)))
+        .collect()
 }
 
 /// A rule that asks for people forbids unless they are there.
@@ -294,27 +314,31 @@ fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<P
             return Vec::new();
         }
     };
-    let locate = |id: &PolicyId, diagnostic: &dyn Diagnostic| {
+    let locate = |id: &PolicyId, diagnostic: &dyn Diagnostic, code: Code| {
         let rule = rules.iter().find(|rule| rule.policy.id() == id);
         let file = rule.map_or("rules", |rule| rule.file.as_str());
         let text = files.get(file).map_or("", String::as_str);
-        let mut problem = Problem::of(file, text, diagnostic);
+        let mut problem = Problem::of(file, text, diagnostic).coded(code);
         problem.message = problem.message.replacen("for policy `", "in rule `", 1);
-        problem
+        match rule {
+            Some(rule) => problem.of_rule(&rule.id),
+            None => problem,
+        }
     };
     let verdict = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
     let found = verdict
         .validation_errors()
-        .map(|error| locate(error.policy_id(), error));
+        .map(|error| locate(error.policy_id(), error, Code::TYPE_ERROR));
     problems.extend(once_per_place(found));
     let mut named: BTreeSet<&PolicyId> = verdict.validation_errors().map(|e| e.policy_id()).collect();
     let mut warnings = Vec::new();
     for warning in verdict.validation_warnings() {
-        let problem = locate(warning.policy_id(), warning);
         let never = matches!(
             warning,
             ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
         );
+        let code = if never { Code::IMPOSSIBLE_RULE } else { Code::ODD_RULE };
+        let problem = locate(warning.policy_id(), warning, code);
         if !never {
             warnings.push(problem);
         } else if named.insert(warning.policy_id()) {

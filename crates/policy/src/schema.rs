@@ -7,6 +7,7 @@ use cedar_policy::{EntityUid, Policy, PolicyId, PolicySet, Schema, ValidationMod
 use smol_str::SmolStr;
 
 use crate::act::ActionName;
+use crate::code::Code;
 use crate::problem::Problem;
 
 /// The base fragment, in Cedar's schema syntax.
@@ -77,7 +78,21 @@ fn declared(fragment: &SchemaFragment, applies: bool) -> Result<BTreeSet<ActionN
 fn parse(fragment: &SchemaFragment) -> Result<cedar_policy::SchemaFragment, Problem> {
     cedar_policy::SchemaFragment::from_cedarschema_str(&fragment.text)
         .map(|(parsed, _)| parsed)
-        .map_err(|error| Problem::of(&fragment.file(), &fragment.text, &error))
+        .map_err(|error| Problem::of(&fragment.file(), &fragment.text, &error).coded(Code::SCHEMA))
+}
+
+/// The base and the fragments as one text, for people and their editors.
+pub(crate) fn text(fragments: &[SchemaFragment]) -> String {
+    let mut all = String::from(
+        "// The schema that these rules are checked against: `sallyport policy schema DIR` writes it. Editors read it; the\n\
+         // gateway does not, because it knows its own. Do not change it by hand.\n\n",
+    );
+    all.push_str(BASE_SCHEMA);
+    for fragment in fragments {
+        all.push('\n');
+        all.push_str(&fragment.text);
+    }
+    all
 }
 
 /// Puts the base and the fragments together, and checks that each action's context has the base part.
@@ -94,8 +109,8 @@ pub(crate) fn assemble(fragments: &[SchemaFragment]) -> Result<Schema, Vec<Probl
     if !problems.is_empty() {
         return Err(problems);
     }
-    let schema =
-        Schema::from_schema_fragments(parsed).map_err(|error| vec![Problem::in_file("schema", error.to_string())])?;
+    let schema = Schema::from_schema_fragments(parsed)
+        .map_err(|error| vec![Problem::in_file("schema", error.to_string()).coded(Code::SCHEMA)])?;
     let missing = check_base(&schema);
     if missing.is_empty() { Ok(schema) } else { Err(missing) }
 }
@@ -111,7 +126,7 @@ const PROBE: &str = "permit (principal, action, resource) when {
 fn check_base(schema: &Schema) -> Vec<Problem> {
     let complain = |what: String| {
         let message = format!("an action lacks the base attributes: {what}");
-        Problem::in_file("schema", message)
+        Problem::in_file("schema", message).coded(Code::SCHEMA)
     };
     let probe = Policy::parse(Some(PolicyId::new("base")), PROBE).map_err(|e| e.to_string());
     let probe = probe.and_then(|p| PolicySet::from_policies([p]).map_err(|e| e.to_string()));

@@ -25,7 +25,7 @@ pub fn sql() -> SchemaFragment {
 }
 
 /// What a protocol brings.
-fn fragment(protocol: &str) -> SchemaFragment {
+pub fn fragment(protocol: &str) -> SchemaFragment {
     let path = root().join(format!("crates/protocols/{protocol}/src/schema.cedarschema"));
     SchemaFragment::new("sql", std::fs::read_to_string(path).unwrap())
 }

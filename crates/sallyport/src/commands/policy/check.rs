@@ -1,103 +1,82 @@
-//! `sallyport policy check`: whether a policy bundle can come into force.
+//! `sallyport policy check`: whether a policy bundle can come into force, and whether it means what it seems to.
 
-use std::io::{Write, stderr, stdout};
+use std::io::{stderr, stdout};
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use sallyport_policy::{Bundle, LoadError, Problem};
+use sallyport_policy::{Checked, Code, Problem, Severity};
 use sallyport_target::{Broker, Catalogue};
-use serde_json::json;
 
-use super::super::terminal::print_json;
+use super::formats::{Format, Report};
 use crate::gateway::loader;
 
-/// Check that a bundle is valid; each mistake is shown with its place.
+/// Check a bundle: everything that is wrong or odd about it, each with its place and what to do.
+///
+/// Errors make it fail; with `--strict` warnings do, too.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
     /// The bundle's directory.
     #[arg(default_value = "policy", value_name = "DIR")]
     dir: PathBuf,
-    /// Print JSON.
-    #[arg(long)]
+    /// For whom findings are written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print JSON; the same as `--format json`.
+    #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Fail on warnings as well.
+    #[arg(long)]
+    strict: bool,
 }
 
 impl CheckArgs {
     /// Says what is wrong with the bundle.
     ///
     /// # Errors
-    /// When the bundle is not valid.
+    /// When something is.
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let checked = loader().load(&self.dir).and_then(|bundle| {
-            let targets = targets(&bundle)?;
-            Ok((bundle, targets))
-        });
-        match checked {
-            Ok((bundle, targets)) => self.valid(&bundle, targets),
-            Err(error) => self.invalid(error),
+        let mut checked = loader().check(&self.dir);
+        let targets = self.targets(&mut checked);
+        let report = Report {
+            dir: &self.dir,
+            checked: &checked,
+            targets,
+            strict: self.strict,
+        };
+        let format = if self.json { Format::Json } else { self.format };
+        report.write(format, &mut stdout().lock(), &mut stderr().lock())?;
+        if report.fails() {
+            bail!("{}", summary(&checked, &self.dir));
         }
+        Ok(())
     }
 
-    fn valid(&self, bundle: &Bundle, targets: usize) -> anyhow::Result<()> {
-        if self.json {
-            return print_json(&json!({
-                "valid": true,
-                "digest": bundle.digest(),
-                "commit": bundle.commit(),
-                "targets": targets,
-                "problems": [],
-                "warnings": bundle.warnings().iter().map(problem).collect::<Vec<_>>(),
-            }));
-        }
-        for warning in bundle.warnings() {
-            writeln!(stderr(), "warning: {warning}")?;
-        }
-        let commit = bundle
-            .commit()
-            .map(|commit| format!(", commit {commit}"))
-            .unwrap_or_default();
-        let noun = if targets == 1 { "target" } else { "targets" };
-        let (dir, digest) = (self.dir.display(), bundle.digest());
-        Ok(writeln!(
-            stdout(),
-            "`{dir}` is valid: {targets} {noun}, digest {digest}{commit}"
-        )?)
-    }
-
-    fn invalid(&self, error: LoadError) -> anyhow::Result<()> {
-        let count = error.problems.len();
-        if self.json {
-            let problems: Vec<_> = error.problems.iter().map(problem).collect();
-            print_json(&json!({ "valid": false, "problems": problems, "warnings": [] }))?;
-        } else {
-            for problem in error.problems {
-                writeln!(stderr(), "{:?}", miette::Report::new(problem))?;
+    /// How many targets the bundle has; what is wrong with the file is one more finding.
+    fn targets(&self, checked: &mut Checked) -> usize {
+        let Some(text) = checked.file("targets.toml").map(str::to_owned) else {
+            return 0;
+        };
+        match Catalogue::parse(&text, "targets.toml", &self.dir, &Broker::elsewhere()) {
+            Ok(catalogue) => catalogue.targets().len(),
+            Err(error) => {
+                // What is not TOML at all has been said.
+                if !checked.findings.iter().any(|found| found.code == Code::TARGETS) {
+                    checked.add(Problem::at("targets.toml", &text, error.span, error.message).coded(Code::TARGETS));
+                }
+                0
             }
         }
-        let noun = if count == 1 { "mistake" } else { "mistakes" };
-        bail!("the policy in `{}` has {count} {noun}", self.dir.display())
     }
 }
 
-fn problem(problem: &Problem) -> serde_json::Value {
-    let (line, column) = problem.position.unzip();
-    json!({
-        "file": problem.file,
-        "line": line,
-        "column": column,
-        "message": problem.message,
-        "help": problem.help,
-    })
-}
-
-/// How many targets the bundle has.
-fn targets(bundle: &Bundle) -> Result<usize, LoadError> {
-    let text = bundle.file("targets.toml").unwrap_or_default();
-    let catalogue =
-        Catalogue::parse(text, "targets.toml", bundle.dir(), &Broker::elsewhere()).map_err(|error| LoadError {
-            dir: bundle.dir().to_owned(),
-            problems: vec![Problem::at("targets.toml", text, error.span, error.message)],
-        })?;
-    Ok(catalogue.targets().len())
+fn summary(checked: &Checked, dir: &std::path::Path) -> String {
+    let count = |severity, noun: &str| match checked.count(severity) {
+        0 => None,
+        1 => Some(format!("1 {noun}")),
+        count => Some(format!("{count} {noun}s")),
+    };
+    let found = [count(Severity::Error, "error"), count(Severity::Warning, "warning")];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    format!("the policy in `{}` has {}", dir.display(), found.join(" and "))
 }

@@ -7,6 +7,9 @@ mod problems;
 mod replay;
 mod test;
 mod workbench;
+mod formats;
+mod init;
+mod schema;
 
 use clap::{Args, Subcommand};
 
@@ -15,6 +18,8 @@ use self::explain::ExplainArgs;
 use self::names::NamesArgs;
 use self::replay::ReplayArgs;
 use self::test::TestArgs;
+use self::init::InitArgs;
+use self::schema::SchemaArgs;
 
 /// Work with policy bundles: directories with rules, targets and classifications.
 #[derive(Debug, Args)]
@@ -25,11 +30,13 @@ pub(crate) struct PolicyArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Init(InitArgs),
     Check(CheckArgs),
     Test(TestArgs),
     Explain(ExplainArgs),
     Names(NamesArgs),
     Replay(ReplayArgs),
+    Schema(SchemaArgs),
 }
 
 impl PolicyArgs {
@@ -39,11 +46,13 @@ impl PolicyArgs {
     /// As the command says.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         match self.action {
+            Action::Init(args) => args.run(),
             Action::Check(args) => args.run(),
             Action::Test(args) => args.run(),
             Action::Explain(args) => args.run(),
             Action::Names(args) => args.run().await,
             Action::Replay(args) => args.run().await,
+            Action::Schema(args) => args.run(),
         }
     }
 }

@@ -3,9 +3,10 @@
 use std::io::{Write, stderr};
 
 use anyhow::bail;
-use sallyport_policy::{LoadError, Problem};
+use sallyport_policy::LoadError;
 
 use super::super::terminal::print_json;
+use super::formats::finding;
 
 /// Shows everything that is wrong, and fails.
 ///
@@ -14,7 +15,7 @@ use super::super::terminal::print_json;
 pub(super) fn refuse(error: LoadError, json: bool) -> anyhow::Result<()> {
     let (count, dir) = (error.problems.len(), error.dir);
     if json {
-        let problems: Vec<_> = error.problems.iter().map(self::json).collect();
+        let problems: Vec<_> = error.problems.iter().map(finding).collect();
         print_json(&serde_json::json!({ "valid": false, "problems": problems, "warnings": [] }))?;
     } else {
         for problem in error.problems {
@@ -23,16 +24,4 @@ pub(super) fn refuse(error: LoadError, json: bool) -> anyhow::Result<()> {
     }
     let noun = if count == 1 { "mistake" } else { "mistakes" };
     bail!("the policy in `{}` has {count} {noun}", dir.display())
-}
-
-/// One problem.
-pub(super) fn json(problem: &Problem) -> serde_json::Value {
-    let (line, column) = problem.position.unzip();
-    serde_json::json!({
-        "file": problem.file,
-        "line": line,
-        "column": column,
-        "message": problem.message,
-        "help": problem.help,
-    })
 }

@@ -9,6 +9,7 @@ use sallyport_policy::{Case, CaseReport, LoadError};
 use serde_json::json;
 
 use super::super::terminal::{print_json, print_rows};
+use super::formats::finding;
 use super::problems;
 use super::workbench::Workbench;
 
@@ -84,7 +85,7 @@ impl TestArgs {
     }
 
     fn to_json(&self, report: &CaseReport) -> serde_json::Value {
-        let failures: Vec<_> = report.failures.iter().map(problems::json).collect();
+        let failures: Vec<_> = report.failures.iter().map(finding).collect();
         let mut answer = json!({ "passed": report.passed, "failures": failures });
         if let (None, Some(fields)) = (&self.only, answer.as_object_mut()) {
             fields.insert("coverage".to_owned(), json!(report.coverage()));
