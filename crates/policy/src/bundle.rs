@@ -36,6 +36,7 @@ pub struct Bundle {
     warnings: Vec<Problem>,
     classify: ClassifyFile,
     classes: Vec<Entity>,
+    places: Places,
     standings: RwLock<HashMap<u64, Vec<Remembered>>>,
     classifications: RwLock<HashMap<SmolStr, Arc<Classification>>>,
 }
@@ -94,11 +95,17 @@ impl Loader {
         let known: BTreeSet<SmolStr> = classify.classes.keys().cloned().collect();
         problems.extend(rules.unknown("Classification", &known, &files));
         let mut warnings = warnings;
-        match Places::read(&files) {
-            Ok(Some(places)) => warnings.extend(places.unknown(&rules, &classify, &files)),
-            Ok(None) => {}
-            Err(problem) => problems.push(problem),
-        }
+        let places = match Places::read(&files) {
+            Ok(Some(places)) => {
+                warnings.extend(places.unknown(&rules, &classify, &files));
+                places
+            }
+            Ok(None) => Places::default(),
+            Err(problem) => {
+                problems.push(problem);
+                Places::default()
+            }
+        };
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -111,6 +118,7 @@ impl Loader {
             warnings,
             classes: classify.entities(),
             classify,
+            places,
             files,
             standings: RwLock::default(),
             classifications: RwLock::default(),
@@ -155,6 +163,18 @@ impl Bundle {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(String::as_str)
+    }
+
+    pub(crate) fn all_files(&self) -> &Files {
+        &self.files
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -221,7 +241,8 @@ impl Bundle {
         if let Some(standing) = remembered {
             return Ok(standing);
         }
-        let standing = Arc::new(Standing::new(Arc::clone(&self.rules), who, target, &self.classes)?);
+        let standing = Standing::new(Arc::clone(&self.rules), who, target, &self.classes)?;
+        let standing = Arc::new(standing.observing(self.places.observes(&target.name)));
         let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
         if standings.len() >= MAX_REMEMBERED {
             standings.clear();

@@ -2,6 +2,7 @@
 //! buckets by action, so that judging an act looks only at rules that could apply to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -29,8 +30,18 @@ pub(crate) struct Rule {
     /// All of `when` and none of `unless`, without the places in the source, which evaluation would copy
     /// from node to node.
     pub(crate) condition: Option<Arc<Expr>>,
-    file: String,
+    pub(crate) file: String,
+    /// Where it stands in its file, in bytes.
+    pub(crate) span: Range<usize>,
     actions: BTreeSet<ActionName>,
+}
+
+impl Rule {
+    /// A sentence about it, at its place.
+    pub(crate) fn remark(&self, files: &Files, message: impl Into<String>) -> Problem {
+        let text = files.get(&self.file).map_or("", String::as_str);
+        Problem::at(&self.file, text, self.span.clone(), message)
+    }
 }
 
 /// The rules that can apply to one action.
@@ -168,7 +179,7 @@ fn parse_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Policy
 }
 
 /// Where the rule stands in its file, in bytes.
-fn place(policy: &Policy) -> std::ops::Range<usize> {
+fn place(policy: &Policy) -> Range<usize> {
     policy.as_ref().loc().map_or(0..0, |loc| loc.start()..loc.end())
 }
 
@@ -201,6 +212,7 @@ fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems:
         wrong.into_iter().for_each(complain);
         return None;
     }
+    let span = place(policy);
     let policy = policy.new_id(PolicyId::new(&id));
     Some(Rule {
         id: RuleId(id),
@@ -209,6 +221,7 @@ fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems:
         reads,
         condition,
         file: file.to_owned(),
+        span,
         actions,
     })
 }
@@ -246,6 +259,12 @@ fn check_use(policy: &Policy, annotations: &Annotations, reads: &Reads, actions:
                 "a rule with `{key}` cannot cover `Action::\"reveal\"`: a result does not wait"
             ));
         }
+    }
+    if annotations.observes && actions.contains(&reveal) {
+        wrong.push(
+            "a rule that only observes cannot cover `Action::\"reveal\"`: what was shown could not be taken back"
+                .to_owned(),
+        );
     }
     if annotations.ends_session && actions.contains(&reveal) {
         wrong.push("a rule with `@ends` cannot cover `Action::\"reveal\"`: it is about commands".to_owned());

@@ -247,7 +247,7 @@ impl Gate {
             return Asked::Ruled(Ruling::Refused { seq, refusal });
         }
         if command.phase == Phase::Run || decision.outcome == Outcome::Deny {
-            self.meters.command(decision.outcome);
+            self.meters.command(&decision);
         }
         if held {
             let impact = self.impact.clone();
@@ -371,15 +371,7 @@ impl Gate {
     fn decide_anew(&self, command: &Command) -> Decision {
         if command.shape.empty {
             // Nothing runs, so no rule can have a say; it is recorded like every command.
-            return Decision {
-                outcome: Outcome::Allow,
-                rules: Vec::new(),
-                message: None,
-                hold: None,
-                ends_session: false,
-                grants: BTreeSet::new(),
-                cache: Lifetime::Forever,
-            };
+            return Decision::allowed(Vec::new(), Lifetime::Forever);
         }
         let (subject, target) = (&self.standing.subject, &self.standing.target);
         let since = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sallyport_policy::{Decision, Outcome, RuleId};
+use sallyport_policy::{Decision, Observed, Outcome, RuleId};
 use serde::Serialize;
 use smol_str::SmolStr;
 
@@ -22,6 +22,7 @@ impl Gate {
             commit: self.bundle.commit().filter(|_| !of_header),
             request,
             grants: &decision.grants,
+            observed: decision.observed.as_deref().map(Would::of),
         };
         // Strings and flags: there is nothing in them that JSON cannot say.
         serde_json::to_vec(&recorded).unwrap_or_default()
@@ -45,4 +46,28 @@ struct Recorded<'a> {
     request: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     grants: &'a BTreeSet<SmolStr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<Would<'a>>,
+}
+
+/// What it would have been if what only observes were in force.
+#[derive(Serialize)]
+struct Would<'a> {
+    outcome: Outcome,
+    rules: &'a [RuleId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ends_session: bool,
+}
+
+impl<'a> Would<'a> {
+    fn of(observed: &'a Observed) -> Self {
+        Self {
+            outcome: observed.outcome,
+            rules: &observed.rules,
+            message: observed.message.as_deref(),
+            ends_session: observed.ends_session,
+        }
+    }
 }
