@@ -160,7 +160,7 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
 }
 
 /// `dba`, `dba:2`, `dba,security:2`.
-fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String> {
+pub(crate) fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String> {
     let number = |text: &str| -> Result<u32, String> {
         text.trim()
             .parse()
@@ -191,7 +191,7 @@ fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String
 }
 
 /// `operators`, `operators,security`.
-fn watchers(text: &str) -> Result<BTreeSet<SmolStr>, String> {
+pub(crate) fn watchers(text: &str) -> Result<BTreeSet<SmolStr>, String> {
     let mut groups = BTreeSet::new();
     for group in text.split(',').map(str::trim) {
         if group.is_empty() || group.contains(':') {

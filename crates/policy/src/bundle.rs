@@ -30,13 +30,13 @@ pub struct Bundle {
     dir: PathBuf,
     digest: String,
     commit: Option<String>,
-    files: Files,
+    files: Arc<Files>,
     rules: Arc<Rules>,
     needs: Needs,
     warnings: Vec<Problem>,
-    classify: ClassifyFile,
+    classify: Arc<ClassifyFile>,
     classes: Vec<Entity>,
-    places: Places,
+    places: Arc<Places>,
     standings: RwLock<HashMap<u64, Vec<Remembered>>>,
     classifications: RwLock<HashMap<SmolStr, Arc<Classification>>>,
 }
@@ -117,9 +117,9 @@ impl Loader {
             rules: Arc::new(rules),
             warnings,
             classes: classify.entities(),
-            classify,
-            places,
-            files,
+            classify: Arc::new(classify),
+            places: Arc::new(places),
+            files: Arc::new(files),
             standings: RwLock::default(),
             classifications: RwLock::default(),
         })
@@ -163,6 +163,31 @@ impl Bundle {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<&str> {
         self.files.get(path).map(String::as_str)
+    }
+
+    /// The same bundle but for its rules or its classification: never to be put in force, as it has the digest of this one.
+    pub(crate) fn but(&self, rules: Option<Rules>, classify: Option<ClassifyFile>) -> Self {
+        let classes = classify
+            .as_ref()
+            .map_or_else(|| self.classes.clone(), ClassifyFile::entities);
+        Self {
+            dir: self.dir.clone(),
+            digest: self.digest.clone(),
+            commit: self.commit.clone(),
+            files: Arc::clone(&self.files),
+            rules: rules.map_or_else(|| Arc::clone(&self.rules), Arc::new),
+            needs: self.needs.clone(),
+            warnings: Vec::new(),
+            classify: classify.map_or_else(|| Arc::clone(&self.classify), Arc::new),
+            classes,
+            places: Arc::clone(&self.places),
+            standings: RwLock::default(),
+            classifications: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn classify(&self) -> &ClassifyFile {
+        &self.classify
     }
 
     pub(crate) fn all_files(&self) -> &Files {

@@ -11,6 +11,7 @@ use cedar_policy::{
 };
 use cedar_policy_core::ast::Expr;
 use miette::Diagnostic;
+use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use crate::act::ActionName;
@@ -33,10 +34,39 @@ pub(crate) struct Rule {
     pub(crate) file: String,
     /// Where it stands in its file, in bytes.
     pub(crate) span: Range<usize>,
-    actions: BTreeSet<ActionName>,
+    pub(crate) actions: BTreeSet<ActionName>,
 }
 
 impl Rule {
+    /// The rule with another body, in Cedar's JSON form; nothing when a bundle with it would not load.
+    pub(crate) fn with_body(&self, body: Json, schema: &Schema, validator: &Validator) -> Option<Self> {
+        let policy = Policy::from_json(Some(PolicyId::new(self.id.as_str())), body).ok()?;
+        let annotations = annotations::read(&policy).ok()?;
+        let (reads, condition) = analyse(&policy).ok()?;
+        let actions: BTreeSet<ActionName> = policy
+            .get_valid_request_envs(schema)
+            .map(|env| name_of(env.action()))
+            .collect();
+        if !check_use(&policy, &annotations, &reads, &actions).is_empty() {
+            return None;
+        }
+        let set = PolicySet::from_policies([policy.clone()]).ok()?;
+        let verdict = validator.validate(&set, ValidationMode::Strict);
+        if !verdict.validation_passed() || verdict.validation_warnings().any(never_applies) {
+            return None;
+        }
+        Some(Self {
+            id: self.id.clone(),
+            policy,
+            annotations,
+            reads,
+            condition,
+            file: self.file.clone(),
+            span: self.span.clone(),
+            actions,
+        })
+    }
+
     /// A sentence about it, at its place.
     pub(crate) fn remark(&self, files: &Files, message: impl Into<String>) -> Problem {
         let text = files.get(&self.file).map_or("", String::as_str);
@@ -45,6 +75,7 @@ impl Rule {
 }
 
 /// The rules that can apply to one action.
+#[derive(Clone)]
 pub(crate) struct Bucket {
     pub(crate) action: EntityUid,
     /// Indices into [`Rules::rules`].
@@ -52,9 +83,10 @@ pub(crate) struct Bucket {
 }
 
 /// All rules of a bundle.
+#[derive(Clone)]
 pub(crate) struct Rules {
-    pub(crate) schema: Schema,
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) rules: Vec<Arc<Rule>>,
     pub(crate) buckets: Vec<Bucket>,
     by_action: HashMap<ActionName, usize>,
     types: HashMap<SmolStr, EntityTypeName>,
@@ -102,12 +134,28 @@ impl Rules {
             .map(|name| (name.to_string().into(), name.clone()))
             .collect();
         Self {
-            schema,
-            rules,
+            schema: Arc::new(schema),
+            rules: rules.into_iter().map(Arc::new).collect(),
             buckets,
             by_action,
             types,
         }
+    }
+
+    /// The same rules, but for the one at `at`, which is another or applies to nothing any more.
+    pub(crate) fn replacing(&self, at: usize, other: Option<Rule>) -> Self {
+        let mut rules = self.clone();
+        for bucket in &mut rules.buckets {
+            bucket.rules.retain(|rule| *rule != at);
+            let name = name_of(&bucket.action);
+            if other.as_ref().is_some_and(|rule| rule.actions.contains(&name)) {
+                bucket.rules.push(at);
+            }
+        }
+        if let (Some(place), Some(other)) = (rules.rules.get_mut(at), other) {
+            *place = Arc::new(other);
+        }
+        rules
     }
 
     pub(crate) fn bucket_of(&self, action: &ActionName) -> Option<usize> {
@@ -330,11 +378,7 @@ fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<P
     let mut warnings = Vec::new();
     for warning in verdict.validation_warnings() {
         let problem = locate(warning.policy_id(), warning);
-        let never = matches!(
-            warning,
-            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
-        );
-        if !never {
+        if !never_applies(warning) {
             warnings.push(problem);
         } else if named.insert(warning.policy_id()) {
             // One reason is enough why a rule is not accepted.
@@ -342,6 +386,13 @@ fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<P
         }
     }
     warnings
+}
+
+fn never_applies(warning: &ValidationWarning) -> bool {
+    matches!(
+        warning,
+        ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+    )
 }
 
 /// Cedar reports a rule's error once for each action that the rule covers, which can be a hundred. Says it

@@ -75,7 +75,7 @@ impl Standing {
         ]
         .into();
         list.push(Entity::new(resource.clone(), attributes, places).map_err(|e| e.to_string())?);
-        let entities = Entities::from_entities(list, Some(&rules.schema)).map_err(|e| e.to_string())?;
+        let entities = Entities::from_entities(list, Some(rules.schema.as_ref())).map_err(|e| e.to_string())?;
         let narrowed = rules.buckets.iter().map(|_| OnceLock::new()).collect();
         let target_name = target.name.as_str().into();
         Ok(Self {
@@ -163,7 +163,7 @@ impl Standing {
         let action = self.rules.buckets.get(at).ok_or_else(unknown)?.action.clone();
         let context = self.context(&Reads::all(), act, situation, &Present::in_(situation))?;
         let (principal, resource) = (self.principal.clone(), self.target.clone());
-        Request::new(principal, action, resource, context, Some(&self.rules.schema))
+        Request::new(principal, action, resource, context, Some(self.rules.schema.as_ref()))
             .map(|_| ())
             .map_err(|error| error.to_string())
     }
@@ -258,7 +258,7 @@ impl Standing {
     }
 
     fn rules_at<'a>(&'a self, at: &'a [usize]) -> impl Iterator<Item = &'a Rule> {
-        at.iter().filter_map(|at| self.rules.rules.get(*at))
+        at.iter().filter_map(|at| self.rules.rules.get(*at).map(Arc::as_ref))
     }
 
     fn ids(&self, at: &[usize]) -> Vec<RuleId> {
