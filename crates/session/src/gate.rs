@@ -274,6 +274,12 @@ impl Gate {
         Asked::Ruled(self.rule(seq, &command, &decision))
     }
 
+    /// What a command would be decided now, as [`Gate::ask`] decides it, remembered or not. Nothing is asked and nothing is
+    /// permitted by it.
+    pub fn foresee(&mut self, command: &Command) -> Arc<Decision> {
+        Arc::clone(&self.decide(command).decision)
+    }
+
     /// The end of a hold: with an approval the command is decided again, under today's policy.
     pub fn resume(&mut self, hold: Hold, outcome: HoldOutcome) -> Ruling {
         let (seq, command, asking) = hold.into_parts();
