@@ -18,6 +18,7 @@ mod hostile;
 mod hosts;
 mod killed;
 mod names;
+mod observing;
 mod old_strings;
 mod operations;
 mod prepared;

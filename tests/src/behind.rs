@@ -291,7 +291,8 @@ fn host(plan: &BehindPlan, shell: &str, dir: &Path, options: &mut AgentOptions, 
 /// The entries of a gateway that logs in itself, as one writes them down that leaves that to agents, and as they do.
 pub(crate) fn split(targets: &str, agent: &str) -> (String, String) {
     const BOTH: [&str; 3] = ["name", "protocol", "logins"];
-    const JUDGED: [&str; 9] = [
+    const JUDGED: [&str; 10] = [
+        "enforce",
         "environment",
         "tags",
         "database",

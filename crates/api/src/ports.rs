@@ -170,6 +170,19 @@ pub struct Line {
     pub what: What,
 }
 
+/// What would have become of a command if the rules and targets that only observe were in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// `deny` or `hold`.
+    pub outcome: String,
+    /// The rules that would have made it so; none when no rule permits it.
+    #[serde(default)]
+    pub rules: Vec<String>,
+    /// What the person would have been told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
 /// What happened in a session, in the order of the recording. Everything is as the client saw it, so masked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -200,6 +213,9 @@ pub enum What {
         commit: Option<String>,
         /// The request whose approval allowed it.
         request: Option<String>,
+        /// What it would have been if what only observes were in force.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        observed: Option<Observed>,
     },
     /// The command waits for people.
     Hold {

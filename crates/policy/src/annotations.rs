@@ -19,6 +19,8 @@ pub(crate) struct Annotations {
     pub(crate) ends_session: bool,
     /// `@grant`: what the session's own role at the target gets.
     pub(crate) grants: BTreeSet<SmolStr>,
+    /// `@enforce("false")`: what it would refuse or hold is noted, and goes on.
+    pub(crate) observes: bool,
 }
 
 /// The most approvals that one group can be asked for.
@@ -83,6 +85,7 @@ pub(crate) fn read(policy: &Policy) -> Result<Annotations, Vec<String>> {
         mask: get("mask").map(SmolStr::from),
         ends_session: get("ends").is_some(),
         grants,
+        observes: get("enforce").is_some_and(|text| text == "false"),
     })
 }
 
@@ -91,7 +94,7 @@ fn check_together(policy: &Policy, wrong: &mut Vec<String>) {
     let forbids = policy.effect() == Effect::Forbid;
     let get = |key: &str| policy.annotation(key);
     let (hold, moderate) = (get("hold"), get("moderate"));
-    for key in ["message", "hold", "moderate", "mask", "ends"] {
+    for key in ["message", "hold", "moderate", "mask", "ends", "enforce"] {
         if get(key).is_some() && !forbids {
             wrong.push(format!("`@{key}` belongs to a rule that forbids"));
         }
@@ -107,6 +110,9 @@ fn check_together(policy: &Policy, wrong: &mut Vec<String>) {
     }
     if hold.is_some() && moderate.is_some() {
         wrong.push("a rule has either `@hold` or `@moderate`: where both are needed, two rules say so".to_owned());
+    }
+    if get("enforce").is_some() && get("mask").is_some() {
+        wrong.push("a rule that masks cannot only observe: what it let through could not be taken back".to_owned());
     }
     let waits = hold.is_some() || moderate.is_some();
     if waits && get("mask").is_some() {
@@ -140,6 +146,11 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
                 wrong.push("`@ends` can end the `session` and nothing else".to_owned());
             }
         }
+        "enforce" => {
+            if !matches!(value, "true" | "false") {
+                wrong.push("`@enforce` is `true`, or `false` for a rule that only observes".to_owned());
+            }
+        }
         "hold" | "moderate" | "approvals" | "timeout" | "expires" | "grant" => {}
         other => {
             let effect = policy.effect();
@@ -149,7 +160,7 @@ fn check_key(key: &str, value: &str, policy: &Policy, wrong: &mut Vec<String>) {
 }
 
 /// `dba`, `dba:2`, `dba,security:2`.
-fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String> {
+pub(crate) fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String> {
     let number = |text: &str| -> Result<u32, String> {
         text.trim()
             .parse()
@@ -180,7 +191,7 @@ fn approvals(text: &str, default: Option<&str>) -> Result<Vec<Approvals>, String
 }
 
 /// `operators`, `operators,security`.
-fn watchers(text: &str) -> Result<BTreeSet<SmolStr>, String> {
+pub(crate) fn watchers(text: &str) -> Result<BTreeSet<SmolStr>, String> {
     let mut groups = BTreeSet::new();
     for group in text.split(',').map(str::trim) {
         if group.is_empty() || group.contains(':') {

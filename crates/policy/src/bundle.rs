@@ -31,12 +31,13 @@ pub struct Bundle {
     dir: PathBuf,
     digest: String,
     commit: Option<String>,
-    files: Files,
+    files: Arc<Files>,
     rules: Arc<Rules>,
     needs: Needs,
     warnings: Vec<Problem>,
-    classify: ClassifyFile,
+    classify: Arc<ClassifyFile>,
     classes: Vec<Entity>,
+    places: Arc<Places>,
     standings: RwLock<HashMap<u64, Vec<Remembered>>>,
     classifications: RwLock<HashMap<SmolStr, Arc<Classification>>>,
 }
@@ -101,11 +102,17 @@ impl Loader {
         let known: BTreeSet<SmolStr> = classify.classes.keys().cloned().collect();
         problems.extend(rules.unknown(("Classification", Code::UNKNOWN_CLASSIFICATION), &known, &files));
         let mut warnings = warnings;
-        match Places::read(&files) {
-            Ok(Some(places)) => warnings.extend(places.unknown(&rules, &classify, &files)),
-            Ok(None) => {}
-            Err(problem) => problems.push(problem),
-        }
+        let places = match Places::read(&files) {
+            Ok(Some(places)) => {
+                warnings.extend(places.unknown(&rules, &classify, &files));
+                places
+            }
+            Ok(None) => Places::default(),
+            Err(problem) => {
+                problems.push(problem);
+                Places::default()
+            }
+        };
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -117,8 +124,9 @@ impl Loader {
             rules: Arc::new(rules),
             warnings,
             classes: classify.entities(),
-            classify,
-            files,
+            classify: Arc::new(classify),
+            places: Arc::new(places),
+            files: Arc::new(files),
             standings: RwLock::default(),
             classifications: RwLock::default(),
         })
@@ -164,12 +172,45 @@ impl Bundle {
         self.files.get(path).map(String::as_str)
     }
 
-    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+    /// The same bundle but for its rules or its classification: never to be put in force, as it has the digest of this one.
+    pub(crate) fn but(&self, rules: Option<Rules>, classify: Option<ClassifyFile>) -> Self {
+        let classes = classify
+            .as_ref()
+            .map_or_else(|| self.classes.clone(), ClassifyFile::entities);
+        Self {
+            dir: self.dir.clone(),
+            digest: self.digest.clone(),
+            commit: self.commit.clone(),
+            files: Arc::clone(&self.files),
+            rules: rules.map_or_else(|| Arc::clone(&self.rules), Arc::new),
+            needs: self.needs.clone(),
+            warnings: Vec::new(),
+            classify: classify.map_or_else(|| Arc::clone(&self.classify), Arc::new),
+            classes,
+            places: Arc::clone(&self.places),
+            standings: RwLock::default(),
+            classifications: RwLock::default(),
+        }
+    }
+
+    pub(crate) fn classify(&self) -> &ClassifyFile {
+        &self.classify
+    }
+
+    pub(crate) fn all_files(&self) -> &Files {
+        &self.files
     }
 
     pub(crate) fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     /// Every class, with those that it lies within.
@@ -237,7 +278,8 @@ impl Bundle {
         if let Some(standing) = remembered {
             return Ok(standing);
         }
-        let standing = Arc::new(Standing::new(Arc::clone(&self.rules), who, target, &self.classes)?);
+        let standing = Standing::new(Arc::clone(&self.rules), who, target, &self.classes)?;
+        let standing = Arc::new(standing.observing(self.places.observes(&target.name)));
         let mut standings = self.standings.write().unwrap_or_else(PoisonError::into_inner);
         if standings.len() >= MAX_REMEMBERED {
             standings.clear();

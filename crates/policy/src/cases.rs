@@ -13,8 +13,11 @@ use time::format_description::well_known::Rfc3339;
 use toml::Spanned;
 
 use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
+use crate::annotations;
 use crate::bundle::Bundle;
-use crate::decision::{Decision, Outcome, Reveal, RuleId, View};
+use crate::classify::{Classification, ColumnName};
+use crate::code::Code;
+use crate::decision::{Approvals, Decision, Outcome, Reveal, RuleId, View};
 use crate::judge::Meaning;
 use crate::problem::Problem;
 
@@ -37,6 +40,11 @@ pub struct Case {
     expect: Outcome,
     rule: Option<SmolStr>,
     rules: Option<BTreeSet<SmolStr>>,
+    hold: Option<Vec<Approvals>>,
+    moderate: Option<BTreeSet<SmolStr>>,
+    ends: Option<bool>,
+    observed: Option<Outcome>,
+    classes: BTreeMap<SmolStr, SmolStr>,
     masks: BTreeMap<SmolStr, SmolStr>,
     full_screen_masks: BTreeMap<SmolStr, SmolStr>,
     file: String,
@@ -103,6 +111,17 @@ struct Raw {
     expect: Outcome,
     rule: Option<SmolStr>,
     rules: Option<BTreeSet<SmolStr>>,
+    /// Whom it waits for, as `@hold` says it.
+    hold: Option<String>,
+    /// Who must watch, as `@moderate` says it.
+    moderate: Option<String>,
+    /// Whether the session ends.
+    ends: Option<bool>,
+    /// What would come of it if what only observes were in force.
+    observed: Option<Outcome>,
+    /// Columns and detectors of the target, and a class that each has.
+    #[serde(default)]
+    classes: BTreeMap<SmolStr, SmolStr>,
     #[serde(default)]
     mask: BTreeMap<SmolStr, SmolStr>,
     #[serde(default)]
@@ -184,7 +203,7 @@ impl Bundle {
             let text = self.file(&case.file).unwrap_or("");
             report.failures.extend(wrong.into_iter().map(|why| {
                 let message = format!("{}: {why}", case.name);
-                Problem::at(&case.file, text, case.offset.clone(), message)
+                Problem::at(&case.file, text, case.offset.clone(), message).coded(Code::CASE_FAILED)
             }));
             for rule in covered {
                 *report.decided.entry(rule).or_default() += 1;
@@ -204,17 +223,35 @@ impl Bundle {
             Some(_) => understand(case, target),
             None => Ok(case.connecting()),
         };
-        let decision = match meaning {
-            Ok(meaning) => self.judge(&case.who, target, &meaning, &case.situation),
+        let decided = match meaning {
+            Ok(meaning) => self.decide_case(case, target, &meaning),
             Err(why) => return vec![why],
         };
-        covered.extend(decision.rules.iter().cloned());
+        covered.extend(decided.rules);
+        decided.wrong
+    }
+
+    /// Decides a case whose command means this, and compares.
+    pub(crate) fn decide_case(&self, case: &Case, target: &Resource, command: &Meaning) -> Decided {
+        let decision = self.judge(&case.who, target, command, &case.situation);
+        let mut rules: BTreeSet<RuleId> = decision.rules.iter().cloned().collect();
+        rules.extend(
+            decision
+                .observed
+                .iter()
+                .flat_map(|observed| observed.rules.iter().cloned()),
+        );
         let mut wrong = case.compare(&decision);
+        let classification = self.classification(&case.target);
+        wrong.extend(case.classes.iter().filter_map(|(what, class)| {
+            let missing = !classes_of(&classification, what).contains(class);
+            missing.then(|| format!("`{what}` is not `{class}`"))
+        }));
         let plain = case.masks.iter().map(|wanted| (View::Plain, wanted));
         let drawn = case.full_screen_masks.iter().map(|wanted| (View::FullScreen, wanted));
         for (view, (class, wanted)) in plain.chain(drawn) {
             let disclosure = self.reveal(&case.who, target, class, view, &case.situation);
-            covered.extend(disclosure.rules);
+            rules.extend(disclosure.rules);
             let shown = match disclosure.reveal {
                 Reveal::Clear => SmolStr::new_static("clear"),
                 Reveal::Mask(strategy) => strategy,
@@ -230,22 +267,37 @@ impl Bundle {
                 ));
             }
         }
-        wrong
+        Decided { decision, rules, wrong }
     }
 }
 
+/// What came of a case.
+pub(crate) struct Decided {
+    pub(crate) decision: Decision,
+    /// The rules that made the decision, the masks that the case asks for, and what only observes.
+    pub(crate) rules: BTreeSet<RuleId>,
+    /// What is not as the case expects.
+    pub(crate) wrong: Vec<String>,
+}
+
+/// The classes of a column (`schema.table.column`), or of what a detector finds.
+fn classes_of(classification: &Classification, what: &str) -> BTreeSet<SmolStr> {
+    if ColumnName::parse(what).is_some() {
+        return classification.of_column(what);
+    }
+    let found = classification.detectors().iter().filter(|found| found.kind == what);
+    found.map(|found| found.class.clone()).collect()
+}
+
 impl Case {
-    fn connecting(&self) -> Meaning {
+    pub(crate) fn connecting(&self) -> Meaning {
         let facts: [(SmolStr, Value); 4] = [
             (SmolStr::new_static("database"), self.target.as_str().into()),
             (SmolStr::new_static("user"), self.who.id.as_str().into()),
             (SmolStr::new_static("replication"), self.replication.into()),
             (SmolStr::new_static("tls"), true.into()),
         ];
-        Meaning {
-            acts: vec![Act::new(ActionName::connect(), facts)],
-            ..Meaning::default()
-        }
+        vec![Act::new(ActionName::connect(), facts)].into()
     }
 
     fn compare(&self, decision: &Decision) -> Vec<String> {
@@ -256,6 +308,7 @@ impl Case {
             let said = decision.message.as_deref().unwrap_or(&list);
             wrong.push(format!("{} ({said}), not {}", decision.outcome, self.expect));
         }
+        wrong.extend(self.compare_details(decision));
         if let Some(rule) = self.rule.as_ref().filter(|rule| !rules.contains(*rule)) {
             wrong.push(format!("decided by [{list}], not by `{rule}`"));
         }
@@ -265,6 +318,40 @@ impl Case {
         }
         wrong
     }
+}
+
+impl Case {
+    /// What the case says beside the outcome.
+    fn compare_details(&self, decision: &Decision) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let hold = decision.hold.as_ref();
+        let groups = hold.map_or(&[][..], |hold| &hold.groups);
+        if let Some(wanted) = self.hold.as_ref().filter(|wanted| *wanted != groups) {
+            wrong.push(format!(
+                "waits for approval by [{}], not by [{}]",
+                people(groups),
+                people(wanted)
+            ));
+        }
+        let watch = hold.map(|hold| hold.watch.clone()).unwrap_or_default();
+        if let Some(wanted) = self.moderate.as_ref().filter(|wanted| **wanted != watch) {
+            wrong.push(format!("waits for {watch:?} to watch, not for {wanted:?}"));
+        }
+        if let Some(wanted) = self.ends.filter(|wanted| *wanted != decision.ends_session) {
+            wrong.push(format!("the session {}", if wanted { "goes on" } else { "ends" }));
+        }
+        let observed = decision.observed.as_ref().map(|observed| observed.outcome);
+        if let Some(wanted) = self.observed.filter(|wanted| Some(*wanted) != observed) {
+            let said = observed.map_or_else(|| "nothing else".to_owned(), |outcome| format!("`{outcome}`"));
+            wrong.push(format!("would have been {said} if all were enforced, not `{wanted}`"));
+        }
+        wrong
+    }
+}
+
+fn people(groups: &[Approvals]) -> String {
+    let each = groups.iter().map(|a| format!("{}:{}", a.group, a.count));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, String> {
@@ -298,6 +385,11 @@ fn case(file: &str, offset: std::ops::Range<usize>, raw: Raw) -> Result<Case, St
         expect: raw.expect,
         rule: raw.rule,
         rules: raw.rules,
+        hold: raw.hold.map(|text| annotations::approvals(&text, None)).transpose()?,
+        moderate: raw.moderate.map(|text| annotations::watchers(&text)).transpose()?,
+        ends: raw.ends,
+        observed: raw.observed,
+        classes: raw.classes,
         masks: raw.mask,
         full_screen_masks: raw.mask_full_screen,
         file: file.to_owned(),

@@ -11,17 +11,21 @@ use crate::code::Code;
 use crate::problem::Problem;
 use crate::schema::uid_of;
 
+mod cuts;
+
+pub(crate) use cuts::Cut;
+
 const FILE: &str = "classify.toml";
 
 /// The whole file, for all targets.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ClassifyFile {
     raw: Raw,
     /// Every class by name, with the classes it lies within.
     pub(crate) classes: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     #[serde(default)]
@@ -38,7 +42,7 @@ struct Raw {
     functions: Vec<RawFunction>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawClass {
     name: SmolStr,
@@ -46,7 +50,7 @@ struct RawClass {
     within: Vec<SmolStr>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawColumns {
     target: Option<SmolStr>,
@@ -55,14 +59,14 @@ struct RawColumns {
     class: SmolStr,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRelation {
     target: Option<SmolStr>,
     relation: toml::Spanned<SmolStr>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDetector {
     target: Option<SmolStr>,
@@ -70,7 +74,7 @@ struct RawDetector {
     class: SmolStr,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPaths {
     target: Option<SmolStr>,
@@ -78,7 +82,7 @@ struct RawPaths {
     class: SmolStr,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFunction {
     target: Option<SmolStr>,
@@ -86,7 +90,7 @@ struct RawFunction {
     sha256: Option<toml::Spanned<SmolStr>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
     One(SmolStr),

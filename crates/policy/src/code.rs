@@ -109,6 +109,12 @@ codes! {
     /// Never permitted.
     HOLD_OF_NOTHING Warning "hold-of-nothing" "No rule permits anything that a rule holds."
         "permit what the approval is meant to release, or remove this rule: nobody is ever asked"
+    /// A case that was run.
+    CASE_FAILED Error "case-failed" "A case comes out otherwise than it says."
+        "`sallyport policy explain` says why; correct the rules, or what the case expects"
+    /// A mutant that survived.
+    UNNOTICED Warning "unnoticed" "A change of a rule makes no case fail."
+        "add a case that this part of the rule decides"
     /// Cedar's validator says so.
     IMPOSSIBLE_RULE Error "impossible-rule" "A rule can never apply."
         "correct its scope or condition, or remove it"

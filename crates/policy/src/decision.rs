@@ -151,12 +151,46 @@ pub struct Decision {
     /// The roles at the target that the permits of an `Allow` grant to the session's own role, all of theirs together.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub grants: BTreeSet<SmolStr>,
+    /// What it would have been if what only observes were in force; `None` when the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Box<Observed>>,
     /// How long the answer may be reused.
     #[serde(skip)]
     pub cache: Lifetime,
 }
 
+/// What a decision would have been if the rules that only observe (`@enforce("false")`), and all rules on a target that
+/// only observes (`enforce = false`), were in force. It changes nothing: it is recorded, counted and shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Observed {
+    /// What would have happened.
+    pub outcome: Outcome,
+    /// The rules that would have made it so, sorted. Empty when no permit matched.
+    pub rules: Vec<RuleId>,
+    /// What the person would have been told.
+    pub message: Option<String>,
+    /// Whom it would have waited for.
+    pub hold: Option<HoldSpec>,
+    /// Whether the session would have ended.
+    pub ends_session: bool,
+}
+
 impl Decision {
+    /// An allow that nothing limits.
+    #[must_use]
+    pub fn allowed(rules: Vec<RuleId>, cache: Lifetime) -> Self {
+        Self {
+            outcome: Outcome::Allow,
+            rules,
+            message: None,
+            hold: None,
+            ends_session: false,
+            grants: BTreeSet::new(),
+            observed: None,
+            cache,
+        }
+    }
+
     /// A refusal that no rule made.
     #[must_use]
     pub fn refused(message: impl Into<String>, cache: Lifetime) -> Self {
@@ -167,6 +201,7 @@ impl Decision {
             hold: None,
             ends_session: false,
             grants: BTreeSet::new(),
+            observed: None,
             cache,
         }
     }
@@ -174,6 +209,52 @@ impl Decision {
     /// The answer for two acts of one command: a refusal beats a hold, a hold beats an allow.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
+        if self.observed.is_none() && other.observed.is_none() {
+            return self.stricter(other);
+        }
+        let would = self.clone().enforced().stricter(other.clone().enforced());
+        self.stricter(other).observing(would)
+    }
+
+    /// Notes what it would have been, if that is something else for whoever runs the command.
+    #[must_use]
+    pub(crate) fn observing(self, would: Self) -> Self {
+        let cache = self.cache.and(would.cache);
+        let same = would.outcome == self.outcome && would.hold == self.hold && would.ends_session == self.ends_session;
+        let observed = (!same).then(|| {
+            Box::new(Observed {
+                outcome: would.outcome,
+                rules: would.rules,
+                message: would.message,
+                hold: would.hold,
+                ends_session: would.ends_session,
+            })
+        });
+        Self {
+            observed,
+            cache,
+            ..self
+        }
+    }
+
+    /// As if everything that only observes were in force.
+    fn enforced(self) -> Self {
+        let Some(observed) = self.observed else {
+            return self;
+        };
+        Self {
+            outcome: observed.outcome,
+            rules: observed.rules,
+            message: observed.message,
+            hold: observed.hold,
+            ends_session: observed.ends_session,
+            grants: BTreeSet::new(),
+            observed: None,
+            cache: self.cache,
+        }
+    }
+
+    fn stricter(self, other: Self) -> Self {
         let cache = self.cache.and(other.cache);
         if self.outcome != other.outcome {
             let (strict, _) = if rank(self.outcome) > rank(other.outcome) {
@@ -200,6 +281,7 @@ impl Decision {
             message: self.message.or(other.message),
             hold,
             ends_session: self.ends_session || other.ends_session,
+            observed: None,
             cache,
         }
     }

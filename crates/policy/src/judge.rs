@@ -22,6 +22,16 @@ pub struct Meaning {
     pub unparsed: Option<String>,
 }
 
+/// A command that does this, and shows nothing.
+impl From<Vec<Act>> for Meaning {
+    fn from(acts: Vec<Act>) -> Self {
+        Self {
+            acts,
+            ..Self::default()
+        }
+    }
+}
+
 impl Bundle {
     /// Decides a command as a gateway does: its acts, and what its result shows.
     #[must_use]

@@ -39,6 +39,25 @@ pub fn stricter(a: SmolStr, b: SmolStr) -> SmolStr {
     if rank(&b) > rank(&a) { b } else { a }
 }
 
+/// The strategy that shows a little more than this one; `None` when there is none.
+pub(crate) fn next_weaker(strategy: &str) -> Option<SmolStr> {
+    let next = match strategy {
+        "redact" => "null",
+        "null" => "zero",
+        "zero" => "hash",
+        "hash" => "year",
+        "year" => "card",
+        "card" => "email",
+        "email" => "partial",
+        "partial" => "keep-last(4)",
+        other => {
+            let shown = u16::from(u8::MAX) - strictness(other).ok()?;
+            return (shown < u16::from(u8::MAX)).then(|| format!("keep-last({})", shown + 1).into());
+        }
+    };
+    Some(SmolStr::new_static(next))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -49,6 +68,22 @@ mod tests {
         assert_eq!(stricter("keep-last(4)".into(), "redact".into()), "redact");
         assert_eq!(stricter("keep-last(4)".into(), "keep-last(2)".into()), "keep-last(2)");
         assert_eq!(stricter("hash".into(), "partial".into()), "hash");
+    }
+
+    #[test]
+    fn every_strategy_but_the_last_has_one_that_shows_more() {
+        let mut strategy = SmolStr::new_static("redact");
+        let mut seen = 1;
+        while let Some(next) = next_weaker(&strategy) {
+            assert!(
+                strictness(&next).unwrap() < strictness(&strategy).unwrap(),
+                "{strategy} {next}"
+            );
+            (strategy, seen) = (next, seen + 1);
+        }
+        // Eight words, and `keep-last` of 4 to 255.
+        assert_eq!((strategy.as_str(), seen), ("keep-last(255)", 8 + 252));
+        assert_eq!(next_weaker("nothing"), None);
     }
 
     #[test]

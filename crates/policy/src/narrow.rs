@@ -18,6 +18,8 @@ use crate::rules::{Bucket, Rules};
 /// The rules of a bucket that are left, ready to be evaluated.
 pub(crate) struct Narrow {
     forbids: Vec<Clause>,
+    /// Forbids that only observe.
+    observers: Vec<Clause>,
     permits: Vec<Clause>,
     pub(crate) reads: Reads,
 }
@@ -40,11 +42,27 @@ pub(crate) struct Verdict {
     pub(crate) forbids: Vec<usize>,
     /// Not evaluated when a rule forbids.
     pub(crate) permits: Vec<usize>,
+    /// Forbids that only observe and would have refused.
+    pub(crate) observed: Vec<usize>,
+    /// Forbids that only observe and could not be evaluated.
+    pub(crate) observed_broken: Vec<usize>,
 }
 
 impl Verdict {
     pub(crate) fn allows(&self) -> bool {
         self.broken.is_empty() && self.forbids.is_empty() && !self.permits.is_empty()
+    }
+
+    /// Whether a rule that only observes has something to say.
+    pub(crate) fn is_observed(&self) -> bool {
+        !self.observed.is_empty() || !self.observed_broken.is_empty()
+    }
+
+    /// What it would be if rules that only observe were in force.
+    pub(crate) fn enforced(mut self) -> Self {
+        self.broken.append(&mut self.observed_broken);
+        self.forbids.append(&mut self.observed);
+        self
     }
 }
 
@@ -58,6 +76,7 @@ pub(crate) fn narrow(
 ) -> Narrow {
     let mut narrow = Narrow {
         forbids: Vec::new(),
+        observers: Vec::new(),
         permits: Vec::new(),
         reads: Reads::default(),
     };
@@ -75,6 +94,7 @@ pub(crate) fn narrow(
             condition: rule.condition.clone(),
         };
         match rule.policy.effect() {
+            Effect::Forbid if rule.annotations.observes => narrow.observers.push(clause),
             Effect::Forbid => narrow.forbids.push(clause),
             Effect::Permit => narrow.permits.push(clause),
         }
@@ -99,25 +119,21 @@ impl Narrow {
         let evaluator = Evaluator::new(core, entities.as_ref(), Extensions::all_available());
         let mut verdict = Verdict::default();
         let resource = request.resource();
-        let mut run = |clauses: &[Clause], satisfied: &mut Vec<usize>| {
+        let run = |clauses: &[Clause], satisfied: &mut Vec<usize>, broken: &mut Vec<usize>| {
             for clause in clauses {
                 match clause.holds(&evaluator, resource, entities) {
                     Some(true) => satisfied.push(clause.rule),
                     Some(false) => {}
-                    None => verdict.broken.push(clause.rule),
+                    None => broken.push(clause.rule),
                 }
             }
         };
-        let (mut forbids, mut permits) = (Vec::new(), Vec::new());
-        run(&self.forbids, &mut forbids);
-        if all || forbids.is_empty() {
-            run(&self.permits, &mut permits);
+        run(&self.forbids, &mut verdict.forbids, &mut verdict.broken);
+        run(&self.observers, &mut verdict.observed, &mut verdict.observed_broken);
+        if all || verdict.forbids.is_empty() {
+            run(&self.permits, &mut verdict.permits, &mut verdict.broken);
         }
-        Verdict {
-            forbids,
-            permits,
-            ..verdict
-        }
+        verdict
     }
 }
 

@@ -2,6 +2,7 @@
 //! the target catalogue; here only names are read, to find those that are misspelt elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use serde::Deserialize;
 use smol_str::SmolStr;
@@ -22,6 +23,8 @@ pub(crate) struct Places {
     pub(crate) by_target: BTreeMap<SmolStr, (Option<SmolStr>, BTreeSet<SmolStr>)>,
     environments: BTreeSet<SmolStr>,
     tags: BTreeSet<SmolStr>,
+    /// The targets with `enforce = false`, and where it says so.
+    observing: BTreeMap<SmolStr, Range<usize>>,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +39,7 @@ struct Target {
     environment: Option<SmolStr>,
     #[serde(default)]
     tags: Vec<SmolStr>,
+    enforce: Option<toml::Spanned<bool>>,
 }
 
 impl Places {
@@ -53,11 +57,28 @@ impl Places {
             places
                 .by_target
                 .insert(target.name.clone(), (target.environment.clone(), tags));
+            if let Some(enforce) = target.enforce.filter(|enforce| !enforce.get_ref()) {
+                places.observing.insert(target.name.clone(), enforce.span());
+            }
             places.targets.insert(target.name);
             places.environments.extend(target.environment);
             places.tags.extend(target.tags);
         }
         Ok(Some(places))
+    }
+
+    /// Whether rules only observe on this target.
+    pub(crate) fn observes(&self, target: &str) -> bool {
+        self.observing.contains_key(target)
+    }
+
+    /// The targets on which rules only observe, each with the place that says so.
+    pub(crate) fn observing<'a>(&'a self, files: &'a Files) -> impl Iterator<Item = (&'a SmolStr, Problem)> {
+        let text = files.get(FILE).map_or("", String::as_str);
+        self.observing.iter().map(move |(name, span)| {
+            let message = format!("on `{name}` rules only observe: what they would refuse or hold goes on");
+            (name, Problem::at(FILE, text, span.clone(), message))
+        })
     }
 
     /// Names elsewhere in the bundle that no target has. Not an error, because targets come and go; but a

@@ -2,6 +2,7 @@
 //! buckets by action, so that judging an act looks only at rules that could apply to it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use cedar_policy::{
 };
 use cedar_policy_core::ast::Expr;
 use miette::Diagnostic;
+use serde_json::Value as Json;
 use smol_str::SmolStr;
 
 use crate::act::ActionName;
@@ -32,10 +34,50 @@ pub(crate) struct Rule {
     /// from node to node.
     pub(crate) condition: Option<Arc<Expr>>,
     pub(crate) file: String,
-    actions: BTreeSet<ActionName>,
+    /// Where it stands in its file, in bytes.
+    pub(crate) span: Range<usize>,
+    pub(crate) actions: BTreeSet<ActionName>,
+}
+
+impl Rule {
+    /// The rule with another body, in Cedar's JSON form; nothing when a bundle with it would not load.
+    pub(crate) fn with_body(&self, body: Json, schema: &Schema, validator: &Validator) -> Option<Self> {
+        let policy = Policy::from_json(Some(PolicyId::new(self.id.as_str())), body).ok()?;
+        let annotations = annotations::read(&policy).ok()?;
+        let (reads, condition) = analyse(&policy).ok()?;
+        let actions: BTreeSet<ActionName> = policy
+            .get_valid_request_envs(schema)
+            .map(|env| name_of(env.action()))
+            .collect();
+        if !check_use(&policy, &annotations, &reads, &actions).is_empty() {
+            return None;
+        }
+        let set = PolicySet::from_policies([policy.clone()]).ok()?;
+        let verdict = validator.validate(&set, ValidationMode::Strict);
+        if !verdict.validation_passed() || verdict.validation_warnings().any(never_applies) {
+            return None;
+        }
+        Some(Self {
+            id: self.id.clone(),
+            policy,
+            annotations,
+            reads,
+            condition,
+            file: self.file.clone(),
+            span: self.span.clone(),
+            actions,
+        })
+    }
+
+    /// A sentence about it, at its place.
+    pub(crate) fn remark(&self, files: &Files, message: impl Into<String>) -> Problem {
+        let text = files.get(&self.file).map_or("", String::as_str);
+        Problem::at(&self.file, text, self.span.clone(), message)
+    }
 }
 
 /// The rules that can apply to one action.
+#[derive(Clone)]
 pub(crate) struct Bucket {
     pub(crate) action: EntityUid,
     /// Indices into [`Rules::rules`].
@@ -43,9 +85,10 @@ pub(crate) struct Bucket {
 }
 
 /// All rules of a bundle.
+#[derive(Clone)]
 pub(crate) struct Rules {
-    pub(crate) schema: Schema,
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) rules: Vec<Arc<Rule>>,
     pub(crate) buckets: Vec<Bucket>,
     by_action: HashMap<ActionName, usize>,
     types: HashMap<SmolStr, EntityTypeName>,
@@ -94,12 +137,28 @@ impl Rules {
             .map(|name| (name.to_string().into(), name.clone()))
             .collect();
         Self {
-            schema,
-            rules,
+            schema: Arc::new(schema),
+            rules: rules.into_iter().map(Arc::new).collect(),
             buckets,
             by_action,
             types,
         }
+    }
+
+    /// The same rules, but for the one at `at`, which is another or applies to nothing any more.
+    pub(crate) fn replacing(&self, at: usize, other: Option<Rule>) -> Self {
+        let mut rules = self.clone();
+        for bucket in &mut rules.buckets {
+            bucket.rules.retain(|rule| *rule != at);
+            let name = name_of(&bucket.action);
+            if other.as_ref().is_some_and(|rule| rule.actions.contains(&name)) {
+                bucket.rules.push(at);
+            }
+        }
+        if let (Some(place), Some(other)) = (rules.rules.get_mut(at), other) {
+            *place = Arc::new(other);
+        }
+        rules
     }
 
     pub(crate) fn bucket_of(&self, action: &ActionName) -> Option<usize> {
@@ -171,7 +230,7 @@ fn parse_file(file: &str, text: &str, problems: &mut Vec<Problem>) -> Vec<Policy
 }
 
 /// Where the rule stands in its file, in bytes.
-pub(crate) fn place(policy: &Policy) -> std::ops::Range<usize> {
+pub(crate) fn place(policy: &Policy) -> Range<usize> {
     policy.as_ref().loc().map_or(0..0, |loc| loc.start()..loc.end())
 }
 
@@ -212,6 +271,7 @@ fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems:
         wrong.into_iter().for_each(complain);
         return None;
     }
+    let span = place(policy);
     let policy = policy.new_id(PolicyId::new(&id));
     Some(Rule {
         id: RuleId(id),
@@ -220,6 +280,7 @@ fn read_rule(file: &str, text: &str, policy: &Policy, schema: &Schema, problems:
         reads,
         condition,
         file: file.to_owned(),
+        span,
         actions,
     })
 }
@@ -263,6 +324,12 @@ fn check_use(
                 "a rule with `{key}` cannot cover `Action::\"reveal\"`: a result does not wait"
             ));
         }
+    }
+    if annotations.observes && actions.contains(&reveal) {
+        wrong.push(
+            "a rule that only observes cannot cover `Action::\"reveal\"`: what was shown could not be taken back"
+                .to_owned(),
+        );
     }
     if annotations.ends_session && actions.contains(&reveal) {
         wrong.push("a rule with `@ends` cannot cover `Action::\"reveal\"`: it is about commands".to_owned());
@@ -333,10 +400,7 @@ fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<P
     let mut named: BTreeSet<&PolicyId> = verdict.validation_errors().map(|e| e.policy_id()).collect();
     let mut warnings = Vec::new();
     for warning in verdict.validation_warnings() {
-        let never = matches!(
-            warning,
-            ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
-        );
+        let never = never_applies(warning);
         let code = if never { Code::IMPOSSIBLE_RULE } else { Code::ODD_RULE };
         let problem = locate(warning.policy_id(), warning, code);
         if !never {
@@ -347,6 +411,13 @@ fn validate(rules: &[Rule], schema: &Schema, files: &Files, problems: &mut Vec<P
         }
     }
     warnings
+}
+
+fn never_applies(warning: &ValidationWarning) -> bool {
+    matches!(
+        warning,
+        ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
+    )
 }
 
 /// Cedar reports a rule's error once for each action that the rule covers, which can be a hundred. Says it

@@ -1,5 +1,7 @@
 //! One principal before one target: entities and scopes are settled, only the acts are open.
 
+mod ruling;
+
 use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
 
@@ -8,14 +10,11 @@ use smol_str::SmolStr;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
-use crate::decision::{Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId, View};
+use crate::decision::{Decision, Disclosure, HoldSpec, Lifetime, Reveal, RuleId, View};
 use crate::narrow::{Narrow, Scope, Verdict, narrow};
 use crate::needs::Reads;
 use crate::rules::{Bucket, Rule, Rules};
 use crate::schema::uid_of;
-
-/// How often a held command is decided again with more approvals, to find all that it needs.
-const MAX_HOLD_ROUNDS: usize = 8;
 
 /// The groups that a decision supposes to have approved and to watch.
 struct Present {
@@ -41,6 +40,8 @@ pub struct Standing {
     target_name: SmolStr,
     entities: Entities,
     narrowed: Vec<OnceLock<Narrow>>,
+    /// The target only observes: what rules would refuse or hold goes on.
+    observes: bool,
 }
 
 impl std::fmt::Debug for Standing {
@@ -74,7 +75,7 @@ impl Standing {
         ]
         .into();
         list.push(Entity::new(resource.clone(), attributes, places).map_err(|e| e.to_string())?);
-        let entities = Entities::from_entities(list, Some(&rules.schema)).map_err(|e| e.to_string())?;
+        let entities = Entities::from_entities(list, Some(rules.schema.as_ref())).map_err(|e| e.to_string())?;
         let narrowed = rules.buckets.iter().map(|_| OnceLock::new()).collect();
         let target_name = target.name.as_str().into();
         Ok(Self {
@@ -84,7 +85,13 @@ impl Standing {
             target_name,
             entities,
             narrowed,
+            observes: false,
         })
+    }
+
+    /// On this target rules only observe, or not.
+    pub(crate) fn observing(self, observes: bool) -> Self {
+        Self { observes, ..self }
     }
 
     /// Decides a command: all of its acts must be allowed. A command without acts is refused.
@@ -156,105 +163,9 @@ impl Standing {
         let action = self.rules.buckets.get(at).ok_or_else(unknown)?.action.clone();
         let context = self.context(&Reads::all(), act, situation, &Present::in_(situation))?;
         let (principal, resource) = (self.principal.clone(), self.target.clone());
-        Request::new(principal, action, resource, context, Some(&self.rules.schema))
+        Request::new(principal, action, resource, context, Some(self.rules.schema.as_ref()))
             .map(|_| ())
             .map_err(|error| error.to_string())
-    }
-
-    fn decide_act(&self, act: &Act, situation: &Situation) -> Decision {
-        let (narrow, verdict) = match self.judge(act, None, situation, &Present::in_(situation)) {
-            Ok(judged) => judged,
-            Err(why) => return Decision::refused(why, Lifetime::Never),
-        };
-        let cache = lifetime(&narrow.reads, situation);
-        if !verdict.broken.is_empty() {
-            return self.broken(&verdict);
-        }
-        if verdict.allows() {
-            let rules = self.ids(&verdict.permits);
-            return Decision {
-                outcome: Outcome::Allow,
-                rules,
-                message: None,
-                hold: None,
-                ends_session: false,
-                grants: self
-                    .rules_at(&verdict.permits)
-                    .flat_map(|rule| rule.annotations.grants.iter().cloned())
-                    .collect(),
-                cache,
-            };
-        }
-        if verdict.forbids.is_empty() {
-            let (action, target) = (&act.action.name, &self.target_name);
-            return Decision::refused(format!("no rule permits `{action}` on `{target}`"), cache);
-        }
-        let rules = self.ids(&verdict.forbids);
-        match self.hold(act, situation, &verdict) {
-            Some(hold) => {
-                let message = self.message(&verdict, true).unwrap_or_else(|| waiting_for(&hold));
-                let (message, hold) = (Some(message), Some(hold));
-                Decision {
-                    outcome: Outcome::Hold,
-                    rules,
-                    message,
-                    hold,
-                    ends_session: false,
-                    grants: BTreeSet::new(),
-                    cache,
-                }
-            }
-            None => {
-                let plain = || rules.first().map(|id| format!("rule `{id}` forbids it"));
-                let message = self.message(&verdict, false).or_else(plain);
-                Decision {
-                    outcome: Outcome::Deny,
-                    rules,
-                    message,
-                    hold: None,
-                    ends_session: self
-                        .rules_at(&verdict.forbids)
-                        .any(|rule| rule.annotations.ends_session),
-                    grants: BTreeSet::new(),
-                    cache,
-                }
-            }
-        }
-    }
-
-    fn broken(&self, verdict: &Verdict) -> Decision {
-        let rules = self.ids(&verdict.broken);
-        let names: Vec<String> = rules.iter().map(|id| format!("`{id}`")).collect();
-        let message = format!("these rules cannot be evaluated here: {}", names.join(", "));
-        Decision {
-            rules,
-            ..Decision::refused(message, Lifetime::Never)
-        }
-    }
-
-    /// What a refused act would need to be allowed, if approvals are all that is missing.
-    fn hold(&self, act: &Act, situation: &Situation, refusal: &Verdict) -> Option<HoldSpec> {
-        let mut wanted = self.holds(refusal)?;
-        for _ in 0..MAX_HOLD_ROUNDS {
-            let mut present = Present::in_(situation);
-            present
-                .approved_by
-                .extend(wanted.groups.iter().map(|a| a.group.to_string()));
-            present.watched_by.extend(wanted.watch.iter().map(ToString::to_string));
-            let (_, verdict) = self.judge(act, None, situation, &present).ok()?;
-            if !verdict.broken.is_empty() {
-                return None;
-            }
-            if verdict.allows() {
-                return Some(wanted);
-            }
-            let more = wanted.clone().merge(self.holds(&verdict)?);
-            if more == wanted {
-                return None;
-            }
-            wanted = more;
-        }
-        None
     }
 
     /// The merged holds of the rules that refused; `None` when one of them does not hold, or there is none.
@@ -307,7 +218,7 @@ impl Standing {
 
     /// The rule at this place of the bundle.
     pub(crate) fn rule(&self, at: usize) -> Option<&Rule> {
-        self.rules.rules.get(at)
+        self.rules.rules.get(at).map(AsRef::as_ref)
     }
 
     /// Whether a rule's scope is about this principal.
@@ -380,7 +291,7 @@ impl Standing {
     }
 
     fn rules_at<'a>(&'a self, at: &'a [usize]) -> impl Iterator<Item = &'a Rule> {
-        at.iter().filter_map(|at| self.rules.rules.get(*at))
+        at.iter().filter_map(|at| self.rules.rules.get(*at).map(Arc::as_ref))
     }
 
     fn ids(&self, at: &[usize]) -> Vec<RuleId> {
@@ -388,25 +299,6 @@ impl Standing {
         ids.sort();
         ids
     }
-
-    /// The message of the first rule that refused, by id, among those that hold or those that do not.
-    fn message(&self, refusal: &Verdict, holding: bool) -> Option<String> {
-        let fits = |rule: &&Rule| rule.annotations.hold.is_some() == holding && rule.annotations.message.is_some();
-        let first = self
-            .rules_at(&refusal.forbids)
-            .filter(fits)
-            .min_by_key(|rule| &rule.id)?;
-        first.annotations.message.clone()
-    }
-}
-
-fn waiting_for(hold: &HoldSpec) -> String {
-    let groups = hold.groups.iter().map(|a| match a.count {
-        1 => format!("approval by `{}`", a.group),
-        count => format!("approval by `{}` ({count} people)", a.group),
-    });
-    let watchers = hold.watch.iter().map(|group| format!("somebody of `{group}` to watch"));
-    format!("waits for {}", groups.chain(watchers).collect::<Vec<_>>().join(" and "))
 }
 
 /// Rules see whole seconds, so what they say about the time cannot change before the next one.

@@ -37,10 +37,7 @@ fn run(cases: &str) -> CaseReport {
                 shows: vec!["secret".into()],
                 ..Meaning::default()
             }),
-            action => Ok(Meaning {
-                acts: vec![statement(action, &[])],
-                ..Meaning::default()
-            }),
+            action => Ok(vec![statement(action, &[])].into()),
         }
     })
 }
@@ -116,6 +113,63 @@ fn what_does_not_is_named_with_its_place() {
 }
 
 #[test]
+fn cases_say_who_is_asked_what_ends_and_what_only_observes() {
+    let rules = r#"
+        @id("all") permit (principal, action, resource);
+        @id("wait") @hold("dba:2,security") forbid (principal, action == Sql::Action::"rename", resource)
+        unless { context.approved_by.contains(Group::"dba") && context.approved_by.contains(Group::"security") };
+        @id("watched") @moderate("ops") forbid (principal, action == Sql::Action::"copy_to", resource)
+        unless { context.watched_by.contains(Group::"ops") };
+        @id("roles") @ends("session") forbid (principal, action == Sql::Action::"set_role", resource);
+        @id("late") @enforce("false") forbid (principal, action == Sql::Action::"grant", resource);"#;
+    let classify = "columns = [{ column = \"public.*.pan\", class = \"pci\" }]
+        detectors = [{ kind = \"ssn\", class = \"pii\" }]";
+    let dir = write(rules, classify);
+    fs::create_dir(dir.path().join("tests")).unwrap();
+    let run = |cases: &str| {
+        fs::write(dir.path().join("tests/a.toml"), cases).unwrap();
+        let bundle = Bundle::load(dir.path(), &[sql()]).unwrap();
+        let report = bundle.run(
+            &bundle.cases().unwrap(),
+            |_| Some(orders()),
+            |case, _| Ok(vec![statement(case.command.as_deref().unwrap(), &[])].into()),
+        );
+        let said: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
+        said.iter()
+            .map(|said| said.split(": c: ").last().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let fine = [
+        "command = \"rename\"\nexpect = \"hold\"\nhold = \"security, dba:2\"",
+        "command = \"copy_to\"\nexpect = \"hold\"\nmoderate = \"ops\"",
+        "command = \"set_role\"\nexpect = \"deny\"\nends = true",
+        "command = \"grant\"\nexpect = \"allow\"\nobserved = \"deny\"",
+        "command = \"select\"\nexpect = \"allow\"\nends = false\nclasses = { \"public.a.pan\" = \"pci\", ssn = \"pii\" }",
+    ];
+    assert_eq!(run(&fine.map(case).concat()), Vec::<String>::new());
+    let wrong = [
+        "command = \"rename\"\nexpect = \"hold\"\nhold = \"dba\"",
+        "command = \"select\"\nexpect = \"allow\"\nmoderate = \"ops\"",
+        "command = \"drop_table\"\nexpect = \"allow\"\nends = true",
+        "command = \"select\"\nexpect = \"allow\"\nobserved = \"hold\"",
+        "command = \"grant\"\nexpect = \"allow\"\nobserved = \"hold\"",
+        "command = \"select\"\nexpect = \"allow\"\nclasses = { \"public.a.name\" = \"pci\", iban = \"pii\" }",
+    ];
+    assert_eq!(
+        run(&wrong.map(case).concat()),
+        [
+            "waits for approval by [dba:2, security:1], not by [dba:1]",
+            "waits for {} to watch, not for {\"ops\"}",
+            "the session goes on",
+            "would have been nothing else if all were enforced, not `hold`",
+            "would have been `deny` if all were enforced, not `hold`",
+            "`iban` is not `pii`",
+            "`public.a.name` is not `pci`",
+        ]
+    );
+}
+
+#[test]
 fn cases_are_checked() {
     for (text, said) in [
         (case("expect = \"allow\""), "either a `command` or `connect = true`"),
@@ -127,6 +181,10 @@ fn cases_are_checked() {
         (
             case("command = \"x\"\nexpect = \"deny\"\nat = 2026-01-01"),
             "a time with an offset",
+        ),
+        (
+            case("command = \"x\"\nexpect = \"hold\"\nhold = \"dba:0\""),
+            "not a number of approvals",
         ),
         (
             case("command = \"x\"\nexpect = \"deny\"\nreplication = true"),

@@ -14,7 +14,7 @@ use sallyport_identity::agents::{AgentAuthority, Agents};
 use sallyport_ledger::{Durability, Entry, Journal, Receipt, RecordingKey, RecordingStore};
 use sallyport_listen::{Listener, ServerTls, ServerTlsOptions, Workers};
 use sallyport_mask::{Detector, MaskKey};
-use sallyport_policy::{Loader, Reloaded, Watcher};
+use sallyport_policy::{Bundle, Loader, Reloaded, Watcher};
 use sallyport_postgres::{Dialer, Postgres, SWEEP_EVERY};
 use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
@@ -343,6 +343,7 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Session
         let entry = match reloaded {
             Reloaded::Loaded { bundle, .. } => {
                 sessions.policy_changed();
+                tell_observing(bundle);
                 tracing::info!(digest = bundle.digest(), commit = bundle.commit(), "policy loaded");
                 Entry::now(
                     "policy.load",
@@ -361,6 +362,17 @@ fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Session
     });
 }
 
+/// Shows how much of the policy in force only observes: meant for a while, and forgotten easily.
+fn tell_observing(bundle: &Bundle) {
+    let observing = bundle.observing();
+    let gauge = |kind: &'static str| metrics::gauge!("sallyport_policy_observing", "kind" => kind);
+    gauge("rule").set(observing.rules.len() as f64);
+    gauge("target").set(observing.targets.len() as f64);
+    for note in &observing.notes {
+        tracing::warn!(%note, "not enforced");
+    }
+}
+
 /// The gateway as the API sees it.
 fn api_state(
     house: &House,
@@ -370,6 +382,7 @@ fn api_state(
     config: &Config,
 ) -> anyhow::Result<Api> {
     let metrics = crate::metrics::install()?;
+    tell_observing(&house.policy.current());
     let policy = Arc::new(PolicyInForce::new(Arc::clone(&house.policy)));
     let (directory, reviews) = (config.state_dir.join("recordings"), reviews.clone());
     let health = Condition {

@@ -87,6 +87,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Commands by target and by what policy decided",
     ),
     (
+        "sallyport_commands_observed_total",
+        Kind::Counter,
+        "Commands that went on and that what only observes would have refused or held, by target and outcome",
+    ),
+    (
         "sallyport_decision_seconds",
         Kind::Seconds,
         "What a decision took that was not remembered",
@@ -116,6 +121,11 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "sallyport_policy_loads_total",
         Kind::Counter,
         "Policies that were loaded while the gateway ran, or rejected",
+    ),
+    (
+        "sallyport_policy_observing",
+        Kind::Gauge,
+        "Rules and targets that only observe, by kind",
     ),
     (
         "sallyport_api_responses_total",

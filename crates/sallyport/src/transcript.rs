@@ -1,6 +1,6 @@
 //! A recording in words: what each of its events says to people, whatever protocol its session spoke.
 
-use sallyport_api::ports::{TranscriptOptions, What};
+use sallyport_api::ports::{Observed, TranscriptOptions, What};
 use sallyport_ledger::{Event, SessionHeader};
 use sallyport_session::Protocol;
 use serde_json::Value;
@@ -147,6 +147,15 @@ fn decision(detail: &Value, header: &SessionHeader) -> What {
         policy: Some(policy.unwrap_or_else(|| header.policy_digest.clone())),
         commit,
         request: string(detail, "request"),
+        observed: detail.get("observed").map(observed),
+    }
+}
+
+fn observed(detail: &Value) -> Observed {
+    Observed {
+        outcome: string(detail, "outcome").unwrap_or_default(),
+        rules: strings(detail, "rules"),
+        message: string(detail, "message"),
     }
 }
 

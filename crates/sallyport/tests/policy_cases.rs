@@ -154,3 +154,65 @@ fn an_explanation_says_facts_rules_and_why() {
     let out = policy(&["explain", "--as", "alice", "--target", "nowhere", "SELECT 1"]);
     assert!(text(&out.stderr).contains("the bundle has no target `nowhere`"));
 }
+
+#[test]
+fn what_no_case_would_notice_is_listed() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("rules")).unwrap();
+    fs::create_dir_all(dir.path().join("tests")).unwrap();
+    fs::create_dir_all(dir.path().join("names")).unwrap();
+    for file in ["targets.toml", "names/orders.jsonl"] {
+        fs::copy(root().join("policy").join(file), dir.path().join(file)).unwrap();
+    }
+    let rules = r#"
+        @id("work") permit (principal in Group::"developers", action in Sql::Action::"read", resource);
+        @id("seen") permit (principal, action == Action::"reveal", resource);
+        @id("pii") forbid (principal, action in Sql::Action::"any", resource)
+        when { context.shown_classes.containsAny([Classification::"pii", Classification::"pci"]) };"#;
+    fs::write(dir.path().join("rules/all.cedar"), rules).unwrap();
+    let classify = r#"
+        [[columns]]
+        column = "public.customers.email"
+        class = "pii"
+        [[columns]]
+        column = "public.customers.card_number"
+        class = "pci""#;
+    fs::write(dir.path().join("classify.toml"), classify).unwrap();
+    let case = |name: &str, who: &str, command: &str, expect: &str| {
+        format!(
+            "[[case]]\nname = \"{name}\"\nwho = {{ user = \"a\", groups = [{who}] }}\ntarget = \"orders\"\n\
+             command = \"{command}\"\nexpect = \"{expect}\"\n"
+        )
+    };
+    let email = case("email", "\"developers\"", "SELECT email FROM customers", "deny");
+    let some = [case("work", "\"developers\"", "SELECT 1", "allow"), email].concat();
+    fs::write(dir.path().join("tests/a.toml"), &some).unwrap();
+    let at = dir.path().to_str().unwrap();
+    let unnoticed = |arguments: &[&str]| {
+        let out = policy(&[&["test", at, "--mutate", "--json"], arguments].concat());
+        let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let survivors = report["mutants"]["survivors"].as_array().unwrap().iter();
+        let said: Vec<String> = survivors
+            .map(|s| s["note"]["message"].as_str().unwrap().to_owned())
+            .collect();
+        (out.status.success(), said)
+    };
+    let (fine, said) = unnoticed(&[]);
+    assert!(fine, "survivors alone do not fail");
+    let of_pci = said
+        .iter()
+        .any(|said| said.contains("rule `pii`") && said.contains("pci"));
+    let of_column = said.iter().any(|said| said.contains("public.customers.card_number"));
+    assert!(of_pci && of_column, "{said:#?}");
+    assert!(!said.iter().any(|said| said.contains("customers.email")), "{said:#?}");
+    assert!(!unnoticed(&["--max-survivors", "0"]).0);
+
+    let all = [
+        case("cards", "\"developers\"", "SELECT card_number FROM customers", "deny"),
+        case("nobody", "", "SELECT 1", "deny"),
+        case("writes", "\"developers\"", "DELETE FROM orders WHERE id = 1", "deny"),
+    ];
+    fs::write(dir.path().join("tests/b.toml"), all.concat()).unwrap();
+    let (fine, said) = unnoticed(&["--max-survivors", "2"]);
+    assert!(fine && !said.iter().any(|said| said.contains("pci")), "{said:#?}");
+}

@@ -256,7 +256,7 @@ impl Gate {
             return Asked::Ruled(Ruling::Refused { seq, refusal });
         }
         if command.phase == Phase::Run || decision.outcome == Outcome::Deny {
-            self.meters.command(decision.outcome);
+            self.meters.command(&decision);
         }
         if held {
             let impact = self.impact.clone();
@@ -281,6 +281,12 @@ impl Gate {
         }
         self.grant(&command, &decision);
         Asked::Ruled(self.rule(seq, &command, &decision))
+    }
+
+    /// What a command would be decided now, as [`Gate::ask`] decides it, remembered or not. Nothing is asked and nothing is
+    /// permitted by it.
+    pub fn foresee(&mut self, command: &Command) -> Arc<Decision> {
+        Arc::clone(&self.decide(command).decision)
     }
 
     /// The end of a hold: with an approval the command is decided again, under today's policy.
@@ -380,15 +386,7 @@ impl Gate {
     fn decide_anew(&self, command: &Command) -> Decision {
         if command.shape.empty {
             // Nothing runs, so no rule can have a say; it is recorded like every command.
-            return Decision {
-                outcome: Outcome::Allow,
-                rules: Vec::new(),
-                message: None,
-                hold: None,
-                ends_session: false,
-                grants: BTreeSet::new(),
-                cache: Lifetime::Forever,
-            };
+            return Decision::allowed(Vec::new(), Lifetime::Forever);
         }
         let (subject, target) = (&self.standing.subject, &self.standing.target);
         let since = Instant::now();

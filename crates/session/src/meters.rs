@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use sallyport_policy::Outcome;
+use sallyport_policy::{Decision, Outcome};
 
 use crate::driver::Ending;
 
@@ -12,6 +12,8 @@ pub(crate) struct Meters {
     allowed: Counter,
     denied: Counter,
     held: Counter,
+    observed_denied: Counter,
+    observed_held: Counter,
     approved: Counter,
     refused: Counter,
     decision: Histogram,
@@ -22,11 +24,14 @@ impl Meters {
     pub(crate) fn of(target: &str) -> Self {
         let commands =
             |outcome| counter!("sallyport_commands_total", "target" => target.to_owned(), "outcome" => outcome);
+        let observed = |outcome| counter!("sallyport_commands_observed_total", "target" => target.to_owned(), "outcome" => outcome);
         let holds = |outcome| counter!("sallyport_holds_total", "target" => target.to_owned(), "outcome" => outcome);
         Self {
             allowed: commands("allow"),
             denied: commands("deny"),
             held: commands("hold"),
+            observed_denied: observed("deny"),
+            observed_held: observed("hold"),
             approved: holds("approved"),
             refused: holds("refused"),
             decision: histogram!("sallyport_decision_seconds"),
@@ -35,13 +40,18 @@ impl Meters {
     }
 
     /// A command was decided.
-    pub(crate) fn command(&self, outcome: Outcome) {
-        match outcome {
+    pub(crate) fn command(&self, decision: &Decision) {
+        match decision.outcome {
             Outcome::Allow => &self.allowed,
             Outcome::Deny => &self.denied,
             Outcome::Hold => &self.held,
         }
         .increment(1);
+        match decision.observed.as_ref().map(|observed| observed.outcome) {
+            Some(Outcome::Deny) => self.observed_denied.increment(1),
+            Some(Outcome::Hold) => self.observed_held.increment(1),
+            Some(Outcome::Allow) | None => {}
+        }
     }
 
     /// A hold ended.

@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(crate) environment: Option<Spanned<String>>,
     /// Tags that rules speak of.
     pub(crate) tags: Option<Spanned<Vec<String>>>,
+    /// Whether policy's rules are in force there, or only observe; they are when absent. Policy itself reads it.
+    pub(crate) enforce: Option<Spanned<bool>>,
 
     /// Whom to log in as.
     pub(crate) user: Option<Spanned<String>>,
@@ -184,6 +186,7 @@ impl Entry {
             ("agent", span(&self.agent)),
             ("environment", span(&self.environment)),
             ("tags", span(&self.tags)),
+            ("enforce", span(&self.enforce)),
         ];
         let of_protocols = self.of_postgres().into_iter().chain(self.of_ssh());
         places.extend(of_protocols.filter(|(option, _)| JUDGED.contains(option)));

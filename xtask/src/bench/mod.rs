@@ -32,6 +32,8 @@ pub(crate) enum Bench {
     Tunnel(tunnel::TunnelOptions),
     /// Finding and replacing values in rows, with every built-in detector on
     Mask(MaskOptions),
+    /// Deciding by 10 to 1,000 rules
+    Policy(PolicyOptions),
 }
 
 /// How long to measure masking.
@@ -39,6 +41,14 @@ pub(crate) enum Bench {
 pub(crate) struct MaskOptions {
     /// Rounds; each goes once through all rows in every way
     #[arg(long, default_value_t = 100)]
+    rounds: usize,
+}
+
+/// How long to measure decisions.
+#[derive(Args)]
+pub(crate) struct PolicyOptions {
+    /// Rounds; each decides every command under every number of rules
+    #[arg(long, default_value_t = 101)]
     rounds: usize,
 }
 
@@ -74,12 +84,13 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Postgres(options) => postgres(options),
         Bench::Ssh(options) => ssh::run(options),
         Bench::Tunnel(options) => tunnel::run(options),
-        Bench::Mask(options) => mask(options),
+        Bench::Mask(options) => program("mask", options.rounds),
+        Bench::Policy(options) => program("policy", options.rounds),
     }
 }
 
-/// The program measures itself; it is built as what is shipped is.
-fn mask(options: &MaskOptions) -> Result<()> {
+/// A program that measures itself; it is built as what is shipped is.
+fn program(name: &str, rounds: usize) -> Result<()> {
     let build = [
         "build",
         "--release",
@@ -87,11 +98,11 @@ fn mask(options: &MaskOptions) -> Result<()> {
         "--package",
         "sallyport-bench",
         "--bin",
-        "mask",
+        name,
     ];
     process::run(process::cargo().args(build))?;
-    let program = process::target_dir()?.join("release").join("mask");
-    let table = process::capture(Command::new(program).arg(options.rounds.to_string()))?;
+    let program = process::target_dir()?.join("release").join(name);
+    let table = process::capture(Command::new(program).arg(rounds.to_string()))?;
     print!("{table}");
     Ok(())
 }

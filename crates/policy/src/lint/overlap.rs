@@ -1,5 +1,7 @@
 //! Rules that do nothing beside the others: what can never apply, what is refused anyway, what is permitted anyway.
 
+use std::sync::Arc;
+
 use std::collections::BTreeSet;
 
 use cedar_policy::Effect;
@@ -30,7 +32,7 @@ pub(super) fn find(bundle: &Bundle, places: Option<&Places>) -> Vec<Problem> {
 
 struct Look<'a> {
     bundle: &'a Bundle,
-    rules: &'a [Rule],
+    rules: &'a [Arc<Rule>],
     shapes: Shapes<'a>,
 }
 
@@ -141,7 +143,7 @@ impl Look<'_> {
         let mut others = rules.iter().enumerate().filter(|(other, _)| *other != at);
         others
             .find(|(other, rule)| fits(self, *other, rule))
-            .map(|(_, rule)| rule)
+            .map(|(_, rule)| rule.as_ref())
     }
 
     fn say(&self, rule: &Rule, code: Code, what: &str) -> Problem {
@@ -155,7 +157,8 @@ impl Look<'_> {
 
 /// Whether a rule refuses, and nothing else.
 fn is_refusal(rule: &Rule) -> bool {
-    rule.policy.effect() == Effect::Forbid && rule.annotations.hold.is_none() && rule.annotations.mask.is_none()
+    let (forbids, a) = (rule.policy.effect() == Effect::Forbid, &rule.annotations);
+    forbids && a.hold.is_none() && a.mask.is_none() && !a.observes
 }
 
 /// Whether a rule that forbids does nothing where another one applies too.
@@ -164,6 +167,9 @@ fn adds_nothing(rule: &Rule, beside: &Rule) -> bool {
         return false;
     }
     let (a, b) = (&rule.annotations, &beside.annotations);
+    if a.observes != b.observes {
+        return false;
+    }
     let says_nothing = a.message.is_none() || a.message == b.message;
     let strictness = |mask: &str| mask::strictness(mask).unwrap_or(u16::MAX);
     match (&a.hold, &a.mask) {

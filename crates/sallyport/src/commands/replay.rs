@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use sallyport_api::ports::{InJournal, Line, Session, SessionState, What};
+use sallyport_api::ports::{InJournal, Line, Observed, Session, SessionState, What};
 
 use super::caller::Caller;
 use super::cast::Cast;
@@ -265,6 +265,7 @@ fn decision(what: &What) -> String {
         policy,
         commit,
         request,
+        observed,
     } = what
     else {
         return String::new();
@@ -282,6 +283,27 @@ fn decision(what: &What) -> String {
     }
     if let Some(message) = message.as_ref().filter(|_| outcome != "allow") {
         words += &format!("\n{message}");
+    }
+    if let Some(observed) = observed {
+        words += &format!("\n{}", would(observed));
+    }
+    words
+}
+
+/// What would have been if what only observes were in force.
+fn would(observed: &Observed) -> String {
+    let verb = match observed.outcome.as_str() {
+        "deny" => "refused",
+        "hold" => "held",
+        other => other,
+    };
+    let mut words = match observed.rules.as_slice() {
+        [] => format!("would have been {verb}"),
+        [rule] => format!("would have been {verb} by rule {rule}"),
+        rules => format!("would have been {verb} by rules {}", rules.join(", ")),
+    };
+    if let Some(message) = &observed.message {
+        words += &format!(": {message}");
     }
     words
 }
@@ -376,6 +398,23 @@ mod tests {
             },
         );
         line(
+            1_500,
+            Some(1),
+            What::Decision {
+                outcome: "allow".to_owned(),
+                rules: vec!["all".to_owned()],
+                message: None,
+                policy: None,
+                commit: Some("0123456789abcdef".to_owned()),
+                request: None,
+                observed: Some(Observed {
+                    outcome: "deny".to_owned(),
+                    rules: vec!["no-drops".to_owned()],
+                    message: Some("ask the DBAs".to_owned()),
+                }),
+            },
+        );
+        line(
             2_000,
             Some(1),
             What::Hold {
@@ -424,6 +463,8 @@ mod tests {
             +00:00:00.001  #1 ALTER TABLE t\n\
             \x20              +00:00:00.001  = allow\\u{1b}[1A\n\
             \x20              $1 = 7\n\
+            +00:00:00.001  = allow by all (policy 0123456789ab)\n\
+            \x20              would have been refused by rule no-drops: ask the DBAs\n\
             +00:00:00.002  = waits for dba (req_7k2m9q)\n\
             +01:01:01.000  = approved by dana (req_7k2m9q)\n\
             +01:01:01.001  < ALTER TABLE\n\

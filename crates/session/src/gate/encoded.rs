@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
-use sallyport_policy::{Decision, Outcome, RuleId};
+use sallyport_policy::{Decision, Observed, Outcome, RuleId};
 use serde::Serialize;
 use smol_str::SmolStr;
 
@@ -31,6 +31,7 @@ impl Gate {
             approved_by: granted.map_or(&[], |granted| &granted.groups),
             watched_by: self.audience().watched_by(),
             grants: &decision.grants,
+            observed: decision.observed.as_deref().map(Would::of),
             number,
         };
         // Strings and flags: there is nothing in them that JSON cannot say.
@@ -59,8 +60,32 @@ struct Recorded<'a> {
     watched_by: BTreeSet<String>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     grants: &'a BTreeSet<SmolStr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed: Option<Would<'a>>,
     #[serde(rename = "as")]
     number: u32,
+}
+
+/// What it would have been if what only observes were in force.
+#[derive(Serialize)]
+struct Would<'a> {
+    outcome: Outcome,
+    rules: &'a [RuleId],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    ends_session: bool,
+}
+
+impl<'a> Would<'a> {
+    fn of(observed: &'a Observed) -> Self {
+        Self {
+            outcome: observed.outcome,
+            rules: &observed.rules,
+            message: observed.message.as_deref(),
+            ends_session: observed.ends_session,
+        }
+    }
 }
 
 /// The numbers under which a recording has facts. Facts that policy cannot tell apart have the same.

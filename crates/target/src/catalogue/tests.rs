@@ -285,7 +285,13 @@ async fn a_target_of_agents_says_nothing_of_how_to_log_in_and_an_agents_file_not
     let agents =
         |text: &str| Catalogue::parse_for_agent(text, "targets.toml", Path::new("/nowhere"), &Broker::default());
     agents(&format!("{ORDERS}{WEB}logins = ['root']\n")).unwrap();
-    for line in ["environment = 'x'", "tags = []", "agent = 'x'", "database = 'x'"] {
+    for line in [
+        "environment = 'x'",
+        "tags = []",
+        "enforce = true",
+        "agent = 'x'",
+        "database = 'x'",
+    ] {
         let error = agents(&format!("{ORDERS}{line}\n")).unwrap_err().to_string();
         assert!(error.contains("belongs in the gateway's targets.toml"), "{error}");
     }

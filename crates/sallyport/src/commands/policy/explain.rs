@@ -137,10 +137,7 @@ impl ExplainArgs {
                 ("replication".into(), false.into()),
                 ("tls".into(), true.into()),
             ];
-            return Ok(Meaning {
-                acts: vec![Act::new(ActionName::connect(), facts)],
-                ..Meaning::default()
-            });
+            return Ok(vec![Act::new(ActionName::connect(), facts)].into());
         }
         let raw = Raw {
             text: self.command.as_deref().unwrap_or_default(),

@@ -23,7 +23,10 @@ const FILES: &[(&str, &str)] = &[
     ("tests/postgres.toml", include_str!("start/tests/postgres.toml")),
     ("tests/ssh.toml", include_str!("start/tests/ssh.toml")),
     // The names of the example's database, until the target's own take their place.
-    ("names/orders.jsonl", include_str!("../../../../../policy/names/orders.jsonl")),
+    (
+        "names/orders.jsonl",
+        include_str!("../../../../../policy/names/orders.jsonl"),
+    ),
 ];
 
 /// What a directory has that holds a bundle already.

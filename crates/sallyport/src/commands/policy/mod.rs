@@ -2,24 +2,24 @@
 
 mod check;
 mod explain;
+mod formats;
+mod init;
 mod names;
 mod problems;
 mod replay;
+mod schema;
 mod test;
 mod workbench;
-mod formats;
-mod init;
-mod schema;
 
 use clap::{Args, Subcommand};
 
 use self::check::CheckArgs;
 use self::explain::ExplainArgs;
+use self::init::InitArgs;
 use self::names::NamesArgs;
 use self::replay::ReplayArgs;
-use self::test::TestArgs;
-use self::init::InitArgs;
 use self::schema::SchemaArgs;
+use self::test::TestArgs;
 
 /// Work with policy bundles: directories with rules, targets and classifications.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use sallyport_policy::{Case, CaseReport, LoadError};
+use sallyport_policy::{Bundle, Case, CaseReport, LoadError, Mutation, Resource};
 use serde_json::json;
 
 use super::super::terminal::{print_json, print_rows};
@@ -25,9 +25,20 @@ pub(super) struct TestArgs {
     /// Fail when fewer rules in a hundred decided a case.
     #[arg(long, value_name = "PERCENT", conflicts_with = "only", value_parser = percent)]
     min_coverage: Option<f64>,
+    /// Also weaken each rule in turn, in every way that is known, and list the changes that no case noticed.
+    #[arg(long, conflicts_with = "only")]
+    mutate: bool,
+    /// With `--mutate`: fail when more changes than this go unnoticed.
+    #[arg(long, value_name = "NUMBER", requires = "mutate")]
+    max_survivors: Option<usize>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+fn mutate(bench: &Workbench, cases: &[Case]) -> Mutation {
+    let understand = |bundle: &Bundle, case: &Case, _: &Resource| bench.understand_case(bundle, case);
+    bench.bundle.survivors(cases, |name| bench.resource(name), understand)
 }
 
 fn percent(text: &str) -> Result<f64, String> {
@@ -48,14 +59,16 @@ impl TestArgs {
         let report = bench.bundle.run(
             &cases,
             |name| bench.resource(name),
-            |case, _| bench.understand_case(case),
+            |case, _| bench.understand_case(&bench.bundle, case),
         );
+        let mutation = self.mutate.then(|| mutate(&bench, &cases));
         if self.json {
-            print_json(&self.to_json(&report))?;
+            print_json(&self.to_json(&report, mutation.as_ref()))?;
         } else {
-            self.show(&report)?;
+            self.show(&report, mutation.as_ref())?;
         }
-        self.verdict(&report, cases.len())
+        self.verdict(&report, cases.len())?;
+        mutation.map_or(Ok(()), |mutation| self.mutated(&mutation))
     }
 
     fn load(&self) -> Result<(Workbench, Vec<Case>), LoadError> {
@@ -70,7 +83,7 @@ impl TestArgs {
         Ok((bench, cases))
     }
 
-    fn show(&self, report: &CaseReport) -> anyhow::Result<()> {
+    fn show(&self, report: &CaseReport, mutation: Option<&Mutation>) -> anyhow::Result<()> {
         for failure in &report.failures {
             writeln!(stderr(), "{:?}", miette::Report::new(failure.clone()))?;
         }
@@ -81,15 +94,44 @@ impl TestArgs {
                 .map(|(rule, cases)| [rule.to_string(), cases.to_string()]);
             print_rows(["RULE", "CASES"], rows.collect())?;
         }
+        for survivor in mutation.iter().flat_map(|mutation| &mutation.survivors) {
+            writeln!(stderr(), "{:?}", miette::Report::new(survivor.note.clone()))?;
+        }
         Ok(())
     }
 
-    fn to_json(&self, report: &CaseReport) -> serde_json::Value {
+    /// Says how many changes went unnoticed.
+    fn mutated(&self, mutation: &Mutation) -> anyhow::Result<()> {
+        let Mutation { tried, survivors, .. } = mutation;
+        let survived = survivors.len();
+        let mut words = format!("{survived} of {tried} changes of rules went unnoticed");
+        if mutation.cut_off {
+            words += "; there are more than were tried";
+        }
+        if self.max_survivors.is_some_and(|most| survived > most) {
+            bail!("{words}: write cases that they would fail");
+        }
+        if self.json {
+            Ok(())
+        } else {
+            Ok(writeln!(stdout(), "{words}")?)
+        }
+    }
+
+    fn to_json(&self, report: &CaseReport, mutation: Option<&Mutation>) -> serde_json::Value {
         let failures: Vec<_> = report.failures.iter().map(finding).collect();
         let mut answer = json!({ "passed": report.passed, "failures": failures });
         if let (None, Some(fields)) = (&self.only, answer.as_object_mut()) {
             fields.insert("coverage".to_owned(), json!(report.coverage()));
             fields.insert("rules".to_owned(), json!(report.decided));
+        }
+        if let (Some(mutation), Some(fields)) = (mutation, answer.as_object_mut()) {
+            let survivors = mutation.survivors.iter().map(
+                |survivor| json!({ "rule": survivor.rule, "change": survivor.change, "note": finding(&survivor.note) }),
+            );
+            let survivors: Vec<_> = survivors.collect();
+            let tried = json!({ "tried": mutation.tried, "cut_off": mutation.cut_off, "survivors": survivors });
+            fields.insert("mutants".to_owned(), tried);
         }
         answer
     }

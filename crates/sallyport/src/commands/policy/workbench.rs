@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use sallyport_policy::{Bundle, Case, LoadError, Meaning, Problem, Resource};
-use sallyport_session::{Ground, Raw, Reader};
+use sallyport_policy::{Bundle, Case, Classification, LoadError, Meaning, Problem, Resource};
+use sallyport_session::{Ground, Raw, Reader, Shape};
 use sallyport_target::{Broker, Catalogue, Target};
 
 use crate::gateway::loader;
@@ -67,25 +68,24 @@ impl Workbench {
     /// When it cannot be said, with what is missing.
     pub(super) fn understand(&self, target: &str, raw: &Raw<'_>) -> Result<Meaning, String> {
         let shape = self.reader(target)?.read(raw)?;
-        Ok(Meaning {
-            acts: shape.acts.clone(),
-            shows: shape.shows.clone(),
-            carries: shape.carries.clone(),
-            empty: shape.empty,
-            unparsed: shape.unparsed.as_ref().map(|unparsed| unparsed.message.clone()),
-        })
+        Ok(meaning(&shape))
     }
 
-    /// What is known of a case's command.
+    /// What is known of a case's command under a bundle, this one or a mutant of it.
     ///
     /// # Errors
     /// As [`Self::understand`].
-    pub(super) fn understand_case(&self, case: &Case) -> Result<Meaning, String> {
+    pub(super) fn understand_case(&self, under: &Bundle, case: &Case) -> Result<Meaning, String> {
         let raw = Raw {
             text: case.command.as_deref().unwrap_or_default(),
             form: case.form.as_deref(),
         };
-        self.understand(&case.target, &raw)
+        let classification = under.classification(&case.target);
+        if classification == self.bundle.classification(&case.target) {
+            return self.understand(&case.target, &raw);
+        }
+        let shape = self.make_reader(&case.target, classification)?.read(&raw)?;
+        Ok(meaning(&shape))
     }
 
     /// What understands the commands of a target.
@@ -96,21 +96,31 @@ impl Workbench {
         if let Some(known) = self.readers.borrow().get(target) {
             return known.clone();
         }
-        let made = self.make_reader(target);
+        let made = self.make_reader(target, self.bundle.classification(target));
         self.readers.borrow_mut().insert(target.to_owned(), made.clone());
         made
     }
 
-    fn make_reader(&self, name: &str) -> Known {
+    fn make_reader(&self, name: &str, classification: Arc<Classification>) -> Known {
         let target = self.catalogue.get(name);
         let target = target.ok_or_else(|| format!("there is no target `{name}`"))?;
         let names = read_names(self.bundle.dir(), target)?;
         let ground = Ground {
             target,
             names: names.as_deref(),
-            classification: self.bundle.classification(name),
+            classification,
         };
         protocols::reader(ground).map(Rc::from)
+    }
+}
+
+fn meaning(shape: &Shape) -> Meaning {
+    Meaning {
+        acts: shape.acts.clone(),
+        shows: shape.shows.clone(),
+        carries: shape.carries.clone(),
+        empty: shape.empty,
+        unparsed: shape.unparsed.as_ref().map(|unparsed| unparsed.message.clone()),
     }
 }
 
