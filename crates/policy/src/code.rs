@@ -170,7 +170,7 @@ codes! {
     /// A case.
     CASE_RULE Error "case-rule" "A case expects a rule that does not exist." "correct the rule's id"
     /// The file for editors.
-    STALE_SCHEMA Warning "stale-schema" "The schema beside the rules is not the one that this version has."
+    STALE_SCHEMA Warning "stale-schema" "A schema for editors is not the one that this version has."
         "run `sallyport policy schema DIR` to write it anew"
 }
 

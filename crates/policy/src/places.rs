@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use crate::classify_file::ClassifyFile;
 use crate::code::Code;
 use crate::files::Files;
+use crate::lint::near;
 use crate::problem::Problem;
 use crate::rules::Rules;
 
@@ -93,8 +94,22 @@ impl Places {
             .filter(|name| !self.targets.contains(*name))
         {
             let message = format!("classifies the target `{target}`, which targets.toml does not have");
-            problems.push(Problem::in_file("classify.toml", message).coded(Code::UNKNOWN_TARGET));
+            let known = self.targets.iter().map(SmolStr::as_str);
+            let help = near::suggest(target, known, Code::UNKNOWN_TARGET);
+            let problem = in_classify(files, target, message).coded(Code::UNKNOWN_TARGET);
+            problems.push(problem.with_help(help));
         }
         problems
+    }
+}
+
+/// A problem where `classify.toml` first names a target.
+fn in_classify(files: &Files, target: &str, message: String) -> Problem {
+    let file = "classify.toml";
+    let text = files.get(file).map_or("", String::as_str);
+    let written = format!("\"{target}\"");
+    match text.find(&written) {
+        Some(at) => Problem::at(file, text, at..at + written.len(), message),
+        None => Problem::in_file(file, message),
     }
 }

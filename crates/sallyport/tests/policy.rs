@@ -120,6 +120,9 @@ fn an_old_schema_is_warned_of_and_written_anew() {
     let said = good(at, &["policy", "schema"], "");
     assert!(said.contains("wrote policy/sallyport.cedarschema"), "{said}");
     good(at, &["policy", "check", "--strict"], "");
+    fs::write(at.join("policy/schemas/cases.json"), "{}").unwrap();
+    let error = bad(at, &["policy", "check", "--strict"], "");
+    assert!(error.contains("schemas/cases.json: is not the form"), "{error}");
     assert!(bad(at, &["policy", "schema", "config"], "").contains("`config` is no bundle"));
 }
 

@@ -9,6 +9,7 @@ use sallyport_policy::{Checked, Code, Problem, Severity};
 use sallyport_target::{Broker, Catalogue};
 
 use super::formats::{Format, Report};
+use super::schema::FORMS;
 use crate::gateway::loader;
 
 /// Check a bundle: everything that is wrong or odd about it, each with its place and what to do.
@@ -38,6 +39,7 @@ impl CheckArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let mut checked = loader().check(&self.dir);
         let targets = self.targets(&mut checked);
+        self.forms(&mut checked);
         let report = Report {
             dir: &self.dir,
             checked: &checked,
@@ -65,6 +67,17 @@ impl CheckArgs {
                     checked.add(Problem::at("targets.toml", &text, error.span, error.message).coded(Code::TARGETS));
                 }
                 0
+            }
+        }
+    }
+
+    /// Schemas of the TOML files that another version wrote.
+    fn forms(&self, checked: &mut Checked) {
+        for (name, form) in FORMS {
+            let written = std::fs::read_to_string(self.dir.join(name));
+            if written.is_ok_and(|text| text != *form) {
+                let message = "is not the form that this version reads";
+                checked.add(Problem::in_file(*name, message).coded(Code::STALE_SCHEMA));
             }
         }
     }
