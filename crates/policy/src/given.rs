@@ -34,7 +34,7 @@ pub fn is_part(path: &str) -> bool {
         [name] => BESIDE.contains(name),
         [folder, below @ ..] => {
             let ext = FOLDERS.iter().find(|(name, _)| name == folder).map(|(_, ext)| ext);
-            ext.is_some_and(|ext| path.ends_with(ext)) && below.iter().all(|part| plain(&part))
+            ext.is_some_and(|ext| path.ends_with(ext)) && below.iter().all(plain)
         }
         [] => false,
     }
