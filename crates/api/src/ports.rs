@@ -1,6 +1,7 @@
 //! What the API needs of the rest of the gateway.
 
 mod agents;
+mod policy;
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -13,6 +14,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 pub use agents::{Agent, Agents, Connected, Pending};
+pub use policy::{
+    BundleFiles, BundleLoaded, BundlesError, Policy, PolicyLastError, PolicyProblem, PolicyStatus, PullError, Pulling,
+    WebhookProof,
+};
 
 /// Whether a session goes on, and if not, how its recording was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -316,25 +321,6 @@ pub trait Recordings: Send + Sync {
 #[error("{0}")]
 pub struct RecordingsError(pub String);
 
-/// The policy in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyStatus {
-    /// The digest of the bundle.
-    pub digest: String,
-    /// Its commit, when it comes from a git repository.
-    pub commit: Option<String>,
-    /// How many bundles have been in force since the start.
-    pub generation: u64,
-    /// Why the newest version is not in force, if so.
-    pub error: Option<String>,
-}
-
-/// Where the policy is known.
-pub trait Policy: Send + Sync {
-    /// The policy in force.
-    fn status(&self) -> PolicyStatus;
-}
-
 /// An administrative act that the API does for somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -401,6 +387,8 @@ pub enum Act {
         /// Why.
         reason: Option<String>,
     },
+    /// Somebody made the gateway look for a newer policy.
+    PolicyPulled,
     /// Somebody began to watch a session.
     Watched {
         /// The session.
@@ -431,6 +419,7 @@ impl Act {
             Self::SshKeyAdded { .. } => "ssh.key.add",
             Self::SshKeyRemoved { .. } => "ssh.key.remove",
             Self::SessionEnded { .. } => "session.end",
+            Self::PolicyPulled => "policy.pull",
             Self::Watched { .. } => "session.watch",
             Self::Replayed { .. } => "recording.replay",
         }
@@ -461,6 +450,11 @@ pub trait Ssh: Send + Sync {
 pub trait Health: Send + Sync {
     /// What is wrong, a short word each; empty when all is well. Anybody may ask, so no details.
     fn problems(&self) -> Vec<String>;
+
+    /// What somebody should look at although all is well as yet, a short word each.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The metrics in Prometheus' text format.

@@ -55,6 +55,22 @@ pub struct GitTable {
     pub webhook_secret_file: Option<PathBuf>,
 }
 
+impl GitTable {
+    /// What `git+https://host/repo#branch:path` says.
+    ///
+    /// # Errors
+    /// When it names no branch.
+    pub fn from_address(text: &str) -> Result<Self, String> {
+        let (git, branch, path) = address::split(text)?;
+        Ok(Self {
+            git: git.to_owned(),
+            branch: Some(branch.to_owned()),
+            path: path.map(ToOwned::to_owned),
+            ..Self::default()
+        })
+    }
+}
+
 /// Which new commits must be signed, when signers are known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -131,14 +147,7 @@ impl Settings {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str, base: &Path) -> Result<Self, String> {
-        let (git, branch, path) = address::split(text)?;
-        let table = GitTable {
-            git: git.to_owned(),
-            branch: Some(branch.to_owned()),
-            path: path.map(ToOwned::to_owned),
-            ..GitTable::default()
-        };
-        Self::read(&table, base)
+        Self::read(&GitTable::from_address(text)?, base)
     }
 
     /// Reads the table; relative paths are relative to `base`.

@@ -47,6 +47,12 @@ pub fn is_within(path: &str) -> bool {
     BESIDE.contains(&first) || FOLDERS.iter().any(|(folder, _)| *folder == first)
 }
 
+/// The digest that a bundle of these files has.
+#[must_use]
+pub fn digest_of(files: &BTreeMap<String, String>) -> String {
+    crate::files::digest(files)
+}
+
 /// The files, if they are within the bounds.
 pub(crate) fn check(files: BTreeMap<String, String>) -> Result<Files, Vec<Problem>> {
     let mut problems = Vec::new();

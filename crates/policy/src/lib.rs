@@ -37,7 +37,7 @@ pub use bundle::{Bundle, Loader};
 pub use cases::{Case, CaseReport};
 pub use classify::{Classification, ColumnName, Detected, ProtectedPath, Trust};
 pub use decision::{Approvals, Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId, View};
-pub use given::{Bounds, is_part, is_within};
+pub use given::{Bounds, digest_of, is_part, is_within};
 pub use kept::{Arrival, Kept, KeptError};
 pub use mask::{MaskSyntaxError, stricter};
 pub use needs::Needs;

@@ -9,6 +9,7 @@ mod descriptors;
 mod gateway;
 mod metrics;
 mod output;
+mod policy;
 mod ports;
 mod reviewing;
 mod screen;
@@ -118,7 +119,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Withdraw(args) => args.run().await,
         Command::Sessions(args) => args.run().await,
         Command::Replay(args) => args.run().await,
-        Command::Policy(args) => args.run(),
+        Command::Policy(args) => args.run().await,
         Command::Doctor(args) => args.run().await,
     }
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod auth;
+mod policy;
 mod requests;
 mod sessions;
 mod ssh;
@@ -56,6 +57,10 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/sessions/{id}/replay"),
     ("GET", "/v1/sessions/{id}/watch"),
     ("GET", "/v1/policy"),
+    ("POST", "/v1/policy/pull"),
+    ("POST", "/v1/policy/webhook"),
+    ("GET", "/v1/policy/bundles"),
+    ("GET", "/v1/policy/bundles/{id}"),
     ("GET", "/v1/agents"),
     ("POST", "/v1/agents/{id}/revoke"),
     ("POST", "/v1/agents/machines/forget"),
@@ -71,7 +76,11 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/healthz", get(status::health))
         .route("/metrics", get(status::metrics))
         .route("/v1/openapi.json", get(status::openapi))
-        .route("/v1/policy", get(status::policy))
+        .route("/v1/policy", get(policy::status))
+        .route("/v1/policy/pull", post(policy::pull))
+        .route("/v1/policy/webhook", post(policy::webhook))
+        .route("/v1/policy/bundles", get(policy::bundles))
+        .route("/v1/policy/bundles/{id}", get(policy::bundle))
         .route("/v1/auth/config", get(auth::config))
         .route("/v1/auth/password", post(auth::password))
         .route("/v1/auth/oidc", post(auth::oidc))
