@@ -19,6 +19,7 @@ mod killed;
 mod names;
 mod old_strings;
 mod operations;
+mod policy_git;
 mod prepared;
 mod replication;
 mod rogue;

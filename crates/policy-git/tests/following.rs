@@ -176,6 +176,16 @@ async fn without_its_host_it_begins_with_the_last_good_bundle_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn a_repository_of_somebody_else_on_this_machine_is_read() {
+    let (bed, first) = Bed::new();
+    // Only root can give files away; for others, the repository is their own.
+    let given = std::os::unix::fs::chown(bed.origin.bare(), Some(20_001), Some(20_001));
+    let following = bed.start(&bed.table()).await;
+    assert_eq!(following.commit(), first);
+    assert!(given.is_ok() || given.unwrap_err().kind() == std::io::ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
 async fn what_is_remembered_and_makes_no_sense_is_not_passed_over() {
     let (bed, _) = Bed::new();
     drop(bed.start(&bed.table()).await);

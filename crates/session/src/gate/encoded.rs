@@ -12,7 +12,8 @@ impl Gate {
     /// What a recording holds of a decision, in JSON: what is as usual, and as the recording's header says of the policy,
     /// is left out.
     pub(super) fn encode(&self, decision: &Decision, request: Option<&str>) -> Vec<u8> {
-        let of_header = *self.bundle.digest() == *self.opened_under;
+        let same_digest = *self.bundle.digest() == *self.opened_under;
+        let of_header = same_digest && self.bundle.commit() == self.opened_at.as_deref();
         let recorded = Recorded {
             outcome: decision.outcome,
             rules: &decision.rules,

@@ -28,7 +28,7 @@ impl StatusArgs {
         let status: PolicyStatus = self.caller.logged_in()?.get("v1/policy").await?;
         show(&status, self.json)?;
         match &status.error {
-            Some(_) => bail!("the newest policy is not in force"),
+            Some(_) => bail!("the newest policy is not in force, or not known"),
             None => Ok(()),
         }
     }
