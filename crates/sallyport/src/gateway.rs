@@ -171,11 +171,7 @@ impl Gateway {
             let tls = self.tls.clone();
             async move { tls.keep_current().await }
         });
-        let following = self
-            .policy
-            .follower
-            .clone()
-            .map(|follower| tokio::spawn(follower.run()));
+        let following = tokio::spawn(crate::policy::follow(self.policy));
         let sweeping = tokio::spawn(sweep(Arc::clone(&self.house), Arc::clone(&self.postgres.1)));
         let door = Door {
             house: Arc::clone(&self.house),
@@ -210,9 +206,7 @@ impl Gateway {
             door.abort();
             agents.abort();
         }
-        if let Some(following) = following {
-            following.abort();
-        }
+        following.abort();
         sweeping.abort();
         maintaining.abort();
         counting.abort();

@@ -30,7 +30,8 @@ pub(super) async fn status(State(api): State<Arc<Api>>, caller: Caller) -> Resul
     let sees_all = api.access.sees_everything(caller.principal());
     let mut status = blocking(move || api.policy.status()).await?;
     if !sees_all && status.error.is_some() {
-        status.error = Some("the newest version is not in force, or not known; auditors and administrators see why".to_owned());
+        status.error =
+            Some("the newest version is not in force, or not known; auditors and administrators see why".to_owned());
         status.last_error = None;
     }
     Ok(Reply(status))

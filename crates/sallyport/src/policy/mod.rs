@@ -7,5 +7,5 @@ mod witness;
 
 pub(crate) use config::PolicyConfig;
 pub(crate) use port::PolicyInForce;
-pub(crate) use source::PolicySource;
+pub(crate) use source::{PolicySource, follow};
 pub(crate) use witness::watch;

@@ -81,6 +81,13 @@ impl PolicySource {
     }
 }
 
+/// Follows the branch, if one is followed, for ever.
+pub(crate) async fn follow(source: Arc<PolicySource>) {
+    if let Some(follower) = &source.follower {
+        Arc::clone(follower).run().await;
+    }
+}
+
 /// The targets of a bundle.
 ///
 /// # Errors
