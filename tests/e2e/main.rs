@@ -21,6 +21,7 @@ mod names;
 mod observing;
 mod old_strings;
 mod operations;
+mod policy_git;
 mod prepared;
 mod replication;
 mod rogue;

@@ -3,6 +3,7 @@
 mod agents;
 mod history;
 mod journal;
+mod policy;
 mod targets;
 
 use std::future::Future;
@@ -18,6 +19,10 @@ use time::OffsetDateTime;
 pub use agents::{Agent, Agents, Connected, Pending};
 pub use history::{Past, PastCommand, PastSession, Period};
 pub use journal::{Act, Entry, Journal, JournalError};
+pub use policy::{
+    BundleFiles, BundleLoaded, BundlesError, Policy, PolicyLastError, PolicyProblem, PolicyStatus, PullError, Pulling,
+    WebhookProof,
+};
 pub use targets::{NamesError, Targets};
 
 /// Whether a session goes on, and if not, how its recording was left.
@@ -344,25 +349,6 @@ pub trait Recordings: Send + Sync {
 #[error("{0}")]
 pub struct RecordingsError(pub String);
 
-/// The policy in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PolicyStatus {
-    /// The digest of the bundle.
-    pub digest: String,
-    /// Its commit, when it comes from a git repository.
-    pub commit: Option<String>,
-    /// How many bundles have been in force since the start.
-    pub generation: u64,
-    /// Why the newest version is not in force, if so.
-    pub error: Option<String>,
-}
-
-/// Where the policy is known.
-pub trait Policy: Send + Sync {
-    /// The policy in force.
-    fn status(&self) -> PolicyStatus;
-}
-
 /// The gateway's SSH, as people use it.
 pub trait Ssh: Send + Sync {
     /// How `principal` reaches hosts by way of this gateway; `None` when it has no SSH.
@@ -373,6 +359,11 @@ pub trait Ssh: Send + Sync {
 pub trait Health: Send + Sync {
     /// What is wrong, a short word each; empty when all is well. Anybody may ask, so no details.
     fn problems(&self) -> Vec<String>;
+
+    /// What somebody should look at although all is well as yet, a short word each.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The metrics in Prometheus' text format.

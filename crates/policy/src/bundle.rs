@@ -16,6 +16,7 @@ use crate::code::Code;
 use crate::decision::{Decision, Disclosure, Lifetime, Reveal, RuleId, View};
 use crate::files::{self, Files};
 use crate::git;
+use crate::given;
 use crate::needs::Needs;
 use crate::places::Places;
 use crate::problem::{LoadError, Problem};
@@ -88,9 +89,26 @@ impl Loader {
         self.try_load(dir).map_err(|problems| LoadError::new(dir, problems))
     }
 
+    /// Validates a bundle that was not read from a directory: its files by path, and the commit that they are of.
+    /// Relative paths in `targets.toml` are relative to `dir`.
+    ///
+    /// # Errors
+    /// With everything that is wrong with it.
+    pub fn load_files(
+        &self,
+        dir: &Path,
+        files: BTreeMap<String, String>,
+        commit: Option<String>,
+    ) -> Result<Bundle, Vec<Problem>> {
+        self.validate(dir, given::check(files)?, commit)
+    }
+
     fn try_load(&self, dir: &Path) -> Result<Bundle, Vec<Problem>> {
         let commit = git::commit(dir);
-        let files = files::read(dir)?;
+        self.validate(dir, files::read(dir)?, commit)
+    }
+
+    fn validate(&self, dir: &Path, files: Files, commit: Option<String>) -> Result<Bundle, Vec<Problem>> {
         let schema = schema::assemble(&self.fragments)?;
         let mut problems = Vec::new();
         let text = files.get("classify.toml").map_or("", String::as_str);

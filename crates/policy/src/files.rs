@@ -10,13 +10,17 @@ use crate::code::Code;
 use crate::problem::Problem;
 
 /// No bundle needs more files than this.
-const MAX_FILES: usize = 4096;
+pub(crate) const MAX_FILES: usize = 4096;
 /// No file of a bundle needs more bytes than this.
-const MAX_BYTES: u64 = 4 << 20;
+pub(crate) const MAX_BYTES: u64 = 4 << 20;
 /// How often a directory that changes while it is read is read again.
 const ATTEMPTS: usize = 5;
 /// How deep folders may lie in `rules/` and `tests/`.
-const MAX_DEPTH: usize = 8;
+pub(crate) const MAX_DEPTH: usize = 8;
+/// The files that lie beside the folders.
+pub(crate) const BESIDE: [&str; 2] = ["targets.toml", "classify.toml"];
+/// The folders, and how the names of their files end.
+pub(crate) const FOLDERS: [(&str, &str); 2] = [("rules", ".cedar"), ("tests", ".toml")];
 
 /// The files of a bundle by path relative to its directory, with `/` between the parts.
 pub(crate) type Files = BTreeMap<String, String>;
@@ -46,13 +50,14 @@ pub(crate) fn read(dir: &Path) -> Result<Files, Vec<Problem>> {
 fn read_once(dir: &Path) -> Result<Files, Vec<Problem>> {
     let mut files = Files::new();
     let mut problems = Vec::new();
-    for name in ["targets.toml", "classify.toml"] {
+    for name in BESIDE {
         if dir.join(name).exists() {
             read_file(dir, name.to_owned(), &mut files, &mut problems);
         }
     }
-    walk(dir, "rules", ".cedar", 0, &mut files, &mut problems);
-    walk(dir, "tests", ".toml", 0, &mut files, &mut problems);
+    for (folder, ext) in FOLDERS {
+        walk(dir, folder, ext, 0, &mut files, &mut problems);
+    }
     if !dir.join("rules").is_dir() {
         problems.push(Problem::in_file("rules", "the bundle has no `rules` directory"));
     }

@@ -1,4 +1,4 @@
-//! Keeps the newest valid bundle of a directory, and takes a changed one over atomically.
+//! Keeps the newest valid bundle, of a directory or of who feeds it, and takes a changed one over atomically.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,11 +32,15 @@ pub enum Reloaded {
     Rejected(Arc<LoadError>),
 }
 
+/// Keeps a bundle before it decides anything; one that cannot be kept does not come into force. The error is said in words.
+pub type Keep = Box<dyn Fn(&Bundle) -> Result<(), String> + Send + Sync>;
+
 type Observer = Box<dyn Fn(&Reloaded) + Send + Sync>;
 
 struct Shared {
-    dir: PathBuf,
-    loader: Loader,
+    /// What is watched; nothing when somebody feeds bundles.
+    directory: Option<(PathBuf, Loader)>,
+    keep: Keep,
     current: ArcSwap<Bundle>,
     generation: AtomicU64,
     observers: Mutex<Vec<Observer>>,
@@ -44,16 +48,19 @@ struct Shared {
     reloading: Mutex<()>,
 }
 
-/// Watches a policy directory. Dropping it ends the watching.
+/// Watches a policy directory, or is fed with bundles. Dropping it ends the watching.
 pub struct Watcher {
     shared: Arc<Shared>,
     /// Dropping it closes the channel, which ends the thread.
-    _notify: notify::RecommendedWatcher,
+    _notify: Option<notify::RecommendedWatcher>,
 }
 
 impl std::fmt::Debug for Watcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Watcher({})", self.shared.dir.display())
+        match &self.shared.directory {
+            Some((dir, _)) => write!(f, "Watcher({})", dir.display()),
+            None => f.write_str("Watcher(fed)"),
+        }
     }
 }
 
@@ -63,6 +70,14 @@ impl Watcher {
     /// # Errors
     /// When the directory is not a valid bundle now, or cannot be watched.
     pub fn start(dir: &Path, loader: Loader) -> Result<Self, LoadError> {
+        Self::start_keeping(dir, loader, Box::new(|_| Ok(())))
+    }
+
+    /// The same, where each bundle is kept before it decides anything.
+    ///
+    /// # Errors
+    /// When the directory is not a valid bundle now, cannot be watched, or the bundle cannot be kept.
+    pub fn start_keeping(dir: &Path, loader: Loader, keep: Keep) -> Result<Self, LoadError> {
         let (send, changes) = mpsc::channel();
         let unwatchable = |error: String| {
             LoadError::new(
@@ -85,15 +100,7 @@ impl Watcher {
             .watch(dir, RecursiveMode::Recursive)
             .map_err(|error| unwatchable(error.to_string()))?;
         let bundle = loader.load(dir)?;
-        warn(&bundle);
-        let shared = Arc::new(Shared {
-            dir: dir.to_owned(),
-            current: ArcSwap::from_pointee(bundle),
-            loader,
-            generation: AtomicU64::new(1),
-            observers: Mutex::default(),
-            reloading: Mutex::default(),
-        });
+        let shared = Shared::begin(Some((dir.to_owned(), loader)), bundle, keep)?;
         let follower = Arc::clone(&shared);
         thread::Builder::new()
             .name("policy-watch".to_owned())
@@ -101,8 +108,30 @@ impl Watcher {
             .map_err(|error| unwatchable(error.to_string()))?;
         Ok(Self {
             shared,
-            _notify: notify,
+            _notify: Some(notify),
         })
+    }
+
+    /// Begins with a bundle; others come by [`Self::offer`].
+    ///
+    /// # Errors
+    /// When the bundle cannot be kept.
+    pub fn fed(first: Bundle, keep: Keep) -> Result<Self, LoadError> {
+        let shared = Shared::begin(None, first, keep)?;
+        Ok(Self { shared, _notify: None })
+    }
+
+    /// Takes a bundle over. `None` when it decides the same and is of the same commit as the one in force.
+    ///
+    /// # Errors
+    /// When it cannot be kept: then the one before stays in force, and nobody is told but the caller.
+    pub fn offer(&self, bundle: Bundle) -> Result<Option<Reloaded>, LoadError> {
+        let _one = self.shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.shared.take(bundle)?;
+        if let Some(result) = &taken {
+            self.shared.tell(result);
+        }
+        Ok(taken)
     }
 
     /// The bundle in force.
@@ -127,10 +156,59 @@ impl Watcher {
             .push(Box::new(f));
     }
 
-    /// Reads the directory now. `None` when nothing that decides has changed.
+    /// Reads the directory now. `None` when nothing that decides has changed, or no directory is watched.
     pub fn reload(&self) -> Option<Reloaded> {
         reload(&self.shared)
     }
+}
+
+impl Shared {
+    fn begin(directory: Option<(PathBuf, Loader)>, bundle: Bundle, keep: Keep) -> Result<Arc<Self>, LoadError> {
+        warn(&bundle);
+        kept(&keep, &bundle)?;
+        Ok(Arc::new(Self {
+            directory,
+            keep,
+            current: ArcSwap::from_pointee(bundle),
+            generation: AtomicU64::new(1),
+            observers: Mutex::default(),
+            reloading: Mutex::default(),
+        }))
+    }
+
+    /// Puts a bundle into force, once it is kept.
+    fn take(&self, bundle: Bundle) -> Result<Option<Reloaded>, LoadError> {
+        let before = self.current.load();
+        if before.digest() == bundle.digest() && before.commit() == bundle.commit() {
+            return Ok(None);
+        }
+        warn(&bundle);
+        kept(&self.keep, &bundle)?;
+        let bundle = Arc::new(bundle);
+        self.current.store(Arc::clone(&bundle));
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        tracing::info!(
+            digest = bundle.digest(),
+            commit = bundle.commit(),
+            generation,
+            "policy loaded"
+        );
+        Ok(Some(Reloaded::Loaded { bundle, generation }))
+    }
+
+    fn tell(&self, result: &Reloaded) {
+        for observer in self.observers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            observer(result);
+        }
+    }
+}
+
+/// No decision may name a digest that nobody can show.
+fn kept(keep: &Keep, bundle: &Bundle) -> Result<(), LoadError> {
+    keep(bundle).map_err(|error| {
+        let message = format!("the bundle cannot be kept, so it does not come into force: {error}");
+        LoadError::new(bundle.dir(), vec![Problem::in_file(".", message)])
+    })
 }
 
 fn warn(bundle: &Bundle) {
@@ -154,32 +232,15 @@ fn follow(shared: &Shared, changes: &Receiver<()>) {
 }
 
 fn reload(shared: &Shared) -> Option<Reloaded> {
+    let (dir, loader) = shared.directory.as_ref()?;
     let _one = shared.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-    let result = match shared.loader.load(&shared.dir) {
-        Ok(bundle) => {
-            let before = shared.current.load();
-            if before.digest() == bundle.digest() && before.commit() == bundle.commit() {
-                return None;
-            }
-            let bundle = Arc::new(bundle);
-            warn(&bundle);
-            shared.current.store(Arc::clone(&bundle));
-            let generation = shared.generation.fetch_add(1, Ordering::AcqRel) + 1;
-            tracing::info!(
-                digest = bundle.digest(),
-                commit = bundle.commit(),
-                generation,
-                "policy loaded"
-            );
-            Reloaded::Loaded { bundle, generation }
-        }
+    let result = match loader.load(dir).and_then(|bundle| shared.take(bundle)) {
+        Ok(taken) => taken?,
         Err(error) => {
             tracing::warn!(%error, "policy rejected; the one before stays in force");
             Reloaded::Rejected(Arc::new(error))
         }
     };
-    for observer in shared.observers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        observer(&result);
-    }
+    shared.tell(&result);
     Some(result)
 }

@@ -14,14 +14,16 @@ use sallyport_review::{ReviewConfig, Webhook, WebhookFormat};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::policy::PolicyConfig;
+
 /// The gateway's configuration.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     /// Where keys, the store, the journal and recordings are kept.
     pub(crate) state_dir: PathBuf,
-    /// The policy bundle: a directory in version control.
-    pub(crate) policy: PathBuf,
+    /// The policy: a directory, or a branch of a git repository.
+    pub(crate) policy: PolicyConfig,
     /// Where to listen.
     #[serde(default)]
     pub(crate) listen: Listen,
@@ -263,9 +265,10 @@ impl Config {
         ];
         let optional = tls.into_iter().filter_map(Option::as_mut).chain(people);
         let optional = optional.chain(config.agents.join.iter_mut().map(JoinRule::file_mut));
-        for path in optional.chain([&mut config.state_dir, &mut config.policy]) {
+        for path in optional.chain([&mut config.state_dir]) {
             *path = base.join(&*path);
         }
+        config.policy.place(base)?;
         Ok(config)
     }
 }

@@ -11,10 +11,10 @@ use anyhow::Context;
 use futures_util::future::{Either, select};
 use sallyport_identity::Identities;
 use sallyport_identity::agents::{AgentAuthority, Agents};
-use sallyport_ledger::{Durability, Entry, Journal, Receipt, RecordingKey, RecordingStore};
+use sallyport_ledger::{Durability, Journal, RecordingKey, RecordingStore};
 use sallyport_listen::{Listener, ServerTls, ServerTlsOptions, Workers};
 use sallyport_mask::{Detector, MaskKey};
-use sallyport_policy::{Bundle, Loader, Reloaded, Watcher};
+use sallyport_policy::Loader;
 use sallyport_postgres::{Dialer, Postgres, SWEEP_EVERY};
 use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
@@ -23,7 +23,6 @@ use sallyport_store::Store;
 use sallyport_target::Broker;
 use sallyport_tunnel::Fleet;
 use secrecy::SecretSlice;
-use serde_json::json;
 
 use sallyport_api::Api;
 
@@ -31,7 +30,8 @@ use crate::agents::{self, AgentDoor, Behind, ConnectedAgents};
 use crate::config::Config;
 use crate::descriptors;
 use crate::names::TargetsBehind;
-use crate::ports::{ApiJournal, Condition, DeviceLogins, LiveSessions, PolicyInForce, Recorded};
+use crate::policy::{PolicyInForce, PolicySource};
+use crate::ports::{ApiJournal, Condition, DeviceLogins, LiveSessions, Recorded};
 use crate::reviewing::{ToJournal, ToReviewers};
 use crate::ssh_hosts::HostsBehind;
 
@@ -59,6 +59,7 @@ pub(crate) struct Gateway {
     agents: Option<(AgentDoor, Arc<Agents>)>,
     tls: ServerTls,
     workers: Workers,
+    policy: Arc<PolicySource>,
     grace: Duration,
 }
 
@@ -79,12 +80,9 @@ impl Gateway {
         let recording_key = RecordingKey::load_or_create(&keys.join("recording.key"))?;
         let durability = Durability::from(config.recording);
         let journal = Arc::new(journal(state, &recording_key, durability)?);
-        let policy = Arc::new(Watcher::start(&config.policy, loader())?);
-        let bundle = policy.current();
-        let details = json!({ "digest": bundle.digest(), "commit": bundle.commit(), "directory": bundle.dir() });
-        journal.record(&Entry::now("policy.load", "gateway", details))?.wait()?;
+        let policy = Arc::new(PolicySource::open(config).await?);
         let sessions = Arc::new(Sessions::default());
-        watch_policy(&policy, &journal, &sessions);
+        crate::policy::watch(&policy, &journal, &sessions)?;
         let store = Store::open(&state.join("sallyport.db")).await?;
         let identities = Arc::new(identities(config, &keys, &store, &journal).await?);
         let witness = Arc::new(ToJournal(Arc::clone(&journal)));
@@ -93,7 +91,7 @@ impl Gateway {
         let mask_key = mask_key(&keys.join("mask.key"))?;
         let fleet = Arc::new(Fleet::default());
         let house = House {
-            policy,
+            policy: Arc::clone(&policy.watcher),
             identities,
             recordings: RecordingStore::open(state, recording_key, durability)?,
             journal,
@@ -123,7 +121,8 @@ impl Gateway {
             house: Arc::clone(&house),
         });
         let targets = TargetsBehind::new(&house, &postgres.1, ssh.as_ref().map(|(_, ssh)| ssh));
-        let router = sallyport_api::router(Arc::new(api_state(&house, &reviews, (hosts, targets), behind, config)?));
+        let behind = (hosts, targets, behind);
+        let router = sallyport_api::router(Arc::new(api_state(&house, &policy, &reviews, behind, config)?));
         Ok(Self {
             house,
             api_address: api.local_addr(),
@@ -136,6 +135,7 @@ impl Gateway {
             ssh,
             tls,
             workers: Workers::start(NonZeroUsize::new(config.limits.workers))?,
+            policy,
             grace: Duration::from_secs(config.limits.shutdown_grace_s),
         })
     }
@@ -166,6 +166,7 @@ impl Gateway {
             let tls = self.tls.clone();
             async move { tls.keep_current().await }
         });
+        let following = tokio::spawn(crate::policy::follow(self.policy));
         let sweeping = tokio::spawn(sweep(Arc::clone(&self.house), Arc::clone(&self.postgres.1)));
         let door = Door {
             house: Arc::clone(&self.house),
@@ -200,6 +201,7 @@ impl Gateway {
             door.abort();
             agents.abort();
         }
+        following.abort();
         sweeping.abort();
         maintaining.abort();
         counting.abort();
@@ -331,59 +333,17 @@ async fn agents(
     Ok(Some((door, agents)))
 }
 
-/// Each later load of the policy is an entry of the journal, and so is each that was rejected (I8, I9).
-fn watch_policy(policy: &Watcher, journal: &Arc<Journal>, sessions: &Arc<Sessions>) {
-    let (journal, sessions) = (Arc::clone(journal), Arc::clone(sessions));
-    policy.subscribe(move |reloaded| {
-        let outcome = match reloaded {
-            Reloaded::Loaded { .. } => "loaded",
-            Reloaded::Rejected(_) => "rejected",
-        };
-        metrics::counter!("sallyport_policy_loads_total", "outcome" => outcome).increment(1);
-        let entry = match reloaded {
-            Reloaded::Loaded { bundle, .. } => {
-                sessions.policy_changed();
-                tell_observing(bundle);
-                tracing::info!(digest = bundle.digest(), commit = bundle.commit(), "policy loaded");
-                Entry::now(
-                    "policy.load",
-                    "gateway",
-                    json!({ "digest": bundle.digest(), "commit": bundle.commit() }),
-                )
-            }
-            Reloaded::Rejected(report) => {
-                tracing::error!(error = %report, "the changed policy is not valid; the one before stays in force");
-                Entry::now("policy.reject", "gateway", json!({ "error": report.to_string() }))
-            }
-        };
-        if let Err(error) = journal.record(&entry).and_then(Receipt::wait) {
-            tracing::error!(%error, "an administrative act could not be recorded");
-        }
-    });
-}
-
-/// Shows how much of the policy in force only observes: meant for a while, and forgotten easily.
-fn tell_observing(bundle: &Bundle) {
-    let observing = bundle.observing();
-    let gauge = |kind: &'static str| metrics::gauge!("sallyport_policy_observing", "kind" => kind);
-    gauge("rule").set(observing.rules.len() as f64);
-    gauge("target").set(observing.targets.len() as f64);
-    for note in &observing.notes {
-        tracing::warn!(%note, "not enforced");
-    }
-}
-
 /// The gateway as the API sees it.
 fn api_state(
     house: &House,
+    policy: &Arc<PolicySource>,
     reviews: &Reviews,
-    (hosts, targets): (HostsBehind, TargetsBehind),
-    agents: Option<ConnectedAgents>,
+    (hosts, targets, agents): (HostsBehind, TargetsBehind, Option<ConnectedAgents>),
     config: &Config,
 ) -> anyhow::Result<Api> {
     let metrics = crate::metrics::install()?;
-    tell_observing(&house.policy.current());
-    let policy = Arc::new(PolicyInForce::new(Arc::clone(&house.policy)));
+    crate::policy::tell_observing(&house.policy.current());
+    let policy = Arc::new(PolicyInForce::new(Arc::clone(policy)));
     let (directory, reviews) = (config.state_dir.join("recordings"), reviews.clone());
     let health = Condition {
         policy: Arc::clone(&policy),

@@ -11,6 +11,7 @@ mod history;
 mod metrics;
 mod names;
 mod output;
+mod policy;
 mod ports;
 mod protocols;
 mod reviewing;

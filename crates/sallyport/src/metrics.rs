@@ -128,6 +128,21 @@ const METRICS: &[(&str, Kind, &str)] = &[
         "Rules and targets that only observe, by kind",
     ),
     (
+        "sallyport_policy_fetch_timestamp_seconds",
+        Kind::Gauge,
+        "When the policy's git host last answered, in seconds since 1970",
+    ),
+    (
+        "sallyport_policy_fetch_failures_total",
+        Kind::Counter,
+        "Looks at the policy's branch after which its newest commit was not in force, by kind",
+    ),
+    (
+        "sallyport_policy_commit_timestamp_seconds",
+        Kind::Gauge,
+        "When the policy's commit in force was made, in seconds since 1970",
+    ),
+    (
         "sallyport_api_responses_total",
         Kind::Counter,
         "Answers of the API by status",

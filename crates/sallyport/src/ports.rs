@@ -4,20 +4,20 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sallyport_api::ports::{
-    self, InJournal, JournalError, Line, Period, PolicyStatus, RecordingFilter, RecordingsError, Session, SessionState,
+    self, InJournal, JournalError, Line, Period, RecordingFilter, RecordingsError, Session, SessionState,
     TranscriptOptions, WatchError, Watching, What,
 };
 use sallyport_ledger::{Ending, Entry, Journal, LedgerError, Reader, RecordingStore, SessionHeader, State, Summary};
-use sallyport_policy::{Reloaded, Watcher};
 use sallyport_review::{ListFilter, Reviews, Visibility};
 use sallyport_session::{SessionInfo, Sessions};
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
+use crate::policy::PolicyInForce;
 use crate::transcript::Transcript;
 use crate::watching::Watch;
 
@@ -301,35 +301,6 @@ pub(crate) fn unreadable(error: &LedgerError) -> RecordingsError {
     RecordingsError(error.to_string())
 }
 
-/// The policy in force, and what was wrong with the newest if it is not.
-pub(crate) struct PolicyInForce {
-    watcher: Arc<Watcher>,
-    rejected: Arc<Mutex<Option<String>>>,
-}
-
-impl PolicyInForce {
-    /// Follows `watcher` from now on.
-    pub(crate) fn new(watcher: Arc<Watcher>) -> Self {
-        let rejected = Arc::new(Mutex::new(None));
-        let slot = Arc::clone(&rejected);
-        watcher.subscribe(move |reloaded| {
-            let error = match reloaded {
-                Reloaded::Loaded { .. } => None,
-                Reloaded::Rejected(report) => Some(report.to_string()),
-            };
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = error;
-        });
-        Self { watcher, rejected }
-    }
-}
-
-impl PolicyInForce {
-    /// Whether the newest policy was rejected, so that an older one is in force.
-    pub(crate) fn is_rejected(&self) -> bool {
-        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-}
-
 /// Whether the gateway can do its work. What is wrong is said in the log; anybody may ask for the words here.
 pub(crate) struct Condition {
     /// The policy.
@@ -365,6 +336,13 @@ impl ports::Health for Condition {
         }
         problems
     }
+
+    fn warnings(&self) -> Vec<String> {
+        match self.policy.is_unknown() {
+            true => vec!["policy-source".to_owned()],
+            false => Vec::new(),
+        }
+    }
 }
 
 impl Condition {
@@ -389,18 +367,6 @@ fn can_write(dir: &Path) -> std::io::Result<()> {
     let mut file = tempfile::tempfile_in(dir)?;
     file.write_all(&[0; 4096])?;
     file.flush()
-}
-
-impl ports::Policy for PolicyInForce {
-    fn status(&self) -> PolicyStatus {
-        let bundle = self.watcher.current();
-        PolicyStatus {
-            digest: bundle.digest().to_owned(),
-            commit: bundle.commit().map(ToOwned::to_owned),
-            generation: self.watcher.generation(),
-            error: self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        }
-    }
 }
 
 /// The journal, for acts by way of the API.

@@ -108,6 +108,8 @@ pub struct Gate {
     session: Uuid,
     /// The digest of the policy that the recording's header names.
     opened_under: Box<str>,
+    /// Its commit: another one may have the same digest.
+    opened_at: Option<Box<str>>,
     seq: u64,
     /// What let the session begin, and the roles at the target that it was given with that.
     admission: Option<Command>,
@@ -157,6 +159,7 @@ impl Gate {
             decisions: FxHashMap::default(),
             session: header.id,
             opened_under: header.policy_digest.as_str().into(),
+            opened_at: header.policy_commit.as_deref().map(Into::into),
             seq: 0,
             admission: None,
             grants: BTreeSet::new(),

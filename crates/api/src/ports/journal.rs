@@ -70,6 +70,8 @@ pub enum Act {
         /// Why.
         reason: Option<String>,
     },
+    /// Somebody made the gateway look for a newer policy.
+    PolicyPulled,
     /// Somebody began to watch a session.
     Watched {
         /// The session.
@@ -111,6 +113,7 @@ impl Act {
             Self::SshKeyAdded { .. } => "ssh.key.add",
             Self::SshKeyRemoved { .. } => "ssh.key.remove",
             Self::SessionEnded { .. } => "session.end",
+            Self::PolicyPulled => "policy.pull",
             Self::Watched { .. } => "session.watch",
             Self::Replayed { .. } => "recording.replay",
             Self::HistoryRead { .. } => "history.read",

@@ -4,6 +4,7 @@ mod agents;
 mod auth;
 mod history;
 mod lines;
+mod policy;
 mod requests;
 mod sessions;
 mod ssh;
@@ -61,6 +62,10 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("GET", "/v1/history"),
     ("GET", "/v1/policy"),
     ("GET", "/v1/targets/{id}/names"),
+    ("POST", "/v1/policy/pull"),
+    ("POST", "/v1/policy/webhook"),
+    ("GET", "/v1/policy/bundles"),
+    ("GET", "/v1/policy/bundles/{id}"),
     ("GET", "/v1/agents"),
     ("POST", "/v1/agents/{id}/revoke"),
     ("POST", "/v1/agents/machines/forget"),
@@ -77,8 +82,12 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/metrics", get(status::metrics))
         .route("/v1/openapi.json", get(status::openapi))
         .route("/v1/history", get(history::read))
-        .route("/v1/policy", get(status::policy))
         .route("/v1/targets/{id}/names", get(targets::names))
+        .route("/v1/policy", get(policy::status))
+        .route("/v1/policy/pull", post(policy::pull))
+        .route("/v1/policy/webhook", post(policy::webhook))
+        .route("/v1/policy/bundles", get(policy::bundles))
+        .route("/v1/policy/bundles/{id}", get(policy::bundle))
         .route("/v1/auth/config", get(auth::config))
         .route("/v1/auth/password", post(auth::password))
         .route("/v1/auth/oidc", post(auth::oidc))

@@ -9,7 +9,6 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::extract::Caller;
-use crate::ports::PolicyStatus;
 use crate::problem::Problem;
 use crate::state::{Api, blocking};
 
@@ -17,16 +16,23 @@ use crate::state::{Api, blocking};
 pub(super) struct HealthReply {
     status: &'static str,
     problems: Vec<String>,
+    /// What takes nothing from the gateway's work as yet.
+    warnings: Vec<String>,
 }
 
 pub(super) async fn health(State(api): State<Arc<Api>>) -> Result<(StatusCode, Reply<HealthReply>), Problem> {
-    let problems = blocking(move || api.health.problems()).await?;
+    let (problems, warnings) = blocking(move || (api.health.problems(), api.health.warnings())).await?;
     let (code, status) = if problems.is_empty() {
         (StatusCode::OK, "ok")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "degraded")
     };
-    Ok((code, Reply(HealthReply { status, problems })))
+    let reply = HealthReply {
+        status,
+        problems,
+        warnings,
+    };
+    Ok((code, Reply(reply)))
 }
 
 pub(super) async fn metrics(State(api): State<Arc<Api>>, request: Request) -> Result<Response, Problem> {
@@ -48,14 +54,4 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>, request: Request) -> Re
 pub(super) async fn openapi() -> Response {
     const DOCUMENT: &str = include_str!("../openapi.json");
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
-}
-
-/// The policy's error may quote its files, which are not everybody's to read.
-pub(super) async fn policy(State(api): State<Arc<Api>>, caller: Caller) -> Result<Reply<PolicyStatus>, Problem> {
-    let sees_all = api.access.sees_everything(caller.principal());
-    let mut status = blocking(move || api.policy.status()).await?;
-    if !sees_all && status.error.is_some() {
-        status.error = Some("the newest version is not valid; auditors and administrators see why".to_owned());
-    }
-    Ok(Reply(status))
 }

@@ -6,13 +6,14 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use reqwest::{Client, Method, Response};
 use sallyport_api::ports::{
-    Act, Entry, InJournal, Journal, JournalError, Line, NamesError, Past, Pending as Answer, Period, Policy,
-    PolicyStatus, RecordingFilter, Recordings, RecordingsError, Session, SessionState, Sessions, Ssh, Targets,
-    TranscriptOptions, WatchError, Watcher, Watching, What,
+    Act, BundleFiles, BundleLoaded, BundlesError, Entry, InJournal, Journal, JournalError, Line, NamesError, Past,
+    Pending as Answer, Period, Policy, PolicyLastError, PolicyStatus, PullError, Pulling, RecordingFilter, Recordings,
+    RecordingsError, Session, SessionState, Sessions, Ssh, Targets, TranscriptOptions, WatchError, Watcher, Watching,
+    WebhookProof, What,
 };
 use sallyport_api::{Access, Api, router, serve};
 use sallyport_identity::client::GatewayClient;
@@ -38,6 +39,8 @@ pub(crate) struct Outside {
     pub(crate) journal_full: AtomicBool,
     pub(crate) ill: AtomicBool,
     pub(crate) no_ssh: AtomicBool,
+    /// How often somebody made the gateway look for a newer policy.
+    pub(crate) pulls: AtomicUsize,
     over: AtomicBool,
     /// A DBA has to watch alice's session.
     pub(crate) moderated: AtomicBool,
@@ -212,15 +215,74 @@ impl Ssh for Outside {
     }
 }
 
+/// The digest of the one bundle that was in force.
+pub(crate) const BUNDLE: &str = "1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f";
+
 impl Policy for Outside {
     fn status(&self) -> PolicyStatus {
-        let error = Some("rules/a.cedar:1: secret rule".to_owned());
+        let since = OffsetDateTime::UNIX_EPOCH;
         PolicyStatus {
             digest: "policy-digest".to_owned(),
             commit: None,
             generation: 1,
-            error,
+            error: Some("rules/a.cedar:1: secret rule".to_owned()),
+            source: "git+https://host/repo#main".to_owned(),
+            branch: Some("main".to_owned()),
+            loaded: Some(since),
+            fetched: None,
+            committed: None,
+            last_error: Some(PolicyLastError {
+                kind: "invalid".to_owned(),
+                since,
+                commit: None,
+                message: "secret rule".to_owned(),
+                problems: Vec::new(),
+            }),
         }
+    }
+
+    fn pull(&self) -> Pulling {
+        self.pulls.fetch_add(1, Ordering::SeqCst);
+        let ill = self.ill.load(Ordering::SeqCst);
+        Box::pin(async move {
+            if ill {
+                Err(PullError("the host is away".to_owned()))
+            } else {
+                Ok(())
+            }
+        })
+    }
+
+    fn webhook(&self, proof: WebhookProof<'_>, body: &[u8]) -> bool {
+        let good = match proof {
+            WebhookProof::Signature(text) => text == "sha256=good" && body == b"pushed",
+            WebhookProof::Token(text) => text == "good",
+        };
+        if good {
+            self.pulls.fetch_add(1, Ordering::SeqCst);
+        }
+        good
+    }
+
+    fn bundles(&self, limit: usize) -> Result<Vec<BundleLoaded>, BundlesError> {
+        let loaded = BundleLoaded {
+            at: OffsetDateTime::UNIX_EPOCH,
+            digest: BUNDLE.to_owned(),
+            commit: None,
+            source: "policy".to_owned(),
+        };
+        Ok([loaded].into_iter().take(limit).collect())
+    }
+
+    fn bundle(&self, prefix: &str) -> Result<BundleFiles, BundlesError> {
+        if !BUNDLE.starts_with(prefix) {
+            return Err(BundlesError::NotFound("no bundle has such a digest".to_owned()));
+        }
+        Ok(BundleFiles {
+            digest: BUNDLE.to_owned(),
+            loaded: self.bundles(1)?,
+            files: [("rules/a.cedar".to_owned(), "secret rule".to_owned())].into(),
+        })
     }
 }
 
@@ -329,6 +391,15 @@ impl Gateway {
 
     pub(crate) fn client(&self, token: &str) -> GatewayClient {
         GatewayClient::new(&self.base, Some(token.into()), None).unwrap()
+    }
+
+    /// A message of somebody who has no token.
+    pub(crate) async fn tell(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Response {
+        let mut request = self.client.post(format!("{}{path}", self.base)).body(body);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.send().await.unwrap()
     }
 
     pub(crate) async fn open(&self, method: Method, path: &str) -> Response {

@@ -1,5 +1,7 @@
 //! `sallyport doctor`: what is wrong, and what to do about it.
 
+mod policy;
+
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +17,6 @@ use serde_json::Value;
 use super::caller::Caller;
 use super::terminal::{print_json, safe};
 use crate::config::Config;
-use crate::gateway::loader;
 
 /// Find out what is wrong: with your login and the gateway, or, with --config, on the gateway's machine.
 #[derive(Debug, Args)]
@@ -149,7 +150,7 @@ async fn person(caller: &Caller) -> Vec<Finding> {
     let mut findings = vec![login, health(&gateway, &address).await];
     if findings.iter().all(|finding| finding.verdict != Verdict::Bad) {
         findings.push(identity(&gateway).await);
-        findings.push(policy(&gateway).await);
+        findings.push(policy_in_force(&gateway).await);
     }
     findings
 }
@@ -189,7 +190,7 @@ async fn identity(gateway: &GatewayClient) -> Finding {
     Finding::good("identity", format!("you are {user}, in {groups}"))
 }
 
-async fn policy(gateway: &GatewayClient) -> Finding {
+async fn policy_in_force(gateway: &GatewayClient) -> Finding {
     match gateway.get::<PolicyStatus>("v1/policy").await {
         Ok(PolicyStatus {
             digest, error: None, ..
@@ -197,7 +198,7 @@ async fn policy(gateway: &GatewayClient) -> Finding {
         Ok(PolicyStatus { error: Some(error), .. }) => Finding::doubtful(
             "policy",
             error,
-            "correct the bundle; until then the version before stays in force",
+            "`sallyport policy status` says more; until it is corrected, the version before stays in force",
         ),
         Err(error) => Finding::bad(
             "policy",
@@ -220,14 +221,10 @@ async fn machine(path: &Path) -> Vec<Finding> {
         format!("`{}` makes sense", path.display()),
     )];
     findings.push(state(&config.state_dir));
-    let bundle = match loader().load(&config.policy) {
+    let bundle = match policy::bundle(&config, &mut findings).await {
         Ok(bundle) => bundle,
-        Err(error) => {
-            findings.push(Finding::bad(
-                "policy",
-                error.to_string(),
-                "`sallyport policy check` shows the places",
-            ));
+        Err(bad) => {
+            findings.push(bad);
             return findings;
         }
     };

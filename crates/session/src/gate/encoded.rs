@@ -19,7 +19,8 @@ impl Gate {
     /// that has it ([`Gate::note_decision`]).
     pub(super) fn encode(&mut self, shape: &Shape, decision: &Decision, granted: Option<&Granted>) -> Vec<u8> {
         let number = self.numbers.of(shape);
-        let of_header = *self.bundle.digest() == *self.opened_under;
+        let same_digest = *self.bundle.digest() == *self.opened_under;
+        let of_header = same_digest && self.bundle.commit() == self.opened_at.as_deref();
         let recorded = Recorded {
             outcome: decision.outcome,
             rules: &decision.rules,

@@ -51,7 +51,8 @@ impl Person {
 pub struct GatewayOptions {
     /// The program.
     pub program: PathBuf,
-    /// The policy bundle; a copy of it is used.
+    /// The policy bundle; a copy of it is used. Or the value of `policy` in `sallyport.toml` for a branch that is followed: a table
+    /// in braces.
     pub policy: PathBuf,
     /// `targets.toml` of that copy; the bundle's own when absent.
     pub targets: Option<String>,
@@ -129,12 +130,11 @@ impl Gateway {
         ssh: Option<SocketAddr>,
         host: Option<&Host>,
     ) -> Result<Gateway, TestbedError> {
-        let policy = dir.join("policy");
-        copy_tree(&options.policy, &policy)?;
-        if let Some(targets) = &options.targets {
-            let path = policy.join("targets.toml");
-            std::fs::write(&path, targets).map_err(TestbedError::file(path))?;
+        let followed = options.policy.to_str().filter(|policy| policy.starts_with('{'));
+        if followed.is_none() {
+            lay_policy(dir, options)?;
         }
+        let policy = followed.unwrap_or("\"policy\"");
         write_private(&dir.join("people.toml"), &people(&options.people))?;
         let postgres = SocketAddr::from(place(host, None)?);
         let agents = SocketAddr::from(place(host, None)?);
@@ -143,7 +143,7 @@ impl Gateway {
         let api = SocketAddr::from((Ipv4Addr::LOCALHOST, api));
         let listen_ssh = ssh.map(|address| format!("ssh = \"{address}\"\n")).unwrap_or_default();
         let config = format!(
-            "state_dir = \"state\"\npolicy = \"policy\"\n\n[listen]\npostgres = \"{postgres}\"\napi = \"{api}\"\nagents = \"{agents}\"\n\
+            "state_dir = \"state\"\npolicy = {policy}\n\n[listen]\npostgres = \"{postgres}\"\napi = \"{api}\"\nagents = \"{agents}\"\n\
              {listen_ssh}\n\
              [identity]\npeople = \"people.toml\"\n\n{}",
             options.settings
@@ -186,6 +186,10 @@ impl Gateway {
         self.process.kill()?;
         for name in ["state", "policy", "people.toml", "sallyport.toml"] {
             let (from, to) = (dir.join(name), aside.join(name));
+            // A policy that is followed has no directory.
+            if name == "policy" && !from.exists() {
+                continue;
+            }
             std::fs::rename(&from, &to).map_err(TestbedError::file(from))?;
         }
         Ok(Killed {
@@ -295,6 +299,16 @@ impl Killed {
         gateway.wait_until_ready()?;
         Ok(gateway)
     }
+}
+
+fn lay_policy(dir: &Path, options: &GatewayOptions) -> Result<(), TestbedError> {
+    let policy = dir.join("policy");
+    copy_tree(&options.policy, &policy)?;
+    if let Some(targets) = &options.targets {
+        let path = policy.join("targets.toml");
+        std::fs::write(&path, targets).map_err(TestbedError::file(path))?;
+    }
+    Ok(())
 }
 
 fn launch(program: &Path, dir: &Path, host: Option<&Host>) -> Result<Supervised, TestbedError> {

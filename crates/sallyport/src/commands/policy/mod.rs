@@ -1,13 +1,18 @@
-//! `sallyport policy`: what a platform engineer does with rules before they are in force. One module a command.
+//! `sallyport policy`: what a platform engineer does with rules before they are in force, and what is asked of a gateway about
+//! those that are or were. One module a command.
 
 mod check;
 mod explain;
 mod formats;
 mod init;
+mod log;
 mod names;
 mod problems;
+mod pull;
 mod replay;
 mod schema;
+mod show;
+mod status;
 mod test;
 mod workbench;
 
@@ -16,9 +21,13 @@ use clap::{Args, Subcommand};
 use self::check::CheckArgs;
 use self::explain::ExplainArgs;
 use self::init::InitArgs;
+use self::log::LogArgs;
 use self::names::NamesArgs;
+use self::pull::PullArgs;
 use self::replay::ReplayArgs;
 use self::schema::SchemaArgs;
+use self::show::ShowArgs;
+use self::status::StatusArgs;
 use self::test::TestArgs;
 
 /// Work with policy bundles: directories with rules, targets and classifications.
@@ -37,6 +46,10 @@ enum Action {
     Names(NamesArgs),
     Replay(ReplayArgs),
     Schema(SchemaArgs),
+    Status(StatusArgs),
+    Pull(PullArgs),
+    Log(LogArgs),
+    Show(ShowArgs),
 }
 
 impl PolicyArgs {
@@ -53,6 +66,10 @@ impl PolicyArgs {
             Action::Names(args) => args.run().await,
             Action::Replay(args) => args.run().await,
             Action::Schema(args) => args.run(),
+            Action::Status(args) => args.run().await,
+            Action::Pull(args) => args.run().await,
+            Action::Log(args) => args.run().await,
+            Action::Show(args) => args.run().await,
         }
     }
 }
