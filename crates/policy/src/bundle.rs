@@ -72,6 +72,12 @@ impl Loader {
         self
     }
 
+    /// The protocols' fragments.
+    #[must_use]
+    pub fn fragments(&self) -> &[SchemaFragment] {
+        &self.fragments
+    }
+
     /// Reads and validates the directory.
     ///
     /// # Errors
@@ -159,6 +165,32 @@ impl Bundle {
 
     pub(crate) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    pub(crate) fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    pub(crate) fn classify_file(&self) -> &ClassifyFile {
+        &self.classify
+    }
+
+    /// A bundle with the same targets and classes, and these rules instead of its own.
+    pub(crate) fn with_rules(&self, rules: &Files) -> Result<Self, Vec<Problem>> {
+        let (rules, warnings) = Rules::load(rules, self.rules.schema.clone())?;
+        Ok(Self {
+            dir: self.dir.clone(),
+            digest: self.digest.clone(),
+            commit: self.commit.clone(),
+            files: self.files.clone(),
+            needs: rules.needs(),
+            rules: Arc::new(rules),
+            warnings,
+            classify: self.classify.clone(),
+            classes: self.classes.clone(),
+            standings: RwLock::default(),
+            classifications: RwLock::default(),
+        })
     }
 
     /// The ids of all rules, in the order of their files.

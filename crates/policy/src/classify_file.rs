@@ -13,14 +13,14 @@ use crate::schema::uid_of;
 const FILE: &str = "classify.toml";
 
 /// The whole file, for all targets.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ClassifyFile {
     raw: Raw,
     /// Every class by name, with the classes it lies within.
     pub(crate) classes: BTreeMap<SmolStr, BTreeSet<SmolStr>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     #[serde(default)]
@@ -37,7 +37,7 @@ struct Raw {
     functions: Vec<RawFunction>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawClass {
     name: SmolStr,
@@ -45,7 +45,7 @@ struct RawClass {
     within: Vec<SmolStr>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawColumns {
     target: Option<SmolStr>,
@@ -54,14 +54,14 @@ struct RawColumns {
     class: SmolStr,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRelation {
     target: Option<SmolStr>,
     relation: toml::Spanned<SmolStr>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawDetector {
     target: Option<SmolStr>,
@@ -69,7 +69,7 @@ struct RawDetector {
     class: SmolStr,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawPaths {
     target: Option<SmolStr>,
@@ -77,7 +77,7 @@ struct RawPaths {
     class: SmolStr,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawFunction {
     target: Option<SmolStr>,
@@ -85,7 +85,7 @@ struct RawFunction {
     sha256: Option<toml::Spanned<SmolStr>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 enum OneOrMany {
     One(SmolStr),
@@ -135,6 +135,47 @@ impl ClassifyFile {
         let functions = functions.iter().filter_map(|f| f.target.as_ref());
         let columns = columns.chain(relations);
         columns.chain(detectors).chain(paths).chain(functions).collect()
+    }
+
+    /// Everything that the file says, one by one: the target it is said of (none is every target), which kind of thing
+    /// it is about, the thing, and what is said of it.
+    pub(crate) fn said(&self) -> BTreeSet<(Option<SmolStr>, &'static str, SmolStr, SmolStr)> {
+        let raw = &self.raw;
+        let mut said = BTreeSet::new();
+        for class in &raw.classes {
+            said.extend(
+                class
+                    .within
+                    .iter()
+                    .map(|within| (None, "class", class.name.clone(), within.clone())),
+            );
+        }
+        for columns in &raw.columns {
+            let names = columns.column.names().iter().cloned();
+            said.extend(names.map(|name| (columns.target.clone(), "column", name, columns.class.clone())));
+        }
+        for relation in &raw.declassified {
+            let name = relation.relation.get_ref().clone();
+            said.insert((relation.target.clone(), "relation", name, SmolStr::default()));
+        }
+        for detector in &raw.detectors {
+            let kind = detector.kind.get_ref().clone();
+            said.insert((detector.target.clone(), "detector", kind, detector.class.clone()));
+        }
+        for paths in &raw.paths {
+            let names = paths.path.names().iter().cloned();
+            said.extend(names.map(|path| (paths.target.clone(), "path", path, paths.class.clone())));
+        }
+        for function in &raw.functions {
+            let digest = function.sha256.as_ref().map(|digest| digest.get_ref().clone());
+            said.insert((
+                function.target.clone(),
+                "function",
+                function.name.clone(),
+                digest.unwrap_or_default(),
+            ));
+        }
+        said
     }
 
     /// What concerns one target.

@@ -40,7 +40,7 @@ pub(crate) fn read(dir: &Path) -> Result<Files, Vec<Problem>> {
 fn read_once(dir: &Path) -> Result<Files, Vec<Problem>> {
     let mut files = Files::new();
     let mut problems = Vec::new();
-    for name in ["targets.toml", "classify.toml"] {
+    for name in ["targets.toml", "classify.toml", "properties.toml"] {
         if dir.join(name).exists() {
             read_file(dir, name.to_owned(), &mut files, &mut problems);
         }
@@ -108,10 +108,11 @@ fn read_file(dir: &Path, name: String, files: &mut Files, problems: &mut Vec<Pro
 }
 
 /// The bundle's digest, as lower-case hexadecimal: SHA-256 over each file that decides something (not the
-/// tests), sorted by path, as path, a zero byte, the length as eight big-endian bytes, and the content.
+/// tests and the properties), sorted by path, as path, a zero byte, the length as eight big-endian bytes, and the content.
 pub(crate) fn digest(files: &Files) -> String {
     let mut hash = Sha256::new();
-    for (path, text) in files.iter().filter(|(path, _)| !path.starts_with("tests/")) {
+    let decides = |path: &str| !path.starts_with("tests/") && path != "properties.toml";
+    for (path, text) in files.iter().filter(|(path, _)| decides(path)) {
         hash.update(path.as_bytes());
         hash.update([0]);
         hash.update((text.len() as u64).to_be_bytes());

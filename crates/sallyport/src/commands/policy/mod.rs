@@ -1,10 +1,16 @@
 //! `sallyport policy`: what a platform engineer does with rules before they are in force. One module a command.
 
 mod check;
+mod diff;
+mod prove;
+mod report;
+mod revision;
 
 use clap::{Args, Subcommand};
 
 use self::check::CheckArgs;
+use self::diff::DiffArgs;
+use self::prove::ProveArgs;
 
 /// Work with policy bundles: directories with rules, targets and classifications.
 #[derive(Debug, Args)]
@@ -16,6 +22,8 @@ pub(crate) struct PolicyArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     Check(CheckArgs),
+    Diff(DiffArgs),
+    Prove(ProveArgs),
 }
 
 impl PolicyArgs {
@@ -26,6 +34,8 @@ impl PolicyArgs {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self.action {
             Action::Check(args) => args.run(),
+            Action::Diff(args) => args.run(),
+            Action::Prove(args) => args.run(),
         }
     }
 }
