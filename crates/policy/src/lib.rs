@@ -29,6 +29,8 @@ mod rules;
 mod schema;
 mod search;
 mod standing;
+#[cfg(feature = "symbolic")]
+mod symbolic;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod watcher;
@@ -38,12 +40,18 @@ pub use bundle::{Bundle, Loader};
 pub use cases::{Case, CaseReport};
 pub use classify::{Classification, ColumnName, Detected, ProtectedPath, Trust};
 pub use decision::{Approvals, Decision, Disclosure, HoldSpec, Lifetime, Outcome, Reveal, RuleId, View};
+#[cfg(feature = "symbolic")]
+pub use diff::nothing_newly_allowed;
 pub use diff::{Comparison, Difference, Kind as DifferenceKind, Witness, compare};
 pub use mask::{MaskSyntaxError, stricter};
 pub use needs::Needs;
 pub use problem::{LoadError, Problem};
+#[cfg(feature = "symbolic")]
+pub use properties::certain;
 pub use properties::{Counterexample, Finding, Proof, prove};
 pub use schema::{BASE_SCHEMA, SchemaFragment, action_names, group_names};
 pub use search::{Answer, Asked, Budget, Effort};
 pub use standing::Standing;
+#[cfg(feature = "symbolic")]
+pub use symbolic::{Certainty, Solver};
 pub use watcher::{Reloaded, Watcher};

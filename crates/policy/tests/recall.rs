@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::string_slice,
+    clippy::indexing_slicing,
     reason = "tests"
 )]
 

@@ -1,5 +1,7 @@
 //! What changes between two bundles by meaning: not lines, but requests that are answered otherwise.
 
+#[cfg(feature = "symbolic")]
+mod certain;
 mod change;
 mod finding;
 mod grounds;
@@ -12,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use smol_str::SmolStr;
 
+#[cfg(feature = "symbolic")]
+pub use certain::nothing_newly_allowed;
 pub use change::Kind;
 pub use finding::{Difference, Witness};
 

@@ -124,7 +124,7 @@ fn bare(value: &Value) -> String {
         Value::Time(time) => time.format(format).unwrap_or_default(),
         Value::Ip(address) => address.to_string(),
         Value::String(text) | Value::Entity(_, text) => format!("`{text}`"),
-        other => plain(other).to_string(),
+        Value::Bool(_) | Value::Long(_) | Value::Strings(_) | Value::Entities(..) => plain(value).to_string(),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Pair<'a> {
     /// Of each side, the rules that the other side has not.
     changed: [BTreeSet<usize>; 2],
     /// Targets or classes lie elsewhere, so that the same rules can say something else.
-    moved: bool,
+    pub(super) moved: bool,
 }
 
 impl<'a> Pair<'a> {

@@ -171,7 +171,7 @@ fn describe(model: &Model<'_>, small: &Assignment, wanted: &Change, actions: &[A
         change: wanted.clone(),
         who: phrase::who(&probe.asked.who, &probe.outside(), probe.here(&program)),
         place: probe.place(),
-        conditions: conditions.iter().filter_map(|(_, words)| words.clone()).collect(),
+        conditions: conditions.values().flatten().cloned().collect(),
         class: probe.asked.class.clone().filter(|_| !any_class),
         reveals: probe.asked.class.is_some(),
         witness: Witness {
@@ -182,9 +182,9 @@ fn describe(model: &Model<'_>, small: &Assignment, wanted: &Change, actions: &[A
             class: probe.asked.class.clone(),
             facts: conditions
                 .into_keys()
-                .filter_map(|name| {
+                .map(|name| {
                     let value = probe.asked.facts.get(&name).map(phrase::plain);
-                    Some((name, value.unwrap_or(serde_json::Value::Null)))
+                    (name, value.unwrap_or(serde_json::Value::Null))
                 })
                 .collect(),
             before,

@@ -1,5 +1,7 @@
 //! What must be true of a bundle whatever its rules say: `properties.toml`, and looking for requests that refute it.
 
+#[cfg(feature = "symbolic")]
+mod certain;
 mod file;
 mod prove;
 mod region;
@@ -9,6 +11,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use smol_str::SmolStr;
 
+#[cfg(feature = "symbolic")]
+pub use certain::certain;
 pub use prove::prove;
 
 use crate::act::{ActionName, Resource, Subject};
@@ -23,6 +27,9 @@ pub struct Proof {
     pub finding: Finding,
     /// What was done to find it.
     pub effort: Effort,
+    /// Why a solver did not prove it, where one was asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub open: Vec<String>,
 }
 
 /// Whether a property holds, as far as that is known.
@@ -33,6 +40,8 @@ pub enum Finding {
     Refuted(Box<Counterexample>),
     /// Requests that it speaks of were tried, and none refutes it. That is no proof.
     NotRefuted,
+    /// A solver proved it, for all requests and entities that the schema admits.
+    Proven,
     /// No request was found that it speaks of: it says nothing about this bundle, or it does not say what was meant.
     SpeaksOfNothing,
     /// The time ended before anything was tried.

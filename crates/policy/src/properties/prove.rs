@@ -94,10 +94,11 @@ fn one(
         name: property.raw.name.clone(),
         finding,
         effort: hunt.effort,
+        open: Vec::new(),
     }
 }
 
-fn speaks_of(region: &Bundle, action: &EntityUid) -> bool {
+pub(super) fn speaks_of(region: &Bundle, action: &EntityUid) -> bool {
     let rules = region.rules();
     let bucket = rules.bucket_of(&name_of(action)).and_then(|at| rules.buckets.get(at));
     bucket.is_some_and(|bucket| !bucket.rules.is_empty())

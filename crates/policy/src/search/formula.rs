@@ -60,6 +60,7 @@ pub(crate) struct Setting<'a> {
 
 impl Atoms {
     /// Takes a condition apart.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is not taken apart is an atom")]
     pub(crate) fn read(&mut self, expr: &Expr, setting: &Setting<'_>) -> Formula {
         match expr.expr_kind() {
             ExprKind::Lit(Literal::Bool(value)) => Formula::Is(*value),
@@ -70,15 +71,14 @@ impl Atoms {
                 test_expr,
                 then_expr,
                 else_expr,
-            } => match self.read(test_expr, setting) {
-                Formula::Is(true) => self.read(then_expr, setting),
-                Formula::Is(false) => self.read(else_expr, setting),
-                test => Formula::If(Box::new([
-                    test,
-                    self.read(then_expr, setting),
-                    self.read(else_expr, setting),
-                ])),
-            },
+            } => {
+                let test = self.read(test_expr, setting);
+                let [then, otherwise] = [then_expr, else_expr].map(|branch| self.read(branch, setting));
+                if let Formula::Is(value) = test {
+                    return if value { then } else { otherwise };
+                }
+                Formula::If(Box::new([test, then, otherwise]))
+            }
             _ => self.atom(expr, setting),
         }
     }
@@ -147,7 +147,7 @@ fn asks(expr: &Expr, reveals: bool) -> (BTreeSet<Variable>, bool) {
             } => open.extend([test_expr.as_ref(), then_expr, else_expr]),
             ExprKind::ExtensionFunctionApp { args, .. } | ExprKind::Set(args) => open.extend(args.iter()),
             ExprKind::Record(fields) => open.extend(fields.values()),
-            _ => {}
+            ExprKind::Lit(_) | ExprKind::Var(Var::Action) | ExprKind::Slot(_) | ExprKind::Unknown(_) => {}
         }
     }
     (asks, opaque)
@@ -161,7 +161,7 @@ fn not(formula: Formula) -> Formula {
     match formula {
         Formula::Is(value) => Formula::Is(!value),
         Formula::Not(inner) => *inner,
-        other => Formula::Not(Box::new(other)),
+        Formula::Atom(_) | Formula::All(_) | Formula::Any(_) | Formula::If(_) => Formula::Not(Box::new(formula)),
     }
 }
 
@@ -172,12 +172,13 @@ fn all(parts: [Formula; 2]) -> Formula {
             Formula::Is(true) => {}
             Formula::Is(false) => return Formula::Is(false),
             Formula::All(more) => list.extend(more),
-            other => list.push(other),
+            Formula::Atom(_) | Formula::Not(_) | Formula::Any(_) | Formula::If(_) => list.push(part),
         }
     }
-    match list.len() {
-        0 => Formula::Is(true),
-        _ => Formula::All(list),
+    if list.is_empty() {
+        Formula::Is(true)
+    } else {
+        Formula::All(list)
     }
 }
 
@@ -188,11 +189,12 @@ fn any(parts: [Formula; 2]) -> Formula {
             Formula::Is(false) => {}
             Formula::Is(true) => return Formula::Is(true),
             Formula::Any(more) => list.extend(more),
-            other => list.push(other),
+            Formula::Atom(_) | Formula::Not(_) | Formula::All(_) | Formula::If(_) => list.push(part),
         }
     }
-    match list.len() {
-        0 => Formula::Is(false),
-        _ => Formula::Any(list),
+    if list.is_empty() {
+        Formula::Is(false)
+    } else {
+        Formula::Any(list)
     }
 }

@@ -26,6 +26,7 @@ impl Literals {
     pub(super) fn read(&mut self, expr: &Expr) {
         let arguments = self.read_functions(expr);
         for part in expr.subexpressions() {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "all others have no constant of their own")]
             match part.expr_kind() {
                 ExprKind::Lit(Literal::String(text)) if !arguments.contains(text) => {
                     self.strings.insert(text.clone());

@@ -88,8 +88,20 @@ pub(super) fn tried(
     literals: &Literals,
     sides: usize,
 ) -> Vec<Place> {
-    let none = BTreeSet::new();
-    let ids = |kind: &str| literals.entities.get(kind).unwrap_or(&none);
+    let mut places = existing(known, protocols, literals);
+    let protocol = protocols.and_then(|list| list.first());
+    let made = made(protocol.map_or("", SmolStr::as_str), literals);
+    let missing = made.filter(|made| {
+        let named = known.iter().flat_map(|place| &place.sides);
+        !named.into_iter().any(|side| side.name == made.name)
+    });
+    places.extend(missing.map(|resource| Place::same(&resource, sides)));
+    places.truncate(MOST);
+    places
+}
+
+/// Of the targets that there are, one of each kind, those that moved, and those that rules name.
+fn existing(known: &[Place], protocols: Option<&BTreeSet<SmolStr>>, literals: &Literals) -> Vec<Place> {
     let speaks = |place: &&Place| {
         let of = |resource: &Resource| protocols.is_none_or(|list| list.contains(resource.protocol.as_str()));
         place.sides.iter().any(of)
@@ -98,52 +110,53 @@ pub(super) fn tried(
     if fitting.is_empty() {
         fitting = known.iter().collect();
     }
-    let (mut places, mut kinds) = (Vec::new(), BTreeSet::new());
-    for place in fitting {
-        let Some(first) = place.sides.first() else { continue };
-        let kind = (first.protocol.clone(), first.environment.clone(), first.tags.clone());
-        let named = ids("Target").contains(first.name.as_str()) || literals.strings.contains(first.name.as_str());
-        if kinds.insert(kind) || place.moved() || named {
-            places.push(place.clone());
-        }
-    }
-    let protocol = protocols
-        .and_then(|list| list.first())
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    let made = |name: &str, environment: Option<&SmolStr>, tag: Option<&SmolStr>| Resource {
-        name: name.to_owned(),
-        protocol: protocol.clone(),
-        environment: environment.map(ToString::to_string),
-        tags: tag.map(ToString::to_string).into_iter().collect(),
+    let mut kinds = BTreeSet::new();
+    let mut worth = |place: &&Place| {
+        let Some(first) = place.sides.first() else { return false };
+        let name = first.name.as_str();
+        let ids = literals.entities.get("Target");
+        let named = ids.is_some_and(|ids| ids.contains(name)) || literals.strings.contains(name);
+        kinds.insert((first.protocol.clone(), first.environment.clone(), first.tags.clone())) || place.moved() || named
     };
-    let mut add = |resource: Resource| places.push(Place::same(&resource, sides));
-    add(made("some-target", None, None));
-    for environment in ids("Environment") {
-        add(made("some-target", Some(environment), None));
-        ids("Tag")
-            .iter()
-            .for_each(|tag| add(made("some-target", Some(environment), Some(tag))));
-    }
-    ids("Tag")
+    fitting.into_iter().filter(|place| worth(place)).cloned().collect()
+}
+
+/// Targets that may come: nowhere, where rules speak of, by the names and with the protocols that they compare with.
+fn made(protocol: &str, literals: &Literals) -> impl Iterator<Item = Resource> {
+    let none = BTreeSet::new();
+    let ids = |kind: &str| literals.entities.get(kind).unwrap_or(&none);
+    let plain = Resource {
+        name: "some-target".to_owned(),
+        protocol: protocol.to_owned(),
+        environment: None,
+        tags: Vec::new(),
+    };
+    let mut list = vec![plain.clone()];
+    let environments = ids("Environment")
         .iter()
-        .for_each(|tag| add(made("some-target", None, Some(tag))));
-    for name in ids("Target")
+        .map(|name| Some(name.to_string()))
+        .chain([None]);
+    for environment in environments {
+        let tags = ids("Tag").iter().map(|tag| vec![tag.to_string()]).chain([Vec::new()]);
+        list.extend(tags.map(|tags| Resource {
+            environment: environment.clone(),
+            tags,
+            ..plain.clone()
+        }));
+    }
+    for text in ids("Target")
         .iter()
         .chain(&literals.strings)
-        .filter(|name| !name.is_empty())
+        .filter(|text| !text.is_empty())
     {
-        if !known
-            .iter()
-            .any(|place| place.sides.iter().any(|side| side.name == *name))
-        {
-            add(made(name, None, None));
-            add(Resource {
-                protocol: name.to_string(),
-                ..made("some-target", None, None)
-            });
-        }
+        list.push(Resource {
+            name: text.to_string(),
+            ..plain.clone()
+        });
+        list.push(Resource {
+            protocol: text.to_string(),
+            ..plain.clone()
+        });
     }
-    places.truncate(MOST);
-    places
+    list.into_iter()
 }

@@ -37,6 +37,10 @@ impl Kind {
             EntityKind::Entity(types) => Some(SmolStr::from(types.get_single_entity()?.to_string())),
             EntityKind::AnyEntity => None,
         };
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "what no fact can be is no kind, whatever Cedar adds"
+        )]
         match declared {
             Type::Bool(_) => Some(Self::Bool),
             Type::Long => Some(Self::Long),
@@ -77,11 +81,13 @@ pub(super) fn fact(kind: &Kind, optional: bool, literals: &Literals) -> Vec<Opti
     let ids = |kind: &SmolStr| literals.entities.get(kind).unwrap_or(&none);
     let mut values: Vec<Option<Value>> = Vec::new();
     values.extend(optional.then_some(None));
-    values.push(Some(match kind {
-        // What may be absent is not there and empty.
-        Kind::String if optional => Value::from(OTHER),
-        _ => kind.plain(),
-    }));
+    // What may be absent is not there and empty.
+    let plain = if optional && *kind == Kind::String {
+        Value::from(OTHER)
+    } else {
+        kind.plain()
+    };
+    values.push(Some(plain));
     match kind {
         Kind::Bool => values.push(Some(true.into())),
         Kind::Long => {
