@@ -469,3 +469,14 @@ fn copy_of(from: &Path) -> tempfile::TempDir {
     }
     dir
 }
+
+#[test]
+fn a_session_that_must_be_watched_is_named() {
+    let watched = format!(
+        r#"{ALL} @id("watched") @moderate("operators") forbid (principal, action in Sql::Action::"ddl", resource)
+        unless {{ context.watched_by.contains(Group::"operators") }};"#
+    );
+    let fresh =
+        "anybody now waits to run `Sql::ddl` on any target: held for somebody of `operators` to watch (was allowed)";
+    assert_eq!(said(&rules(ALL, &watched)), [(Kind::NewlyHeld, fresh)]);
+}

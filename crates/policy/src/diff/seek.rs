@@ -93,7 +93,7 @@ impl<'a> Pair<'a> {
         }
         hunt.draw(&model, &[Room::whole(&model.pools)], &mut seen, &mut look);
         let names: Vec<ActionName> = actions.iter().map(name_of).collect();
-        super::shrink::found(&model, &flips, &names)
+        super::shrink::found(&model, &flips, &names, hunt)
     }
 }
 

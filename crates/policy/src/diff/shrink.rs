@@ -8,16 +8,33 @@ use super::change::{Change, HELD, change};
 use super::finding::{Found, Witness};
 use super::phrase;
 use crate::act::{ActionName, Resource, SubjectKind, Value};
-use crate::search::{Asked, Assignment, Matter, Model, Pool, matters, shrunk};
+use crate::search::{Asked, Assignment, Hunt, Matter, Model, Pool, matters, shrunk};
+
+/// How many differences are shown as they were found, when there is no time to make their requests smaller.
+const MOST_LARGE: usize = 20;
 
 /// What differs and where, once for each smallest request.
-pub(super) fn found(model: &Model<'_>, flips: &[(Assignment, Change)], actions: &[ActionName]) -> Vec<Found> {
+pub(super) fn found(
+    model: &Model<'_>,
+    flips: &[(Assignment, Change)],
+    actions: &[ActionName],
+    hunt: &mut Hunt,
+) -> Vec<Found> {
     let mut smallest: HashSet<(Assignment, Change)> = HashSet::new();
     let mut list = Vec::new();
+    let mut large = 0;
     for (assignment, change) in flips {
-        let small = shrunk(model, assignment, &|other| {
-            differs(model, other).as_ref() == Some(change)
-        });
+        let small = if hunt.over() {
+            large += 1;
+            assignment.clone()
+        } else {
+            shrunk(model, assignment, &|other| {
+                differs(model, other).as_ref() == Some(change)
+            })
+        };
+        if large > MOST_LARGE {
+            break;
+        }
         if smallest.insert((small.clone(), change.clone())) {
             list.extend(describe(model, &small, change, actions));
         }

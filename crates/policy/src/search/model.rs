@@ -8,7 +8,7 @@ use cedar_policy_core::validator::types::Type;
 use smol_str::SmolStr;
 
 use super::asked::{Answer, Asked};
-use super::formula::{Atoms, Formula, Setting, Variable};
+use super::formula::{Atom, Atoms, Formula, Setting, Variable};
 use super::literals::Literals;
 use super::picks::{MOST, Picks};
 use super::places::{self, Place};
@@ -198,7 +198,7 @@ impl<'a> Model<'a> {
     }
 
     /// What an atom says on a side.
-    fn table(&self, side: usize, atom: &super::formula::Atom) -> Table {
+    fn table(&self, side: usize, atom: &Atom) -> Table {
         let at = |asked: &Variable| self.variables.iter().position(|variable| variable == asked);
         let asked: Option<Vec<usize>> = atom.asks.iter().map(at).collect();
         let Some(asked) = asked.filter(|_| !atom.opaque) else {
@@ -209,7 +209,7 @@ impl<'a> Model<'a> {
             };
         };
         let Some((last, before)) = asked.split_last() else {
-            let said = self.says(side, &atom.expr, &self.plainest());
+            let said = self.says(side, atom, &self.plainest());
             let demands = |value: bool| {
                 if said == Some(value) {
                     vec![Vec::new()]
@@ -238,7 +238,7 @@ impl<'a> Model<'a> {
             let (mut yes, mut no) = (Picks::default(), Picks::default());
             for value in 0..width {
                 set(&mut assignment, *last, value);
-                match self.says(side, &atom.expr, &assignment) {
+                match self.says(side, atom, &assignment) {
                     Some(true) => yes.insert(value),
                     Some(false) => no.insert(value),
                     None => {}
@@ -256,11 +256,15 @@ impl<'a> Model<'a> {
         table
     }
 
-    fn says(&self, side: usize, expr: &cedar_policy_core::ast::Expr, assignment: &[usize]) -> Option<bool> {
-        let asked = self.asked(assignment, side);
+    fn says(&self, side: usize, atom: &Atom, assignment: &[usize]) -> Option<bool> {
+        let mut asked = self.asked(assignment, side);
+        // What it does not ask about need not be built.
+        let wanted =
+            |name: &SmolStr| self.class && name == "target" || atom.asks.contains(&Variable::Fact(name.clone()));
+        asked.facts.retain(|name, _| wanted(name));
         let standing = self.sides.get(side)?.standing(&asked.who, &asked.target).ok()?;
         let class = asked.class.as_ref().and_then(|class| uid_of("Classification", class));
-        standing.says(expr, &asked.act(), class.as_ref(), &asked.situation())
+        standing.says(&atom.expr, &asked.act(), class.as_ref(), &asked.situation())
     }
 }
 

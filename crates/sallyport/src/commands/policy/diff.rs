@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use sallyport_policy::{Comparison, Difference, DifferenceKind, Witness, compare};
+use sallyport_policy::{
+    Answer, Bundle, Certainty, Comparison, Difference, DifferenceKind, Reveal, Solver, Witness, compare,
+    nothing_newly_allowed,
+};
 use serde_json::json;
 
 use super::super::terminal::{print_json, safe};
@@ -63,13 +66,32 @@ impl DiffArgs {
         let old = revision::load(&loader, &self.old, &dir)?;
         let new = revision::load(&loader, &self.new, &dir)?;
         let comparison = compare(&old, &new, loader.fragments(), report::within(self.budget))?;
+        let proof = self.proof(&old, &new, &comparison);
         let format = if self.json { Format::Json } else { self.format };
         match format {
-            Format::Json => print_json(&as_json(&comparison))?,
-            Format::Markdown => writeln!(stdout(), "{}", markdown(&comparison).trim_end())?,
-            Format::Text => writeln!(stdout(), "{}", safe(text(&comparison).trim_end()))?,
+            Format::Json => print_json(&as_json(&comparison, &proof))?,
+            Format::Markdown => writeln!(stdout(), "{}", markdown(&comparison, &proof).trim_end())?,
+            Format::Text => writeln!(stdout(), "{}", safe(text(&comparison, &proof).trim_end()))?,
         }
         self.judge(&comparison.differences)
+    }
+
+    /// Proves that nothing is newly allowed, unless the search has found otherwise or there is nothing to prove.
+    fn proof(&self, old: &Bundle, new: &Bundle, comparison: &Comparison) -> Proof {
+        let more = [DifferenceKind::NewlyAllowed, DifferenceKind::NoLongerHeld];
+        let clear = |difference: &Difference| {
+            let after = difference.witness.as_ref().map(|witness| &witness.after);
+            matches!(after, Some(Answer::Disclosure(disclosure)) if disclosure.reveal == Reveal::Clear)
+                && difference.kind == DifferenceKind::WeakerMasks
+        };
+        let differences = &comparison.differences;
+        if comparison.effort.actions == 0 || differences.iter().any(|one| more.contains(&one.kind) || clear(one)) {
+            return Proof::NotAsked;
+        }
+        match Solver::find() {
+            Some(solver) => Proof::Asked(nothing_newly_allowed(old, new, &solver, self.budget)),
+            None => Proof::NoSolver,
+        }
     }
 
     fn judge(&self, differences: &[Difference]) -> anyhow::Result<()> {
@@ -85,17 +107,52 @@ impl DiffArgs {
     }
 }
 
-fn as_json(comparison: &Comparison) -> serde_json::Value {
+/// What became of the proof that nothing is newly allowed.
+enum Proof {
+    /// There was nothing to prove.
+    NotAsked,
+    NoSolver,
+    Asked(Certainty),
+}
+
+impl Proof {
+    /// A sentence.
+    fn words(&self) -> String {
+        match self {
+            Self::NotAsked => String::new(),
+            Self::NoSolver => format!(" {}", report::NO_SOLVER),
+            Self::Asked(certainty) if certainty.is_whole() => {
+                " Proven with cvc5: nothing is newly allowed or newly shown in the clear, whatever the request."
+                    .to_owned()
+            }
+            Self::Asked(certainty) => {
+                let first = certainty.open.first().map(String::as_str).unwrap_or_default();
+                let (open, all) = (certainty.open.len(), certainty.open.len() + certainty.proven);
+                format!(
+                    " That nothing is newly allowed could not be proven with cvc5 for {open} of {all} kinds of \
+                     requests: {first}."
+                )
+            }
+        }
+    }
+}
+
+fn as_json(comparison: &Comparison, proof: &Proof) -> serde_json::Value {
+    let nothing_newly_allowed = match proof {
+        Proof::NotAsked if comparison.effort.actions == 0 => json!({ "proven": true }),
+        Proof::NotAsked | Proof::NoSolver => json!({ "proven": false }),
+        Proof::Asked(certainty) => json!({ "proven": certainty.is_whole(), "open": certainty.open }),
+    };
     json!({
         "differences": comparison.differences,
         "effort": comparison.effort,
-        "proven": comparison.effort.actions == 0,
-        "summary": summary(comparison),
+        "nothing_newly_allowed": nothing_newly_allowed,
+        "summary": summary(comparison, proof),
     })
 }
 
 /// What was done, and how sure the answer is.
-fn summary(comparison: &Comparison) -> String {
+fn summary(comparison: &Comparison, proof: &Proof) -> String {
     let effort = &comparison.effort;
     let asked = comparison
         .differences
@@ -111,18 +168,20 @@ fn summary(comparison: &Comparison) -> String {
         0 => String::new(),
         count => format!(" To {count} other actions the same rules apply."),
     };
-    let requests = report::requests(effort);
+    let (requests, proven) = (report::requests(effort), proof.words());
     let (cut, actions) = (report::cut(effort), effort.actions);
     if asked {
-        format!("Searched {requests} of {actions} actions{cut}; there may be differences that were not found.{alike}")
+        format!(
+            "Searched {requests} of {actions} actions{cut}; there may be differences that were not found.{alike}{proven}"
+        )
     } else {
         format!(
-            "Searched {requests} of {actions} actions, found none that is decided otherwise; not proven{cut}.{alike}"
+            "Searched {requests} of {actions} actions, found none that is decided otherwise; not proven{cut}.{alike}{proven}"
         )
     }
 }
 
-fn text(comparison: &Comparison) -> String {
+fn text(comparison: &Comparison, proof: &Proof) -> String {
     let mut out = String::new();
     let mut last = None;
     for difference in &comparison.differences {
@@ -139,7 +198,7 @@ fn text(comparison: &Comparison) -> String {
     if !out.is_empty() {
         out.push('\n');
     }
-    out + &summary(comparison)
+    out + &summary(comparison, proof)
 }
 
 /// A witness, a line for each part.
@@ -157,7 +216,7 @@ fn lines(witness: &Witness) -> Vec<String> {
     lines
 }
 
-fn markdown(comparison: &Comparison) -> String {
+fn markdown(comparison: &Comparison, proof: &Proof) -> String {
     let mut out = String::from("### What this changes\n\n");
     let mut last = None;
     for difference in &comparison.differences {
@@ -178,5 +237,5 @@ fn markdown(comparison: &Comparison) -> String {
     if last.is_some() {
         out.push('\n');
     }
-    out + &summary(comparison)
+    out + &summary(comparison, proof)
 }

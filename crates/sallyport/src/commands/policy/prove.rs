@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::Args;
-use sallyport_policy::{Counterexample, Finding, Proof, prove};
+use sallyport_policy::{Counterexample, Finding, Proof, Solver, certain, prove};
 use serde_json::json;
 
 use super::super::terminal::{print_json, safe};
@@ -42,7 +42,7 @@ impl ProveArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let loader = loader();
         let bundle = revision::load(&loader, &self.dir, &PathBuf::from("policy"))?;
-        let proofs = match prove(&bundle, loader.fragments(), report::within(self.budget)) {
+        let mut proofs = match prove(&bundle, loader.fragments(), report::within(self.budget)) {
             Ok(proofs) => proofs,
             Err(problems) => {
                 let count = problems.len();
@@ -56,15 +56,19 @@ impl ProveArgs {
         if proofs.is_empty() {
             bail!("`{}` has no properties: write some into its properties.toml", self.dir);
         }
+        let solver = Solver::find();
+        if let Some(solver) = &solver {
+            certain(&bundle, &mut proofs, solver, self.budget);
+        }
         let format = if self.json { Format::Json } else { self.format };
         match format {
-            Format::Json => print_json(&json!({ "properties": proofs }))?,
-            Format::Markdown => writeln!(stdout(), "{}", markdown(&proofs).trim_end())?,
-            Format::Text => writeln!(stdout(), "{}", safe(text(&proofs).trim_end()))?,
+            Format::Json => print_json(&json!({ "properties": proofs, "solver": solver.is_some() }))?,
+            Format::Markdown => writeln!(stdout(), "{}", markdown(&proofs, solver.is_some()).trim_end())?,
+            Format::Text => writeln!(stdout(), "{}", safe(text(&proofs, solver.is_some()).trim_end()))?,
         }
         let bad = proofs
             .iter()
-            .filter(|proof| !matches!(proof.finding, Finding::NotRefuted))
+            .filter(|proof| !matches!(proof.finding, Finding::NotRefuted | Finding::Proven))
             .count();
         match bad {
             0 => Ok(()),
@@ -78,6 +82,7 @@ impl ProveArgs {
 fn verdict(proof: &Proof) -> (&'static str, String) {
     match &proof.finding {
         Finding::Refuted(_) => ("✗", "does not hold".to_owned()),
+        Finding::Proven => ("✓", "proven with cvc5, whatever the request".to_owned()),
         Finding::NotRefuted => ("·", report::effort(&proof.effort)),
         Finding::SpeaksOfNothing => (
             "✗",
@@ -90,7 +95,7 @@ fn verdict(proof: &Proof) -> (&'static str, String) {
     }
 }
 
-fn text(proofs: &[Proof]) -> String {
+fn text(proofs: &[Proof], solver: bool) -> String {
     let mut out = String::new();
     for proof in proofs {
         let (mark, words) = verdict(proof);
@@ -100,12 +105,21 @@ fn text(proofs: &[Proof]) -> String {
             let _ = writeln!(out, "    {line}");
         }
     }
+    if !solver && proofs.iter().any(|proof| matches!(proof.finding, Finding::NotRefuted)) {
+        let _ = writeln!(out, "{}", report::NO_SOLVER);
+    }
     out
 }
 
 fn lines(proof: &Proof) -> Vec<String> {
     let Finding::Refuted(example) = &proof.finding else {
-        return Vec::new();
+        // One reason is enough why a solver did not prove it.
+        return proof
+            .open
+            .iter()
+            .take(1)
+            .map(|why| format!("cvc5 did not prove it: {why}"))
+            .collect();
     };
     let Counterexample {
         who,
@@ -127,7 +141,7 @@ fn lines(proof: &Proof) -> Vec<String> {
     lines
 }
 
-fn markdown(proofs: &[Proof]) -> String {
+fn markdown(proofs: &[Proof], solver: bool) -> String {
     let mut out = String::from("### Properties\n\n");
     for proof in proofs {
         let (mark, words) = verdict(proof);
@@ -135,6 +149,9 @@ fn markdown(proofs: &[Proof]) -> String {
         for line in lines(proof) {
             let _ = writeln!(out, "  - {}", report::markdown(&line));
         }
+    }
+    if !solver {
+        let _ = writeln!(out, "\n{}", report::NO_SOLVER);
     }
     out
 }

@@ -115,6 +115,10 @@ pub(super) fn effort(effort: &Effort) -> String {
     text
 }
 
+/// Why nothing is proven where there is no solver.
+pub(super) const NO_SOLVER: &str =
+    "No solver is at hand (`cvc5` on the path, or named by `CVC5`), so nothing was proven.";
+
 /// How much was searched.
 pub(super) fn requests(effort: &Effort) -> String {
     let noun = if effort.requests == 1 { "request" } else { "requests" };
