@@ -480,3 +480,117 @@ fn a_session_that_must_be_watched_is_named() {
         "anybody now waits to run `Sql::ddl` on any target: held for somebody of `operators` to watch (was allowed)";
     assert_eq!(said(&rules(ALL, &watched)), [(Kind::NewlyHeld, fresh)]);
 }
+
+#[test]
+fn a_change_in_any_kind_of_condition_is_found() {
+    for (old, new) in [
+        ("context.runs > 3", "context.runs > 4"),
+        ("context.runs * 2 == 10", "context.runs * 2 == 12"),
+        (
+            "context.command like \"rm *-rf*\"",
+            "context.command like \"rm *-rf /*\"",
+        ),
+        (
+            "context.programs == [\"a\", \"b\"]",
+            "context.programs == [\"a\", \"c\"]",
+        ),
+        (
+            "context.programs.containsAll([\"a\", \"b\", \"c\"])",
+            "context.programs.containsAll([\"a\", \"b\"])",
+        ),
+        (
+            "context.reads_classes.contains(Classification::\"pci\")",
+            "context.reads_classes.contains(Classification::\"pii\")",
+        ),
+        ("principal == User::\"alice\"", "principal == User::\"bob\""),
+        ("principal == Machine::\"ci\"", "principal is Machine"),
+        ("principal.id like \"svc-*\"", "principal.id like \"svc-a*\""),
+        ("principal.id == context.login", "principal.id != context.login"),
+        ("resource.name like \"web-*\"", "resource.name like \"web-1*\""),
+        ("resource.protocol == \"ssh\"", "resource.protocol == \"telnet\""),
+        ("resource == Target::\"orders\"", "resource == Target::\"lab\""),
+        (
+            "resource in Tag::\"pci\" && resource in Environment::\"production\"",
+            "resource in Tag::\"pci\"",
+        ),
+        (
+            "resource in Environment::\"nowhere-yet\"",
+            "resource in Environment::\"somewhere\"",
+        ),
+        (
+            "context has source && context.source.isLoopback()",
+            "context has source && context.source.isMulticast()",
+        ),
+        (
+            "context has source && context.source == ip(\"10.0.0.1\")",
+            "context has source && context.source == ip(\"10.0.0.2\")",
+        ),
+        (
+            "context.now > datetime(\"2027-01-01\")",
+            "context.now > datetime(\"2027-01-02\")",
+        ),
+        (
+            "context.now.toTime() < duration(\"8h\")",
+            "context.now.toTime() < duration(\"8h30m\")",
+        ),
+        (
+            "context.now.durationSince(datetime(\"2026-01-01\")).toDays() > 30",
+            "context.now.durationSince(datetime(\"2026-01-01\")).toDays() > 60",
+        ),
+        ("context has task && context.task == \"OPS-1\"", "context has task"),
+        (
+            "context.watched_by.contains(Group::\"a\")",
+            "context.watched_by.contains(Group::\"b\")",
+        ),
+        (
+            "context.approved_by.containsAll([Group::\"a\", Group::\"b\"])",
+            "context.approved_by.containsAny([Group::\"a\", Group::\"b\"])",
+        ),
+        (
+            "principal in Group::\"a\" && principal in Group::\"b\" && principal in Group::\"c\"",
+            "principal in Group::\"a\" && principal in Group::\"b\"",
+        ),
+        (
+            "if context.terminal then context.background else context.download_runs",
+            "if context.terminal then context.download_runs else context.background",
+        ),
+    ] {
+        let text = |condition: &str| {
+            format!("@id(\"it\") permit (principal, action == Ssh::Action::\"exec\", resource) when {{ {condition} }};")
+        };
+        let load = |rules: &str| {
+            let dir = support::write(rules, CLASSES);
+            fs::write(dir.path().join("targets.toml"), TARGETS).unwrap();
+            match Loader::new(&shipped_fragments()).load(dir.path()) {
+                Ok(bundle) => bundle,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let found = compare(&load(&text(old)), &load(&text(new)), &shipped_fragments(), patient()).unwrap();
+        let back = compare(&load(&text(new)), &load(&text(old)), &shipped_fragments(), patient()).unwrap();
+        let kinds = |found: &Comparison| {
+            found
+                .differences
+                .iter()
+                .map(|difference| difference.kind)
+                .collect::<std::collections::BTreeSet<_>>()
+        };
+        assert!(
+            !kinds(&found).is_empty(),
+            "{old} → {new}: nothing was found in {:?}",
+            found.effort
+        );
+        // The other way round, what was allowed is refused and what was refused is allowed.
+        let turned: std::collections::BTreeSet<Kind> = kinds(&back)
+            .into_iter()
+            .map(|kind| {
+                if kind == Kind::NewlyAllowed {
+                    Kind::NewlyRefused
+                } else {
+                    Kind::NewlyAllowed
+                }
+            })
+            .collect();
+        assert_eq!(kinds(&found), turned, "{old} → {new}: {found:?} {back:?}");
+    }
+}

@@ -311,3 +311,34 @@ fn the_properties_of_the_example_hold_and_the_search_would_see_if_they_did_not()
         ]
     );
 }
+
+#[test]
+fn the_book_shows_properties_as_they_are_read_and_names_every_key() {
+    let book = fs::read_to_string(root().join("docs/src/policy-diff.md")).unwrap();
+    let (_, rest) = book.split_once("```toml\n").unwrap();
+    let (example, rest) = rest.split_once("```").unwrap();
+    let bundle = {
+        let dir = support::write("@id(\"all\") permit (principal, action, resource);", CLASSES);
+        fs::write(dir.path().join("targets.toml"), TARGETS).unwrap();
+        fs::write(dir.path().join("properties.toml"), example).unwrap();
+        Loader::new(&shipped_fragments()).load(dir.path()).unwrap()
+    };
+    let found = prove(&bundle, &shipped_fragments(), patient()).unwrap();
+    assert_eq!(found.len(), 4);
+    assert!(
+        found.iter().all(|proof| matches!(proof.finding, Finding::Refuted(_))),
+        "{found:?}"
+    );
+
+    // The complaint about a key that does not exist lists those that do.
+    let wrong = proofs(RULES, "[[property]]\nno-such-key = 1").unwrap_err();
+    let (_, expected) = wrong[0].message.split_once("expected").unwrap();
+    let (_, table) = rest.split_once("| key | says |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let shown: std::collections::BTreeSet<&str> = table
+        .lines()
+        .filter_map(|line| line.split('|').nth(1))
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    assert_eq!(shown, expected.split('`').skip(1).step_by(2).collect());
+}

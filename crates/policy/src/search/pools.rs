@@ -90,11 +90,7 @@ pub(super) fn fact(kind: &Kind, optional: bool, literals: &Literals) -> Vec<Opti
     values.push(Some(plain));
     match kind {
         Kind::Bool => values.push(Some(true.into())),
-        Kind::Long => {
-            let around = |n: &i64| [n.saturating_sub(1), *n, n.saturating_add(1)];
-            let numbers = [0, 1, 2].into_iter().chain(literals.longs.iter().flat_map(around));
-            values.extend(numbers.chain([i64::MAX, i64::MIN]).map(|n| Some(n.into())));
-        }
+        Kind::Long => values.extend(numbers(&literals.longs).into_iter().map(|n| Some(n.into()))),
         Kind::String => {
             let texts = literals.strings.iter().map(|text| Some(Value::String(text.clone())));
             values.extend(texts.chain([Some(OTHER.into())]));
@@ -105,16 +101,32 @@ pub(super) fn fact(kind: &Kind, optional: bool, literals: &Literals) -> Vec<Opti
             let sets = subsets(ids(name)).into_iter();
             values.extend(sets.map(|set| Some(Value::Entities(name.clone(), set))));
         }
-        Kind::Ip => values.extend(
-            literals
-                .addresses
-                .iter()
-                .flat_map(|text| addresses(text))
-                .map(|ip| Some(Value::Ip(ip))),
-        ),
+        Kind::Ip => {
+            // Of this machine, of many, and of no range that anybody names.
+            let usual = ["127.0.0.1", "::1", "224.0.0.1", "ff02::1", "2001:db8::7"];
+            let texts = literals.addresses.iter().map(SmolStr::as_str).chain(usual);
+            values.extend(texts.flat_map(addresses).map(|ip| Some(Value::Ip(ip))));
+        }
         Kind::Time => values.extend(times(literals).into_iter().map(|time| Some(Value::Time(time)))),
     }
     once(values)
+}
+
+/// Small numbers, those that rules name and those beside them, and what comes of two of them by simple arithmetic.
+fn numbers(named: &BTreeSet<i64>) -> Vec<i64> {
+    let mut list = vec![0, 1, 2];
+    list.extend(named);
+    let pairs = named
+        .iter()
+        .flat_map(|a| named.iter().map(move |b| (*a, *b)))
+        .take(MOST / 8);
+    let made = pairs
+        .flat_map(|(a, b)| [a.checked_add(b), a.checked_sub(b), a.checked_div(b)])
+        .flatten();
+    list.extend(made);
+    let around = list.iter().flat_map(|n| [n.saturating_sub(1), n.saturating_add(1)]);
+    let all: Vec<i64> = list.iter().copied().chain(around).chain([i64::MAX, i64::MIN]).collect();
+    once(all)
 }
 
 /// Each alone, one that nothing names, pairs, all, all but one, each with one that nothing names.
@@ -186,6 +198,19 @@ fn times(literals: &Literals) -> Vec<OffsetDateTime> {
         times.extend(day.checked_add(*step).into_iter().flat_map(around).flatten());
         let beside = literals.times.iter().filter_map(|time| time.checked_add(*step));
         times.extend(beside.flat_map(around).flatten());
+    }
+    // Numbers are compared with days, hours and so on since a moment.
+    for n in literals
+        .longs
+        .iter()
+        .filter_map(|n| i32::try_from(*n).ok())
+        .take(MOST / 32)
+    {
+        let steps = [Duration::DAY, Duration::HOUR, Duration::MINUTE, Duration::SECOND];
+        for since in literals.times.iter().chain([&day]) {
+            let counted = steps.iter().flat_map(|step| [*step * n, *step * n.saturating_add(1)]);
+            times.extend(counted.filter_map(|step| since.checked_add(step)));
+        }
     }
     times.extend((0..56).map(|third| day + Duration::hours(3 * third)));
     times
