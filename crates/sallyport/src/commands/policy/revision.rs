@@ -35,8 +35,16 @@ fn files_of(name: &str, dir: &Path) -> anyhow::Result<TempDir> {
     let here = if dir.is_dir() { dir } else { Path::new(".") };
     let (revision, folder) = match name.split_once(':') {
         Some((revision, folder)) => (revision, folder.to_owned()),
-        None if here == dir => (name, said(here, &["rev-parse".as_ref(), "--show-prefix".as_ref()])?),
-        None => (name, dir.display().to_string()),
+        None => {
+            let prefix = said(here, &["rev-parse".as_ref(), "--show-prefix".as_ref()])?;
+            // A bundle that is not there any more may have been there then.
+            let gone = if here == dir {
+                String::new()
+            } else {
+                dir.display().to_string()
+            };
+            (name, prefix + &gone)
+        }
     };
     let commit = format!("{revision}^{{commit}}");
     let words = ["rev-parse", "--verify", "--quiet", "--end-of-options", &commit];
