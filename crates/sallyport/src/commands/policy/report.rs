@@ -70,9 +70,12 @@ pub(super) fn place(target: &Resource) -> String {
 
 /// Facts as `name = value`.
 pub(super) fn facts<'a>(facts: impl IntoIterator<Item = (&'a SmolStr, &'a Value)>) -> String {
-    let fact = |(name, value): (&SmolStr, &Value)| match value {
-        Value::Null => format!("no {name}"),
-        value => format!("{name} = {value}"),
+    let fact = |(name, value): (&SmolStr, &Value)| {
+        if value.is_null() {
+            format!("no {name}")
+        } else {
+            format!("{name} = {value}")
+        }
     };
     let list: Vec<String> = facts.into_iter().map(fact).collect();
     list.join(", ")
