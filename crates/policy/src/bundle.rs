@@ -81,6 +81,12 @@ impl Loader {
         schema::text(&self.fragments)
     }
 
+    /// The protocols' fragments.
+    #[must_use]
+    pub fn fragments(&self) -> &[SchemaFragment] {
+        &self.fragments
+    }
+
     /// Reads and validates the directory.
     ///
     /// # Errors
@@ -219,7 +225,7 @@ impl Bundle {
         &self.files
     }
 
-    pub(crate) fn rules(&self) -> &Rules {
+    pub(crate) fn rules(&self) -> &Arc<Rules> {
         &self.rules
     }
 
@@ -234,6 +240,12 @@ impl Bundle {
     /// Every class, with those that it lies within.
     pub(crate) fn classes(&self) -> &BTreeMap<SmolStr, BTreeSet<SmolStr>> {
         &self.classify.classes
+    }
+
+    /// A bundle with the same targets and classes, and these rules instead of its own.
+    pub(crate) fn with_rules(&self, rules: &Files) -> Result<Self, Vec<Problem>> {
+        let (rules, _) = Rules::load(rules, self.rules.schema.as_ref().clone())?;
+        Ok(self.but(Some(rules), None))
     }
 
     /// The ids of all rules, in the order of their files.

@@ -144,6 +144,47 @@ impl ClassifyFile {
         columns.chain(detectors).chain(paths).chain(functions).collect()
     }
 
+    /// Everything that the file says, one by one: the target it is said of (none is every target), which kind of thing
+    /// it is about, the thing, and what is said of it.
+    pub(crate) fn said(&self) -> BTreeSet<(Option<SmolStr>, &'static str, SmolStr, SmolStr)> {
+        let raw = &self.raw;
+        let mut said = BTreeSet::new();
+        for class in &raw.classes {
+            said.extend(
+                class
+                    .within
+                    .iter()
+                    .map(|within| (None, "class", class.name.clone(), within.clone())),
+            );
+        }
+        for columns in &raw.columns {
+            let names = columns.column.names().iter().cloned();
+            said.extend(names.map(|name| (columns.target.clone(), "column", name, columns.class.clone())));
+        }
+        for relation in &raw.declassified {
+            let name = relation.relation.get_ref().clone();
+            said.insert((relation.target.clone(), "relation", name, SmolStr::default()));
+        }
+        for detector in &raw.detectors {
+            let kind = detector.kind.get_ref().clone();
+            said.insert((detector.target.clone(), "detector", kind, detector.class.clone()));
+        }
+        for paths in &raw.paths {
+            let names = paths.path.names().iter().cloned();
+            said.extend(names.map(|path| (paths.target.clone(), "path", path, paths.class.clone())));
+        }
+        for function in &raw.functions {
+            let digest = function.sha256.as_ref().map(|digest| digest.get_ref().clone());
+            said.insert((
+                function.target.clone(),
+                "function",
+                function.name.clone(),
+                digest.unwrap_or_default(),
+            ));
+        }
+        said
+    }
+
     /// What concerns one target.
     pub(crate) fn on(&self, target: &str) -> Classification {
         let here = |name: &Option<SmolStr>| name.as_ref().is_none_or(|name| name == target);

@@ -18,7 +18,7 @@ const ATTEMPTS: usize = 5;
 /// How deep folders may lie in `rules/` and `tests/`.
 pub(crate) const MAX_DEPTH: usize = 8;
 /// The files that lie beside the folders.
-pub(crate) const BESIDE: [&str; 2] = ["targets.toml", "classify.toml"];
+pub(crate) const BESIDE: [&str; 3] = ["targets.toml", "classify.toml", "properties.toml"];
 /// The folders, and how the names of their files end.
 pub(crate) const FOLDERS: [(&str, &str); 2] = [("rules", ".cedar"), ("tests", ".toml")];
 
@@ -132,10 +132,11 @@ fn read_file(dir: &Path, name: String, files: &mut Files, problems: &mut Vec<Pro
 }
 
 /// The bundle's digest, as lower-case hexadecimal: SHA-256 over each file that decides something (not the
-/// tests), sorted by path, as path, a zero byte, the length as eight big-endian bytes, and the content.
+/// tests and the properties), sorted by path, as path, a zero byte, the length as eight big-endian bytes, and the content.
 pub(crate) fn digest(files: &Files) -> String {
     let mut hash = Sha256::new();
-    for (path, text) in files.iter().filter(|(path, _)| !path.starts_with("tests/")) {
+    let decides = |path: &str| !path.starts_with("tests/") && path != "properties.toml";
+    for (path, text) in files.iter().filter(|(path, _)| decides(path)) {
         hash.update(path.as_bytes());
         hash.update([0]);
         hash.update((text.len() as u64).to_be_bytes());

@@ -17,6 +17,7 @@ mod classify;
 mod classify_file;
 mod code;
 mod decision;
+mod diff;
 mod explain;
 mod files;
 mod git;
@@ -31,10 +32,14 @@ mod needs;
 mod observing;
 mod places;
 mod problem;
+mod properties;
 mod recorded;
 mod rules;
 mod schema;
+mod search;
 mod standing;
+#[cfg(feature = "symbolic")]
+mod symbolic;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod watcher;
@@ -45,6 +50,9 @@ pub use cases::{Case, CaseReport};
 pub use classify::{Classification, ColumnName, Detected, ProtectedPath, Trust};
 pub use code::{Code, Severity};
 pub use decision::{Approvals, Decision, Disclosure, HoldSpec, Lifetime, Observed, Outcome, Reveal, RuleId, View};
+#[cfg(feature = "symbolic")]
+pub use diff::nothing_newly_allowed;
+pub use diff::{Comparison, Difference, Kind as DifferenceKind, Witness, compare};
 pub use explain::{Came, Considered};
 pub use given::{Bounds, digest_of, is_part, is_within};
 pub use judge::Meaning;
@@ -55,7 +63,13 @@ pub use mutate::{Change, Mutant, Mutation, Survivor};
 pub use needs::Needs;
 pub use observing::Observing;
 pub use problem::{LoadError, Problem};
+#[cfg(feature = "symbolic")]
+pub use properties::certain;
+pub use properties::{Counterexample, Finding, Proof, prove};
 pub use recorded::{acts_from_json, acts_to_json};
 pub use schema::{BASE_SCHEMA, SchemaFragment, action_names, group_names};
+pub use search::{Answer, Asked, Budget, Effort};
 pub use standing::Standing;
+#[cfg(feature = "symbolic")]
+pub use symbolic::{Certainty, Solver};
 pub use watcher::{Keep, Reloaded, Watcher};

@@ -148,10 +148,23 @@ impl Clause {
         let Some(condition) = &self.condition else {
             return Some(true);
         };
-        match evaluator.interpret(condition, &SlotEnv::new()).ok()?.value {
-            ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
-            ValueKind::Lit(_) | ValueKind::Set(_) | ValueKind::Record(_) | ValueKind::ExtensionValue(_) => None,
-        }
+        truth(condition, evaluator)
+    }
+}
+
+/// What one expression says of a request; `None` when it cannot be evaluated.
+pub(crate) fn holds(expr: &Expr, request: &Request, entities: &Entities) -> Option<bool> {
+    let core = request.as_ref().clone();
+    truth(
+        expr,
+        &Evaluator::new(core, entities.as_ref(), Extensions::all_available()),
+    )
+}
+
+fn truth(expr: &Expr, evaluator: &Evaluator<'_>) -> Option<bool> {
+    match evaluator.interpret(expr, &SlotEnv::new()).ok()?.value {
+        ValueKind::Lit(Literal::Bool(holds)) => Some(holds),
+        ValueKind::Lit(_) | ValueKind::Set(_) | ValueKind::Record(_) | ValueKind::ExtensionValue(_) => None,
     }
 }
 

@@ -6,12 +6,13 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityUid, Request, RestrictedExpression};
+use cedar_policy_core::ast::Expr;
 use smol_str::SmolStr;
 use time::{Duration, OffsetDateTime, UtcOffset};
 
 use crate::act::{Act, ActionName, Resource, Situation, Subject, SubjectKind, Value};
 use crate::decision::{Decision, Disclosure, HoldSpec, Lifetime, Reveal, RuleId, View};
-use crate::narrow::{Narrow, Scope, Verdict, narrow};
+use crate::narrow::{self, Narrow, Scope, Verdict, narrow};
 use crate::needs::Reads;
 use crate::rules::{Bucket, Rule, Rules};
 use crate::schema::uid_of;
@@ -166,6 +167,24 @@ impl Standing {
         Request::new(principal, action, resource, context, Some(self.rules.schema.as_ref()))
             .map(|_| ())
             .map_err(|error| error.to_string())
+    }
+
+    /// What a part of a rule's condition says about an act, or about seeing a class; `None` when it cannot be evaluated.
+    pub(crate) fn says(
+        &self,
+        expr: &Expr,
+        act: &Act,
+        class: Option<&EntityUid>,
+        situation: &Situation,
+    ) -> Option<bool> {
+        let at = self.rules.bucket_of(&act.action)?;
+        let action = self.rules.buckets.get(at)?.action.clone();
+        let context = self
+            .context(&Reads::all(), act, situation, &Present::in_(situation))
+            .ok()?;
+        let resource = class.unwrap_or(&self.target).clone();
+        let request = Request::new(self.principal.clone(), action, resource, context, None).ok()?;
+        narrow::holds(expr, &request, &self.entities)
     }
 
     /// The merged holds of the rules that refused; `None` when one of them does not hold, or there is none.

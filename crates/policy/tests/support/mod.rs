@@ -24,6 +24,16 @@ pub fn sql() -> SchemaFragment {
     fragment("postgres")
 }
 
+/// The SQL fragment under the name that targets have for its protocol.
+pub fn postgres() -> SchemaFragment {
+    SchemaFragment::new("postgres", sql().text)
+}
+
+/// What the protocols bring, under the names that targets have for them.
+pub fn shipped_fragments() -> [SchemaFragment; 2] {
+    [postgres(), SchemaFragment::new("ssh", fragment("ssh").text)]
+}
+
 /// What a protocol brings.
 pub fn fragment(protocol: &str) -> SchemaFragment {
     let path = root().join(format!("crates/protocols/{protocol}/src/schema.cedarschema"));

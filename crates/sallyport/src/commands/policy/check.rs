@@ -1,6 +1,6 @@
 //! `sallyport policy check`: whether a policy bundle can come into force, and whether it means what it seems to.
 
-use std::io::{stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 
 use anyhow::bail;
@@ -48,6 +48,11 @@ impl CheckArgs {
         };
         let format = if self.json { Format::Json } else { self.format };
         report.write(format, &mut stdout().lock(), &mut stderr().lock())?;
+        if let (Format::Text, Some(bundle)) = (format, &checked.bundle) {
+            for note in bundle.observing().notes {
+                writeln!(stderr(), "note: {note}")?;
+            }
+        }
         if report.fails() {
             bail!("{}", summary(&checked, &self.dir));
         }

@@ -2,14 +2,18 @@
 //! those that are or were. One module a command.
 
 mod check;
+mod diff;
 mod explain;
 mod formats;
 mod init;
 mod log;
 mod names;
 mod problems;
+mod prove;
 mod pull;
 mod replay;
+mod report;
+mod revision;
 mod schema;
 mod show;
 mod status;
@@ -19,10 +23,12 @@ mod workbench;
 use clap::{Args, Subcommand};
 
 use self::check::CheckArgs;
+use self::diff::DiffArgs;
 use self::explain::ExplainArgs;
 use self::init::InitArgs;
 use self::log::LogArgs;
 use self::names::NamesArgs;
+use self::prove::ProveArgs;
 use self::pull::PullArgs;
 use self::replay::ReplayArgs;
 use self::schema::SchemaArgs;
@@ -50,6 +56,8 @@ enum Action {
     Pull(PullArgs),
     Log(LogArgs),
     Show(ShowArgs),
+    Diff(DiffArgs),
+    Prove(ProveArgs),
 }
 
 impl PolicyArgs {
@@ -70,6 +78,8 @@ impl PolicyArgs {
             Action::Pull(args) => args.run().await,
             Action::Log(args) => args.run().await,
             Action::Show(args) => args.run().await,
+            Action::Diff(args) => args.run(),
+            Action::Prove(args) => args.run(),
         }
     }
 }

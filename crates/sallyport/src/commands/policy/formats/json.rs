@@ -21,6 +21,7 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn Write) -> anyhow::Result<
         "digest": bundle.map(sallyport_policy::Bundle::digest),
         "commit": bundle.and_then(sallyport_policy::Bundle::commit),
         "targets": report.targets,
+        "observing": bundle.map(|bundle| bundle.observing()).map(|o| json!({ "rules": o.rules, "targets": o.targets })),
         "problems": of(Severity::Error),
         "warnings": of(Severity::Warning),
     });
