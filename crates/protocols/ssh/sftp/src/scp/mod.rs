@@ -112,10 +112,7 @@ impl Scp {
             Direction::Upload => self.source(bytes, out),
             Direction::Download => self.sink(bytes, out),
         };
-        self.ended(result.map_err(|what| SftpError {
-            side: Side::Client,
-            what,
-        }))
+        self.broken(result, Side::Client, out)
     }
 
     /// Takes what the target sent; what is not taken stays in `bytes` until [`Self::wants_target`].
@@ -127,17 +124,15 @@ impl Scp {
             Direction::Upload => self.sink(bytes, out),
             Direction::Download => self.source(bytes, out),
         };
-        self.ended(result.map_err(|what| SftpError {
-            side: Side::Target,
-            what,
-        }))
+        self.broken(result, Side::Target, out)
     }
 
-    fn ended(&mut self, result: Result<(), SftpError>) -> Result<(), SftpError> {
+    /// After a word that nobody understands the run is over.
+    fn broken(&mut self, result: Result<(), &'static str>, side: Side, out: &mut ScpOut) -> Result<(), SftpError> {
         if result.is_err() {
-            self.state = State::Over;
+            self.over(out);
         }
-        result
+        result.map_err(|what| SftpError { side, what })
     }
 
     /// Whether the client's bytes are taken now.

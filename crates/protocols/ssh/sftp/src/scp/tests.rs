@@ -58,6 +58,31 @@ fn lines_that_a_sink_could_take_for_something_else_are_none() {
 }
 
 #[test]
+fn what_was_permitted_ends_once_whatever_the_source_says_then() {
+    for (said, ended) in [
+        (b"C0644 3 name\nabc\xd3".as_slice(), 1),
+        (b"D0755 0 name\nX", 1),
+        (b"D0755 0 name\nC0644 3 name\nabcX", 2),
+        (b"X", 0),
+    ] {
+        let (mut scp, mut out) = upload();
+        let (mut client, mut broken) = (bytes(said), false);
+        while !broken && (!client.is_empty() || !scp.wants_client()) {
+            broken = scp.from_client(&mut client, &mut out).is_err();
+            if let Some(ask) = out.asks.pop_front() {
+                scp.answer(ask.id, &ScpVerdict::Permitted, &mut out).unwrap();
+            } else if !broken {
+                scp.from_target(&mut bytes(b"\0"), &mut out).unwrap();
+            }
+        }
+        assert!(broken, "{said:?}");
+        assert_eq!(out.ended.len(), ended, "{said:?}");
+        scp.over(&mut out);
+        assert_eq!(out.ended.len(), ended, "{said:?}");
+    }
+}
+
+#[test]
 fn no_byte_of_a_file_leaves_before_the_verdict_and_none_after_a_refusal() {
     for refuse in [true, false] {
         let (mut scp, mut out) = upload();
