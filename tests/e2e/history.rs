@@ -5,7 +5,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use sallyport_testbed::Gateway;
-use sallyport_tests::{Plan, SshBed, SshPlan, Stage, TARGET, run};
+use sallyport_tests::{Plan, SshBed, SshPlan, Stage, TARGET, program, root, run};
 use serde_json::{Value, json};
 
 const CUSTOMERS: &str = "
@@ -158,7 +158,7 @@ fn what_a_change_would_have_done_to_real_commands() -> Result<()> {
             "UPDATE payments SET amount = 1 WHERE id = 7",
         ],
         [
-            "revealed",
+            "weaker-masks",
             "card-numbers",
             "alice",
             "`pci`: keep-last(4) → keep-last(8)",
@@ -234,7 +234,7 @@ fn what_is_classified_anew_counts_for_what_was_run_before() -> Result<()> {
             .any(|[k, _, _, h, t]| k == kind && h == how && t.contains(text))
     };
     ensure!(
-        has("hidden", "`national-id`: clear → redact", "WHERE id = 1"),
+        has("stronger-masks", "`national-id`: clear → redact", "WHERE id = 1"),
         "{said:#?}"
     );
     ensure!(
@@ -329,5 +329,96 @@ fn lines_and_files_of_hosts_are_decided_again() -> Result<()> {
             .any(|[kind, rules, _, _, example]| kind == "newly-refused" && rules == rule && example.contains(text));
         ensure!(found, "{rule} of `{text}` is not in {said:#?}");
     }
+    Ok(())
+}
+
+/// A repository with the gateway's bundle in it, and a change that is not committed.
+fn repository(gateway: &Gateway, at: &Path) -> Result<()> {
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.args([
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.com",
+            "-c",
+            "init.defaultBranch=main",
+        ]);
+        run(git.args(arguments).current_dir(at))
+    };
+    std::fs::create_dir_all(at)?;
+    run(Command::new("cp")
+        .arg("-r")
+        .arg(gateway.dir().join("policy"))
+        .arg(at.join("policy")))?;
+    for name in ["names", "properties.toml"] {
+        run(Command::new("cp")
+            .arg("-r")
+            .arg(root().join("policy").join(name))
+            .arg(at.join("policy")))?;
+    }
+    // The cases of the example are about its own targets.
+    std::fs::copy(root().join("policy/targets.toml"), at.join("policy/targets.toml"))?;
+    git(&["init", "-q"])?;
+    git(&["add", "."])?;
+    git(&["commit", "-qm", "the policy"])?;
+    Ok(())
+}
+
+#[test]
+fn continuous_integration_says_what_a_change_does() -> Result<()> {
+    let (stage, scratch) = (stage()?, tempfile::tempdir()?);
+    psql(&stage, "alice", &WORK)?;
+    let at = scratch.path().join("repository");
+    repository(&stage.gateway, &at)?;
+    let look = || -> Result<(bool, String)> {
+        let program = program()?;
+        let dir = program.parent().context("the program is nowhere")?;
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut script = Command::new("sh");
+        script
+            .arg(root().join("docs/ci/policy-report.sh"))
+            .args(["main", "policy", "report.md"]);
+        script.current_dir(&at).env("PATH", format!("{}:{path}", dir.display()));
+        script.env("SALLYPORT_API", format!("http://{}", stage.gateway.api().address()));
+        script
+            .env("SALLYPORT_TOKEN", stage.gateway.login("audrey")?)
+            .env("MIN_COVERAGE", "100");
+        let fine = script.stdin(Stdio::null()).output()?.status.success();
+        Ok((fine, std::fs::read_to_string(at.join("report.md"))?))
+    };
+    // Targets of the stage are not the example's: what was run there is refused, and that is no reason to fail.
+    std::fs::write(
+        at.join("policy/rules/more.cedar"),
+        "@id(\"no-vacuum\") forbid (principal, action == Sql::Action::\"vacuum\", resource);",
+    )?;
+    let (fine, report) = look()?;
+    ensure!(
+        !fine && report.contains("`no-vacuum`"),
+        "a rule without a case lowers the coverage: {report}"
+    );
+    let case = "[[case]]\nname = \"no vacuum\"\nwho = { user = \"dana\", groups = [\"dba\"] }\ntarget = \"orders\"\ncommand = \"VACUUM orders\"\nexpect = \"deny\"\nrule = \"no-vacuum\"\n";
+    std::fs::write(at.join("policy/tests/more.toml"), case)?;
+    let (fine, report) = look()?;
+    ensure!(fine, "refusing more is fine: {report}");
+    for title in [
+        "Is it valid?",
+        "What must always be true",
+        "What it changes",
+        "last 30d",
+    ] {
+        ensure!(
+            report.contains(&format!("### {title}")) || report.contains(title),
+            "{title} is missing: {report}"
+        );
+    }
+    edit(
+        &at.join("policy"),
+        "rules/changes.cedar",
+        "context.unrestricted.isEmpty()",
+        "context.statement_count == 1",
+    )?;
+    let (fine, report) = look()?;
+    ensure!(!fine && report.contains("newly-allowed"), "{report}");
     Ok(())
 }

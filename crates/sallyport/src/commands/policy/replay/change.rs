@@ -4,7 +4,7 @@ use clap::ValueEnum;
 use sallyport_policy::{Decision, Disclosure, Outcome, Reveal, RuleId};
 use serde::Serialize;
 
-/// In which way something is otherwise. In the order in which people want to hear of it.
+/// In which way something is otherwise, in the words of `sallyport policy diff`. The gravest come first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
@@ -13,26 +13,29 @@ pub(super) enum Kind {
     /// What waited for people runs at once.
     NoLongerHeld,
     /// What was refused waits for people.
-    HeldNotRefused,
+    RefusedToHeld,
     /// Values that were masked or withheld are shown, or shown more of.
-    Revealed,
+    WeakerMasks,
     /// What was allowed waits for people.
     NewlyHeld,
-    /// What was allowed, or waited for people, is refused.
+    /// What was allowed is refused.
     NewlyRefused,
+    /// What waited for people is refused.
+    HeldToRefused,
     /// Values are masked or withheld that were shown, or less of them is shown.
-    Hidden,
+    StrongerMasks,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::NewlyAllowed,
         Self::NoLongerHeld,
-        Self::HeldNotRefused,
-        Self::Revealed,
+        Self::RefusedToHeld,
+        Self::WeakerMasks,
         Self::NewlyHeld,
         Self::NewlyRefused,
-        Self::Hidden,
+        Self::HeldToRefused,
+        Self::StrongerMasks,
     ];
 
     /// The word that stands for it.
@@ -40,11 +43,12 @@ impl Kind {
         match self {
             Self::NewlyAllowed => "newly-allowed",
             Self::NoLongerHeld => "no-longer-held",
-            Self::HeldNotRefused => "held-not-refused",
-            Self::Revealed => "revealed",
+            Self::RefusedToHeld => "refused-to-held",
+            Self::WeakerMasks => "weaker-masks",
             Self::NewlyHeld => "newly-held",
             Self::NewlyRefused => "newly-refused",
-            Self::Hidden => "hidden",
+            Self::HeldToRefused => "held-to-refused",
+            Self::StrongerMasks => "stronger-masks",
         }
     }
 }
@@ -67,11 +71,12 @@ impl Change {
             (Allow, Allow) | (Hold, Hold) | (Deny, Deny) => return None,
             (Deny, Allow) => Kind::NewlyAllowed,
             (Hold, Allow) => Kind::NoLongerHeld,
-            (Deny, Hold) => Kind::HeldNotRefused,
+            (Deny, Hold) => Kind::RefusedToHeld,
             (Allow, Hold) => Kind::NewlyHeld,
-            (Allow | Hold, Deny) => Kind::NewlyRefused,
+            (Allow, Deny) => Kind::NewlyRefused,
+            (Hold, Deny) => Kind::HeldToRefused,
         };
-        let looser = matches!(kind, Kind::NewlyAllowed | Kind::NoLongerHeld | Kind::HeldNotRefused);
+        let looser = matches!(kind, Kind::NewlyAllowed | Kind::NoLongerHeld | Kind::RefusedToHeld);
         let rules = if looser { rules } else { &after.rules };
         Some(Self {
             kind,
@@ -87,9 +92,9 @@ impl Change {
         }
         let stricter = before.clone().stricter(after.reveal.clone());
         let kind = if stricter == *before {
-            Kind::Revealed
+            Kind::WeakerMasks
         } else {
-            Kind::Hidden
+            Kind::StrongerMasks
         };
         Some(Self {
             kind,

@@ -56,7 +56,7 @@ pub(super) struct ReplayArgs {
     #[arg(long)]
     reread: bool,
     /// Fail when more commands than this come out otherwise in this way: `newly-allowed=0`. May be given several times.
-    #[arg(long, value_name = "KIND=NUMBER", value_parser = bound)]
+    #[arg(long, value_name = "KIND=NUMBER", value_delimiter = ',', value_parser = bound)]
     fail_on: Vec<(Kind, u64)>,
     /// How to show it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
