@@ -242,10 +242,13 @@ impl Bundle {
         &self.classify.classes
     }
 
-    /// A bundle with the same targets and classes, and these rules instead of its own.
+    /// A bundle with the same targets and classes, and these rules instead of its own, which are enforced everywhere.
     pub(crate) fn with_rules(&self, rules: &Files) -> Result<Self, Vec<Problem>> {
         let (rules, _) = Rules::load(rules, self.rules.schema.as_ref().clone())?;
-        Ok(self.but(Some(rules), None))
+        Ok(Self {
+            places: Arc::new(self.places.enforced()),
+            ..self.but(Some(rules), None)
+        })
     }
 
     /// The ids of all rules, in the order of their files.

@@ -109,6 +109,9 @@ codes! {
     /// Never permitted.
     HOLD_OF_NOTHING Warning "hold-of-nothing" "No rule permits anything that a rule holds."
         "permit what the approval is meant to release, or remove this rule: nobody is ever asked"
+    /// `properties.toml`.
+    PROPERTY Error "property" "A property cannot be understood."
+        "the book has what a property can say, on the page about what a change of rules changes"
     /// A case that was run.
     CASE_FAILED Error "case-failed" "A case comes out otherwise than it says."
         "`sallyport policy explain` says why; correct the rules, or what the case expects"

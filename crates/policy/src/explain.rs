@@ -23,6 +23,8 @@ pub enum Came {
     OtherResource,
     /// Its condition does not hold.
     ConditionFails,
+    /// It would apply, and only observes.
+    Observes,
     /// It cannot be evaluated, so that the act is refused.
     Broken,
 }
@@ -62,7 +64,9 @@ impl Standing {
     }
 
     fn came(&self, at: usize, rule: &Rule, verdict: &crate::narrow::Verdict) -> Came {
-        if verdict.broken.contains(&at) {
+        if verdict.observed.contains(&at) || verdict.observed_broken.contains(&at) {
+            Came::Observes
+        } else if verdict.broken.contains(&at) {
             Came::Broken
         } else if verdict.forbids.contains(&at) || verdict.permits.contains(&at) {
             Came::Applies

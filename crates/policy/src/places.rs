@@ -17,7 +17,7 @@ use crate::rules::Rules;
 const FILE: &str = "targets.toml";
 
 /// The names of targets, environments and tags.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Places {
     pub(crate) targets: BTreeSet<SmolStr>,
     /// Where each target is: its environment and its tags.
@@ -44,6 +44,14 @@ struct Target {
 }
 
 impl Places {
+    /// The same, where rules are enforced on every target.
+    pub(crate) fn enforced(&self) -> Self {
+        Self {
+            observing: BTreeMap::new(),
+            ..self.clone()
+        }
+    }
+
     /// Reads the file, if the bundle has one.
     pub(crate) fn read(files: &Files) -> Result<Option<Self>, Problem> {
         let Some(text) = files.get(FILE) else {

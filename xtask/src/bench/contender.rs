@@ -40,7 +40,8 @@ pub(super) struct Contender {
 pub(super) struct Field {
     contenders: Vec<Contender>,
     // Each ends with its handle; the server last.
-    _gateway: Gateway,
+    gateway: Gateway,
+    programs: PathBuf,
     _secret: TempDir,
     _proxies: Vec<Supervised>,
     _server: Postgres,
@@ -130,11 +131,27 @@ impl Field {
         ];
         Ok(Field {
             contenders,
-            _gateway: gateway,
+            gateway,
+            programs,
             _secret: secret,
             _proxies: vec![relay, pgbouncer],
             _server: server,
         })
+    }
+
+    /// The gateway.
+    pub(super) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The way through the gateway.
+    pub(super) fn sallyport(&self) -> Option<&Contender> {
+        self.contenders.iter().find(|contender| contender.pid == Some(self.gateway.pid()))
+    }
+
+    /// The gateway's program.
+    pub(super) fn program(&self) -> PathBuf {
+        self.programs.join("sallyport")
     }
 
     pub(super) fn contenders(&self) -> &[Contender] {
@@ -240,7 +257,7 @@ fn start_gateway(programs: &Path, server: SocketAddr, secret: &Path, settings: &
         program: programs.join("sallyport"),
         policy: process::root().join("policy"),
         targets: Some(targets),
-        people: vec![Person::new(PERSON, &["developers"])],
+        people: vec![Person::new(PERSON, &["developers"]), Person::new("audrey", &["auditors"])],
         settings: settings.to_owned(),
     })?)
 }

@@ -4,6 +4,7 @@
 //! medians, since absolute values do not carry over to another machine or hour.
 
 mod contender;
+mod history;
 mod load;
 mod proc;
 mod ssh;
@@ -50,6 +51,12 @@ pub(crate) struct PolicyOptions {
     /// Rounds; each decides every command under every number of rules
     #[arg(long, default_value_t = 101)]
     rounds: usize,
+    /// Commands that are recorded and decided again
+    #[arg(long, default_value_t = 1_000_000)]
+    replay: u64,
+    /// Only deciding recorded commands again
+    #[arg(long)]
+    replay_only: bool,
 }
 
 /// How long to measure.
@@ -85,8 +92,15 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Ssh(options) => ssh::run(options),
         Bench::Tunnel(options) => tunnel::run(options),
         Bench::Mask(options) => program("mask", options.rounds),
-        Bench::Policy(options) => program("policy", options.rounds),
+        Bench::Policy(options) => policy(options),
     }
+}
+
+fn policy(options: &PolicyOptions) -> Result<()> {
+    if !options.replay_only {
+        program("policy", options.rounds)?;
+    }
+    history::run(options.replay)
 }
 
 /// A program that measures itself; it is built as what is shipped is.

@@ -48,13 +48,15 @@ pub enum Kind {
     MoreClassified,
     /// Code is no longer trusted.
     DistrustedCode,
+    /// A rule or a target begins or ends to only observe.
+    Observing,
     /// Targets came, went or moved.
     Targets,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NewlyAllowed,
         Self::NoLongerHeld,
         Self::WeakerMasks,
@@ -72,6 +74,7 @@ impl Kind {
         Self::SessionEnds,
         Self::MoreClassified,
         Self::DistrustedCode,
+        Self::Observing,
         Self::Targets,
     ];
 
@@ -96,6 +99,7 @@ impl Kind {
             Self::SessionEnds => "Now ends the session",
             Self::MoreClassified => "More classified",
             Self::DistrustedCode => "No longer trusted code",
+            Self::Observing => "Only observing",
             Self::Targets => "Targets",
         }
     }

@@ -20,6 +20,7 @@ pub(super) fn differences(old: &Bundle, new: &Bundle, places: &[Place]) -> Vec<D
         witness: None,
     };
     let mut list = of_targets(old, new, places);
+    list.extend(of_observing(old, new));
     list.extend(of_classes(old, new));
     list.into_iter().map(difference).collect()
 }
@@ -56,13 +57,22 @@ fn of_targets(old: &Bundle, new: &Bundle, places: &[Place]) -> Vec<(Kind, String
             }
             (Some(_), Some(_)) | (None, None) => {}
         }
-        match (old.places().observes(name), new.places().observes(name)) {
-            (false, true) => list.push(format!("rules only observe on target `{name}` now")),
-            (true, false) => list.push(format!("rules are enforced on target `{name}` now")),
-            (true, true) | (false, false) => {}
-        }
     }
     list.into_iter().map(|sentence| (Kind::Targets, sentence)).collect()
+}
+
+/// What only observes, and did not, and the other way round.
+fn of_observing(old: &Bundle, new: &Bundle) -> Vec<(Kind, String)> {
+    let names = |bundle: &Bundle| -> BTreeSet<String> {
+        let observing = bundle.observing();
+        let rules = observing.rules.iter().map(|rule| format!("rule `{rule}`"));
+        let targets = observing.targets.iter().map(|target| format!("target `{target}`"));
+        rules.chain(targets).collect()
+    };
+    let (before, after) = (names(old), names(new));
+    let begins = after.difference(&before).map(|what| format!("{what} only observes now"));
+    let ends = before.difference(&after).map(|what| format!("{what} no longer only observes"));
+    begins.chain(ends).map(|sentence| (Kind::Observing, sentence)).collect()
 }
 
 type Said = (Option<SmolStr>, &'static str, SmolStr, SmolStr);

@@ -226,6 +226,7 @@ pub(super) fn sentence(found: &Found, schema: &Bundle) -> String {
         | Kind::MoreClassified
         | Kind::TrustedCode
         | Kind::DistrustedCode
+        | Kind::Observing
         | Kind::Targets => format!("{who}, {verb}{tail}: now {after} (was {before})"),
     }
 }

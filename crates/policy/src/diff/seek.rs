@@ -128,7 +128,8 @@ fn essence(rule: &Rule) -> String {
     let notes = &rule.annotations;
     let (effect, condition) = (rule.policy.effect(), rule.policy.as_ref().condition());
     let (hold, mask, ends, grants) = (&notes.hold, &notes.mask, notes.ends_session, &notes.grants);
-    format!("{effect}|{condition}|{hold:?}|{mask:?}|{ends}|{grants:?}")
+    let observes = notes.observes;
+    format!("{effect}|{condition}|{hold:?}|{mask:?}|{ends}|{grants:?}|{observes}")
 }
 
 /// Rooms in which a changed rule may be seen to have changed.

@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 
 #[cfg(feature = "symbolic")]
 pub use certain::certain;
+pub(crate) use prove::mistakes;
 pub use prove::prove;
 
 use crate::act::{ActionName, Resource, Subject};

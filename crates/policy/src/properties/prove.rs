@@ -33,18 +33,8 @@ const REGION: usize = 1;
 /// # Errors
 /// With everything that is wrong with `properties.toml`.
 pub fn prove(bundle: &Bundle, fragments: &[SchemaFragment], budget: Budget) -> Result<Vec<Proof>, Vec<Problem>> {
-    let properties = file::read(bundle)?;
+    let (properties, regions) = understood(bundle)?;
     let protocols = protocols(fragments).map_err(|problem| vec![problem])?;
-    let (mut regions, mut problems) = (Vec::new(), Vec::new());
-    for property in &properties {
-        match region(property, bundle) {
-            Ok(region) => regions.push(region),
-            Err(wrong) => problems.extend(wrong),
-        }
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
     let (start, count) = (Instant::now(), properties.len());
     let share = |(at, (property, region)): (usize, (&Property, &Bundle))| {
         let left = budget.time.saturating_sub(start.elapsed());
@@ -53,6 +43,24 @@ pub fn prove(bundle: &Bundle, fragments: &[SchemaFragment], budget: Budget) -> R
         one(property, bundle, region, &protocols, hunt)
     };
     Ok(properties.iter().zip(&regions).enumerate().map(share).collect())
+}
+
+/// The properties, and what each speaks of.
+fn understood(bundle: &Bundle) -> Result<(Vec<Property>, Vec<Bundle>), Vec<Problem>> {
+    let properties = file::read(bundle)?;
+    let (mut regions, mut problems) = (Vec::new(), Vec::new());
+    for property in &properties {
+        match region(property, bundle) {
+            Ok(region) => regions.push(region),
+            Err(wrong) => problems.extend(wrong),
+        }
+    }
+    if problems.is_empty() { Ok((properties, regions)) } else { Err(problems) }
+}
+
+/// What is wrong with the properties of a bundle.
+pub(crate) fn mistakes(bundle: &Bundle) -> Vec<Problem> {
+    understood(bundle).err().unwrap_or_default()
 }
 
 fn one(

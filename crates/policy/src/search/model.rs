@@ -107,7 +107,8 @@ impl<'a> Model<'a> {
             let at = rules.bucket_of(&name).and_then(|at| rules.buckets.get(at));
             let listed = at.into_iter().flat_map(|bucket| &bucket.rules);
             let clause = |at: &usize| {
-                let rule = rules.rules.get(*at)?;
+                // What only observes decides nothing.
+                let rule = rules.rules.get(*at).filter(|rule| !rule.annotations.observes)?;
                 let notes = &rule.annotations;
                 Some(Clause {
                     effect: rule.policy.effect(),
