@@ -190,6 +190,7 @@ fn what_a_change_would_have_done_to_real_commands() -> Result<()> {
             "newly-allowed=0",
             "--format",
             "markdown",
+            "--texts",
         ],
     )?;
     ensure!(!failed.status.success(), "one is newly allowed");
@@ -420,5 +421,77 @@ fn continuous_integration_says_what_a_change_does() -> Result<()> {
     )?;
     let (fine, report) = look()?;
     ensure!(!fine && report.contains("newly-allowed"), "{report}");
+    Ok(())
+}
+
+#[test]
+fn what_was_withheld_and_what_was_approved_is_told_once() -> Result<()> {
+    let (scratch, rules) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let policy_dir = rules.path().join("policy");
+    run(Command::new("cp").arg("-r").arg(root().join("policy")).arg(&policy_dir))?;
+    // Nobody sees a national id, not even masked.
+    edit(
+        &policy_dir,
+        "rules/masks.cedar",
+        "@id(\"national-ids\")\n@mask(\"redact\")",
+        "@id(\"national-ids\")",
+    )?;
+    let mut plan = Plan::with_policy("policy");
+    plan.policy = policy_dir;
+    let stage = Stage::start(&plan)?;
+    let ids = "ALTER TABLE customers ADD COLUMN national_id text DEFAULT '123-45-6789'";
+    stage.server.query("shop", CUSTOMERS)?;
+    stage.server.query("shop", ids)?;
+    psql(
+        &stage,
+        "alice",
+        &["SELECT national_id FROM customers", "SELECT name FROM customers"],
+    )?;
+    let mut waiting = stage.through("alice")?.program("psql");
+    waiting.args(["-XAtqc", "ALTER TABLE payments ADD COLUMN vip boolean"]);
+    let mut waiting = waiting
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let dana = stage.gateway.login("dana")?;
+    let requests = stage
+        .gateway
+        .api()
+        .get("/v1/requests?state=open&wait=30", Some(&dana))?;
+    let id = requests
+        .body
+        .pointer("/0/id")
+        .and_then(Value::as_str)
+        .context("no request")?
+        .to_owned();
+    stage
+        .gateway
+        .api()
+        .post(&format!("/v1/requests/{id}/approve"), Some(&dana), &json!({}))?;
+    ensure!(waiting.wait()?.success(), "what was approved runs");
+
+    let bundle = copy(&stage.gateway, scratch.path())?;
+    let same = replay(&stage.gateway, &bundle, &[])?;
+    ensure!(
+        changes(&same).is_empty(),
+        "an unchanged bundle decides as it did: {same}"
+    );
+    edit(
+        &bundle,
+        "rules/changes.cedar",
+        "forbid (\n  principal,\n  action in [Sql::Action::\"ddl\", Sql::Action::\"code\"],",
+        "forbid (\n  principal,\n  action in [Sql::Action::\"code\"],",
+    )?;
+    let report = replay(&stage.gateway, &bundle, &[])?;
+    let held: Vec<_> = changes(&report)
+        .into_iter()
+        .filter(|change| change[0] == "no-longer-held")
+        .collect();
+    ensure!(
+        held.len() == 1 && held[0][4].contains("ALTER TABLE payments"),
+        "{report}"
+    );
+    ensure!(report.pointer("/counts/no-longer-held") == Some(&json!(1)), "{report}");
     Ok(())
 }

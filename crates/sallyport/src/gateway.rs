@@ -29,7 +29,7 @@ use sallyport_api::Api;
 use crate::agents::{self, AgentDoor, Behind, ConnectedAgents};
 use crate::config::Config;
 use crate::descriptors;
-use crate::names::TargetsBehind;
+use crate::names::{Asks, TargetsBehind};
 use crate::policy::{PolicyInForce, PolicySource};
 use crate::ports::{ApiJournal, Condition, DeviceLogins, LiveSessions, Recorded};
 use crate::reviewing::{ToJournal, ToReviewers};
@@ -120,7 +120,9 @@ impl Gateway {
             fleet,
             house: Arc::clone(&house),
         });
-        let targets = TargetsBehind::new(&house, &postgres.1, ssh.as_ref().map(|(_, ssh)| ssh));
+        let mut speakers: Vec<Arc<dyn Asks>> = vec![Arc::clone(&postgres.1) as _];
+        speakers.extend(ssh.iter().map(|(_, ssh)| Arc::clone(ssh) as Arc<dyn Asks>));
+        let targets = TargetsBehind::new(&house, speakers);
         let behind = (hosts, targets, behind);
         let router = sallyport_api::router(Arc::new(api_state(&house, &policy, &reviews, behind, config)?));
         Ok(Self {

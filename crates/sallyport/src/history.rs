@@ -1,5 +1,6 @@
 //! Commands of the past, read from recordings: what was asked, and how it was decided.
 
+use std::collections::HashMap;
 use std::fs;
 use std::ops::ControlFlow;
 use std::time::SystemTime;
@@ -115,6 +116,8 @@ struct Commands {
     to: u64,
     /// The newest command.
     newest: Option<Newest>,
+    /// Those that wait for people: their approval may come after other commands.
+    held: HashMap<u64, Newest>,
     buffer: Vec<u8>,
 }
 
@@ -137,6 +140,7 @@ impl Commands {
             from: micros(period.since),
             to: period.until.map_or(u64::MAX, micros),
             newest: None,
+            held: HashMap::new(),
             buffer: Vec::new(),
         }
     }
@@ -159,20 +163,27 @@ impl Commands {
                 Some(task) => say(&Past::Task(task), line),
                 None => ControlFlow::Continue(()),
             },
-            Event::Input { .. }
-            | Event::Response { .. }
-            | Event::Hold { .. }
-            | Event::Review { .. }
-            | Event::Ended { .. }
-            | Event::Closed { .. } => ControlFlow::Continue(()),
+            Event::Hold { seq, .. } => {
+                if let Some(newest) = self.newest.take_if(|newest| newest.seq == seq) {
+                    self.held.insert(seq, newest);
+                }
+                ControlFlow::Continue(())
+            }
+            Event::Ended { seq, .. } => {
+                self.held.remove(&seq);
+                ControlFlow::Continue(())
+            }
+            Event::Input { .. } | Event::Response { .. } | Event::Review { .. } | Event::Closed { .. } => {
+                ControlFlow::Continue(())
+            }
         }
     }
 
     /// A line of [`Past::Command`]. The facts of a number are in the first decision that has it, whenever that was.
     fn decided(&mut self, seq: u64, at_micros: u64, detail: &[u8], line: &mut TakeLine<'_>) -> ControlFlow<()> {
         use std::io::Write;
-        // An approval may come after other commands.
-        let known = self.newest.as_ref().filter(|newest| newest.seq == seq);
+        let newest = self.newest.as_ref().filter(|newest| newest.seq == seq);
+        let known = newest.or_else(|| self.held.get(&seq));
         let text = known.map_or(&b"\"\""[..], |newest| &newest.text);
         let (cut, prepare) = known.map_or((true, false), |newest| (newest.cut, newest.prepare));
         let within = (self.from..=self.to).contains(&at_micros);

@@ -3,44 +3,61 @@
 use std::sync::Arc;
 
 use sallyport_api::ports::{NamesError, Pending, Targets};
-use sallyport_postgres::Postgres;
-use sallyport_session::{Door, House, Login, Protocol, Whom};
-use sallyport_ssh::Ssh;
+use sallyport_session::{Door, House, Protocol, Whom};
 use sallyport_target::Target;
 use uuid::Uuid;
+
+/// Somebody who speaks a protocol, and can ask its targets.
+pub(crate) trait Asks: Send + Sync {
+    /// The protocol's name.
+    fn speaks(&self) -> &'static str;
+
+    /// The names at a target, if the protocol has any. `by` is who wants to know.
+    fn names<'a>(
+        &'a self,
+        house: &'a House,
+        target: Arc<Target>,
+        by: &'a str,
+    ) -> Pending<'a, Result<Option<String>, NamesError>>;
+}
+
+impl<P: Protocol> Asks for P {
+    fn speaks(&self) -> &'static str {
+        P::NAME
+    }
+
+    fn names<'a>(
+        &'a self,
+        house: &'a House,
+        target: Arc<Target>,
+        by: &'a str,
+    ) -> Pending<'a, Result<Option<String>, NamesError>> {
+        Box::pin(async move {
+            let whom = Whom {
+                session: Uuid::now_v7(),
+                principal: by.to_owned(),
+            };
+            let place = target.place().into();
+            let door = Door::new(Arc::clone(self.login()), target, place, whom, Arc::clone(&house.agents));
+            let names = Protocol::names(self, door).await;
+            names.map_err(|error| NamesError::Failed(error.to_string()))
+        })
+    }
+}
 
 /// The targets behind the gateway.
 pub(crate) struct TargetsBehind {
     house: Arc<House>,
-    postgres: Arc<Postgres>,
-    ssh: Option<Arc<Ssh>>,
+    protocols: Vec<Arc<dyn Asks>>,
 }
 
 impl TargetsBehind {
     /// Those that `house` knows, asked by who speaks their protocols.
-    pub(crate) fn new(house: &Arc<House>, postgres: &Arc<Postgres>, ssh: Option<&Arc<Ssh>>) -> Self {
+    pub(crate) fn new(house: &Arc<House>, protocols: Vec<Arc<dyn Asks>>) -> Self {
         Self {
             house: Arc::clone(house),
-            postgres: Arc::clone(postgres),
-            ssh: ssh.map(Arc::clone),
+            protocols,
         }
-    }
-
-    async fn ask<P: Protocol>(
-        &self,
-        protocol: &P,
-        target: Arc<Target>,
-        by: &str,
-    ) -> Result<Option<String>, NamesError> {
-        let whom = Whom {
-            session: Uuid::now_v7(),
-            principal: by.to_owned(),
-        };
-        let place = target.place().into();
-        let agents = Arc::clone(&self.house.agents);
-        let door = Door::new(Arc::clone(protocol.login()), target, place, whom, agents);
-        let names = protocol.names(door).await;
-        names.map_err(|error| NamesError::Failed(error.to_string()))
     }
 }
 
@@ -49,13 +66,13 @@ impl Targets for TargetsBehind {
         Box::pin(async move {
             let target = self.house.targets.get(&self.house.policy, name);
             let target = target.ok_or_else(|| NamesError::Unknown(name.to_owned()))?;
-            let speaks = |protocol: &str| target.protocol() == protocol;
-            let names = match &self.ssh {
-                _ if speaks(<Postgres as Protocol>::Login::NAME) => self.ask(&*self.postgres, target, by).await?,
-                Some(ssh) if speaks(<Ssh as Protocol>::Login::NAME) => self.ask(&**ssh, target, by).await?,
-                Some(_) | None => None,
-            };
-            names.ok_or_else(|| NamesError::None(name.to_owned()))
+            let none = || NamesError::None(name.to_owned());
+            let protocol = self
+                .protocols
+                .iter()
+                .find(|protocol| protocol.speaks() == target.protocol());
+            let names = protocol.ok_or_else(none)?.names(&self.house, target, by).await?;
+            names.ok_or_else(none)
         })
     }
 }

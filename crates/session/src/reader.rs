@@ -36,6 +36,8 @@ pub struct Reclassified {
     pub acts: Vec<Act>,
     /// The classes of what the result may show.
     pub shows: Vec<SmolStr>,
+    /// The classes of what it may carry where none can be masked.
+    pub carries: Vec<SmolStr>,
 }
 
 /// Understands commands of one target.
@@ -52,5 +54,8 @@ pub trait Reader {
     fn reads_as(&self, text: &str, acts: &[Act]) -> Option<bool>;
 
     /// The facts of acts that were recorded, as far as they depend on what is classified, under this reader's classification.
-    fn reclassify(&self, acts: &[Act], shows: &[SmolStr]) -> Reclassified;
+    fn reclassify(&self, recorded: Reclassified) -> Reclassified;
+
+    /// The same under another classification.
+    fn under(&self, classification: Arc<Classification>) -> Box<dyn Reader>;
 }

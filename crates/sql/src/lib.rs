@@ -18,6 +18,7 @@ mod parse;
 mod shape;
 mod state;
 mod statement;
+mod values;
 
 pub use action::UnknownAction;
 pub use analyse::{analyse, analyse_bound};
@@ -31,3 +32,4 @@ pub use parameters::{Bound, Parameters};
 pub use parse::{MAX_LENGTH, Parsed, SyntaxError, parse};
 pub use shape::{Shaped, analyse_shaped, shape};
 pub use state::{NoNames, Prepared, SessionState};
+pub use values::without_values;

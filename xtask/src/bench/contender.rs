@@ -146,7 +146,9 @@ impl Field {
 
     /// The way through the gateway.
     pub(super) fn sallyport(&self) -> Option<&Contender> {
-        self.contenders.iter().find(|contender| contender.pid == Some(self.gateway.pid()))
+        self.contenders
+            .iter()
+            .find(|contender| contender.pid == Some(self.gateway.pid()))
     }
 
     /// The gateway's program.
@@ -257,7 +259,10 @@ fn start_gateway(programs: &Path, server: SocketAddr, secret: &Path, settings: &
         program: programs.join("sallyport"),
         policy: process::root().join("policy"),
         targets: Some(targets),
-        people: vec![Person::new(PERSON, &["developers"]), Person::new("audrey", &["auditors"])],
+        people: vec![
+            Person::new(PERSON, &["developers"]),
+            Person::new("audrey", &["auditors"]),
+        ],
         settings: settings.to_owned(),
     })?)
 }

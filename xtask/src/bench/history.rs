@@ -32,14 +32,20 @@ pub(super) fn run(commands: u64) -> Result<()> {
     let report: Value = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("no report: {}", String::from_utf8_lossy(&output.stderr)))?;
     let decided = report.get("commands").and_then(Value::as_u64).unwrap_or_default();
-    ensure!(decided >= commands, "{decided} commands were decided again, of {commands}");
+    ensure!(
+        decided >= commands,
+        "{decided} commands were decided again, of {commands}"
+    );
     let changes = report.get("changes").and_then(Value::as_array).map(Vec::len);
     ensure!(changes == Some(0), "the same policy decides as it did: {report}");
     let gateway_s = proc::cpu_us(gateway.pid())?.saturating_sub(before) as f64 / 1e6;
     println!("\nRecorded commands decided again\n");
     println!("| commands | seconds | commands a second | CPU of the gateway, s |\n|---|---|---|---|");
     let seconds = took.as_secs_f64();
-    println!("| {decided} | {seconds:.1} | {:.0} | {gateway_s:.1} |", decided as f64 / seconds);
+    println!(
+        "| {decided} | {seconds:.1} | {:.0} | {gateway_s:.1} |",
+        decided as f64 / seconds
+    );
     Ok(())
 }
 
@@ -49,6 +55,11 @@ fn record(field: &Field, commands: u64) -> Result<()> {
     eprintln!("recording {commands} commands");
     let mut pgbench = sallyport.libpq("pgbench");
     pgbench.args(["-n", "-S", "-M", "prepared", "-j", "2"]);
-    pgbench.args(["-c", &CLIENTS.to_string(), "-t", &commands.div_ceil(CLIENTS).to_string()]);
+    pgbench.args([
+        "-c",
+        &CLIENTS.to_string(),
+        "-t",
+        &commands.div_ceil(CLIENTS).to_string(),
+    ]);
     process::capture(&mut pgbench).map(drop)
 }

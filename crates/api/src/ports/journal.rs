@@ -90,6 +90,11 @@ pub enum Act {
         /// On which target.
         target: Option<String>,
     },
+    /// The names at a target were read there.
+    NamesRead {
+        /// The target.
+        target: String,
+    },
     /// A recording was replayed.
     Replayed {
         /// The session.
@@ -116,6 +121,7 @@ impl Act {
             Self::PolicyPulled => "policy.pull",
             Self::Watched { .. } => "session.watch",
             Self::Replayed { .. } => "recording.replay",
+            Self::NamesRead { .. } => "names.read",
             Self::HistoryRead { .. } => "history.read",
         }
     }

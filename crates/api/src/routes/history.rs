@@ -51,7 +51,7 @@ pub(super) async fn read(
     let (since, until) = (params.since.clone(), params.until.clone());
     let (principal, target) = (params.principal.clone(), params.target.clone());
     let period = params.period()?;
-    let place = lines::place()?;
+    let place = lines::place_for_scan()?;
     api.record(Entry {
         act: Act::HistoryRead {
             since,

@@ -24,10 +24,21 @@ pub(super) const CHUNKS: usize = 8;
 pub(super) const READER_PATIENCE: Duration = Duration::from_secs(60);
 /// Answers at the same time: each occupies a thread.
 static READING: Semaphore = Semaphore::const_new(16);
+/// Those that go through all recordings of a period.
+static SCANNING: Semaphore = Semaphore::const_new(2);
 
-/// A place among those who read recordings.
+/// A place among those who read a recording.
 pub(super) fn place() -> Result<SemaphorePermit<'static>, Problem> {
-    READING
+    taken(&READING)
+}
+
+/// A place among those who read all recordings of a period.
+pub(super) fn place_for_scan() -> Result<SemaphorePermit<'static>, Problem> {
+    taken(&SCANNING)
+}
+
+fn taken(places: &'static Semaphore) -> Result<SemaphorePermit<'static>, Problem> {
+    places
         .try_acquire()
         .map_err(|_| Problem::unavailable("too many recordings are being read; try again soon"))
 }

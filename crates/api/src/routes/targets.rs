@@ -5,11 +5,15 @@ use std::sync::Arc;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 
 use crate::extract::Caller;
-use crate::ports::NamesError;
+use crate::ports::{Act, Entry, NamesError};
 use crate::problem::Problem;
 use crate::state::Api;
+
+/// Targets that are asked for their names at the same time.
+static ASKING: Semaphore = Semaphore::const_new(2);
 
 /// The names at a target, a line of JSON for each.
 pub(super) async fn names(
@@ -22,6 +26,16 @@ pub(super) async fn names(
             "only auditors and administrators see the names at a target",
         ));
     }
+    // Each holds a connection to a target and all of its names.
+    let Ok(_place) = ASKING.try_acquire() else {
+        return Err(Problem::unavailable("names are being read already; try again soon"));
+    };
+    api.record(Entry {
+        act: Act::NamesRead { target: target.clone() },
+        actor: caller.principal().id.to_string(),
+        source: caller.source,
+    })
+    .await?;
     let names = api.targets.names(&target, &caller.principal().id).await;
     let names = names.map_err(|error| match error {
         NamesError::Unknown(_) | NamesError::None(_) => Problem::not_found(error.to_string()),

@@ -70,8 +70,12 @@ fn of_observing(old: &Bundle, new: &Bundle) -> Vec<(Kind, String)> {
         rules.chain(targets).collect()
     };
     let (before, after) = (names(old), names(new));
-    let begins = after.difference(&before).map(|what| format!("{what} only observes now"));
-    let ends = before.difference(&after).map(|what| format!("{what} no longer only observes"));
+    let begins = after
+        .difference(&before)
+        .map(|what| format!("{what} only observes now"));
+    let ends = before
+        .difference(&after)
+        .map(|what| format!("{what} no longer only observes"));
     begins.chain(ends).map(|sentence| (Kind::Observing, sentence)).collect()
 }
 

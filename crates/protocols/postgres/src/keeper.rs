@@ -4,6 +4,7 @@
 //! snapshot of the names, and take a fresh one when the fingerprint differs. For a session whose transaction cannot see
 //! what others changed the same connection takes the snapshot.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
@@ -52,7 +53,7 @@ pub(crate) async fn keep(names: Arc<SharedNames>, watched: Weak<Watch>, door: Ar
 }
 
 /// All names of a database: a line for each row of [`Catalog::QUERIES`], a JSON array of the query's name and the row's cells.
-/// Read within one transaction, in the order of the queries.
+/// Read within one transaction, in the order of the queries. The values in definitions of views are left out.
 pub(crate) async fn written(door: &Door<Dialer>) -> Result<String, SideError> {
     let mut line = SideLine::open(door, Purpose::Names).await?;
     line.ask("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -60,7 +61,12 @@ pub(crate) async fn written(door: &Door<Dialer>) -> Result<String, SideError> {
     let mut written = String::new();
     for query in Catalog::QUERIES {
         let mut take = |row: &[Option<&str>]| {
-            let cells: Vec<Option<&str>> = std::iter::once(Some(query.name)).chain(row.iter().copied()).collect();
+            let cells = row.iter().map(|cell| match query.name {
+                "views" => cell.map(|cell| Cow::Owned(sallyport_sql::without_values(cell))),
+                _ => cell.map(Cow::Borrowed),
+            });
+            let cells: Vec<Option<Cow<'_, str>>> =
+                std::iter::once(Some(Cow::Borrowed(query.name))).chain(cells).collect();
             // Texts: there is nothing in them that JSON cannot say.
             written += &serde_json::to_string(&cells).unwrap_or_default();
             written.push('\n');

@@ -30,7 +30,6 @@ impl Gate {
             commit: self.bundle.commit().filter(|_| !of_header),
             request: granted.map(|granted| granted.request.as_str()),
             approved_by: granted.map_or(&[], |granted| &granted.groups),
-            watched_by: self.audience().watched_by(),
             grants: &decision.grants,
             observed: decision.observed.as_deref().map(Would::of),
             number,
@@ -57,8 +56,6 @@ struct Recorded<'a> {
     request: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     approved_by: &'a [String],
-    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
-    watched_by: BTreeSet<String>,
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     grants: &'a BTreeSet<SmolStr>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,8 +91,8 @@ impl<'a> Would<'a> {
 pub(super) struct Numbers {
     known: FxHashMap<[u8; 16], u32>,
     last: u32,
-    /// The newest number has not been written with its facts.
-    unwritten: bool,
+    /// Those that have not been written with their facts.
+    unwritten: Vec<u32>,
 }
 
 /// Numbers kept per session; beyond it facts get new ones.
@@ -109,20 +106,34 @@ impl Numbers {
         }
         if self.known.len() >= KEPT_NUMBERS {
             self.known.clear();
+            self.unwritten.clear();
         }
         self.last += 1;
-        self.unwritten = true;
+        self.unwritten.push(self.last);
         self.known.insert(digest, self.last);
         self.last
+    }
+
+    /// Whether the facts of a shape are to be written now, once.
+    fn take_unwritten(&mut self, shape: &Shape) -> bool {
+        if self.unwritten.is_empty() {
+            return false;
+        }
+        let number = self.known.get(&shape.recorded().digest);
+        let at = self.unwritten.iter().position(|unwritten| Some(unwritten) == number);
+        at.map(|at| self.unwritten.swap_remove(at)).is_some()
     }
 }
 
 impl Gate {
-    /// Notes a decision, with the facts that it is about and with what may be seen, where the recording does not have them yet.
+    /// Notes a decision, with the facts that it is about and with what may be seen, where the recording does not have them yet,
+    /// and with the groups of those who watch now.
     pub(super) fn note_decision(&mut self, seq: u64, shape: &Shape, json: &[u8]) {
-        let facts = std::mem::take(&mut self.numbers.unwritten);
+        let facts = self.numbers.take_unwritten(shape);
         let reveals = std::mem::replace(&mut self.reveals_written, true);
-        let Some(fields) = json.strip_suffix(b"}").filter(|_| facts || !reveals) else {
+        let watched_by = self.audience().watched_by_any();
+        let more = facts || !reveals || !watched_by.is_empty();
+        let Some(fields) = json.strip_suffix(b"}").filter(|_| more) else {
             self.record.note_decision(seq, json);
             return;
         };
@@ -131,10 +142,14 @@ impl Gate {
             whole.push(b',');
             whole.extend_from_slice(&shape.recorded().fields);
         }
+        // Classes, words and names: there is nothing in them that JSON cannot say.
         if !reveals {
             whole.extend_from_slice(b",\"reveals\":");
-            // Classes and words: there is nothing in them that JSON cannot say.
             whole.extend(serde_json::to_vec(&self.reveals.recorded()).unwrap_or_default());
+        }
+        if !watched_by.is_empty() {
+            whole.extend_from_slice(b",\"watched_by\":");
+            whole.extend(serde_json::to_vec(&watched_by).unwrap_or_default());
         }
         whole.push(b'}');
         self.record.note_decision(seq, &whole);

@@ -25,7 +25,9 @@ const COLUMNS: [(&str, &str); 5] = [
 
 /// Understands statements as the first of a session at one target.
 pub(crate) struct Alone {
-    /// Nothing when the names there are not known.
+    /// The names as they were read; nothing when they are not known.
+    read: Option<Catalog>,
+    /// The same, where views that policy declassifies stand for themselves.
     names: Option<Catalog>,
     state: SessionState,
     library: Library,
@@ -48,7 +50,8 @@ impl Alone {
         let names = names.map_err(|why| format!("the names of `{target}` cannot be read: {why}"))?;
         let state = names.as_ref().map_or_else(SessionState::default, first);
         Ok(Self {
-            names: names.map(|names| declassified(&names, &ground.classification)),
+            names: names.as_ref().map(|names| declassified(names, &ground.classification)),
+            read: names,
             state,
             library: Library::default(),
             classification: ground.classification,
@@ -107,9 +110,10 @@ impl Reader for Alone {
         Some(facts_of(&shape.acts) == facts_of(acts))
     }
 
-    fn reclassify(&self, acts: &[Act], shows: &[SmolStr]) -> Reclassified {
+    fn reclassify(&self, recorded: Reclassified) -> Reclassified {
         let mut known: Vec<(Attributes, Attributes)> = Vec::new();
-        let acts: Vec<Act> = acts
+        let acts: Vec<Act> = recorded
+            .acts
             .iter()
             .map(|act| {
                 let same = known.iter().find(|(old, _)| Arc::ptr_eq(old, &act.context));
@@ -121,14 +125,32 @@ impl Reader for Alone {
                 Act::new(act.action.clone(), context)
             })
             .collect();
-        let new = shown_by(&acts, &self.classification);
-        let gone = |class: &&SmolStr| self.classification.all_classes().contains(*class);
+        let all = self.classification.all_classes();
         // What an unknown column may carry was recorded as a class alone.
-        let shows = shows.iter().filter(gone).cloned().chain(new).collect::<BTreeSet<_>>();
+        let kept = recorded.shows.into_iter().filter(|class| all.contains(class));
+        let shows: BTreeSet<SmolStr> = kept.chain(shown_by(&acts, &self.classification)).collect();
+        let carries = if recorded.carries.is_empty() {
+            Vec::new()
+        } else {
+            all.into_iter().collect()
+        };
         Reclassified {
             acts,
             shows: shows.into_iter().collect(),
+            carries,
         }
+    }
+
+    fn under(&self, classification: Arc<Classification>) -> Box<dyn Reader> {
+        Box::new(Self {
+            names: self.read.as_ref().map(|names| declassified(names, &classification)),
+            read: self.read.clone(),
+            state: self.state.clone(),
+            library: Library::default(),
+            classification,
+            target: self.target.clone(),
+            database: self.database.clone(),
+        })
     }
 }
 

@@ -89,7 +89,8 @@ impl Reader for Alone {
             .or_else(|| self.depends_on_nothing(first).then_some(false))
     }
 
-    fn reclassify(&self, acts: &[Act], shows: &[SmolStr]) -> Reclassified {
+    fn reclassify(&self, recorded: Reclassified) -> Reclassified {
+        let acts = &recorded.acts;
         let protected = line::protected(&self.classification);
         let lines = self.lines_again(acts);
         let renew = |(number, act): (usize, &Act)| match &lines {
@@ -104,8 +105,17 @@ impl Reader for Alone {
         };
         Reclassified {
             acts: acts.iter().enumerate().map(renew).collect(),
-            shows: shows.to_vec(),
+            ..recorded.clone()
         }
+    }
+
+    fn under(&self, classification: Arc<Classification>) -> Box<dyn Reader> {
+        Box::new(Self {
+            target: self.target.clone(),
+            host: self.host.clone(),
+            login: self.login.clone(),
+            classification,
+        })
     }
 }
 

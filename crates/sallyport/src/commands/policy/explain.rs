@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use sallyport_policy::{
-    Act, ActionName, Came, Considered, Decision, Disclosure, Meaning, Outcome, Reveal, Situation, Subject, SubjectKind,
-    Value, View,
+    Act, ActionName, Came, Considered, Decision, Disclosure, Meaning, Outcome, Reveal, RuleId, Situation, Subject,
+    SubjectKind, Value, View,
 };
 use sallyport_session::Raw;
 use serde_json::json;
@@ -49,6 +49,9 @@ pub(super) struct ExplainArgs {
     /// Groups that have approved it.
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
     approved_by: Vec<String>,
+    /// Groups of which somebody watches.
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    watched_by: Vec<String>,
     /// How the command is sent, in the protocol's words (`sftp`, `shell`, …); in the usual way when left out.
     #[arg(long)]
     form: Option<String>,
@@ -163,6 +166,7 @@ impl ExplainArgs {
             task: self.task.clone(),
             source: self.source,
             approved_by: self.approved_by.iter().cloned().collect(),
+            watched_by: self.watched_by.iter().cloned().collect(),
             ..Situation::at(self.at.unwrap_or_else(OffsetDateTime::now_utc))
         }
     }
@@ -226,18 +230,31 @@ impl Explanation {
     }
 }
 
+/// ` by` these rules; nothing when there are none.
+fn by(rules: &[RuleId]) -> String {
+    let names: Vec<String> = rules.iter().map(|rule| format!("`{rule}`")).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", names.join(", "))
+    }
+}
+
 fn verdict(decision: &Decision) -> String {
-    let rules: Vec<String> = decision.rules.iter().map(|rule| format!("`{rule}`")).collect();
-    let by = match rules.as_slice() {
-        [] => String::new(),
-        rules => format!(" by {}", rules.join(", ")),
-    };
     let message = decision
         .message
         .as_deref()
         .map(|m| format!(": {}", safe(m)))
         .unwrap_or_default();
-    format!("{}{by}{message}", decision.outcome)
+    let words = format!("{}{}{message}", decision.outcome, by(&decision.rules));
+    match &decision.observed {
+        None => words,
+        Some(would) => format!(
+            "{words}\nif everything were enforced: {}{}",
+            would.outcome,
+            by(&would.rules)
+        ),
+    }
 }
 
 fn shown(disclosure: &Disclosure) -> String {
@@ -246,12 +263,8 @@ fn shown(disclosure: &Disclosure) -> String {
         Reveal::Mask(strategy) => format!("masked ({strategy})"),
         Reveal::Withhold => "not at all".to_owned(),
     };
-    let rules: Vec<String> = disclosure.rules.iter().map(|rule| format!("`{rule}`")).collect();
-    if rules.is_empty() {
-        how
-    } else {
-        format!("{how}, by {}", rules.join(", "))
-    }
+    let by = by(&disclosure.rules);
+    if by.is_empty() { how } else { format!("{how},{by}") }
 }
 
 /// The facts of an act as JSON would have them.
@@ -287,6 +300,7 @@ fn write_rules<'a>(rules: impl Iterator<Item = &'a Considered>, all: bool, out: 
         let otherwise = if rule.permits { "would permit" } else { "would forbid" };
         let said = match rule.came {
             Came::Applies => effect.to_owned(),
+            Came::Observes => format!("{otherwise}, but only observes"),
             Came::Broken => "cannot be evaluated".to_owned(),
             Came::ConditionFails => format!("{otherwise}, but its condition does not hold"),
             Came::OtherPrincipal if all => format!("{otherwise}, but is about other principals"),
@@ -294,7 +308,7 @@ fn write_rules<'a>(rules: impl Iterator<Item = &'a Considered>, all: bool, out: 
             Came::OtherPrincipal | Came::OtherResource => continue,
         };
         writeln!(out, "  rule `{}` {said}", rule.rule)?;
-        if matches!(rule.came, Came::Applies | Came::ConditionFails | Came::Broken) {
+        if !matches!(rule.came, Came::OtherPrincipal | Came::OtherResource) {
             for (name, value) in &rule.reads {
                 writeln!(out, "{}", indented(&format!("context.{name} is {value}"), "      "))?;
             }

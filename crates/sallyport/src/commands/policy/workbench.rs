@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 
-use sallyport_policy::{Bundle, Case, Classification, LoadError, Meaning, Problem, Resource};
+use sallyport_policy::{Bundle, Case, LoadError, Meaning, Problem, Resource};
 use sallyport_session::{Ground, Raw, Reader, Shape};
 use sallyport_target::{Broker, Catalogue, Target};
 
@@ -84,7 +83,7 @@ impl Workbench {
         if classification == self.bundle.classification(&case.target) {
             return self.understand(&case.target, &raw);
         }
-        let shape = self.make_reader(&case.target, classification)?.read(&raw)?;
+        let shape = self.reader(&case.target)?.under(classification).read(&raw)?;
         Ok(meaning(&shape))
     }
 
@@ -96,19 +95,19 @@ impl Workbench {
         if let Some(known) = self.readers.borrow().get(target) {
             return known.clone();
         }
-        let made = self.make_reader(target, self.bundle.classification(target));
+        let made = self.make_reader(target);
         self.readers.borrow_mut().insert(target.to_owned(), made.clone());
         made
     }
 
-    fn make_reader(&self, name: &str, classification: Arc<Classification>) -> Known {
+    fn make_reader(&self, name: &str) -> Known {
         let target = self.catalogue.get(name);
         let target = target.ok_or_else(|| format!("there is no target `{name}`"))?;
         let names = read_names(self.bundle.dir(), target)?;
         let ground = Ground {
             target,
             names: names.as_deref(),
-            classification,
+            classification: self.bundle.classification(name),
         };
         protocols::reader(ground).map(Rc::from)
     }

@@ -1,6 +1,6 @@
 //! Commands of one session, decided again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use sallyport_policy::{
     Decision, Disclosure, Lifetime, Meaning, Outcome, Resource, Reveal, RuleId, Situation, Subject, SubjectKind, View,
     acts_from_json,
 };
-use sallyport_session::Reader;
+use sallyport_session::{Reader, Reclassified};
 use serde::Deserialize;
 use smol_str::SmolStr;
 use time::{Duration, OffsetDateTime};
@@ -57,8 +57,9 @@ struct Decided {
 /// What a recording has under one number, under today's classification.
 struct Known {
     meaning: Meaning,
-    /// The classes that its result showed then.
+    /// The classes that its result showed then, and those that it carried where none can be masked.
     shown: Vec<SmolStr>,
+    carried: Vec<SmolStr>,
     /// It is understood otherwise today.
     differs: bool,
     decided: Option<Decision>,
@@ -76,6 +77,8 @@ pub(super) enum Came {
         changes: Vec<Change>,
         /// It is understood otherwise today than it was.
         differs: bool,
+        /// It was decided before, and is again with an approval.
+        again: bool,
     },
 }
 
@@ -93,6 +96,8 @@ pub(super) struct Session<'w> {
     /// What was seen of each class then.
     reveals: BTreeMap<SmolStr, Reveal>,
     disclosed: HashMap<SmolStr, Disclosure>,
+    /// The commands of which something was told.
+    told: HashSet<u64>,
     /// Something came back, then and now.
     shows: bool,
     /// Texts are understood once more.
@@ -124,6 +129,7 @@ impl<'w> Session<'w> {
             known: HashMap::new(),
             reveals: BTreeMap::new(),
             disclosed: HashMap::new(),
+            told: HashSet::new(),
             shows: false,
             rereads: reread || past.version != env!("CARGO_PKG_VERSION"),
             past,
@@ -170,9 +176,18 @@ impl<'w> Session<'w> {
             None => Decision::refused("there is no such target", Lifetime::Never),
             Some(target) => self.decide(number, target, &situation),
         };
+        // What was decided again once it was approved is told once.
+        let again = !decided.approved_by.is_empty();
+        if again && self.told.contains(&line.seq) {
+            return Came::Nothing;
+        }
+        let before = self.before(decided, known);
         let mut changes = Vec::new();
-        changes.extend(Change::of_outcome(decided.outcome, &decided.rules, &after));
-        if after.outcome != Outcome::Deny && decided.outcome != Outcome::Deny {
+        changes.extend(Change::of_outcome(before, &decided.rules, &after));
+        if !changes.is_empty() {
+            self.told.insert(line.seq);
+        }
+        if after.outcome != Outcome::Deny && before != Outcome::Deny && !again {
             changes.extend(self.reveal_changes(number, &situation));
             // Nothing comes back of being let in.
             self.shows |= line.seq > 1;
@@ -181,7 +196,23 @@ impl<'w> Session<'w> {
             let plain = situation.approved_by.is_empty() && situation.watched_by.is_empty();
             known.decided = Some(after).filter(|after| plain && after.cache != Lifetime::Never);
         }
-        Came::Decided { changes, differs }
+        Came::Decided {
+            changes,
+            differs,
+            again,
+        }
+    }
+
+    /// What became of a command: what its result would have shown or carried was not in its decision.
+    fn before(&self, decided: &Decided, known: &Known) -> Outcome {
+        let withheld = |class: &SmolStr| self.reveals.get(class) == Some(&Reveal::Withhold);
+        let masked = |class: &SmolStr| self.reveals.get(class).is_some_and(|reveal| *reveal != Reveal::Clear);
+        let refused = known.shown.iter().any(withheld) || known.carried.iter().any(masked);
+        if decided.outcome == Outcome::Allow && refused {
+            Outcome::Deny
+        } else {
+            decided.outcome
+        }
     }
 
     fn decide(&self, number: u32, target: &Resource, situation: &Situation) -> Decision {
@@ -212,9 +243,12 @@ impl<'w> Session<'w> {
             false,
         );
         if let Some(reader) = &self.reader {
-            let today = reader.reclassify(&meaning.acts, &meaning.shows);
-            meaning.acts = today.acts;
-            meaning.shows = today.shows;
+            let today = reader.reclassify(Reclassified {
+                acts: meaning.acts,
+                shows: meaning.shows,
+                carries: meaning.carries,
+            });
+            (meaning.acts, meaning.shows, meaning.carries) = (today.acts, today.shows, today.carries);
             if self.rereads && !line.cut {
                 differs = reader.reads_as(&line.text, &meaning.acts) == Some(false);
             }
@@ -222,6 +256,7 @@ impl<'w> Session<'w> {
         Some(Known {
             meaning,
             shown: line.decision.shows.clone(),
+            carried: line.decision.carries.clone(),
             differs,
             decided: None,
         })

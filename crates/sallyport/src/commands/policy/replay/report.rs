@@ -49,9 +49,13 @@ impl Report {
         match came {
             Came::Nothing => {}
             Came::WithoutFacts => self.without_facts += 1,
-            Came::Decided { changes, differs } => {
-                self.commands += 1;
-                self.read_otherwise += u64::from(*differs);
+            Came::Decided {
+                changes,
+                differs,
+                again,
+            } => {
+                self.commands += u64::from(!again);
+                self.read_otherwise += u64::from(*differs && !again);
                 for change in changes {
                     self.note(session, (seq, text), change, *differs);
                 }
@@ -134,15 +138,15 @@ impl Report {
         caveats
     }
 
-    /// As a comment at a change.
-    pub(super) fn markdown(&self) -> String {
+    /// As a comment at a change. Texts of commands can hold values that nobody should be sent, so they are there only if asked for.
+    pub(super) fn markdown(&self, texts: bool) -> String {
         let mut out = format!("**Replay of recorded commands.** {}.\n", self.summary());
         if !self.groups.is_empty() {
             out += "\n| | commands | rules | who | target | | example |\n|---|---|---|---|---|---|---|\n";
         }
         for (group, found) in &self.groups {
             let mark = if found.read_otherwise > 0 { " *" } else { "" };
-            let example = if found.text.is_empty() {
+            let example = if found.text.is_empty() || !texts {
                 String::new()
             } else {
                 format!("`{}` ", cell(&found.text))
