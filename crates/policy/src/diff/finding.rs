@@ -94,7 +94,7 @@ pub(super) fn merged(found: Vec<Found>, schema: &Bundle) -> Vec<Difference> {
     }
     let difference = |found: Found| Difference {
         kind: found.change.kind,
-        sentence: phrase::sentence(&found, schema),
+        sentence: phrase::single_line(&phrase::sentence(&found, schema)),
         actions: found.actions,
         witness: Some(Box::new(found.witness)),
     };

@@ -6,20 +6,23 @@ use smol_str::SmolStr;
 
 use super::change::Kind;
 use super::finding::Difference;
-use super::phrase::listed;
+use super::phrase::{listed, single_line};
+use super::settings;
 use crate::act::Resource;
 use crate::bundle::Bundle;
 use crate::search::{Place, targets};
 
 /// The differences of `targets.toml` and `classify.toml`.
 pub(super) fn differences(old: &Bundle, new: &Bundle, places: &[Place]) -> Vec<Difference> {
-    let difference = |(kind, sentence)| Difference {
+    let difference = |(kind, sentence): (Kind, String)| Difference {
         kind,
-        sentence,
+        sentence: single_line(&sentence),
         actions: BTreeSet::new(),
         witness: None,
     };
     let mut list = of_targets(old, new, places);
+    let settings = settings::differences(old, new).into_iter();
+    list.extend(settings.map(|sentence| (Kind::Targets, sentence)));
     list.extend(of_observing(old, new));
     list.extend(of_classes(old, new));
     list.into_iter().map(difference).collect()
@@ -70,8 +73,12 @@ fn of_observing(old: &Bundle, new: &Bundle) -> Vec<(Kind, String)> {
         rules.chain(targets).collect()
     };
     let (before, after) = (names(old), names(new));
-    let begins = after.difference(&before).map(|what| format!("{what} only observes now"));
-    let ends = before.difference(&after).map(|what| format!("{what} no longer only observes"));
+    let begins = after
+        .difference(&before)
+        .map(|what| format!("{what} only observes now"));
+    let ends = before
+        .difference(&after)
+        .map(|what| format!("{what} no longer only observes"));
     begins.chain(ends).map(|sentence| (Kind::Observing, sentence)).collect()
 }
 

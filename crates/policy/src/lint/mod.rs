@@ -101,7 +101,11 @@ fn checked(bundle: Bundle, dir: &Path) -> Checked {
     if let Err(problems) = bundle.cases() {
         findings.extend(problems.into_iter().map(case));
     }
-    findings.extend(crate::properties::mistakes(&bundle).into_iter().map(|p| p.coded(Code::PROPERTY)));
+    findings.extend(
+        crate::properties::mistakes(&bundle)
+            .into_iter()
+            .map(|p| p.coded(Code::PROPERTY)),
+    );
     Checked {
         bundle: Some(bundle),
         findings,

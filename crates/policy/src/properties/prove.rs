@@ -55,7 +55,11 @@ fn understood(bundle: &Bundle) -> Result<(Vec<Property>, Vec<Bundle>), Vec<Probl
             Err(wrong) => problems.extend(wrong),
         }
     }
-    if problems.is_empty() { Ok((properties, regions)) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok((properties, regions))
+    } else {
+        Err(problems)
+    }
 }
 
 /// What is wrong with the properties of a bundle.
