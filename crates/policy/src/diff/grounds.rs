@@ -6,10 +6,11 @@ use smol_str::SmolStr;
 
 use super::change::Kind;
 use super::finding::Difference;
-use super::phrase::{listed, single_line};
+use super::phrase::listed;
 use super::settings;
 use crate::act::Resource;
 use crate::bundle::Bundle;
+use crate::problem::single_line;
 use crate::search::{Place, targets};
 
 /// The differences of `targets.toml` and `classify.toml`.

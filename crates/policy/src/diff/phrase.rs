@@ -38,20 +38,6 @@ impl Place {
     }
 }
 
-/// A sentence in which names and values of a bundle begin no line of their own: what reads lines, as systems of
-/// continuous integration do, might take one for a command.
-pub(crate) fn single_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
-            line.extend(c.escape_debug());
-        } else {
-            line.push(c);
-        }
-    }
-    line
-}
-
 /// Names in backticks; the last ones are counted if there are many.
 pub(crate) fn listed<S: AsRef<str>>(names: &[S], last: &str) -> String {
     let mut quoted: Vec<String> = names.iter().map(|name| format!("`{}`", name.as_ref())).collect();
