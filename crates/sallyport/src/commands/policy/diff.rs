@@ -252,7 +252,7 @@ fn markdown(comparison: &Comparison, proof: &Proof) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use super::*;
     use std::fs;
 

@@ -288,13 +288,17 @@ fn write_rules<'a>(rules: impl Iterator<Item = &'a Considered>, all: bool, out: 
         let said = match rule.came {
             Came::Applies => effect.to_owned(),
             Came::Broken => "cannot be evaluated".to_owned(),
+            Came::Observes => format!("{otherwise}, but only observes"),
             Came::ConditionFails => format!("{otherwise}, but its condition does not hold"),
             Came::OtherPrincipal if all => format!("{otherwise}, but is about other principals"),
             Came::OtherResource if all => format!("{otherwise}, but is about other targets"),
             Came::OtherPrincipal | Came::OtherResource => continue,
         };
         writeln!(out, "  rule `{}` {said}", rule.rule)?;
-        if matches!(rule.came, Came::Applies | Came::ConditionFails | Came::Broken) {
+        if matches!(
+            rule.came,
+            Came::Applies | Came::ConditionFails | Came::Observes | Came::Broken
+        ) {
             for (name, value) in &rule.reads {
                 writeln!(out, "{}", indented(&format!("context.{name} is {value}"), "      "))?;
             }

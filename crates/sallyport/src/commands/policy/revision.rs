@@ -131,13 +131,13 @@ fn parts(list: &[u8]) -> Result<Vec<Part<'_>>, Vec<Problem>> {
             continue;
         }
         let words: Vec<&str> = head.split_ascii_whitespace().collect();
-        match words.as_slice() {
-            &["100644" | "100755" | "100664", "blob", object, bytes] => {
+        match *words.as_slice() {
+            ["100644" | "100755" | "100664", "blob", object, bytes] => {
                 let bytes = bytes.parse().unwrap_or(u64::MAX);
                 parts.extend(is_part(path).then_some(Part { path, object, bytes }));
             }
-            &["120000", ..] => problems.push(Problem::in_file(line(path), "is a symbolic link")),
-            &["160000", ..] => problems.push(Problem::in_file(line(path), "is a submodule")),
+            ["120000", ..] => problems.push(Problem::in_file(line(path), "is a symbolic link")),
+            ["160000", ..] => problems.push(Problem::in_file(line(path), "is a submodule")),
             _ => problems.push(Problem::in_file(line(path), "is no plain file")),
         }
     }
