@@ -78,9 +78,9 @@ fn named(value: Option<&Value>) -> Option<BTreeMap<&str, &Table>> {
 }
 
 fn change(before: Option<&Value>, after: Option<&Value>) -> Option<String> {
-    let shown = |value: &Value| match value {
-        Value::String(text) => format!("`{text}`"),
-        other => format!("`{other}`"),
+    let shown = |value: &Value| match value.as_str() {
+        Some(text) => format!("`{text}`"),
+        None => format!("`{value}`"),
     };
     match (before, after) {
         (Some(was), Some(is)) if was == is => None,
