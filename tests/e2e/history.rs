@@ -196,7 +196,7 @@ fn what_a_change_would_have_done_to_real_commands() -> Result<()> {
     ensure!(!failed.status.success(), "one is newly allowed");
     let comment = String::from_utf8_lossy(&failed.stdout).into_owned();
     ensure!(
-        comment.contains("| newly-allowed | 1 |") && comment.contains("`DELETE FROM payments`"),
+        comment.contains("| newly-allowed | 1 |") && comment.contains("<code>DELETE FROM payments</code>"),
         "{comment}"
     );
     let permitted = policy(

@@ -32,7 +32,7 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the policy in `{}` is not valid", self.dir.display())?;
         for problem in &self.problems {
-            write!(f, "; {problem}")?;
+            write!(f, "; {}", single_line(&problem.to_string()))?;
         }
         Ok(())
     }
@@ -42,6 +42,20 @@ impl Diagnostic for LoadError {
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
         Some(Box::new(self.problems.iter().map(|p| p as &dyn Diagnostic)))
     }
+}
+
+/// A sentence in which names and values of a bundle begin no line of their own: what reads lines, as systems of
+/// continuous integration do, might take one for a command.
+pub(crate) fn single_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
+            line.extend(c.escape_debug());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 /// One thing that is wrong in one file.
@@ -199,5 +213,20 @@ impl Diagnostic for Problem {
         let (_, span) = self.source.as_deref()?;
         let span = SourceSpan::new(span.start.into(), span.end - span.start);
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(None, span))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_bundle_is_one_line() {
+        let problem = Problem::in_file("rules/a.cedar", "there is no group `z\n::add-mask::x\u{1b}`");
+        let said = LoadError::new("policy", vec![problem]).to_string();
+        assert_eq!(
+            said,
+            "the policy in `policy` is not valid; rules/a.cedar: there is no group `z\\n::add-mask::x\\u{1b}`"
+        );
     }
 }

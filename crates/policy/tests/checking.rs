@@ -341,11 +341,53 @@ fn cases_name_what_exists() {
         ["unknown-classification  7"]
     );
     assert_eq!(found("target = \"orders\"\nmask = { pci = \"blur\" }"), ["case  7"]);
+    assert_eq!(
+        found("target = \"orders\"\nclasses = { \"a.b.d\" = \"pcl\", \"a.b.c\" = \"pii\" }"),
+        ["unknown-classification  7"]
+    );
     assert_eq!(found("targets = \"orders\""), ["case  6"]);
     assert!(
         found("target = \"orders\"\nrule = \"work\"\nmask = { pci = \"clear\", national-id = \"keep-last(4)\" }")
             .is_empty()
     );
+}
+
+#[test]
+fn groups_of_cases_and_properties_are_held_to_the_list() {
+    let list = "groups = [\"dba\", \"operators\"]";
+    let case =
+        "[[case]]\nname = \"x\"\nwho = { user = \"u\" }\ntarget = \"orders\"\nconnect = true\nexpect = \"hold\"\n";
+    let properties = "[[property]]\nname = \"it\"\nnever = \"deny\"\ngroups = \"dba\"\n\
+        [[property]]\nname = \"other\"\nnever = \"deny\"\ngroups = \"oprators\"\nunless_groups = [\n\"dba\",\n\"sre\"]\n";
+    let more = [
+        ("groups.toml", list),
+        (
+            "tests/a.toml",
+            &format!("{case}hold = \"dba:2,security\"\nmoderate = \"operatros, operators\"\n"),
+        ),
+        ("properties.toml", properties),
+    ];
+    let said: Vec<String> = check(WORK, &more).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        [
+            "properties.toml:8:10: groups.toml has no group `oprators`",
+            "properties.toml:11:1: groups.toml has no group `sre`",
+            "tests/a.toml:7:8: groups.toml has no group `security`",
+            "tests/a.toml:8:12: groups.toml has no group `operatros`",
+        ]
+    );
+}
+
+#[test]
+fn what_is_wrong_with_properties_is_found() {
+    let found = |text: &str| found(WORK, &[("properties.toml", text)]);
+    let property = |more: &str| format!("[[property]]\nname = \"it\"\nnever = \"allow\"\n{more}\n");
+    assert!(found(&property("actions = 'Sql::Action::\"drop\"'")).is_empty());
+    assert_eq!(found("[[property]\n"), ["property  1"]);
+    assert_eq!(found(&property("actions = 'Sql::Action::\"dorp\"'")), ["property  1"]);
+    assert_eq!(found(&property("actons = 'connect'")), ["property  4"]);
+    assert_eq!(found(&property("when = 'context.no_such_fact'")), ["property  1"]);
 }
 
 #[test]

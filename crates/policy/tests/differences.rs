@@ -439,6 +439,90 @@ fn the_same_search_has_the_same_answer_and_one_without_time_says_so() {
     assert!(compare(&old, &new, &[postgres()], none).unwrap().effort.cut_short);
 }
 
+#[test]
+fn a_rule_that_begins_or_ends_to_observe_is_said_and_what_that_does() {
+    let forbid = |enforce: &str| {
+        format!(r#"{ALL} @id("no") {enforce} forbid (principal, action in Sql::Action::"drop", resource);"#)
+    };
+    let (enforced, observing) = (forbid(""), forbid("@enforce(\"false\")"));
+    let allowed = "anybody may now run `Sql::drop` on any target (was refused)";
+    assert_eq!(
+        said(&rules(&enforced, &observing)),
+        [
+            (Kind::NewlyAllowed, allowed),
+            (Kind::Observing, "rule `no` only observes now")
+        ]
+    );
+    let refused = "anybody may no longer run `Sql::drop` on any target (was allowed)";
+    assert_eq!(
+        said(&rules(&observing, &enforced)),
+        [
+            (Kind::NewlyRefused, refused),
+            (Kind::Observing, "rule `no` no longer only observes")
+        ]
+    );
+    // It decides nothing, so nothing is decided otherwise without it; but somebody is to know.
+    assert_eq!(
+        said(&rules(&observing, ALL)),
+        [(Kind::Observing, "rule `no` no longer only observes")]
+    );
+    assert_eq!(
+        said(&rules(ALL, &observing)),
+        [(Kind::Observing, "rule `no` only observes now")]
+    );
+    assert_eq!(said(&rules(&observing, &observing)), []);
+}
+
+#[test]
+fn a_target_on_which_rules_begin_to_observe_is_said() {
+    let rules = format!(r#"{ALL} @id("no") forbid (principal, action in Sql::Action::"drop", resource);"#);
+    let observing = TARGETS.replace("\"staging\"", "\"staging\"\nenforce = false");
+    let (old, new) = (bundle(&rules, TARGETS, CLASSES), bundle(&rules, &observing, CLASSES));
+    let found = compare(&old, &new, &[postgres()], patient()).unwrap();
+    let allowed = "anybody may now run `Sql::drop` on `lab` (was refused)";
+    let observes = (Kind::Observing, "target `lab` only observes now");
+    assert_eq!(said(&found), [(Kind::NewlyAllowed, allowed), observes]);
+    let found = compare(&new, &old, &[postgres()], patient()).unwrap();
+    let kinds: Vec<Kind> = said(&found).iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [Kind::NewlyRefused, Kind::Observing]);
+}
+
+#[test]
+fn whatever_else_targets_say_is_compared_key_by_key() {
+    let with = |lab: &str, more: &str| bundle(ALL, &format!("{TARGETS}{lab}\n{more}"), CLASSES);
+    let old = with(
+        "address = \"lab:5432\"\nshell = \"guarded\"\nauth = { method = \"a\" }",
+        "",
+    );
+    let new = with(
+        "address = \"evil:5432\"\nshell = \"recorded\"\nauth = { method = \"b\" }\npassword_file = \"a\\n::add-mask::x\"",
+        "[[vault]]\nname = \"main\"\naddress = \"https://v\"",
+    );
+    let found = compare(&old, &new, &[postgres()], patient()).unwrap();
+    let wanted = [
+        "`address` of target `lab` is now `evil:5432` (was `lab:5432`)",
+        "`auth` of target `lab` is now `{ method = \"b\" }` (was `{ method = \"a\" }`)",
+        "`password_file` of target `lab` is now `a\\n::add-mask::x` (was not there)",
+        "`shell` of target `lab` is now `recorded` (was `guarded`)",
+        "vault `main` is now `{ address = \"https://v\", name = \"main\" }` (was not there)",
+    ];
+    assert_eq!(said(&found), wanted.map(|words| (Kind::Targets, words)));
+    assert_eq!(said(&compare(&new, &new, &[postgres()], patient()).unwrap()), []);
+    let back = compare(&new, &old, &[postgres()], patient()).unwrap();
+    let gone = "`password_file` of target `lab` is gone (was `a\\n::add-mask::x`)";
+    assert!(said(&back).contains(&(Kind::Targets, gone)), "{back:?}");
+}
+
+#[test]
+fn a_name_with_a_line_end_begins_no_line() {
+    let new = format!(
+        r#"{ALL} @id("no") forbid (principal in Group::"z\n::add-mask::x", action in Sql::Action::"drop", resource);"#
+    );
+    let found = rules(ALL, &new);
+    let words = "members of `z\\n::add-mask::x` may no longer run `Sql::drop` on any target (was allowed)";
+    assert_eq!(said(&found), [(Kind::NewlyRefused, words)]);
+}
+
 fn load_shipped(dir: &Path) -> Bundle {
     match Bundle::load(dir, &shipped_fragments()) {
         Ok(bundle) => bundle,

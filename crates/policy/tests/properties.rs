@@ -204,6 +204,54 @@ fn a_property_that_speaks_of_nothing_is_no_success() {
 }
 
 #[test]
+fn a_target_where_rules_only_observe_adds_nothing_to_what_a_property_speaks_of() {
+    let rules = r#"@id("connects") permit (principal, action == Action::"connect", resource);"#;
+    let dir = support::write(rules, CLASSES);
+    let targets = TARGETS.replace("\"staging\"", "\"staging\"\nenforce = false");
+    fs::write(dir.path().join("targets.toml"), targets).unwrap();
+    let one = |property: &str| {
+        let text = format!("[[property]]\nname = \"it\"\n{property}");
+        fs::write(dir.path().join("properties.toml"), text).unwrap();
+        let bundle = Loader::new(&shipped_fragments()).load(dir.path()).unwrap();
+        prove(&bundle, &shipped_fragments(), patient()).unwrap()[0]
+            .finding
+            .clone()
+    };
+    let drops = "never = \"allow\"\nactions = 'Sql::Action::\"drop\"'\n";
+    // Everything is allowed on `lab`, but the property is not about it.
+    for elsewhere in ["environment = \"production\"", "target = \"orders\""] {
+        let finding = one(&format!("{drops}{elsewhere}"));
+        assert!(stands(&finding), "{elsewhere}: {finding:?}");
+    }
+    let finding = one(&format!("{drops}groups = \"dba\"\nwhen = 'context.database == \"a\"'"));
+    let example = refuted(finding);
+    assert_eq!(
+        (example.target.name.as_str(), example.who.groups.join(",")),
+        ("lab", "dba".to_owned())
+    );
+    assert_eq!(example.facts["database"], "a");
+}
+
+#[test]
+fn a_rule_that_observes_hides_no_counterexample() {
+    let property =
+        "never = \"allow\"\nactions = 'Sql::Action::\"drop\"'\nenvironment = \"production\"\ngroups = \"interns\"";
+    let forbid = |enforce: &str| {
+        format!(
+            r#"@id("all") permit (principal, action, resource);
+            @id("drops") {enforce} forbid (principal, action in Sql::Action::"drop", resource);"#
+        )
+    };
+    assert!(stands(&one_of(&forbid(""), property)));
+    let example = refuted(one_of(&forbid("@enforce(\"false\")"), property));
+    let Answer::Decision(decision) = &example.answer else {
+        panic!("a drop is a command")
+    };
+    let observed = decision.observed.as_ref().unwrap();
+    assert_eq!((decision.outcome, observed.outcome), (Outcome::Allow, Outcome::Deny));
+}
+
+#[test]
 fn mistakes_are_shown_with_their_place() {
     for (property, wanted) in [
         (

@@ -9,6 +9,7 @@ use super::change::{Change, Kind};
 use super::phrase::{self, Place};
 use crate::act::{ActionName, Resource, Subject};
 use crate::bundle::Bundle;
+use crate::problem::single_line;
 use crate::search::{Answer, Asked};
 
 /// One difference.
@@ -94,7 +95,7 @@ pub(super) fn merged(found: Vec<Found>, schema: &Bundle) -> Vec<Difference> {
     }
     let difference = |found: Found| Difference {
         kind: found.change.kind,
-        sentence: phrase::sentence(&found, schema),
+        sentence: single_line(&phrase::sentence(&found, schema)),
         actions: found.actions,
         witness: Some(Box::new(found.witness)),
     };

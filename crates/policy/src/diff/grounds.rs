@@ -7,19 +7,23 @@ use smol_str::SmolStr;
 use super::change::Kind;
 use super::finding::Difference;
 use super::phrase::listed;
+use super::settings;
 use crate::act::Resource;
 use crate::bundle::Bundle;
+use crate::problem::single_line;
 use crate::search::{Place, targets};
 
 /// The differences of `targets.toml` and `classify.toml`.
 pub(super) fn differences(old: &Bundle, new: &Bundle, places: &[Place]) -> Vec<Difference> {
-    let difference = |(kind, sentence)| Difference {
+    let difference = |(kind, sentence): (Kind, String)| Difference {
         kind,
-        sentence,
+        sentence: single_line(&sentence),
         actions: BTreeSet::new(),
         witness: None,
     };
     let mut list = of_targets(old, new, places);
+    let settings = settings::differences(old, new).into_iter();
+    list.extend(settings.map(|sentence| (Kind::Targets, sentence)));
     list.extend(of_observing(old, new));
     list.extend(of_classes(old, new));
     list.into_iter().map(difference).collect()

@@ -7,6 +7,7 @@ mod finding;
 mod grounds;
 mod phrase;
 mod seek;
+mod settings;
 mod shrink;
 
 use std::collections::{BTreeMap, BTreeSet};

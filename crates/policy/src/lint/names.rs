@@ -1,4 +1,4 @@
-//! Names in rules and cases that nothing has: groups, and what cases speak of.
+//! Names in rules, cases and properties that nothing has: groups, and what cases speak of.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 use toml::Spanned;
 
 use super::near;
+use crate::annotations;
 use crate::bundle::Bundle;
 use crate::code::Code;
 use crate::decision::RuleId;
@@ -17,6 +18,7 @@ use crate::problem::Problem;
 use crate::rules::{Rule, place};
 
 const GROUPS: &str = "groups.toml";
+const PROPERTIES: &str = "properties.toml";
 
 /// A file of cases, as far as it names something: what else is wrong with it is found where cases are read.
 #[derive(Deserialize)]
@@ -36,6 +38,11 @@ struct Case {
     approved_by: Vec<Spanned<SmolStr>>,
     #[serde(default)]
     watched_by: Vec<Spanned<SmolStr>>,
+    hold: Option<Spanned<String>>,
+    moderate: Option<Spanned<String>>,
+    /// A class is what is said of a column or a detector.
+    #[serde(default)]
+    classes: BTreeMap<SmolStr, Spanned<SmolStr>>,
     #[serde(default)]
     mask: BTreeMap<Spanned<SmolStr>, Spanned<SmolStr>>,
     #[serde(default)]
@@ -46,6 +53,35 @@ struct Case {
 struct Who {
     #[serde(default)]
     groups: Vec<Spanned<SmolStr>>,
+}
+
+/// The properties, as far as they name groups: what else is wrong with them is found where properties are read.
+#[derive(Deserialize)]
+struct Properties {
+    #[serde(default)]
+    property: Vec<Property>,
+}
+
+#[derive(Deserialize)]
+struct Property {
+    groups: Option<Spanned<OneOrMany>>,
+    unless_groups: Option<Spanned<OneOrMany>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(SmolStr),
+    Many(Vec<SmolStr>),
+}
+
+impl OneOrMany {
+    fn all(&self) -> &[SmolStr] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Many(names) => names,
+        }
+    }
 }
 
 /// The groups that the identity provider has.
@@ -102,11 +138,11 @@ pub(super) fn find(bundle: &Bundle, places: Option<&Places>, groups: Option<&str
         };
         for case in &cases.case {
             let within = mentions.last().map_or(0, |last| last.within + 1);
-            mentions.extend(case.groups().map(|group| Mention {
-                group: group.get_ref().clone(),
+            mentions.extend(case.groups().map(|(group, span)| Mention {
+                group,
                 file,
                 text,
-                span: group.span(),
+                span,
                 rule: None,
                 within,
             }));
@@ -118,6 +154,7 @@ pub(super) fn find(bundle: &Bundle, places: Option<&Places>, groups: Option<&str
             problems.extend(case.unknown(file, text, &known));
         }
     }
+    mentions.extend(in_properties(bundle, mentions.last().map_or(0, |last| last.within + 1)));
     match groups.map(read_groups) {
         Some(Ok(known)) => problems.extend(unknown_groups(&mentions, &known)),
         Some(Err(problem)) => problems.push(problem),
@@ -161,12 +198,35 @@ fn in_rules(bundle: &Bundle) -> Vec<Mention<'_>> {
     mentions
 }
 
+/// The groups that properties name; `within` is the number of the first property.
+fn in_properties(bundle: &Bundle, within: usize) -> Vec<Mention<'_>> {
+    let text = bundle.file(PROPERTIES).unwrap_or_default();
+    let mut mentions = Vec::new();
+    let properties = toml::from_str::<Properties>(text).map_or_else(|_| Vec::new(), |file| file.property);
+    for (at, property) in properties.into_iter().enumerate() {
+        for names in [&property.groups, &property.unless_groups].into_iter().flatten() {
+            mentions.extend(names.get_ref().all().iter().map(|group| Mention {
+                group: group.clone(),
+                file: PROPERTIES,
+                text,
+                span: written(&format!("\"{group}\""), text, names.span()),
+                rule: None,
+                within: within + at,
+            }));
+        }
+    }
+    mentions
+}
+
 /// Where a rule names a group; the whole rule if it writes the name in another way.
 fn literal(rule: &Rule, text: &str, group: &str) -> Range<usize> {
-    let whole = place(&rule.policy);
-    let written = format!("Group::\"{group}\"");
-    match text.get(whole.clone()).and_then(|rule| rule.find(&written)) {
-        Some(at) => whole.start + at..whole.start + at + written.len(),
+    written(&format!("Group::\"{group}\""), text, place(&rule.policy))
+}
+
+/// Where something stands within a part of a text; the whole part if it is written in another way.
+fn written(what: &str, text: &str, whole: Range<usize>) -> Range<usize> {
+    match text.get(whole.clone()).and_then(|part| part.find(what)) {
+        Some(at) => whole.start + at..whole.start + at + what.len(),
         None => whole,
     }
 }
@@ -211,9 +271,21 @@ struct Known<'a> {
 }
 
 impl Case {
-    fn groups(&self) -> impl Iterator<Item = &Spanned<SmolStr>> {
+    /// The groups that it names, each with its place.
+    fn groups(&self) -> impl Iterator<Item = (SmolStr, Range<usize>)> {
         let who = self.who.iter().flat_map(|who| &who.groups);
-        who.chain(&self.approved_by).chain(&self.watched_by)
+        let named = who.chain(&self.approved_by).chain(&self.watched_by);
+        let named = named.map(|group| (group.get_ref().clone(), group.span()));
+        // What cannot be read is found where cases are read.
+        let asked = self.hold.iter().flat_map(|hold| {
+            let groups = annotations::approvals(hold.get_ref(), None).unwrap_or_default();
+            groups.into_iter().map(|approvals| (approvals.group, hold.span()))
+        });
+        let watching = self.moderate.iter().flat_map(|moderate| {
+            let groups = annotations::watchers(moderate.get_ref()).unwrap_or_default();
+            groups.into_iter().map(|group| (group, moderate.span()))
+        });
+        named.chain(asked).chain(watching)
     }
 
     fn unknown(&self, file: &str, text: &str, known: &Known<'_>) -> Vec<Problem> {
@@ -242,12 +314,15 @@ impl Case {
             }
         }
         let classes = known.bundle.classes();
-        for (class, shown) in self.mask.iter().chain(&self.mask_full_screen) {
+        let masks = || self.mask.iter().chain(&self.mask_full_screen);
+        for class in self.classes.values().chain(masks().map(|(class, _)| class)) {
             if !classes.contains_key(class.get_ref()) {
                 let message = format!("nothing is classified as `{}`", class.get_ref());
                 let names = &mut classes.keys().map(SmolStr::as_str);
                 complain(class, Code::UNKNOWN_CLASSIFICATION, message, names);
             }
+        }
+        for (_, shown) in masks() {
             let word = matches!(shown.get_ref().as_str(), "clear" | "withheld");
             if !word && let Err(error) = mask::strictness(shown.get_ref()) {
                 let message = format!("{error}, or `clear` or `withheld`");

@@ -1,13 +1,14 @@
 //! Names that look like typing errors.
 
 use crate::code::Code;
+use crate::problem::single_line;
 
 /// The shortest word in which a slip is seen: shorter ones that differ in a letter are often two words.
 const SHORTEST: usize = 4;
 
 /// What to do about a name that is not among the known ones, if one of them looks like what was meant.
 pub(crate) fn suggest<'a>(name: &str, known: impl Iterator<Item = &'a str>, code: Code) -> Option<String> {
-    let meant = nearest(name, known)?;
+    let meant = single_line(nearest(name, known)?);
     Some(format!("`{meant}` exists, and may be meant; otherwise {}", code.help()))
 }
 

@@ -14,7 +14,7 @@ use sallyport_policy::{
 };
 use serde_json::json;
 
-use super::super::terminal::{print_json, safe};
+use super::super::terminal::print_json;
 use super::report::{self, Format};
 use super::revision;
 use crate::gateway::loader;
@@ -71,7 +71,7 @@ impl DiffArgs {
         match format {
             Format::Json => print_json(&as_json(&comparison, &proof))?,
             Format::Markdown => writeln!(stdout(), "{}", markdown(&comparison, &proof).trim_end())?,
-            Format::Text => writeln!(stdout(), "{}", safe(text(&comparison, &proof).trim_end()))?,
+            Format::Text => writeln!(stdout(), "{}", text(&comparison, &proof).trim_end())?,
         }
         self.judge(&comparison.differences)
     }
@@ -116,15 +116,15 @@ enum Proof {
 }
 
 impl Proof {
-    /// A sentence.
-    fn words(&self) -> String {
+    /// A sentence; `beside` when what the facts come from differs as well.
+    fn words(&self, beside: bool) -> String {
         match self {
             Self::NotAsked => String::new(),
             Self::NoSolver => format!(" {}", report::NO_SOLVER),
-            Self::Asked(certainty) if certainty.is_whole() => {
-                " Proven with cvc5: nothing is newly allowed or newly shown in the clear, whatever the request."
-                    .to_owned()
-            }
+            Self::Asked(certainty) if certainty.is_whole() => format!(
+                " Proven with cvc5: nothing is newly allowed or newly shown in the clear, whatever the request{}.",
+                if beside { ", with the same facts" } else { "" }
+            ),
             Self::Asked(certainty) => {
                 let first = certainty.open.first().map(String::as_str).unwrap_or_default();
                 let (open, all) = (certainty.open.len(), certainty.open.len() + certainty.proven);
@@ -137,11 +137,21 @@ impl Proof {
     }
 }
 
+/// Whether the files themselves differ in something: targets, classes, what is trusted, what only observes. What is
+/// decided of the same facts is not all then.
+fn beside(comparison: &Comparison) -> bool {
+    comparison
+        .differences
+        .iter()
+        .any(|difference| difference.witness.is_none())
+}
+
 fn as_json(comparison: &Comparison, proof: &Proof) -> serde_json::Value {
+    let beside = beside(comparison);
     let nothing_newly_allowed = match proof {
-        Proof::NotAsked if comparison.effort.actions == 0 => json!({ "proven": true }),
+        Proof::NotAsked if comparison.effort.actions == 0 => json!({ "proven": !beside }),
         Proof::NotAsked | Proof::NoSolver => json!({ "proven": false }),
-        Proof::Asked(certainty) => json!({ "proven": certainty.is_whole(), "open": certainty.open }),
+        Proof::Asked(certainty) => json!({ "proven": certainty.is_whole() && !beside, "open": certainty.open }),
     };
     json!({
         "differences": comparison.differences,
@@ -158,17 +168,17 @@ fn summary(comparison: &Comparison, proof: &Proof) -> String {
         .differences
         .iter()
         .any(|difference| difference.witness.is_some());
+    let beside = beside(comparison);
+    let same = if beside { "with the same facts " } else { "" };
     if effort.actions == 0 {
-        return format!(
-            "The same rules apply to all {} actions: nothing is decided otherwise.",
-            effort.alike
-        );
+        let count = effort.alike;
+        return format!("The same rules apply to all {count} actions: {same}nothing is decided otherwise.");
     }
     let alike = match effort.alike {
         0 => String::new(),
         count => format!(" To {count} other actions the same rules apply."),
     };
-    let (requests, proven) = (report::requests(effort), proof.words());
+    let (requests, proven) = (report::requests(effort), proof.words(beside));
     let (cut, actions) = (report::cut(effort), effort.actions);
     if asked {
         format!(
@@ -176,7 +186,7 @@ fn summary(comparison: &Comparison, proof: &Proof) -> String {
         )
     } else {
         format!(
-            "Searched {requests} of {actions} actions, found none that is decided otherwise; not proven{cut}.{alike}{proven}"
+            "Searched {requests} of {actions} actions, found none that {same}is decided otherwise; not proven{cut}.{alike}{proven}"
         )
     }
 }
@@ -190,15 +200,15 @@ fn text(comparison: &Comparison, proof: &Proof) -> String {
             let _ = writeln!(out, "{} ({})", difference.kind.heading(), difference.kind);
             last = Some(difference.kind);
         }
-        let _ = writeln!(out, "  {}", difference.sentence);
+        let _ = writeln!(out, "  {}", report::line(&difference.sentence));
         for line in difference.witness.iter().flat_map(|witness| lines(witness)) {
-            let _ = writeln!(out, "      {line}");
+            let _ = writeln!(out, "      {}", report::line(&line));
         }
     }
     if !out.is_empty() {
         out.push('\n');
     }
-    out + &summary(comparison, proof)
+    out + &report::line(&summary(comparison, proof))
 }
 
 /// A witness, a line for each part.
@@ -237,5 +247,72 @@ fn markdown(comparison: &Comparison, proof: &Proof) -> String {
     if last.is_some() {
         out.push('\n');
     }
-    out + &summary(comparison, proof)
+    out + &report::markdown(&summary(comparison, proof))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+    use super::*;
+    use std::fs;
+
+    const RULES: &str = "@id(\"all\") permit (principal, action, resource);\n";
+
+    fn compared(rules: [&str; 2], targets: [&str; 2]) -> Comparison {
+        let dirs = [0, 1].map(|side: usize| {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir(dir.path().join("rules")).unwrap();
+            fs::write(dir.path().join("rules/all.cedar"), rules[side]).unwrap();
+            fs::write(dir.path().join("targets.toml"), targets[side]).unwrap();
+            dir
+        });
+        let loader = loader();
+        let [old, new] = dirs.map(|dir| loader.load(dir.path()).unwrap());
+        compare(&old, &new, loader.fragments(), report::within(Duration::from_secs(60))).unwrap()
+    }
+
+    const TARGET: &str = "[[target]]\nname = \"web\"\nprotocol = \"ssh\"\nshell = \"guarded\"\n";
+
+    #[test]
+    fn nothing_is_said_to_be_proven_when_targets_differ() {
+        let same = compared([RULES; 2], [TARGET; 2]);
+        let said = summary(&same, &Proof::NotAsked);
+        assert!(said.ends_with("actions: nothing is decided otherwise."), "{said}");
+        assert_eq!(
+            as_json(&same, &Proof::NotAsked)["nothing_newly_allowed"]["proven"],
+            true
+        );
+        let open = TARGET.replace("guarded", "recorded");
+        let other = compared([RULES; 2], [TARGET, &open]);
+        let said = summary(&other, &Proof::NotAsked);
+        assert!(
+            said.ends_with("actions: with the same facts nothing is decided otherwise."),
+            "{said}"
+        );
+        let whole = Proof::Asked(Certainty {
+            proven: 1,
+            open: Vec::new(),
+        });
+        for proof in [&Proof::NotAsked, &whole] {
+            assert_eq!(as_json(&other, proof)["nothing_newly_allowed"]["proven"], false);
+        }
+        assert!(text(&other, &Proof::NotAsked).contains("`shell` of target `web` is now `recorded` (was `guarded`)"));
+    }
+
+    #[test]
+    fn names_in_a_bundle_become_neither_lines_nor_markup() {
+        let name = "z\\n::add-mask::x`\\n@team ![x](https://evil.example)";
+        let new = format!(
+            "{RULES}@id(\"no\") forbid (principal in Group::\"{name}\", action == Action::\"connect\", resource);"
+        );
+        let found = compared([RULES, &new], [TARGET; 2]);
+        assert_eq!(found.differences.len(), 1);
+        let text = text(&found, &Proof::NotAsked);
+        assert!(text.contains("add-mask"), "{text}");
+        assert!(!text.lines().any(|line| line.trim_start().starts_with("::")), "{text}");
+        let shown = markdown(&found, &Proof::NotAsked);
+        for live in ["@team", "![", "](", "https:", "\n::"] {
+            assert!(!shown.contains(live), "{live}: {shown}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use sallyport_policy::{Counterexample, Finding, Proof, Solver, certain, prove};
 use serde_json::json;
 
-use super::super::terminal::{print_json, safe};
+use super::super::terminal::print_json;
 use super::report::{self, Format};
 use super::revision;
 use crate::gateway::loader;
@@ -46,7 +46,8 @@ impl ProveArgs {
             Ok(proofs) => proofs,
             Err(problems) => {
                 let count = problems.len();
-                for problem in problems {
+                for mut problem in problems {
+                    problem.message = report::line(&problem.message);
                     writeln!(stderr(), "{:?}", miette::Report::new(problem))?;
                 }
                 let noun = if count == 1 { "mistake" } else { "mistakes" };
@@ -64,7 +65,7 @@ impl ProveArgs {
         match format {
             Format::Json => print_json(&json!({ "properties": proofs, "solver": solver.is_some() }))?,
             Format::Markdown => writeln!(stdout(), "{}", markdown(&proofs, solver.is_some()).trim_end())?,
-            Format::Text => writeln!(stdout(), "{}", safe(text(&proofs, solver.is_some()).trim_end()))?,
+            Format::Text => writeln!(stdout(), "{}", text(&proofs, solver.is_some()).trim_end())?,
         }
         let bad = proofs
             .iter()
@@ -100,9 +101,9 @@ fn text(proofs: &[Proof], solver: bool) -> String {
     for proof in proofs {
         let (mark, words) = verdict(proof);
         // Writing to a string does not fail.
-        let _ = writeln!(out, "{mark} {}: {words}", proof.name);
+        let _ = writeln!(out, "{mark} {}: {words}", report::line(&proof.name));
         for line in lines(proof) {
-            let _ = writeln!(out, "    {line}");
+            let _ = writeln!(out, "    {}", report::line(&line));
         }
     }
     if !solver && proofs.iter().any(|proof| matches!(proof.finding, Finding::NotRefuted)) {
@@ -145,13 +146,18 @@ fn markdown(proofs: &[Proof], solver: bool) -> String {
     let mut out = String::from("### Properties\n\n");
     for proof in proofs {
         let (mark, words) = verdict(proof);
-        let _ = writeln!(out, "- {mark} {}: {words}", report::markdown(&proof.name));
+        let _ = writeln!(
+            out,
+            "- {mark} {}: {}",
+            report::markdown(&proof.name),
+            report::markdown(&words)
+        );
         for line in lines(proof) {
             let _ = writeln!(out, "  - {}", report::markdown(&line));
         }
     }
     if !solver {
-        let _ = writeln!(out, "\n{}", report::NO_SOLVER);
+        let _ = writeln!(out, "\n{}", report::markdown(report::NO_SOLVER));
     }
     out
 }

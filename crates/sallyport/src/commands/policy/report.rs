@@ -8,6 +8,8 @@ use sallyport_policy::{ActionName, Answer, Budget, Effort, Outcome, Resource, Re
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use super::super::terminal::safe;
+
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
@@ -83,6 +85,7 @@ pub(super) fn facts<'a>(facts: impl IntoIterator<Item = (&'a SmolStr, &'a Value)
 
 /// What a bundle answers, and the rules that made it so.
 pub(super) fn answer(answer: &Answer) -> String {
+    let mut observes = false;
     let (mut text, rules) = match answer {
         Answer::Decision(decision) => {
             let word = match decision.outcome {
@@ -90,6 +93,7 @@ pub(super) fn answer(answer: &Answer) -> String {
                 Outcome::Hold => "held",
                 Outcome::Deny => "refused",
             };
+            observes = decision.outcome == Outcome::Allow && decision.observed.is_some();
             (word.to_owned(), &decision.rules)
         }
         Answer::Disclosure(disclosure) => {
@@ -103,7 +107,9 @@ pub(super) fn answer(answer: &Answer) -> String {
     };
     let names: Vec<String> = rules.iter().map(|rule| format!("`{rule}`")).collect();
     // Writing to a string does not fail.
-    let _ = if names.is_empty() {
+    let _ = if names.is_empty() && observes {
+        write!(text, ", since rules only observe there")
+    } else if names.is_empty() {
         write!(text, ", as no rule permits it")
     } else {
         write!(text, " by {}", names.join(", "))
@@ -137,36 +143,121 @@ pub(super) fn cut(effort: &Effort) -> &'static str {
     }
 }
 
-/// Text of a bundle in a comment: nothing in it becomes markup but what stands in backticks, and nobody is notified.
-pub(super) fn markdown(text: &str) -> String {
+/// Text of a bundle as one line, in which nothing begins another one: what reads lines, as systems of continuous
+/// integration do, might take it for a command.
+pub(super) fn line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    for c in safe(text).chars() {
         match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '\n' | '\r' => out.push(' '),
-            '*' | '_' | '[' | ']' | '|' | '#' | '@' | '\\' if !inside_code(&out) => {
-                out.push('\\');
-                out.push(c);
-            }
+            '\n' | '\t' => out.extend(c.escape_default()),
             c => out.push(c),
         }
     }
     out
 }
 
-/// Whether a span of code has begun and not ended.
-fn inside_code(text: &str) -> bool {
-    !text.matches('`').count().is_multiple_of(2)
+/// Text of a bundle in a comment, one line: what stands in backticks is code, and nothing else in it becomes markup,
+/// links or notifies anybody.
+pub(super) fn markdown(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, (inside, after))) = rest
+        .split_once('`')
+        .and_then(|(before, behind)| Some((before, behind.split_once('`')?)))
+    {
+        escape(&mut out, before, false);
+        out.push_str(&code(inside));
+        rest = after;
+    }
+    escape(&mut out, rest, false);
+    out
+}
+
+/// Text of others as code in a comment, one line.
+pub(super) fn code(text: &str) -> String {
+    let mut out = String::from("<code>");
+    escape(&mut out, text, true);
+    out + "</code>"
+}
+
+fn escape(out: &mut String, text: &str, in_code: bool) {
+    for c in safe(text).chars() {
+        // Writing to a string does not fail.
+        let _ = match c {
+            '\n' | '\t' => out.write_char(' '),
+            // Mentions and references are looked for in what is shown, but not in code.
+            '@' | '#' if !in_code => write!(out, "<code>&#{};</code>", u32::from(c)),
+            '&' | '<' | '>' | '[' | ']' | '(' | ')' | '!' | '*' | '_' | '|' | '#' | '@' | '\\' | '`' | '~' | '$'
+            | ':' => {
+                write!(out, "&#{};", u32::from(c))
+            }
+            // Without this, `www.` begins a link.
+            '.' if out.ends_with(['w', 'W']) => write!(out, "&#{};", u32::from(c)),
+            c => out.write_char(c),
+        };
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sallyport_policy::{Decision, Lifetime, Observed};
 
     #[test]
-    fn names_in_a_bundle_are_no_markup() {
-        assert_eq!(markdown("a*b `c_d*` <img> x@y"), "a\\*b `c_d*` &lt;img&gt; x\\@y");
+    fn text_of_a_bundle_is_no_markup_but_code_in_backticks() {
+        assert_eq!(
+            markdown("a*b `c_d*` <img> x@y #1"),
+            "a&#42;b <code>c&#95;d&#42;</code> &#60;img&#62; x<code>&#64;</code>y <code>&#35;</code>1"
+        );
+        // One backtick too many, wherever it stands, makes nothing of the rest alive.
+        let alive =
+            "@team ![x](https://evil/y) [z](http://w) <a href=x> www.evil.example *b* \\ $x$ \u{202e}\r\n# title";
+        for text in [
+            format!("`{alive}"),
+            format!("`a`{alive}` `b`"),
+            format!("``` {alive}"),
+            alive.to_owned(),
+        ] {
+            let shown = markdown(&text);
+            let bare = shown.replace("<code>", "").replace("</code>", "");
+            let live = bare.find([
+                '<', '>', '[', ']', '(', '@', '!', '*', '`', '\\', ':', '$', '\n', '\u{202e}',
+            ]);
+            assert_eq!(live, None, "{shown}");
+            assert!(!bare.contains("www."), "{shown}");
+            assert_eq!(shown.matches("<code>").count(), shown.matches("</code>").count());
+        }
+        assert_eq!(code("a`b|@c"), "<code>a&#96;b&#124;&#64;c</code>");
+    }
+
+    #[test]
+    fn text_of_a_bundle_begins_no_line() {
+        assert_eq!(line("z\n::add-mask::x\r\t\u{1b}"), "z\\n::add-mask::x\\u{d}\\t\\u{1b}");
+    }
+
+    #[test]
+    fn what_no_rule_allowed_and_none_enforced_refused_is_said_so() {
+        let refused = Decision::refused("no", Lifetime::Never);
+        assert_eq!(
+            answer(&Answer::Decision(refused.clone())),
+            "refused, as no rule permits it"
+        );
+        let observed = Observed {
+            outcome: Outcome::Deny,
+            rules: Vec::new(),
+            message: None,
+            hold: None,
+            ends_session: false,
+        };
+        let allowed = Decision {
+            outcome: Outcome::Allow,
+            observed: Some(Box::new(observed)),
+            ..refused
+        };
+        assert_eq!(
+            answer(&Answer::Decision(allowed)),
+            "allowed, since rules only observe there"
+        );
     }
 
     #[test]

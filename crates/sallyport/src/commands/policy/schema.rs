@@ -15,6 +15,7 @@ pub(super) const FORMS: &[(&str, &str)] = &[
     ("schemas/classify.json", include_str!("schemas/classify.json")),
     ("schemas/groups.json", include_str!("schemas/groups.json")),
     ("schemas/cases.json", include_str!("schemas/cases.json")),
+    ("schemas/properties.json", include_str!("schemas/properties.json")),
 ];
 
 /// Write what editors need to understand a bundle: the schema of the rules, and those of the TOML files.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::super::report;
 use super::change::{Change, Kind};
 use super::past::{Came, Session};
 
@@ -149,38 +150,23 @@ impl Report {
             let example = if found.text.is_empty() || !texts {
                 String::new()
             } else {
-                format!("`{}` ", cell(&found.text))
+                format!("{} ", report::code(&found.text))
             };
             let _ = writeln!(
                 out,
                 "| {} | {}{mark} | {} | {} | {} | {} | {example}{} |",
                 group.kind.word(),
                 found.commands,
-                cell(&group.rules),
-                cell(&group.principal),
-                cell(&group.target),
-                cell(&group.how),
-                found.session,
+                report::markdown(&group.rules),
+                report::markdown(&group.principal),
+                report::markdown(&group.target),
+                report::markdown(&group.how),
+                report::markdown(&found.session),
             );
         }
         for caveat in self.caveats() {
-            let _ = write!(out, "\n{}.\n", cell(&caveat));
+            let _ = write!(out, "\n{}.\n", report::markdown(&caveat));
         }
         out
     }
-}
-
-/// Text within a table of Markdown, where it can begin nothing.
-fn cell(text: &str) -> String {
-    let mut out = String::new();
-    for c in super::super::super::terminal::safe(text).chars() {
-        match c {
-            '|' | '`' | '<' | '>' | '[' | ']' | '@' => {
-                let _ = write!(out, "&#{};", u32::from(c));
-            }
-            '\n' | '\t' => out.push(' '),
-            other => out.push(other),
-        }
-    }
-    out
 }

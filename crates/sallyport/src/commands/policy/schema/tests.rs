@@ -147,6 +147,25 @@ fn the_keys_of_other_files_are_those_of_the_parsers() {
     assert_eq!(keys(&case["who"]["properties"]), listed(&message));
     let message = said("groups.toml", "no-such-key = 1");
     assert_eq!(keys(&form("groups")["properties"]), listed(&message));
+    let properties = form("properties");
+    let message = said("properties.toml", "no-such-key = 1");
+    assert_eq!(keys(&properties["properties"]), listed(&message));
+    let property = &properties["properties"]["property"]["items"]["properties"];
+    let message = said("properties.toml", "[[property]]\nno-such-key = 1\n");
+    assert_eq!(keys(property), listed(&message));
+    let outcomes = properties["$defs"]["outcome"]["enum"].as_array().unwrap();
+    let outcomes: BTreeSet<String> = outcomes.iter().map(|word| word.as_str().unwrap().to_owned()).collect();
+    for outcome in &outcomes {
+        let checked = check(&[(
+            "properties.toml",
+            &format!("[[property]]\nname = \"x\"\nnever = \"{outcome}\"\n"),
+        )]);
+        let unread = |message: &str| message.contains("did not match any variant");
+        assert!(
+            !checked.findings.iter().any(|found| unread(&found.message)),
+            "{outcome}"
+        );
+    }
 }
 
 #[test]
@@ -159,6 +178,10 @@ fn the_example_policy_and_the_books_examples_have_the_form() {
         &read("tests/policies/corpus-sql/classify.toml"),
         "corpus-sql",
     );
+    accept("properties", &read("policy/properties.toml"), "policy/properties.toml");
+    let page = read("docs/src/policy-diff.md");
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    accept("properties", rest.split_once("```").unwrap().0, "the book's properties");
     for entry in fs::read_dir(root().join("policy/tests")).unwrap() {
         let path = entry.unwrap().path();
         accept(
@@ -196,6 +219,15 @@ fn what_the_parsers_refuse_has_not_the_form() {
         ("classify", json!({ "columns": [{ "class": "x" }] })),
         ("classify", json!({ "functions": [{ "name": "f()", "sha256": "12" }] })),
         ("groups", json!({ "groups": [1] })),
+        ("properties", json!({ "property": [{ "name": "x" }] })),
+        (
+            "properties",
+            json!({ "property": [{ "name": "x", "never": "allowed" }] }),
+        ),
+        (
+            "properties",
+            json!({ "property": [{ "name": "x", "never": "allow", "always": "deny" }] }),
+        ),
         (
             "cases",
             json!({ "case": [{ "name": "x", "who": {}, "target": "x", "connect": true, "expect": "allow" }] }),
