@@ -20,7 +20,6 @@ use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
 use sallyport_ssh::Ssh;
 use sallyport_store::Store;
-use sallyport_target::Broker;
 use sallyport_tunnel::Fleet;
 use secrecy::SecretSlice;
 
@@ -98,7 +97,7 @@ impl Gateway {
             reviewing: Arc::new(ToReviewers::new(reviews.clone())),
             sessions,
             version: env!("CARGO_PKG_VERSION"),
-            targets: Targets::new(Broker::new(config.credentials.commands)),
+            targets: Targets::new(config.broker()),
             rooms: Rooms::new(config.limits.long_messages()),
             agents: Arc::new(Behind(Arc::clone(&fleet))),
         };

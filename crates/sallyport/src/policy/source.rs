@@ -61,11 +61,11 @@ impl PolicySource {
         let name = settings.source();
         let secret = settings.webhook_secret_file.as_deref().map(WebhookSecret::read);
         let webhook = secret.transpose().map_err(|why| anyhow!("`policy`: {why}"))?;
-        let commands = config.credentials.commands;
+        let broker = config.broker();
         let around = Surroundings {
             state_dir: config.state_dir.clone(),
             loader: loader(),
-            check: Arc::new(move |bundle| targets_make_sense(bundle, &Broker::new(commands)).map(drop)),
+            check: Arc::new(move |bundle| targets_make_sense(bundle, &broker).map(drop)),
             kept: Arc::clone(&kept),
         };
         let follower = Box::pin(Follower::start(settings, around)).await;
