@@ -27,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// What else is asked of a bundle before it comes into force.
 pub type Check = Arc<dyn Fn(&Bundle) -> Result<(), Vec<Problem>> + Send + Sync>;
 
+/// Writes down that a bundle comes into force; if that cannot be done, it does not. The error is said in words.
+pub type Record = Arc<dyn Fn(&Bundle) -> Result<(), String> + Send + Sync>;
+
 /// What a follower needs of the gateway.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -38,6 +41,8 @@ pub struct Surroundings {
     pub check: Check,
     /// Where they are kept.
     pub kept: Arc<Kept>,
+    /// What writes down that one comes into force, as the last thing before it does.
+    pub record: Record,
 }
 
 type Observer = Box<dyn Fn(&Event) + Send + Sync>;
@@ -408,14 +413,16 @@ impl Branch {
         })
     }
 
-    /// Keeps bundles, and remembers the commit, before they decide anything.
+    /// Keeps bundles, remembers the commit and writes all that down, before they decide anything.
     fn keeper(&self, folder: PathBuf, followed: Arc<Mutex<Followed>>) -> Keep {
         let (kept, source) = (Arc::clone(&self.around.kept), self.settings.source());
+        let record = Arc::clone(&self.around.record);
         Box::new(move |bundle| {
             kept.keep(bundle, &source, OffsetDateTime::now_utc())
                 .map_err(|error| error.to_string())?;
             let followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
-            followed.write(&folder).map_err(|error| error.to_string())
+            followed.write(&folder).map_err(|error| error.to_string())?;
+            record(bundle)
         })
     }
 }

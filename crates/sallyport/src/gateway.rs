@@ -79,9 +79,9 @@ impl Gateway {
         let recording_key = RecordingKey::load_or_create(&keys.join("recording.key"))?;
         let durability = Durability::from(config.recording);
         let journal = Arc::new(journal(state, &recording_key, durability)?);
-        let policy = Arc::new(PolicySource::open(config).await?);
+        let policy = Arc::new(PolicySource::open(config, &journal).await?);
         let sessions = Arc::new(Sessions::default());
-        crate::policy::watch(&policy, &journal, &sessions)?;
+        crate::policy::watch(&policy, &journal, &sessions);
         let store = Store::open(&state.join("sallyport.db")).await?;
         let identities = Arc::new(identities(config, &keys, &store, &journal).await?);
         let witness = Arc::new(ToJournal(Arc::clone(&journal)));
