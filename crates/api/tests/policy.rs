@@ -23,7 +23,7 @@ async fn those_who_see_everything_read_the_policies_that_were_in_force() {
         let status = gateway.call(&token, Method::GET, "/v1/policy", None).await;
         let status: PolicyStatus = status.json().await.unwrap();
         assert!(status.last_error.is_none() && !status.error.unwrap().contains("secret"));
-        assert_eq!(status.branch.as_deref(), Some("main"));
+        assert_eq!((status.branch, status.source), (None, String::new()), "{person}");
     }
     for person in ["audrey", "root"] {
         let token = gateway.login(person).await;
@@ -42,6 +42,8 @@ async fn those_who_see_everything_read_the_policies_that_were_in_force() {
         let status = gateway.call(&token, Method::GET, "/v1/policy", None).await;
         let status: PolicyStatus = status.json().await.unwrap();
         assert_eq!(status.last_error.unwrap().kind, "invalid");
+        assert_eq!(status.branch.as_deref(), Some("main"));
+        assert_eq!(status.source, "git+https://host/repo#main");
     }
 }
 
@@ -83,6 +85,15 @@ async fn a_message_that_proves_nothing_does_nothing() {
         &[("authorization", "Bearer good")],
     ] {
         let refused = gateway.tell(path, headers, b"pushed".to_vec()).await;
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{headers:?}");
+    }
+    // These are not even read.
+    for headers in [
+        &[][..],
+        &[("x-gitlab-token", "bad")],
+        &[("x-hub-signature-256", "sha1=good")],
+    ] {
+        let refused = gateway.tell(path, headers, vec![b' '; (1 << 20) + 1]).await;
         assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{headers:?}");
     }
     let other = gateway.tell(path, &[signature], b"pushed!".to_vec()).await;

@@ -1,11 +1,7 @@
 //! [Azure Key Vault](https://learn.microsoft.com/en-us/rest/api/keyvault/secrets/get-secret/get-secret), and the ways to a
 //! token for it.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
@@ -115,17 +111,14 @@ impl AzureStore {
         }
     }
 
-    /// Relative paths are relative to `base`.
-    pub(crate) fn anchor(&mut self, base: &Path) {
+    /// The files that it names.
+    pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let file = match &mut self.login {
             AzureLogin::ManagedIdentity { .. } => None,
             AzureLogin::WorkloadIdentity { token_file, .. } => token_file.as_mut(),
             AzureLogin::ClientSecret { client_secret_file, .. } => client_secret_file.as_mut(),
         };
-        [file, self.ca_file.as_mut()]
-            .into_iter()
-            .flatten()
-            .for_each(|file| names::anchor(file, base));
+        [file, self.ca_file.as_mut()].into_iter().flatten()
     }
 }
 

@@ -1,6 +1,11 @@
 //! Who fetches credentials.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -37,17 +42,24 @@ pub struct Stores {
 impl Stores {
     /// Relative paths are relative to `base`, the directory of the file that this was written in.
     pub fn anchor(&mut self, base: &Path) {
-        for store in &mut self.vault {
-            store.login.anchor(base);
-            store.ca_file.iter_mut().for_each(|file| names::anchor(file, base));
-        }
-        for store in &mut self.aws {
-            store.login.anchor(base);
-            store.ca_file.iter_mut().for_each(|file| names::anchor(file, base));
-        }
-        self.azure.iter_mut().for_each(|store| store.anchor(base));
-        self.google.iter_mut().for_each(|store| store.anchor(base));
-        self.kubernetes.iter_mut().for_each(|store| store.anchor(base));
+        self.files_mut().for_each(|file| names::anchor(file, base));
+    }
+
+    /// All files that they name: secrets of logins, and authorities.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.clone().files_mut().map(std::mem::take).collect()
+    }
+
+    fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        let vault = self.vault.iter_mut();
+        let vault = vault.flat_map(|store| store.login.file_mut().into_iter().chain(store.ca_file.as_mut()));
+        let aws = self.aws.iter_mut();
+        let aws = aws.flat_map(|store| store.login.file_mut().into_iter().chain(store.ca_file.as_mut()));
+        let azure = self.azure.iter_mut().flat_map(AzureStore::files_mut);
+        let google = self.google.iter_mut().flat_map(GoogleStore::files_mut);
+        let kubernetes = self.kubernetes.iter_mut().flat_map(KubernetesStore::files_mut);
+        vault.chain(aws).chain(azure).chain(google).chain(kubernetes)
     }
 }
 

@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, env, fmt, sync::Arc};
 
 use secrecy::SecretString;
 
+/// What the names of variables begin with that are for the process itself, and for nobody who is logged in to.
+const OWN: &str = "SALLYPORT_";
+
 /// Where environment variables are looked up.
 #[derive(Clone, Default)]
 pub enum Environment {
-    /// Those of this process.
+    /// Those of this process, but what it is told itself by them.
     #[default]
     Process,
     /// These, and no others.
@@ -24,6 +27,7 @@ impl Environment {
     /// A variable that is set, is text, and is not empty.
     pub(crate) fn get(&self, name: &str) -> Option<String> {
         let value = match self {
+            Self::Process if name.starts_with(OWN) => None,
             Self::Process => env::var(name).ok(),
             Self::Given(variables) => variables.get(name).cloned(),
         };

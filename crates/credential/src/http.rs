@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::{CredentialError, error::ServiceFault, text::Wiped};
+use crate::{CredentialError, error::ServiceFault, file, text::Wiped};
 
 /// The longest answer to a login or about a lease, in bytes.
 pub(crate) const SHORT: usize = 64 * 1024;
@@ -112,7 +112,7 @@ impl Service {
     /// The client, made anew when the file with the authorities has changed.
     fn client(&self) -> Result<Client, CredentialError> {
         let pem = match &self.authorities {
-            Some(path) => std::fs::read(path).map_err(|error| self.untrusted(path, error.to_string()))?,
+            Some(path) => file::authorities(path).map_err(|error| self.untrusted(path, error.to_string()))?,
             None => Vec::new(),
         };
         let mut made = self.client.lock().unwrap_or_else(PoisonError::into_inner);

@@ -50,10 +50,9 @@ impl KubernetesStore {
         Ok(())
     }
 
-    /// Relative paths are relative to `base`.
-    pub(crate) fn anchor(&mut self, base: &Path) {
-        let files = [self.ca_file.as_mut(), self.token_file.as_mut()];
-        files.into_iter().flatten().for_each(|file| names::anchor(file, base));
+    /// The files that it names.
+    pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
+        [self.ca_file.as_mut(), self.token_file.as_mut()].into_iter().flatten()
     }
 }
 

@@ -363,6 +363,7 @@ fn relative_paths_are_relative_to_their_file() {
     )
     .unwrap();
     stores.anchor(Path::new("/etc/x"));
+    assert_eq!(stores.files(), [Path::new("/t"), Path::new("/etc/x/ca.pem")]);
     let shown = format!("{stores:?}");
     assert!(
         shown.contains("\"/etc/x/ca.pem\"") && shown.contains("\"/t\""),

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
@@ -222,9 +222,31 @@ fn read_key(options: &ServerTlsOptions) -> Result<Arc<CertifiedKey>, TlsError> {
     Ok(Arc::new(key))
 }
 
+/// The longest file of certificates or keys, in bytes. All authorities that an operating system trusts are a quarter of it.
+const MAX_PEM_BYTES: u64 = 1 << 20;
+
+/// The bytes of a file of certificates or keys. Whoever writes targets names such files: one that never ends would take all
+/// memory, and one that never begins would be waited for.
+fn read_pem(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let read = || -> io::Result<Vec<u8>> {
+        // Opening a pipe would wait for whoever writes to it.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        let mut pem = Vec::new();
+        let file = fs::File::open(path)?;
+        file.take(MAX_PEM_BYTES + 1).read_to_end(&mut pem)?;
+        if pem.len() as u64 > MAX_PEM_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it is larger than a MiB"));
+        }
+        Ok(pem)
+    };
+    read().map_err(TlsError::file(path))
+}
+
 /// The certificates of a PEM file, at least one.
 pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let pem = fs::read(path).map_err(TlsError::file(path))?;
+    let pem = read_pem(path)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -234,7 +256,7 @@ pub(crate) fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'stati
 }
 
 pub(crate) fn read_private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let pem = fs::read(path).map_err(TlsError::file(path))?;
+    let pem = read_pem(path)?;
     PrivateKeyDer::from_pem_slice(&pem)
         .map_err(|error| TlsError::content(path, format!("holds no private key: {error}")))
 }
@@ -287,4 +309,25 @@ fn write(path: &Path, text: &str) -> Result<(), TlsError> {
         file.sync_all()
     };
     write().map_err(TlsError::file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn files_that_never_begin_or_never_end_are_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let long = dir.path().join("long");
+        fs::File::create(&long).unwrap().set_len(MAX_PEM_BYTES + 1).unwrap();
+        for path in [Path::new("/dev/zero"), dir.path(), &pipe, &long] {
+            let refused = |error: TlsError| matches!(error, TlsError::File { .. });
+            assert!(read_certificates(path).is_err_and(refused), "{}", path.display());
+            assert!(read_private_key(path).is_err_and(refused), "{}", path.display());
+        }
+    }
 }

@@ -156,10 +156,18 @@ impl Copy {
         }
         let fetched = self.fetch_once().await;
         if fetched.is_err() {
-            // What was fetched in part would only take room.
-            let _ = std::fs::remove_dir_all(&self.repository);
+            self.discard();
         }
         fetched
+    }
+
+    /// Removes what was fetched, which would only take room: whoever can push could fill the disk with it.
+    pub(crate) fn discard(&self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.repository)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, "the copy of the policy's repository cannot be removed");
+        }
     }
 
     async fn fetch_once(&self) -> Result<Commit, Trouble> {

@@ -27,6 +27,9 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// What else is asked of a bundle before it comes into force.
 pub type Check = Arc<dyn Fn(&Bundle) -> Result<(), Vec<Problem>> + Send + Sync>;
 
+/// Writes down that a bundle comes into force; if that cannot be done, it does not. The error is said in words.
+pub type Record = Arc<dyn Fn(&Bundle) -> Result<(), String> + Send + Sync>;
+
 /// What a follower needs of the gateway.
 #[derive(Clone)]
 pub struct Surroundings {
@@ -38,6 +41,8 @@ pub struct Surroundings {
     pub check: Check,
     /// Where they are kept.
     pub kept: Arc<Kept>,
+    /// What writes down that one comes into force, as the last thing before it does.
+    pub record: Record,
 }
 
 type Observer = Box<dyn Fn(&Event) + Send + Sync>;
@@ -61,6 +66,13 @@ impl std::fmt::Debug for Follower {
     }
 }
 
+/// Whether a commit is looked at that was refused before: what it was refused for may lie at the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Yes,
+    No,
+}
+
 /// A bundle, and what is to be remembered of it.
 struct Found {
     bundle: Bundle,
@@ -72,6 +84,8 @@ struct Branch {
     settings: Arc<Settings>,
     around: Surroundings,
     copy: Copy,
+    /// The newest commit, if it was refused, and why: it is not fetched again for each look.
+    refused: Mutex<Option<(Commit, Trouble)>>,
     /// Removed with all that git wrote when the gateway ends.
     _run: TempDir,
 }
@@ -86,7 +100,7 @@ impl Follower {
         let branch = Arc::new(Branch::open(&folder, Arc::new(settings), around)?);
         let before = Followed::read(&folder, &branch.settings).map_err(|why| Trouble::new(Kind::Keep, why))?;
         let last = before.as_ref().and_then(|before| branch.last_good(before));
-        let looked = branch.look(before.as_ref(), last.is_some()).await;
+        let looked = branch.look(before.as_ref(), last.is_some(), Again::Yes).await;
         let now = OffsetDateTime::now_utc();
         let (found, trouble) = match (looked, before.zip(last)) {
             (Ok(Some(found)), _) => (found, None),
@@ -153,7 +167,7 @@ impl Follower {
             // Whether it was woken or the time is over, it looks.
             let _ = tokio::time::timeout(self.branch.settings.poll, self.wake.notified()).await;
             // What is wrong is in the status, and was said.
-            let _ = self.pull().await;
+            let _ = self.advanced(Again::No).await;
             tokio::time::sleep(PAUSE).await;
         }
     }
@@ -163,7 +177,7 @@ impl Follower {
         self.wake.notify_one();
     }
 
-    /// Looks now, and waits for what comes of it.
+    /// Looks now, also at a commit that was refused, and waits for what comes of it.
     ///
     /// # Errors
     /// Why the branch's newest commit is not in force.
@@ -171,17 +185,21 @@ impl Follower {
     /// # Cancel safety
     /// The look goes on if this is dropped.
     pub async fn pull(self: &Arc<Self>) -> Result<(), Trouble> {
+        self.advanced(Again::Yes).await
+    }
+
+    async fn advanced(self: &Arc<Self>, again: Again) -> Result<(), Trouble> {
         let follower = Arc::clone(self);
-        let looking = tokio::spawn(async move { follower.advance().await });
+        let looking = tokio::spawn(async move { follower.advance(again).await });
         looking
             .await
             .unwrap_or_else(|error| Err(Trouble::new(Kind::Program, format!("the look failed: {error}"))))
     }
 
-    async fn advance(self: Arc<Self>) -> Result<(), Trouble> {
+    async fn advance(self: Arc<Self>, again: Again) -> Result<(), Trouble> {
         let _one = self.looking.lock().await;
         let before = self.in_force();
-        let looked = self.branch.look(Some(&before), true).await;
+        let looked = self.branch.look(Some(&before), true, again).await;
         let follower = Arc::clone(&self);
         // Loading writes to the disk, and those who are told may.
         let concluding = tokio::task::spawn_blocking(move || {
@@ -206,6 +224,7 @@ impl Follower {
         set(&found.followed);
         self.watcher.offer(found.bundle).map(drop).map_err(|error| {
             set(before);
+            self.branch.copy.discard();
             let trouble = Trouble::new(Kind::Keep, "the bundle cannot be kept").with_problems(error.problems);
             trouble.about(&found.followed.commit)
         })
@@ -285,6 +304,7 @@ impl Branch {
             copy: Copy::at(run.path(), &settings)?,
             settings,
             around,
+            refused: Mutex::default(),
             _run: run,
         })
     }
@@ -307,22 +327,47 @@ impl Branch {
     }
 
     /// The branch's newest commit, as a bundle. `None` when it is the one before, and that is at hand.
-    async fn look(&self, before: Option<&Followed>, at_hand: bool) -> Result<Option<Found>, Trouble> {
+    async fn look(&self, before: Option<&Followed>, at_hand: bool, again: Again) -> Result<Option<Found>, Trouble> {
         self.copy.prepare().await?;
         let old = before.and_then(|before| Commit::parse(&before.commit));
         let is_known = |tip: &Commit| at_hand && old.as_ref() == Some(tip);
-        if is_known(&self.copy.ask().await?) {
+        let asked = self.copy.ask().await?;
+        if is_known(&asked) {
             return Ok(None);
+        }
+        if again == Again::No
+            && let Some(trouble) = self.refusal_of(&asked)
+        {
+            return Err(trouble);
         }
         let tip = self.copy.fetch().await?;
         if is_known(&tip) {
             return Ok(None);
         }
-        let since = self.comes_after(old, &tip).await?;
-        self.copy.verify(since.as_ref(), &tip).await?;
-        let committed = self.copy.time_of(&tip).await?;
-        let files = self.copy.files(&tip).await?;
-        let bundle = self.load(files, &tip).await?;
+        let judged = self.judge(old, &tip).await;
+        let refusal = judged.as_ref().err().filter(|trouble| trouble.kind.is_refusal());
+        let refusal = refusal.map(|trouble| (tip, trouble.clone()));
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
+        if judged.is_err() {
+            self.copy.discard();
+        }
+        judged.map(Some)
+    }
+
+    /// Why a commit was refused, if it was.
+    fn refusal_of(&self, commit: &Commit) -> Option<Trouble> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, trouble) = refused.as_ref().filter(|(refused, _)| refused == commit)?;
+        Some(trouble.clone())
+    }
+
+    /// A commit that was fetched, as a bundle, if it may be in force after `old`.
+    async fn judge(&self, old: Option<Commit>, tip: &Commit) -> Result<Found, Trouble> {
+        let since = self.comes_after(old, tip).await?;
+        self.copy.verify(since.as_ref(), tip).await?;
+        let committed = self.copy.time_of(tip).await?;
+        let files = self.copy.files(tip).await?;
+        let bundle = self.load(files, tip).await?;
         let followed = Followed {
             repository: self.settings.repository.url().to_owned(),
             branch: self.settings.branch.clone(),
@@ -331,7 +376,7 @@ impl Branch {
             digest: bundle.digest().to_owned(),
             committed,
         };
-        Ok(Some(Found { bundle, followed }))
+        Ok(Found { bundle, followed })
     }
 
     /// The commit that `tip` comes after. Going back to an older commit would undo what was merged since, signed or not.
@@ -368,14 +413,16 @@ impl Branch {
         })
     }
 
-    /// Keeps bundles, and remembers the commit, before they decide anything.
+    /// Keeps bundles, remembers the commit and writes all that down, before they decide anything.
     fn keeper(&self, folder: PathBuf, followed: Arc<Mutex<Followed>>) -> Keep {
         let (kept, source) = (Arc::clone(&self.around.kept), self.settings.source());
+        let record = Arc::clone(&self.around.record);
         Box::new(move |bundle| {
             kept.keep(bundle, &source, OffsetDateTime::now_utc())
                 .map_err(|error| error.to_string())?;
             let followed = followed.lock().unwrap_or_else(PoisonError::into_inner);
-            followed.write(&folder).map_err(|error| error.to_string())
+            followed.write(&folder).map_err(|error| error.to_string())?;
+            record(bundle)
         })
     }
 }

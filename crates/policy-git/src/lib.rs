@@ -18,7 +18,7 @@ mod trouble;
 mod webhook;
 
 pub use address::{Repository, Transport};
-pub use follower::{Check, Examination, Follower, Surroundings, examine};
+pub use follower::{Check, Examination, Follower, Record, Surroundings, examine};
 pub use settings::{Access, GitTable, Settings, Signed, Signers};
 pub use status::{Event, Status};
 pub use trouble::{Kind, Trouble};

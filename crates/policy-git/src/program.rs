@@ -38,8 +38,12 @@ const MAX_SAID: usize = 600;
 const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 /// Sizes that `ulimit -f` counts in.
 const BLOCK_BYTES: u64 = 512;
-/// Keeps the files that git writes within a bound; the first argument is the bound in blocks.
-const BOUNDED: &str = "ulimit -f \"$1\" && shift && exec git \"$@\"";
+/// The most memory that git, and each program that it starts, may have: a pack can be made that unfolds to any size.
+const MAX_MEMORY_KIB: u64 = 2 << 20;
+/// Keeps git's memory, and the files that it writes, within bounds: the first argument in KiB, and the second in blocks.
+const BOUNDED: &str = "ulimit -v \"$1\" && ulimit -f \"$2\" && shift 2 && exec git \"$@\"";
+/// What a shell ends with that finds no such program.
+const NOT_FOUND: i32 = 127;
 
 /// Why git did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +120,12 @@ impl Program {
         }
         // What serves a local repository is not given settings by the environment, but reads this file.
         let folder = settings.repository.folder();
-        let safe = folder.map(|folder| format!("[safe]\n\tdirectory = {}\n", quoted(&folder)));
-        write_new(&home.join("gitconfig"), &safe.unwrap_or_default())?;
+        // With as many threads as processors it could need more memory than it may have.
+        let serving = folder.map(|folder| {
+            let folder = quoted(&folder);
+            format!("[safe]\n\tdirectory = {folder}\n[pack]\n\tthreads = 1\n")
+        });
+        write_new(&home.join("gitconfig"), &serving.unwrap_or_default())?;
         write_new(&home.join("gnupg/gpg.conf"), "no-autostart\nno-auto-key-retrieve\n")?;
         Ok(Self {
             home: home.to_owned(),
@@ -139,11 +147,11 @@ impl Program {
         max_output: u64,
         within: Duration,
     ) -> Result<Said, ProgramError> {
-        let command = self.command("git", arguments);
-        Box::pin(exchange(command, input, max_output, within)).await
+        let command = self.git(arguments);
+        found(Box::pin(exchange(command, input, max_output, within)).await?)
     }
 
-    /// Runs git, which speaks to the host. Files that it writes are bounded.
+    /// Runs git, which speaks to the host.
     ///
     /// # Cancel safety
     /// If this is dropped, git and what it started are killed.
@@ -153,17 +161,14 @@ impl Program {
         max_output: u64,
         within: Duration,
     ) -> Result<Said, ProgramError> {
-        let blocks = self.max_file_blocks.to_string();
-        let bounded = ["-c", BOUNDED, "sh", &blocks].map(OsStr::new);
-        let arguments: Vec<&OsStr> = bounded.into_iter().chain(arguments.iter().map(AsRef::as_ref)).collect();
-        let mut command = self.command("sh", &arguments);
+        let mut command = self.git(arguments);
         command.env("GIT_ALLOW_PROTOCOL", self.transport.protocol());
         let mut settings = self.settings.clone();
         if let Some(header) = self.authorization()? {
             settings.push(("http.extraHeader", header.expose_secret().into()));
         }
         give(&mut command, &settings);
-        Box::pin(exchange(command, Vec::new(), max_output, within)).await
+        found(Box::pin(exchange(command, Vec::new(), max_output, within)).await?)
     }
 
     /// Imports OpenPGP keys.
@@ -171,6 +176,14 @@ impl Program {
         let arguments = ["--batch", "--quiet", "--no-tty", "--import", "--"].map(OsStr::new);
         let arguments: Vec<&OsStr> = arguments.into_iter().chain([keyring.as_os_str()]).collect();
         Box::pin(exchange(self.command("gpg", &arguments), Vec::new(), 64 * 1024, within)).await
+    }
+
+    /// Git within its bounds.
+    fn git<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let (memory, blocks) = (MAX_MEMORY_KIB.to_string(), self.max_file_blocks.to_string());
+        let bounded = ["-c", BOUNDED, "sh", &memory, &blocks].map(OsStr::new);
+        let arguments: Vec<&OsStr> = bounded.into_iter().chain(arguments.iter().map(AsRef::as_ref)).collect();
+        self.command("sh", &arguments)
     }
 
     fn command<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> Command {
@@ -232,6 +245,15 @@ impl Program {
     }
 }
 
+/// What git said, if there is a git.
+fn found(said: Said) -> Result<Said, ProgramError> {
+    if said.status.code() == Some(NOT_FOUND) {
+        let missing = io::Error::new(io::ErrorKind::NotFound, said.complaint());
+        return Err(ProgramError::Start(missing));
+    }
+    Ok(said)
+}
+
 /// What git is told, whatever the machine's own configuration says.
 fn all_settings(settings: &Settings) -> Vec<(&'static str, OsString)> {
     let mut all: Vec<(&'static str, OsString)> = [
@@ -241,9 +263,14 @@ fn all_settings(settings: &Settings) -> Vec<(&'static str, OsString)> {
         ("core.attributesFile", "/dev/null"),
         ("core.excludesFile", "/dev/null"),
         ("core.bigFileThreshold", "4m"),
+        ("core.packedGitWindowSize", "32m"),
+        ("core.packedGitLimit", "512m"),
         ("credential.helper", ""),
         ("fetch.fsckObjects", "true"),
         ("fetch.recurseSubmodules", "false"),
+        // What is fetched stays one file, which is bounded, however many objects it has.
+        ("fetch.unpackLimit", "1"),
+        ("transfer.unpackLimit", "1"),
         ("submodule.recurse", "false"),
         ("gc.auto", "0"),
         ("maintenance.auto", "false"),
@@ -439,8 +466,22 @@ mod tests {
         let listed = String::from_utf8(said.output).unwrap();
         assert!(listed.contains("command\tcore.hookspath=/dev/null"), "{listed}");
         assert!(listed.contains("global\tsafe.directory=/nowhere"), "{listed}");
-        let foreign = |line: &&str| !line.starts_with("command\t") && !line.starts_with("global\tsafe.");
+        let ours = ["command\t", "global\tsafe.directory=", "global\tpack.threads=1"];
+        let foreign = |line: &&str| !ours.iter().any(|our| line.starts_with(our));
         assert_eq!(listed.lines().find(foreign), None);
+    }
+
+    #[tokio::test]
+    async fn memory_and_files_are_bounded_here_and_at_the_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let git = program(folder.path(), &settings());
+        let arguments = ["-c", "alias.bounds=!ulimit -v; ulimit -f; :", "bounds"];
+        let within = Duration::from_secs(20);
+        let bounds = format!("{MAX_MEMORY_KIB}\n{}\n", git.max_file_blocks);
+        let here = git.run(&arguments, Vec::new(), 1024, within).await.unwrap();
+        assert_eq!(String::from_utf8(here.output).unwrap(), bounds);
+        let there = git.run_remote(&arguments, 1024, within).await.unwrap();
+        assert_eq!(String::from_utf8(there.output).unwrap(), bounds);
     }
 
     #[test]

@@ -41,15 +41,24 @@ impl WebhookSecret {
         Ok(Self(secret.into()))
     }
 
+    /// Whether a message may be found to be sent by somebody who knows the secret, once its body is there.
+    #[must_use]
+    pub fn may_accept(&self, proof: Proof<'_>) -> bool {
+        match proof {
+            Proof::Signature(text) => signature(text).is_some(),
+            // What else is in the message does not matter.
+            Proof::Token(_) => self.accepts(proof, &[]),
+        }
+    }
+
     /// Whether a message with this body was sent by somebody who knows the secret. In constant time.
     #[must_use]
     pub fn accepts(&self, proof: Proof<'_>, body: &[u8]) -> bool {
         let secret = self.0.expose_secret().as_bytes();
         match proof {
             Proof::Signature(text) => {
-                let given = text.strip_prefix("sha256=").and_then(|digits| hex::decode(digits).ok());
                 let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-                given.is_some_and(|given| hmac::verify(&key, body, &given).is_ok())
+                signature(text).is_some_and(|given| hmac::verify(&key, body, &given).is_ok())
             }
             // Of digests, so that not even the length shows.
             Proof::Token(text) => {
@@ -58,6 +67,12 @@ impl WebhookSecret {
             }
         }
     }
+}
+
+fn signature(text: &str) -> Option<Vec<u8>> {
+    let digits = text.strip_prefix("sha256=")?;
+    let given = hex::decode(digits).ok()?;
+    (given.len() == digest::SHA256_OUTPUT_LEN).then_some(given)
 }
 
 #[cfg(test)]
@@ -78,6 +93,10 @@ mod tests {
         let secret = secret("It's a Secret to Everybody\n").unwrap();
         let good = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
         assert!(secret.accepts(Proof::Signature(good), b"Hello, World!"));
+        assert!(secret.may_accept(Proof::Signature(good)));
+        for never in ["", "sha256=", "sha256=75", good.trim_start_matches("sha256=")] {
+            assert!(!secret.may_accept(Proof::Signature(never)), "{never}");
+        }
         assert!(!secret.accepts(Proof::Signature(good), b"Hello, World"));
         for bad in [
             "",
@@ -95,6 +114,8 @@ mod tests {
     fn a_token_is_the_secret() {
         let secret = secret("0123456789abcdef\nmore\n").unwrap();
         assert!(secret.accepts(Proof::Token("0123456789abcdef"), b""));
+        assert!(secret.may_accept(Proof::Token("0123456789abcdef")));
+        assert!(!secret.may_accept(Proof::Token("0123456789abcde0")));
         for bad in ["", "0123456789abcde", "0123456789abcdefg", "0123456789abcdef\nmore"] {
             assert!(!secret.accepts(Proof::Token(bad), b""), "{bad}");
         }

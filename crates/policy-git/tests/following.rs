@@ -95,6 +95,32 @@ async fn a_bad_bundle_is_refused_once_and_a_good_one_ends_that() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_written_down_does_not_come_into_force() {
+    let (bed, first) = Bed::new();
+    let following = bed.start(&bed.table()).await;
+    std::fs::rename(bed.journal(), bed.journal().with_extension("aside")).unwrap();
+    std::fs::create_dir(bed.journal()).unwrap();
+    bed.origin.write("rules/all.cedar", NONE).unwrap();
+    let second = bed.origin.commit("nothing is permitted").unwrap();
+    following.refuses("keep").await;
+    following.refuses("keep").await;
+    assert_eq!(following.rules(), ALL);
+    drop(following);
+    let error = bed.try_start(&bed.table()).await.unwrap_err();
+    assert_eq!(error.kind.as_str(), "keep", "nor does a gateway begin with it");
+
+    std::fs::remove_dir(bed.journal()).unwrap();
+    std::fs::rename(bed.journal().with_extension("aside"), bed.journal()).unwrap();
+    let following = bed.start(&bed.table()).await;
+    assert_eq!(
+        (following.commit(), following.rules()),
+        (second.clone(), NONE.to_owned())
+    );
+    let written = std::fs::read_to_string(bed.journal()).unwrap();
+    assert_eq!(written.lines().collect::<Vec<_>>(), [first, second], "each once");
+}
+
+#[tokio::test]
 async fn a_branch_does_not_go_back_but_by_a_revert() {
     let (bed, first) = Bed::new();
     let following = bed.start(&bed.table()).await;

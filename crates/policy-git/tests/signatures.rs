@@ -5,6 +5,8 @@ mod bed;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bed::{ALL, Bed, NONE};
 use sallyport_policy_git::{GitTable, Signed};
@@ -76,6 +78,45 @@ async fn only_what_a_signer_signed_comes_into_force() {
     let good = origin.commit_signed("by Ada", &signing.key).unwrap();
     following.pull().await.unwrap();
     assert_eq!((following.commit(), following.rules()), (good, NONE.to_owned()));
+}
+
+#[tokio::test]
+async fn what_is_refused_takes_no_room_and_is_not_fetched_for_each_look() {
+    let signing = Signing::new();
+    let following = signing.bed.start(&signing.table(Signed::FirstParent)).await;
+    let copies = || {
+        let folders = signing.bed.copies();
+        folders
+            .into_iter()
+            .filter(|run| run.join("repository.git").exists())
+            .count()
+    };
+    assert_eq!(copies(), 1);
+    signing.change(NONE);
+    let tip = signing
+        .bed
+        .origin
+        .commit_signed("by somebody else", &signing.stranger)
+        .unwrap();
+    following.refuses("signature").await;
+    assert_eq!(copies(), 0, "what was fetched is removed");
+
+    // Now she is a signer, too. The polls do not find out; who asks does.
+    let public = std::fs::read_to_string(signing.stranger.with_extension("pub")).unwrap();
+    let line = format!("eve@example.com namespaces=\"git\" {public}\n");
+    std::fs::write(&signing.signers, line).unwrap();
+    let looked = following.follower.status().fetched;
+    let running = tokio::spawn(Arc::clone(&following.follower).run());
+    following.follower.wake();
+    while following.follower.status().fetched == looked {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running.abort();
+    let trouble = following.follower.status().trouble.unwrap().1;
+    assert_eq!(trouble.kind.as_str(), "signature", "it is known as refused");
+    assert_eq!(copies(), 0, "it was not fetched again");
+    following.pull().await.unwrap();
+    assert_eq!((following.commit(), copies()), (tip, 1));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use sallyport_identity::IdentityConfig;
 use sallyport_identity::agents::{AgentsConfig, JoinRule};
 use sallyport_ledger::Durability;
 use sallyport_review::{ReviewConfig, Webhook, WebhookFormat};
+use sallyport_target::Broker;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -274,6 +275,17 @@ impl Config {
 }
 
 impl Config {
+    /// What fetches credentials of targets. Whoever writes the policy says where they are and where they are sent, so
+    /// what is the gateway's own is none.
+    pub(crate) fn broker(&self) -> Broker {
+        let mut own = vec![self.state_dir.clone()];
+        own.extend(self.tls.key.clone());
+        own.extend(self.identity.people.clone());
+        own.extend(self.review.webhooks.iter().filter_map(|hook| hook.secret_file.clone()));
+        own.extend(self.policy.secrets());
+        Broker::keeping(self.credentials.commands, own)
+    }
+
     /// As the API wants it.
     pub(crate) fn access(&self) -> Access {
         Access {
@@ -354,6 +366,29 @@ mod tests {
         assert_eq!(config.limits.max_message(), 128 << 20);
         let open = read("[listen]\napi = \"192.0.2.1:8432\"").unwrap();
         assert!(!open.access().open_metrics, "not for everybody who reaches the address");
+    }
+
+    #[test]
+    fn what_is_the_gateways_own_is_no_targets_credential() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("sallyport.toml");
+        let text = "state_dir = 'state'\n[policy]\ngit = 'git+https://host/repo'\nbranch = 'main'\ntoken_file = 'token'\n\
+                    webhook_secret_file = 'hook'\n[tls]\ncertificate = 'gw.crt'\nkey = 'gw.key'\n\
+                    [identity]\npeople = 'people.toml'\n";
+        std::fs::write(&file, text).unwrap();
+        let broker = Config::load(&file).unwrap().broker();
+        let read = |password: &str| {
+            let target = format!(
+                "[[target]]\nname = 'x'\nprotocol = 'postgres'\naddress = 'evil.example:5432'\nuser = 'x'\n\
+                 auth = ['password']\npassword_file = '{password}'\n"
+            );
+            sallyport_target::Catalogue::parse(&target, "targets.toml", dir.path(), &broker)
+        };
+        for own in ["state/keys/recording.key", "gw.key", "people.toml", "token", "hook"] {
+            let error = read(own).unwrap_err().to_string();
+            assert!(error.contains("the gateway's own"), "{own}: {error}");
+        }
+        read("secrets/x").unwrap();
     }
 
     #[test]

@@ -20,7 +20,6 @@ use sallyport_review::Reviews;
 use sallyport_session::{House, Protocol, Reason, Refusal, Rooms, Sessions, Targets, serve};
 use sallyport_ssh::Ssh;
 use sallyport_store::Store;
-use sallyport_target::Broker;
 use sallyport_tunnel::Fleet;
 use secrecy::SecretSlice;
 
@@ -80,9 +79,9 @@ impl Gateway {
         let recording_key = RecordingKey::load_or_create(&keys.join("recording.key"))?;
         let durability = Durability::from(config.recording);
         let journal = Arc::new(journal(state, &recording_key, durability)?);
-        let policy = Arc::new(PolicySource::open(config).await?);
+        let policy = Arc::new(PolicySource::open(config, &journal).await?);
         let sessions = Arc::new(Sessions::default());
-        crate::policy::watch(&policy, &journal, &sessions)?;
+        crate::policy::watch(&policy, &journal, &sessions);
         let store = Store::open(&state.join("sallyport.db")).await?;
         let identities = Arc::new(identities(config, &keys, &store, &journal).await?);
         let witness = Arc::new(ToJournal(Arc::clone(&journal)));
@@ -98,7 +97,7 @@ impl Gateway {
             reviewing: Arc::new(ToReviewers::new(reviews.clone())),
             sessions,
             version: env!("CARGO_PKG_VERSION"),
-            targets: Targets::new(Broker::new(config.credentials.commands)),
+            targets: Targets::new(config.broker()),
             rooms: Rooms::new(config.limits.long_messages()),
             agents: Arc::new(Behind(Arc::clone(&fleet))),
         };

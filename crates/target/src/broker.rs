@@ -2,11 +2,14 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use sallyport_credential::{Background, Credentials, Environment, Options, Stores};
+
+use crate::own::Own;
 
 /// Fetches the credentials of targets, for as long as the process lives: what it makes and must end outlives the file
 /// that it was asked for in. Clones are the same.
@@ -17,6 +20,8 @@ pub struct Broker {
 
 struct Inner {
     options: Options,
+    /// What no target may name.
+    own: Own,
     /// Logins at stores are kept while the file says the same of them.
     known: Mutex<Option<(Stores, Arc<Credentials>)>>,
 }
@@ -39,10 +44,18 @@ impl Broker {
     /// decides what this process runs.
     #[must_use]
     pub fn new(commands: bool) -> Self {
-        Self::with(Options {
+        Self::keeping(commands, [])
+    }
+
+    /// The same for a file that others write: what is `own` to the process, folders with all that is in them and files,
+    /// can be no target's credential, nor can what the kernel shows of the process.
+    #[must_use]
+    pub fn keeping(commands: bool, own: impl IntoIterator<Item = PathBuf>) -> Self {
+        let options = Options {
             commands,
             ..Options::default()
-        })
+        };
+        Self::of(options, Own::of(own))
     }
 
     /// For a file that is only looked at: what its stores would learn from the environment is taken for granted.
@@ -65,8 +78,13 @@ impl Broker {
     }
 
     fn with(options: Options) -> Self {
+        Self::of(options, Own::default())
+    }
+
+    fn of(options: Options, own: Own) -> Self {
         let inner = Inner {
             options,
+            own,
             known: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -101,8 +119,14 @@ impl Broker {
         Ok(credentials)
     }
 
+    /// What no target may name.
+    pub(crate) fn own(&self) -> &Own {
+        &self.inner.own
+    }
+
     /// Whether stores can be used at all.
     pub(crate) fn check(&self, stores: &Stores) -> Result<(), String> {
+        stores.files().iter().try_for_each(|file| self.own().check_file(file))?;
         Credentials::new(stores, self.inner.options.clone()).map(drop)
     }
 }

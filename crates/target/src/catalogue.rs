@@ -265,6 +265,8 @@ impl Reader<'_> {
         let mut targets = Vec::with_capacity(parsed.target.len());
         let mut by_name = HashMap::new();
         for entry in &parsed.target {
+            // Before any of them is read.
+            self.check_own(entry.get_ref(), broker)?;
             let target = Arc::new(self.target(entry, &credentials)?);
             if by_name.insert(target.name.clone(), target.clone()).is_some() {
                 let message = format!("there is already a target `{}`", target.name);

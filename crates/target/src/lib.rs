@@ -47,6 +47,7 @@ mod catalogue;
 mod dial;
 mod file;
 mod lease;
+mod own;
 mod postgres;
 mod ssh;
 

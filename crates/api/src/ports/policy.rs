@@ -133,6 +133,10 @@ pub trait Policy: Send + Sync {
     /// Looks for a newer one, now.
     fn pull(&self) -> Pulling;
 
+    /// Whether a message of a git host with this proof is worth being read: what proves nothing before it is read is turned
+    /// away before.
+    fn awaits(&self, proof: WebhookProof<'_>) -> bool;
+
     /// A git host says that something has changed. Whether its word was taken.
     fn webhook(&self, proof: WebhookProof<'_>, body: &[u8]) -> bool;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json as Reply;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -19,16 +19,20 @@ use crate::state::{Api, blocking};
 const MAX_WEBHOOK_BYTES: usize = 1024 * 1024;
 /// How long a git host may take to send it.
 const WEBHOOK_PATIENCE: Duration = Duration::from_secs(10);
-/// Messages of git hosts at the same time: anybody can send one.
+/// Messages of git hosts that are read at the same time: anybody can send one that says it is signed.
 static WEBHOOKS: Semaphore = Semaphore::const_new(4);
 /// How many bundles a list has that says nothing of it, and at most.
 const LISTED: usize = 100;
 const MAX_LISTED: usize = 10_000;
 
-/// The policy's error may quote its files, which are not everybody's to read.
+/// The policy's error may quote its files, which are not everybody's to read; nor need everybody know where the repository is.
 pub(super) async fn status(State(api): State<Arc<Api>>, caller: Caller) -> Result<Reply<PolicyStatus>, Problem> {
     let sees_all = api.access.sees_everything(caller.principal());
     let mut status = blocking(move || api.policy.status()).await?;
+    if !sees_all {
+        status.source.clear();
+        status.branch = None;
+    }
     if !sees_all && status.error.is_some() {
         status.error =
             Some("the newest version is not in force, or not known; auditors and administrators see why".to_owned());
@@ -53,29 +57,34 @@ pub(super) async fn pull(State(api): State<Arc<Api>>, caller: Caller) -> Result<
 
 /// Says nothing about why a message is not taken: anybody can send one.
 pub(super) async fn webhook(State(api): State<Arc<Api>>, request: Request) -> Result<StatusCode, Problem> {
+    let (head, body) = request.into_parts();
+    let unproven = || Problem::forbidden("the message does not prove that it comes from the git host");
+    let proof = proof(&head.headers).filter(|proof| api.policy.awaits(*proof));
+    let proof = proof.ok_or_else(unproven)?;
     let Ok(_one) = WEBHOOKS.try_acquire() else {
         return Err(Problem::unavailable("too many messages at once"));
     };
-    let (head, body) = request.into_parts();
     let body = timeout(WEBHOOK_PATIENCE, axum::body::to_bytes(body, MAX_WEBHOOK_BYTES)).await;
     let body = body.ok().and_then(Result::ok);
     let body = body.ok_or_else(|| Problem::bad_request("the message is too large, or does not come to an end"))?;
+    if api.policy.webhook(proof, &body) {
+        Ok(StatusCode::ACCEPTED)
+    } else {
+        Err(unproven())
+    }
+}
+
+/// The one thing by which a message shows where it comes from.
+fn proof(headers: &HeaderMap) -> Option<WebhookProof<'_>> {
     let text = |name: &str| {
-        let mut values = head.headers.get_all(name).iter();
+        let mut values = headers.get_all(name).iter();
         let value = values.next().filter(|_| values.next().is_none());
         value.and_then(|value| value.to_str().ok())
     };
-    let proof = match (text("x-hub-signature-256"), text("x-gitlab-token")) {
+    match (text("x-hub-signature-256"), text("x-gitlab-token")) {
         (Some(signature), None) => Some(WebhookProof::Signature(signature)),
         (None, Some(token)) => Some(WebhookProof::Token(token)),
         (Some(_), Some(_)) | (None, None) => None,
-    };
-    if proof.is_some_and(|proof| api.policy.webhook(proof, &body)) {
-        Ok(StatusCode::ACCEPTED)
-    } else {
-        Err(Problem::forbidden(
-            "the message does not prove that it comes from the git host",
-        ))
     }
 }
 

@@ -253,6 +253,13 @@ impl Policy for Outside {
         })
     }
 
+    fn awaits(&self, proof: WebhookProof<'_>) -> bool {
+        match proof {
+            WebhookProof::Signature(text) => text.starts_with("sha256="),
+            WebhookProof::Token(text) => text == "good",
+        }
+    }
+
     fn webhook(&self, proof: WebhookProof<'_>, body: &[u8]) -> bool {
         let good = match proof {
             WebhookProof::Signature(text) => text == "sha256=good" && body == b"pushed",

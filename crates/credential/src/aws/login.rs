@@ -71,16 +71,12 @@ impl AwsLogin {
         }
     }
 
-    /// Relative paths are relative to `base`.
-    pub(crate) fn anchor(&mut self, base: &Path) {
+    /// The file that it names.
+    pub(crate) fn file_mut(&mut self) -> Option<&mut PathBuf> {
         match self {
-            Self::Environment {} | Self::Container {} | Self::Instance {} => {}
-            Self::File { path, .. } => names::anchor(path, base),
-            Self::WebIdentity { token_file, .. } => {
-                if let Some(file) = token_file {
-                    names::anchor(file, base);
-                }
-            }
+            Self::Environment {} | Self::Container {} | Self::Instance {} => None,
+            Self::File { path, .. } => Some(path),
+            Self::WebIdentity { token_file, .. } => token_file.as_mut(),
         }
     }
 }

@@ -3,11 +3,7 @@
 mod crc32c;
 mod login;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::Method;
@@ -63,16 +59,13 @@ impl GoogleStore {
         Ok(())
     }
 
-    /// Relative paths are relative to `base`.
-    pub(crate) fn anchor(&mut self, base: &Path) {
+    /// The files that it names.
+    pub(crate) fn files_mut(&mut self) -> impl Iterator<Item = &mut PathBuf> {
         let file = match &mut self.login {
             GoogleLogin::Metadata {} => None,
             GoogleLogin::Key { key_file } => Some(key_file),
         };
-        [file, self.ca_file.as_mut()]
-            .into_iter()
-            .flatten()
-            .for_each(|file| names::anchor(file, base));
+        [file, self.ca_file.as_mut()].into_iter().flatten()
     }
 }
 

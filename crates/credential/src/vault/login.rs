@@ -84,17 +84,15 @@ impl VaultLogin {
         self.place().map(drop)
     }
 
-    /// Relative paths are relative to `base`.
-    pub(crate) fn anchor(&mut self, base: &Path) {
+    /// The file that it names.
+    pub(crate) fn file_mut(&mut self) -> Option<&mut PathBuf> {
         let file = match self {
             Self::Token { token_file, .. } | Self::Kubernetes { token_file, .. } | Self::Jwt { token_file, .. } => {
                 token_file
             }
             Self::Approle { secret_id_file, .. } => secret_id_file,
         };
-        if let Some(file) = file {
-            names::anchor(file, base);
-        }
+        file.as_mut()
     }
 
     /// Where its secret is.

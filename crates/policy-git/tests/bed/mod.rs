@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use sallyport_policy::{Kept, Loader, Problem};
-use sallyport_policy_git::{Event, Follower, GitTable, Settings, Surroundings, Trouble};
+use sallyport_policy_git::{Event, Follower, GitTable, Record, Settings, Surroundings, Trouble};
 use sallyport_testbed::GitOrigin;
 use tempfile::TempDir;
 
@@ -39,6 +39,20 @@ impl Bed {
         Kept::open(&self.state.path().join("bundles")).unwrap()
     }
 
+    /// Writes the commits into a file, unless there is a folder in its place.
+    fn recorder(&self) -> Record {
+        let journal = self.journal();
+        Arc::new(move |bundle| {
+            let mut text = std::fs::read_to_string(&journal).unwrap_or_default();
+            text.push_str(&format!("{}\n", bundle.commit().unwrap_or_default()));
+            std::fs::write(&journal, text).map_err(|error| error.to_string())
+        })
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.state.path().join("journal")
+    }
+
     pub(crate) async fn try_start(&self, table: &GitTable) -> Result<Arc<Follower>, Trouble> {
         let settings = Settings::read(table, self.state.path()).unwrap();
         let around = Surroundings {
@@ -52,6 +66,7 @@ impl Bed {
                 Some(_) | None => Ok(()),
             }),
             kept: Arc::new(self.kept()),
+            record: self.recorder(),
         };
         Box::pin(Follower::start(settings, around)).await
     }

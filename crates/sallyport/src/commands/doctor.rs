@@ -10,7 +10,7 @@ use anyhow::bail;
 use clap::Args;
 use sallyport_api::ports::PolicyStatus;
 use sallyport_identity::client::{ClientError, GatewayClient};
-use sallyport_target::{Broker, Catalogue, Lease, SshLease, SshSecret, Target, dial_tcp};
+use sallyport_target::{Catalogue, Lease, SshLease, SshSecret, Target, dial_tcp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -236,7 +236,7 @@ async fn machine(path: &Path) -> Vec<Finding> {
         }
     });
     let text = bundle.file("targets.toml").unwrap_or_default();
-    let broker = Broker::new(config.credentials.commands);
+    let broker = config.broker();
     match Catalogue::parse(text, "targets.toml", bundle.dir(), &broker) {
         Ok(catalogue) if catalogue.targets().is_empty() => {
             findings.push(Finding::doubtful(
@@ -314,6 +314,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+
+    use sallyport_target::Broker;
 
     use super::*;
 

@@ -94,7 +94,7 @@ fn reach(host: &Host, state: &Path, gateway: &Gateway) -> anyhow::Result<Ssh> {
     let address = gateway.ssh_address.context("the gateway does not listen for SSH")?;
     let configs = PEOPLE
         .iter()
-        .map(|(name, ..)| Ok(host.config(state, address, name)?.path().to_owned()))
+        .map(|(name, ..)| Ok(host.config(&state.join("state"), address, name)?.path().to_owned()))
         .collect::<anyhow::Result<_>>()?;
     Ok(Ssh { address, configs })
 }
@@ -143,7 +143,8 @@ fn configure(state: &Path, server: &Postgres, host: Option<&Host>, policy: Optio
     let text = format!(
         "state_dir = {:?}\npolicy = {:?}\n\n[listen]\npostgres = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n{ssh}\n\
          [limits]\nshutdown_grace_s = 1\n\n[identity]\npeople = {:?}\n",
-        state,
+        // Apart from what the sample server wants, which is not the gateway's own.
+        state.join("state"),
         bundle,
         state.join("people.toml"),
     );

@@ -40,6 +40,17 @@ impl PolicyConfig {
         }
     }
 
+    /// The files that show a host who the gateway is, and the gateway who the host is.
+    pub(crate) fn secrets(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Directory(_) => Vec::new(),
+            Self::Git { table, base } => {
+                let files = [&table.token_file, &table.identity_file, &table.webhook_secret_file];
+                files.into_iter().flatten().map(|file| base.join(file)).collect()
+            }
+        }
+    }
+
     /// What is followed, if it is a branch.
     ///
     /// # Errors

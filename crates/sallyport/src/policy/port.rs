@@ -137,15 +137,16 @@ impl Policy for PolicyInForce {
         })
     }
 
+    fn awaits(&self, proof: WebhookProof<'_>) -> bool {
+        let secret = self.source.follower.as_ref().and(self.source.webhook.as_ref());
+        secret.is_some_and(|secret| secret.may_accept(shown(proof)))
+    }
+
     fn webhook(&self, proof: WebhookProof<'_>, body: &[u8]) -> bool {
         let (Some(follower), Some(secret)) = (&self.source.follower, &self.source.webhook) else {
             return false;
         };
-        let proof = match proof {
-            WebhookProof::Signature(text) => Proof::Signature(text),
-            WebhookProof::Token(text) => Proof::Token(text),
-        };
-        let good = secret.accepts(proof, body);
+        let good = secret.accepts(shown(proof), body);
         if good {
             follower.wake();
         }
@@ -171,6 +172,13 @@ impl Policy for PolicyInForce {
             digest,
             files,
         })
+    }
+}
+
+fn shown(proof: WebhookProof<'_>) -> Proof<'_> {
+    match proof {
+        WebhookProof::Signature(text) => Proof::Signature(text),
+        WebhookProof::Token(text) => Proof::Token(text),
     }
 }
 

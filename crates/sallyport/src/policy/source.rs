@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
+use sallyport_ledger::Journal;
 use sallyport_policy::{Bundle, Kept, Problem, Watcher};
 use sallyport_policy_git::{Follower, Settings, Surroundings, WebhookSecret};
 use sallyport_target::{Broker, Catalogue};
 use time::OffsetDateTime;
 
 use super::PolicyConfig;
+use super::witness::write_down;
 use crate::config::Config;
 use crate::gateway::loader;
 
@@ -28,25 +30,27 @@ pub(crate) struct PolicySource {
 }
 
 impl PolicySource {
-    /// Loads the policy and begins to watch or to follow it.
+    /// Loads the policy and begins to watch or to follow it. Each bundle is kept, and written down in `journal`, before it
+    /// comes into force.
     ///
     /// # Errors
-    /// When there is no good bundle, or it cannot be kept.
-    pub(crate) async fn open(config: &Config) -> anyhow::Result<Self> {
+    /// When there is no good bundle, or it cannot be kept or written down.
+    pub(crate) async fn open(config: &Config, journal: &Arc<Journal>) -> anyhow::Result<Self> {
         let kept = Arc::new(Kept::open(&config.state_dir.join("bundles"))?);
         match (&config.policy, config.policy.git()?) {
-            (_, Some(settings)) => Self::follow(settings, config, kept).await,
-            (PolicyConfig::Directory(dir), None) => Self::watch(dir, kept),
+            (_, Some(settings)) => Self::follow(settings, config, kept, journal).await,
+            (PolicyConfig::Directory(dir), None) => Self::watch(dir, kept, Arc::clone(journal)),
             (PolicyConfig::Git { .. }, None) => Err(anyhow!("`policy` names no branch")),
         }
     }
 
-    fn watch(dir: &Path, kept: Arc<Kept>) -> anyhow::Result<Self> {
+    fn watch(dir: &Path, kept: Arc<Kept>, journal: Arc<Journal>) -> anyhow::Result<Self> {
         let name = dir.display().to_string();
         let (keeper, source) = (Arc::clone(&kept), name.clone());
         let keep = move |bundle: &Bundle| {
             let kept = keeper.keep(bundle, &source, OffsetDateTime::now_utc());
-            kept.map_err(|error| error.to_string())
+            kept.map_err(|error| error.to_string())?;
+            write_down(&journal, bundle, &source, Some(bundle.dir()))
         };
         Ok(Self {
             watcher: Arc::new(Watcher::start_keeping(dir, loader(), Box::new(keep))?),
@@ -57,16 +61,23 @@ impl PolicySource {
         })
     }
 
-    async fn follow(settings: Settings, config: &Config, kept: Arc<Kept>) -> anyhow::Result<Self> {
+    async fn follow(
+        settings: Settings,
+        config: &Config,
+        kept: Arc<Kept>,
+        journal: &Arc<Journal>,
+    ) -> anyhow::Result<Self> {
         let name = settings.source();
         let secret = settings.webhook_secret_file.as_deref().map(WebhookSecret::read);
         let webhook = secret.transpose().map_err(|why| anyhow!("`policy`: {why}"))?;
-        let commands = config.credentials.commands;
+        let broker = config.broker();
+        let (journal, source) = (Arc::clone(journal), name.clone());
         let around = Surroundings {
             state_dir: config.state_dir.clone(),
             loader: loader(),
-            check: Arc::new(move |bundle| targets_make_sense(bundle, &Broker::new(commands)).map(drop)),
+            check: Arc::new(move |bundle| targets_make_sense(bundle, &broker).map(drop)),
             kept: Arc::clone(&kept),
+            record: Arc::new(move |bundle| write_down(&journal, bundle, &source, None)),
         };
         let follower = Box::pin(Follower::start(settings, around)).await;
         let follower = follower

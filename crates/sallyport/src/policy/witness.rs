@@ -1,5 +1,6 @@
 //! What is written down about the policy: each that came into force, and each change of what is wrong (I8, I9).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sallyport_ledger::{Entry, Journal, Receipt};
@@ -12,27 +13,32 @@ use super::PolicySource;
 
 const BY: &str = "gateway";
 
-/// Writes down which policy the gateway begins with, and what comes later. Open sessions learn of a change.
+/// Writes down that a bundle comes into force, before it does: no decision may rest on one that the journal does not name.
 ///
 /// # Errors
-/// When the first entry cannot be written.
-pub(crate) fn watch(source: &PolicySource, journal: &Arc<Journal>, sessions: &Arc<Sessions>) -> anyhow::Result<()> {
-    let bundle = source.watcher.current();
-    let mut details = json!({ "digest": bundle.digest(), "commit": bundle.commit(), "source": source.name });
-    if source.follower.is_none()
-        && let Some(details) = details.as_object_mut()
-    {
-        details.insert("directory".to_owned(), json!(bundle.dir()));
+/// When that cannot be written, in words.
+pub(super) fn write_down(
+    journal: &Journal,
+    bundle: &Bundle,
+    source: &str,
+    directory: Option<&Path>,
+) -> Result<(), String> {
+    let mut details = json!({ "digest": bundle.digest(), "commit": bundle.commit(), "source": source });
+    if let (Some(directory), Some(details)) = (directory, details.as_object_mut()) {
+        details.insert("directory".to_owned(), json!(directory));
     }
-    journal.record(&Entry::now("policy.load", BY, details))?.wait()?;
-    let (keeper, sessions, name) = (Arc::clone(journal), Arc::clone(sessions), source.name.clone());
+    let written = journal.record(&Entry::now("policy.load", BY, details));
+    written.and_then(Receipt::wait).map_err(|error| error.to_string())
+}
+
+/// Writes down what is wrong with the policy later. Open sessions learn of a change.
+pub(crate) fn watch(source: &PolicySource, journal: &Arc<Journal>, sessions: &Arc<Sessions>) {
+    let (keeper, sessions) = (Arc::clone(journal), Arc::clone(sessions));
     source.watcher.subscribe(move |reloaded| match reloaded {
         Reloaded::Loaded { bundle, .. } => {
             count("loaded");
             sessions.policy_changed();
             tell_observing(bundle);
-            let details = json!({ "digest": bundle.digest(), "commit": bundle.commit(), "source": name });
-            record(&keeper, "policy.load", details);
         }
         Reloaded::Rejected(report) => {
             count("rejected");
@@ -48,7 +54,6 @@ pub(crate) fn watch(source: &PolicySource, journal: &Arc<Journal>, sessions: &Ar
         let journal = Arc::clone(journal);
         follower.subscribe(move |event| tell(&journal, event));
     }
-    Ok(())
 }
 
 /// Shows how much of the policy in force only observes: meant for a while, and forgotten easily.

@@ -65,6 +65,46 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Whether a target leaves alone what is the process's own.
+    pub(super) fn check_own(&self, entry: &Entry, broker: &Broker) -> Result<(), CatalogueError> {
+        let own = broker.own();
+        let files = [
+            &entry.password_file,
+            &entry.ca_file,
+            &entry.client_certificate,
+            &entry.client_key,
+            &entry.private_key_file,
+            &entry.private_key_passphrase_file,
+        ];
+        for file in files.into_iter().flatten() {
+            if let Err(message) = own.check_file(&self.path(file.get_ref())) {
+                return self.at(file, message);
+            }
+        }
+        for variable in [&entry.password_env, &entry.private_key_passphrase_env]
+            .into_iter()
+            .flatten()
+        {
+            if let Err(message) = own.check_variable(variable.get_ref()) {
+                return self.at(variable, message);
+            }
+        }
+        for source in [&entry.credential, &entry.private_key].into_iter().flatten() {
+            let anchored = self.anchored(source);
+            let checked = if let Source::File(file) = &anchored {
+                own.check_file(&file.path)
+            } else if let Source::Environment(variable) = &anchored {
+                own.check_variable(&variable.variable)
+            } else {
+                Ok(())
+            };
+            if let Err(message) = checked {
+                return self.at(source, message);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether what a target says of its credential can be used with the stores of the file.
     pub(super) fn check_sources(&self, entry: &Entry, credentials: &Credentials) -> Result<(), CatalogueError> {
         for source in [&entry.credential, &entry.private_key].into_iter().flatten() {

@@ -155,6 +155,41 @@ fn authorities_are_read_with_the_catalogue() {
     assert!(matches!(login(&catalogue.targets()[0]).tls, Tls::Require(_)));
 }
 
+#[test]
+fn what_is_the_gateways_own_is_no_targets_credential() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::write(state.join("key"), "k").unwrap();
+    let broker = Broker::keeping(false, [state]);
+    let read = |text: &str| Catalogue::parse(text, "targets.toml", dir.path(), &broker);
+    read(ORDERS).unwrap();
+    let own = |text: &str| {
+        let error = read(text).unwrap_err().to_string();
+        assert!(error.contains("the gateway's own"), "{text}: {error}");
+        parse(text).err().map(|error| error.to_string())
+    };
+    for way in [
+        "password_file = \"state/key\"",
+        "password_file = \"/proc/self/environ\"",
+        "password_env = \"SALLYPORT_TOKEN\"",
+        "credential = { source = \"file\", path = \"state/key\" }",
+        "credential = { source = \"environment\", variable = \"SALLYPORT_TOKEN\" }",
+    ] {
+        let elsewhere = own(&ORDERS.replace("password_file = \"pw\"", way));
+        assert_eq!(elsewhere, None, "it is the gateway's file that is looked at so");
+    }
+    for option in ["ca_file", "client_key", "client_certificate"] {
+        own(&format!("{ORDERS}{option} = \"state/key\"\n").replace("\"disable\"", "\"require\""));
+    }
+    own(&web("certificate = true", "private_key_file = \"state/key\""));
+    let passphrase = "private_key_file = \"k\"\nprivate_key_passphrase_file = \"state/key\"";
+    own(&web("certificate = true", passphrase));
+    let vault = VAULT.replace("token_env = 'T'", "token_file = 'state/key'");
+    assert_ne!(vault, VAULT);
+    own(&format!("{vault}{ORDERS}"));
+}
+
 const WEB: &str = r#"
 [[target]]
 name = "web-1"

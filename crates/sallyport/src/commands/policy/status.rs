@@ -44,7 +44,11 @@ pub(super) fn show(status: &PolicyStatus, as_json: bool) -> anyhow::Result<()> {
         ("digest", Some(status.digest.clone())),
         ("commit", status.commit.clone()),
         ("made", time(status.committed)),
-        ("source", Some(status.source.clone())),
+        // Only those who see everything are told.
+        (
+            "source",
+            Some(status.source.clone()).filter(|source| !source.is_empty()),
+        ),
         ("in force", time(status.loaded)),
         ("host seen", time(status.fetched)),
     ];
